@@ -1,0 +1,1 @@
+//! Data sets, reference answers and grading.

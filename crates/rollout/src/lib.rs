@@ -1,0 +1,1 @@
+//! The student's rollouts: sampling, batched decoding and the span parser.

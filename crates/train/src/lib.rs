@@ -1,0 +1,1 @@
+//! The ViGOS trainer: recipes, teachers, loss, optimiser, checkpoints.

@@ -1,0 +1,1 @@
+//! The span-masked KL operator on Burn tensors.

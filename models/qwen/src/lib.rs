@@ -1,0 +1,1 @@
+//! Qwen vision-language models in Burn: weights, vision tower, language model, adapters.
