@@ -2,4 +2,8 @@
 //!
 //! Nothing here knows of models, images or training.
 
+pub mod files;
+pub mod jsonl;
+pub mod manifest;
+pub mod paths;
 pub mod random;

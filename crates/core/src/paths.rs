@@ -1,0 +1,236 @@
+//! Relative paths from a file that somebody else wrote, kept below the folder that they belong to.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Why a relative path was refused.
+#[derive(Debug, Error)]
+pub enum PathError {
+    /// It names nothing below the folder: empty, or only dots.
+    #[error("the path {found:?} names no file; give a file below {}", root.display())]
+    Empty {
+        /// The path as given.
+        found: String,
+        /// The folder that it is relative to.
+        root: PathBuf,
+    },
+    /// It has a NUL character.
+    #[error("the path {found:?} has a NUL character, which no file name can have; check how it was written")]
+    Nul {
+        /// The path as given.
+        found: String,
+    },
+    /// It starts at a root or a drive.
+    #[error("the path {found:?} is absolute; give it relative to {}", root.display())]
+    Absolute {
+        /// The path as given.
+        found: String,
+        /// The folder that it should be relative to.
+        root: PathBuf,
+    },
+    /// It has a backslash, which separates folders on one system and is part of a name on another.
+    #[error("the path {found:?} has a backslash; write / between folders")]
+    Backslash {
+        /// The path as given.
+        found: String,
+    },
+    /// It goes up.
+    #[error("the path {found:?} has a .. part; files must lie below {}", root.display())]
+    Upward {
+        /// The path as given.
+        found: String,
+        /// The folder that it must stay below.
+        root: PathBuf,
+    },
+    /// A symbolic link on the way leads out of the folder.
+    #[error(
+        "the path {found:?} leads through a symbolic link out of {}; put the file itself there",
+        root.display()
+    )]
+    Outside {
+        /// The path as given.
+        found: String,
+        /// The folder that it must stay below.
+        root: PathBuf,
+    },
+    /// The file system could not tell where the path leads, as for a link to nothing.
+    #[error("cannot tell where {} leads: {source}", path.display())]
+    Unresolved {
+        /// The folder or the part of the path asked about.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Resolves `relative` below `root`, to an absolute path without symbolic links.
+///
+/// The file need not exist: the parts that do are resolved, the rest is appended. `root` must exist. The
+/// same strings are refused on every system, so that a data set that opens on one opens on all.
+///
+/// # Errors
+/// [`PathError`] if `relative` is empty, absolute or prefixed by a drive, has a backslash, a `..` part or a
+/// NUL, or if it leaves `root` through a symbolic link.
+pub fn contained(root: &Path, relative: &str) -> Result<PathBuf, PathError> {
+    check_text(root, relative)?;
+    let unresolved = |path: &Path, source| PathError::Unresolved { path: path.to_owned(), source };
+    let root = root.canonicalize().map_err(|e| unresolved(root, e))?;
+
+    let mut resolved = root.clone();
+    let mut exists = true;
+    for part in parts(relative) {
+        resolved.push(part);
+        if !exists {
+            continue;
+        }
+        // Of the entry itself: for a link to nothing `canonicalize` says the same as for no entry at all.
+        match fs::symlink_metadata(&resolved) {
+            Ok(entry) if entry.is_symlink() => {
+                resolved = resolved.canonicalize().map_err(|e| unresolved(&resolved, e))?;
+                if !resolved.starts_with(&root) || resolved == root {
+                    return Err(PathError::Outside { found: relative.to_owned(), root });
+                }
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => exists = false,
+            Err(e) => return Err(unresolved(&resolved, e)),
+        }
+    }
+    Ok(resolved)
+}
+
+/// Refuses what can be refused without asking the file system.
+fn check_text(root: &Path, relative: &str) -> Result<(), PathError> {
+    let (found, root) = (relative.to_owned(), root.to_owned());
+    let drive = matches!(relative.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
+    if relative.contains('\0') {
+        Err(PathError::Nul { found })
+    } else if drive || relative.starts_with(['/', '\\']) || Path::new(relative).is_absolute() {
+        Err(PathError::Absolute { found, root })
+    } else if relative.contains('\\') {
+        Err(PathError::Backslash { found })
+    } else if parts(relative).any(|part| part == "..") {
+        Err(PathError::Upward { found, root })
+    } else if parts(relative).next().is_none() {
+        Err(PathError::Empty { found, root })
+    } else {
+        Ok(())
+    }
+}
+
+/// The names in a path, without those that stay where they are.
+fn parts(relative: &str) -> impl Iterator<Item = &str> {
+    relative.split('/').filter(|part| !part.is_empty() && *part != ".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_file_below_the_root_resolves_whether_it_exists_or_not() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("images")).unwrap();
+        fs::write(dir.path().join("images/1.png"), b"").unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        assert_eq!(contained(dir.path(), "images/1.png").unwrap(), root.join("images/1.png"));
+        assert_eq!(contained(dir.path(), "./images//2.png").unwrap(), root.join("images/2.png"));
+        assert_eq!(contained(dir.path(), "a..b/…/ü.png").unwrap(), root.join("a..b/…/ü.png"));
+    }
+
+    #[test]
+    fn what_is_no_relative_path_is_refused_with_its_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |text: &str| contained(dir.path(), text).unwrap_err();
+        for text in ["", ".", "./", ".//."] {
+            assert!(matches!(refused(text), PathError::Empty { .. }), "{text:?}");
+        }
+        for text in ["/etc/passwd", "//host/share", "\\\\host\\share", "\\x", "C:\\x", "c:/x", "z:x"] {
+            assert!(matches!(refused(text), PathError::Absolute { .. }), "{text:?}");
+        }
+        for text in ["..", "../x", "a/../../x", "a/..", "a/../b"] {
+            assert!(matches!(refused(text), PathError::Upward { .. }), "{text:?}");
+        }
+        assert!(matches!(refused("a\\..\\b"), PathError::Backslash { .. }));
+        assert!(matches!(refused("a\0b"), PathError::Nul { .. }));
+        let message = refused("../x").to_string();
+        assert!(message.contains("../x") && message.contains("below"), "{message}");
+    }
+
+    #[test]
+    fn a_root_that_does_not_exist_is_an_error() {
+        let error = contained(Path::new("no such folder"), "a").unwrap_err();
+        assert!(matches!(error, PathError::Unresolved { .. }), "{error}");
+    }
+
+    /// A root with a file, a folder, links that stay inside and links that leave.
+    #[cfg(unix)]
+    fn tree() -> tempfile::TempDir {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("sub/deep")).unwrap();
+        fs::write(dir.path().join("secret"), b"secret").unwrap();
+        fs::write(root.join("file"), b"").unwrap();
+        symlink("../secret", root.join("out")).unwrap();
+        symlink("..", root.join("up")).unwrap();
+        symlink("../../absent", root.join("sub/dangling")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        symlink(".", root.join("self")).unwrap();
+        symlink("sub", root.join("in")).unwrap();
+        symlink(root.join("file"), root.join("sub/deep/file")).unwrap();
+        dir
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_may_lead_about_inside_the_root_but_not_out_of_it() {
+        let dir = tree();
+        let root = dir.path().join("root");
+        let real = root.canonicalize().unwrap();
+        assert_eq!(contained(&root, "in/deep/file").unwrap(), real.join("file"));
+        assert_eq!(contained(&root, "in/new").unwrap(), real.join("sub/new"));
+        for text in ["out", "up", "up/secret", "up/root/file", "self"] {
+            let error = contained(&root, text).unwrap_err();
+            assert!(matches!(error, PathError::Outside { .. }), "{text}: {error}");
+        }
+        for text in ["sub/dangling", "sub/dangling/x", "loop", "file/x"] {
+            let error = contained(&root, text).unwrap_err();
+            assert!(matches!(error, PathError::Unresolved { .. }), "{text}: {error}");
+        }
+    }
+
+    #[cfg(unix)]
+    proptest! {
+        #[test]
+        fn no_path_that_is_let_through_escapes(
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    "/", "..", ".", "", "\\", "C:", "\0", "file", "out", "up", "sub", "deep", "dangling", "loop",
+                    "self", "in", "root", "secret", "new", "é",
+                ]),
+                0..8,
+            ),
+            slashes in any::<bool>(),
+        ) {
+            let dir = tree();
+            let root = dir.path().join("root").canonicalize().unwrap();
+            if let Ok(path) = contained(&root, &parts.join(if slashes { "/" } else { "" })) {
+                prop_assert!(path.starts_with(&root) && path != root, "{path:?}");
+                prop_assert!(!path.components().any(|c| c == std::path::Component::ParentDir));
+                if let Ok(real) = path.canonicalize() {
+                    prop_assert!(real.starts_with(&root), "{path:?} is {real:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = contained(&std::env::temp_dir(), &text);
+        }
+    }
+}
