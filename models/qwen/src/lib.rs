@@ -1,1 +1,32 @@
 //! Qwen vision-language models in Burn: weights, vision tower, language model, adapters.
+//!
+//! The base is frozen by construction: its tensors are plain values on a plain device, and every forward
+//! takes the adapter, if any, beside it. Sequences are packed, never padded.
+//!
+//! ```text
+//! images ─ VisionTower ─┐
+//!                       ├─ LanguageModel ─ hidden states ─ (rows asked for) ─ logits
+//! token ids ────────────┘
+//! ```
+
+pub mod adapter;
+pub mod backward;
+pub mod cache;
+pub mod config;
+pub mod dropout;
+pub mod error;
+pub mod init;
+pub mod layers;
+pub mod layout;
+pub mod model;
+pub mod peft;
+pub mod positions;
+pub mod text;
+pub mod vision;
+pub mod weights;
+
+pub use adapter::{ActiveAdapter, Adapter, DropoutPair, LoraConfig, Projection};
+pub use config::Config;
+pub use dropout::Dropout;
+pub use error::ModelError;
+pub use model::{Model, Packed, Sequence};

@@ -1,0 +1,276 @@
+//! `config.json` of a Qwen2.5-VL checkpoint, in both forms that the hub has.
+//!
+//! The nested form keeps the language model under `text_config`; the older flat form has the same keys at
+//! the top level. Everything is checked here, so that the rest of the crate can trust the numbers.
+
+use crate::error::ModelError;
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::Path;
+
+/// Families that this crate builds, as `model_type` names them.
+pub const SUPPORTED: &[&str] = &["qwen2_5_vl"];
+
+/// A checked model configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The language model.
+    pub text: TextConfig,
+    /// The vision tower.
+    pub vision: VisionConfig,
+    /// Whether the output head is the embedding matrix.
+    pub tie_word_embeddings: bool,
+    /// Id of the image placeholder token.
+    pub image_token_id: u32,
+    /// Standard deviation of randomly initialised weights.
+    pub initializer_range: f64,
+}
+
+/// Shape of the language model.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct TextConfig {
+    /// Vocabulary, `V`.
+    pub vocab_size: usize,
+    /// Width of the residual stream, `D`.
+    pub hidden_size: usize,
+    /// Width of the gated MLP.
+    pub intermediate_size: usize,
+    /// Decoder layers.
+    pub num_hidden_layers: usize,
+    /// Query heads, `H`.
+    pub num_attention_heads: usize,
+    /// Key/value heads, `Hkv`.
+    pub num_key_value_heads: usize,
+    /// Width of one head; `hidden_size / num_attention_heads` unless given.
+    #[serde(default)]
+    pub head_dim: usize,
+    /// ε of the RMS norms.
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
+    #[serde(default)]
+    pub rope_theta: f64,
+    /// How many rotary frequencies each of the three position streams (time, height, width) drives.
+    #[serde(default)]
+    pub mrope_section: [usize; 3],
+    /// Longest position that the checkpoint was made for.
+    #[serde(default = "default_positions")]
+    pub max_position_embeddings: usize,
+}
+
+/// Shape of the vision tower.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct VisionConfig {
+    /// Transformer blocks.
+    pub depth: usize,
+    /// Width of a patch's features.
+    pub hidden_size: usize,
+    /// Width of the gated MLP.
+    pub intermediate_size: usize,
+    /// Attention heads.
+    pub num_heads: usize,
+    /// Colour channels.
+    #[serde(alias = "in_chans", default = "default_channels")]
+    pub in_channels: usize,
+    /// Width of a merged token; equals the language model's `hidden_size`.
+    pub out_hidden_size: usize,
+    /// Side of a patch in pixels.
+    pub patch_size: usize,
+    /// Frames that one patch spans.
+    pub temporal_patch_size: usize,
+    /// Side of the square of patches that becomes one token.
+    pub spatial_merge_size: usize,
+    /// Side of an attention window in pixels.
+    pub window_size: usize,
+    /// Blocks that attend over the whole image instead of a window.
+    pub fullatt_block_indexes: Vec<usize>,
+}
+
+fn default_positions() -> usize {
+    32_768
+}
+
+fn default_channels() -> usize {
+    3
+}
+
+impl Config {
+    /// Reads and checks `config.json` in `folder`.
+    ///
+    /// # Errors
+    /// If the file is missing, is not JSON, lacks a key, names an unsupported family or activation, or holds
+    /// numbers that no model can have.
+    pub fn read(folder: &Path) -> Result<Self, ModelError> {
+        let path = folder.join("config.json");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        Self::parse(&text, &path)
+    }
+
+    /// Parses the text of a `config.json`; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ModelError> {
+        let bad = |key: &str, found: String, wanted: &str| ModelError::Config {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            found,
+            wanted: wanted.to_owned(),
+        };
+        let root: Value =
+            serde_json::from_str(text).map_err(|e| bad("(whole file)", e.to_string(), "a JSON object"))?;
+        let family = root.get("model_type").and_then(Value::as_str).unwrap_or("(missing)");
+        if !SUPPORTED.contains(&family) {
+            return Err(bad("model_type", family.to_owned(), &format!("one of {}", SUPPORTED.join(", "))));
+        }
+        let nested = root.get("text_config").filter(|v| v.is_object());
+        let text_value = nested.unwrap_or(&root);
+        let vision_value = root.get("vision_config").unwrap_or(&Value::Null);
+        let mut text: TextConfig = serde_json::from_value(text_value.clone())
+            .map_err(|e| bad("text_config", e.to_string(), "the language model's shape"))?;
+        let vision: VisionConfig = serde_json::from_value(vision_value.clone())
+            .map_err(|e| bad("vision_config", e.to_string(), "the vision tower's shape"))?;
+
+        // Rotary settings moved between releases: beside `rope_theta`, or in one of two nested objects.
+        let rope = ["rope_scaling", "rope_parameters"].iter().find_map(|k| text_value.get(*k));
+        let rope = rope.unwrap_or(&Value::Null);
+        if text.head_dim == 0 && text.num_attention_heads > 0 {
+            text.head_dim = text.hidden_size / text.num_attention_heads;
+        }
+        if text.rope_theta == 0.0 {
+            text.rope_theta = rope.get("rope_theta").and_then(Value::as_f64).unwrap_or(1_000_000.0);
+        }
+        if let Some(section) = rope.get("mrope_section") {
+            text.mrope_section = serde_json::from_value(section.clone())
+                .map_err(|e| bad("rope_scaling.mrope_section", e.to_string(), "three numbers"))?;
+        }
+
+        let shared = |key: &str| root.get(key).or_else(|| text_value.get(key));
+        for (key, wanted) in [("hidden_act", "silu")] {
+            for (scope, value) in [("", text_value), ("vision_config.", vision_value)] {
+                if let Some(found) = value.get(key).filter(|v| *v != wanted) {
+                    return Err(bad(&format!("{scope}{key}"), found.to_string(), wanted));
+                }
+            }
+        }
+        if shared("use_sliding_window").and_then(Value::as_bool) == Some(true) {
+            return Err(bad("use_sliding_window", "true".into(), "false: sliding windows are not supported"));
+        }
+        let kind = rope.get("rope_type").or_else(|| rope.get("type")).and_then(Value::as_str);
+        if let Some(kind) = kind.filter(|k| !["default", "mrope"].contains(k)) {
+            return Err(bad("rope_scaling.type", kind.to_owned(), "default or mrope"));
+        }
+        let image_token_id = shared("image_token_id").and_then(Value::as_u64).unwrap_or(u64::MAX);
+
+        let config = Self {
+            tie_word_embeddings: shared("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false),
+            image_token_id: u32::try_from(image_token_id)
+                .map_err(|_| bad("image_token_id", "nothing usable".into(), "a token id"))?,
+            initializer_range: shared("initializer_range").and_then(Value::as_f64).unwrap_or(0.02),
+            text,
+            vision,
+        };
+        match config.fault() {
+            Some((key, found, wanted)) => Err(bad(key, found, wanted)),
+            None => Ok(config),
+        }
+    }
+
+    /// The first number that no model can have: (key, found, wanted).
+    fn fault(&self) -> Option<(&'static str, String, &'static str)> {
+        let (t, v) = (&self.text, &self.vision);
+        let sane = |n: usize| (1..=1 << 24).contains(&n);
+        let sizes = [
+            ("vocab_size", t.vocab_size),
+            ("hidden_size", t.hidden_size),
+            ("intermediate_size", t.intermediate_size),
+            ("num_hidden_layers", t.num_hidden_layers),
+            ("num_attention_heads", t.num_attention_heads),
+            ("num_key_value_heads", t.num_key_value_heads),
+            ("head_dim", t.head_dim),
+            ("max_position_embeddings", t.max_position_embeddings),
+            ("vision_config.depth", v.depth),
+            ("vision_config.hidden_size", v.hidden_size),
+            ("vision_config.intermediate_size", v.intermediate_size),
+            ("vision_config.num_heads", v.num_heads),
+            ("vision_config.in_channels", v.in_channels),
+            ("vision_config.patch_size", v.patch_size),
+            ("vision_config.temporal_patch_size", v.temporal_patch_size),
+            ("vision_config.spatial_merge_size", v.spatial_merge_size),
+            ("vision_config.window_size", v.window_size),
+        ];
+        if let Some((key, n)) = sizes.iter().find(|(_, n)| !sane(*n)) {
+            return Some((key, n.to_string(), "a number from 1 to 16777216"));
+        }
+        let rules: [(bool, &'static str, String, &'static str); 9] = [
+            (
+                t.num_hidden_layers <= 1000,
+                "num_hidden_layers",
+                t.num_hidden_layers.to_string(),
+                "at most 1000",
+            ),
+            (v.depth <= 1000, "vision_config.depth", v.depth.to_string(), "at most 1000"),
+            (
+                t.num_attention_heads.is_multiple_of(t.num_key_value_heads),
+                "num_key_value_heads",
+                t.num_key_value_heads.to_string(),
+                "a divisor of num_attention_heads",
+            ),
+            (
+                t.mrope_section.iter().map(|n| n.saturating_mul(2)).fold(0, usize::saturating_add)
+                    == t.head_dim,
+                "rope_scaling.mrope_section",
+                format!("{:?}", t.mrope_section),
+                "three numbers whose sum is half of head_dim",
+            ),
+            (
+                v.hidden_size.is_multiple_of(4 * v.num_heads),
+                "vision_config.num_heads",
+                v.num_heads.to_string(),
+                "a quarter of hidden_size divides by it",
+            ),
+            (
+                v.out_hidden_size == t.hidden_size,
+                "vision_config.out_hidden_size",
+                v.out_hidden_size.to_string(),
+                "the language model's hidden_size",
+            ),
+            (
+                v.window_size >= v.patch_size * v.spatial_merge_size,
+                "vision_config.window_size",
+                v.window_size.to_string(),
+                "at least patch_size times spatial_merge_size",
+            ),
+            (
+                t.rms_norm_eps.is_finite() && t.rms_norm_eps > 0.0,
+                "rms_norm_eps",
+                t.rms_norm_eps.to_string(),
+                "a small positive number",
+            ),
+            (
+                t.rope_theta.is_finite() && t.rope_theta > 1.0,
+                "rope_theta",
+                t.rope_theta.to_string(),
+                "a number above 1",
+            ),
+        ];
+        rules.into_iter().find(|r| !r.0).map(|(_, key, found, wanted)| (key, found, wanted))
+    }
+}
+
+impl VisionConfig {
+    /// Values of one patch: channels · frames · patch².
+    pub fn patch_values(&self) -> usize {
+        self.in_channels * self.temporal_patch_size * self.patch_size * self.patch_size
+    }
+
+    /// Patches that merge into one token.
+    pub fn merge_unit(&self) -> usize {
+        self.spatial_merge_size * self.spatial_merge_size
+    }
+
+    /// Width of one attention head.
+    pub fn head_dim(&self) -> usize {
+        self.hidden_size / self.num_heads
+    }
+}

@@ -1,0 +1,172 @@
+//! Checkpoints that start from nothing: random weights in hub layout, for tests, benchmarks and small worlds.
+
+use crate::config::Config;
+use crate::error::ModelError;
+use crate::layout::{Initial, Parameter, parameters};
+use safetensors::{Dtype, View};
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::path::Path;
+use vigos_core::files::write_atomic_bytes;
+use vigos_core::random::{Key, Purpose, draws};
+
+/// A shard takes no further tensor once it is this large, as on the hub.
+const SHARD_BYTES: usize = 5 << 30;
+
+/// Writes a model folder with random weights for the configuration file `config`.
+///
+/// Weights are normal with the configuration's `initializer_range`, norms one, biases zero, in its
+/// `torch_dtype`; a tensor's values depend on the seed and its place alone. Tensors are made one at a time
+/// while they are written. The other files beside `config` (tokenizer, processor, template) are copied.
+///
+/// # Errors
+/// If the configuration is not supported, or `out` already holds weights or cannot be written.
+pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelError> {
+    let write = |message: String| ModelError::Write { path: out.to_owned(), message };
+    let text = std::fs::read_to_string(config_file)
+        .map_err(|source| ModelError::Read { path: config_file.to_owned(), source })?;
+    let config = Config::parse(&text, config_file)?;
+    let dtype = stored_dtype(&text, config_file)?;
+    if out.join("config.json").exists() {
+        return Err(write("there is a model already; name an empty folder".into()));
+    }
+    std::fs::create_dir_all(out).map_err(|e| write(e.to_string()))?;
+
+    let fresh: Vec<Fresh> = parameters(&config)
+        .into_iter()
+        .enumerate()
+        .map(|(index, parameter)| Fresh {
+            parameter,
+            dtype,
+            deviation: config.initializer_range,
+            key: Key { seed, sample: index as u64, ..Default::default() },
+        })
+        .collect();
+    let mut shards: Vec<Vec<&Fresh>> = vec![Vec::new()];
+    let mut filled = 0;
+    for tensor in &fresh {
+        if filled + tensor.data_len() > SHARD_BYTES && filled > 0 {
+            shards.push(Vec::new());
+            filled = 0;
+        }
+        filled += tensor.data_len();
+        if let Some(shard) = shards.last_mut() {
+            shard.push(tensor);
+        }
+    }
+    let count = shards.len();
+    let mut map = serde_json::Map::new();
+    for (i, shard) in shards.into_iter().enumerate() {
+        let file = match count {
+            1 => "model.safetensors".to_owned(),
+            _ => format!("model-{:05}-of-{count:05}.safetensors", i + 1),
+        };
+        for tensor in &shard {
+            map.insert(tensor.parameter.name.clone(), Value::from(file.clone()));
+        }
+        let views = shard.into_iter().map(|t| (t.parameter.name.as_str(), t));
+        let format = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
+        safetensors::serialize_to_file(views, Some(format), &out.join(file))
+            .map_err(|e| write(e.to_string()))?;
+    }
+    if count > 1 {
+        let total: usize = fresh.iter().map(|t| t.data_len()).sum();
+        let index = json!({ "metadata": { "total_size": total }, "weight_map": map });
+        write_atomic_bytes(&out.join("model.safetensors.index.json"), index.to_string().as_bytes())
+            .map_err(|e| write(e.to_string()))?;
+    }
+    copy_side_files(config_file, out)?;
+    write_atomic_bytes(&out.join("config.json"), text.as_bytes()).map_err(|e| write(e.to_string()))?;
+    Ok(config)
+}
+
+/// The dtype that the configuration says its weights are stored in; f32 unless it says.
+fn stored_dtype(text: &str, path: &Path) -> Result<Dtype, ModelError> {
+    let value: Value = serde_json::from_str(text).unwrap_or_default();
+    let keys = [value.get("torch_dtype"), value.get("dtype"), value.pointer("/text_config/dtype")];
+    let name = keys.into_iter().flatten().find_map(Value::as_str).unwrap_or("float32");
+    match name {
+        "float32" => Ok(Dtype::F32),
+        "float16" => Ok(Dtype::F16),
+        "bfloat16" => Ok(Dtype::BF16),
+        other => Err(ModelError::Config {
+            path: path.to_owned(),
+            key: "torch_dtype".into(),
+            found: other.into(),
+            wanted: "float32, float16 or bfloat16".into(),
+        }),
+    }
+}
+
+/// The small files that make a folder a model: everything beside the configuration but weights and itself.
+const SIDE_FILES: &[&str] = &[
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "merges.txt",
+    "preprocessor_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "video_preprocessor_config.json",
+    "vocab.json",
+];
+
+fn copy_side_files(config_file: &Path, out: &Path) -> Result<(), ModelError> {
+    let folder = config_file.parent().unwrap_or(Path::new("."));
+    for name in SIDE_FILES {
+        let from = folder.join(name);
+        if from.is_file() {
+            std::fs::copy(&from, out.join(name))
+                .map_err(|e| ModelError::Write { path: out.join(name), message: e.to_string() })?;
+        }
+    }
+    Ok(())
+}
+
+/// A tensor that is made when it is written.
+struct Fresh {
+    parameter: Parameter,
+    dtype: Dtype,
+    deviation: f64,
+    key: Key,
+}
+
+impl Fresh {
+    fn elements(&self) -> usize {
+        self.parameter.shape.iter().product()
+    }
+}
+
+impl View for &Fresh {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.parameter.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut stream = draws(Purpose::Initialisation, self.key);
+        let mut bytes = Vec::with_capacity(self.data_len());
+        for _ in 0..self.elements() {
+            let value = match self.parameter.initial {
+                Initial::Normal => (stream.normal() * self.deviation) as f32,
+                Initial::Ones => 1.0,
+                Initial::Zeros => 0.0,
+            };
+            match self.dtype {
+                Dtype::BF16 => bytes.extend(half::bf16::from_f32(value).to_le_bytes()),
+                Dtype::F16 => bytes.extend(half::f16::from_f32(value).to_le_bytes()),
+                _ => bytes.extend(value.to_le_bytes()),
+            }
+        }
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.elements() * self.dtype.bitsize() / 8
+    }
+}

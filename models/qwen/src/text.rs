@@ -1,0 +1,150 @@
+//! The language model of Qwen2.5-VL: a decoder with grouped-query attention and M-RoPE.
+//!
+//! `T` packed tokens, `D` width, `H`/`Hkv` query and key/value heads, `C` head width, `V` vocabulary.
+
+use crate::adapter::{BlockLora, Projection};
+use crate::cache::LayerCache;
+use crate::config::{Config, TextConfig};
+use crate::error::ModelError;
+use crate::layers::{GatedMlp, Linear, RmsNorm, Rotary, Segments, Source, attention};
+use burn::tensor::{DType, Tensor};
+
+/// The frozen language model.
+#[derive(Clone, Debug)]
+pub struct LanguageModel {
+    /// `[V, D]`
+    pub embeddings: Tensor<2>,
+    /// The layers, first to last.
+    pub layers: Vec<DecoderLayer>,
+    /// The norm before the head.
+    pub norm: RmsNorm,
+    /// `[V, D]`, the embeddings themselves when tied.
+    pub head: Tensor<2>,
+}
+
+/// One decoder layer.
+#[derive(Clone, Debug)]
+pub struct DecoderLayer {
+    input_norm: RmsNorm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    post_norm: RmsNorm,
+    mlp: GatedMlp,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+}
+
+/// Keys and values of one layer, after the rotary embedding: each `[T, Hkv, C]`.
+#[derive(Clone, Debug)]
+pub struct KeyValue {
+    /// Keys.
+    pub key: Tensor<3>,
+    /// Values.
+    pub value: Tensor<3>,
+}
+
+impl LanguageModel {
+    /// Reads the language model.
+    ///
+    /// # Errors
+    /// If a tensor is missing or cannot be read.
+    pub fn load(config: &Config, source: &Source) -> Result<Self, ModelError> {
+        let text = &config.text;
+        let shape = [text.vocab_size, text.hidden_size];
+        let embeddings = source.tensor("model.embed_tokens.weight", shape)?;
+        let head = if config.tie_word_embeddings {
+            embeddings.clone()
+        } else {
+            source.tensor("lm_head.weight", shape)?
+        };
+        let layers = (0..text.num_hidden_layers)
+            .map(|i| DecoderLayer::load(text, i, source))
+            .collect::<Result<_, _>>()?;
+        let norm = RmsNorm::load(source, "model.norm", text.hidden_size, text.rms_norm_eps)?;
+        Ok(Self { embeddings, layers, norm, head })
+    }
+
+    /// Logits in f32.
+    ///
+    /// # Shapes
+    /// - `hidden`: `[N, D]`, after the final norm
+    /// - output: `[N, V]`
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        hidden.matmul(self.head.clone().transpose()).cast(DType::F32)
+    }
+}
+
+impl DecoderLayer {
+    fn load(config: &TextConfig, layer: usize, source: &Source) -> Result<Self, ModelError> {
+        let at = |name: &str| format!("model.layers.{layer}.{name}");
+        let d = config.hidden_size;
+        let (q, kv) =
+            (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
+        Ok(Self {
+            input_norm: RmsNorm::load(source, &at("input_layernorm"), d, config.rms_norm_eps)?,
+            query: Linear::load(source, &at("self_attn.q_proj"), [q, d], true)?,
+            key: Linear::load(source, &at("self_attn.k_proj"), [kv, d], true)?,
+            value: Linear::load(source, &at("self_attn.v_proj"), [kv, d], true)?,
+            output: Linear::load(source, &at("self_attn.o_proj"), [d, q], false)?,
+            post_norm: RmsNorm::load(source, &at("post_attention_layernorm"), d, config.rms_norm_eps)?,
+            mlp: GatedMlp::load(source, &at("mlp"), d, config.intermediate_size, false)?,
+            heads: config.num_attention_heads,
+            kv_heads: config.num_key_value_heads,
+            head_dim: config.head_dim,
+        })
+    }
+
+    /// A whole packed batch, causal within each segment.
+    ///
+    /// # Shapes
+    /// - `x` and output: `[T, D]`
+    pub fn forward(
+        &self,
+        x: Tensor<2>,
+        rotary: &Rotary,
+        segments: &Segments,
+        lora: Option<BlockLora>,
+    ) -> (Tensor<2>, KeyValue) {
+        let (query, kv) = self.project(x.clone(), rotary, lora);
+        let attended = attention(query, kv.key.clone(), kv.value.clone(), segments, true);
+        (self.finish(x, attended, lora), kv)
+    }
+
+    /// One new token for each sequence of a cache.
+    ///
+    /// # Shapes
+    /// - `x` and output: `[B, D]`
+    pub fn decode(
+        &self,
+        x: Tensor<2>,
+        rotary: &Rotary,
+        cache: &mut LayerCache,
+        lora: Option<BlockLora>,
+    ) -> Tensor<2> {
+        let (query, kv) = self.project(x.clone(), rotary, lora);
+        let attended = cache.attend(query, kv);
+        self.finish(x, attended, lora)
+    }
+
+    /// Queries `[T, H, C]`, keys and values of the normed input.
+    fn project(&self, x: Tensor<2>, rotary: &Rotary, lora: Option<BlockLora>) -> (Tensor<3>, KeyValue) {
+        let rows = x.dims()[0];
+        let x = self.input_norm.forward(x);
+        let heads = |linear: &Linear, projection, heads| {
+            linear.adapted(x.clone(), projection, lora).reshape([rows, heads, self.head_dim])
+        };
+        let query = rotary.rotate(heads(&self.query, Projection::Query, self.heads));
+        let key = rotary.rotate(heads(&self.key, Projection::Key, self.kv_heads));
+        let value = heads(&self.value, Projection::Value, self.kv_heads);
+        (query, KeyValue { key, value })
+    }
+
+    /// Output projection and MLP, both residual.
+    fn finish(&self, x: Tensor<2>, attended: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
+        let x = x + self.output.adapted(attended, Projection::Output, lora);
+        x.clone() + self.mlp.forward(self.post_norm.forward(x), lora)
+    }
+}

@@ -1,0 +1,223 @@
+//! Reading safetensors: one file, or shards with their index.
+//!
+//! The header of every file is checked first (size, offsets, dtypes, names, shapes), so a wrong checkpoint
+//! is refused with one complete list before any weight is read. Then each tensor is read from its own byte
+//! range: at no time does more than one tensor exist outside its destination.
+
+use crate::error::ModelError;
+use crate::layout::{Parameter, canonical};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Component, Path, PathBuf};
+
+/// A header of a published checkpoint has about 200 bytes a tensor; a claim of more than this is an attack.
+const MAX_HEADER: u64 = 100 << 20;
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Where one tensor lies.
+#[derive(Clone, Debug)]
+struct Entry {
+    file: PathBuf,
+    start: u64,
+    bytes: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+}
+
+/// The tensors of a folder or a file, by canonical name, not yet read.
+#[derive(Debug)]
+pub struct Weights {
+    path: PathBuf,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Weights {
+    /// Opens a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+    ///
+    /// # Errors
+    /// If nothing is there, a header is damaged, or the index names a file outside the folder.
+    pub fn open(folder: &Path) -> Result<Self, ModelError> {
+        let index = folder.join(INDEX);
+        let files =
+            if index.is_file() { shards(folder, &index)? } else { vec![folder.join("model.safetensors")] };
+        let mut entries = BTreeMap::new();
+        for file in files {
+            for (name, entry) in headers(&file)? {
+                if entries.insert(canonical(&name), entry).is_some() {
+                    return Err(damaged(&file, format!("tensor `{name}` stands in two files")));
+                }
+            }
+        }
+        Ok(Self { path: folder.to_owned(), entries })
+    }
+
+    /// Opens one safetensors file; names are kept as they are.
+    ///
+    /// # Errors
+    /// If it cannot be read or its header is damaged.
+    pub fn open_file(path: &Path) -> Result<Self, ModelError> {
+        Ok(Self { path: path.to_owned(), entries: headers(path)?.into_iter().collect() })
+    }
+
+    /// The names of the tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|e| e.shape.as_slice())
+    }
+
+    /// Checks that exactly `wanted` is here; names in `ignored` may be here as well.
+    ///
+    /// # Errors
+    /// One error that lists every missing, unexpected and wrongly shaped tensor.
+    pub fn check(&self, wanted: &[Parameter], ignored: &[&str]) -> Result<(), ModelError> {
+        let mut faults = Vec::new();
+        for parameter in wanted {
+            match self.entries.get(&parameter.name) {
+                None => faults.push(format!("missing     {} {:?}", parameter.name, parameter.shape)),
+                Some(e) if e.shape != parameter.shape => faults.push(format!(
+                    "wrong shape {}: found {:?}, wanted {:?}",
+                    parameter.name, e.shape, parameter.shape
+                )),
+                Some(e) if float_dtype(e.dtype).is_none() => faults.push(format!(
+                    "wrong dtype {}: found {:?}, wanted F32, F16 or BF16",
+                    parameter.name, e.dtype
+                )),
+                Some(_) => {}
+            }
+        }
+        let known: BTreeSet<&str> =
+            wanted.iter().map(|p| p.name.as_str()).chain(ignored.iter().copied()).collect();
+        for name in self.entries.keys().filter(|n| !known.contains(n.as_str())) {
+            faults.push(format!("unexpected  {name} {:?}", self.entries[name].shape));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(ModelError::Tensors { path: self.path.clone(), faults }) }
+    }
+
+    /// Reads one tensor onto `device` as `dtype`. A stored shape of another rank is flattened into `shape`.
+    ///
+    /// # Errors
+    /// If it is not here, has another number of elements, or its bytes cannot be read.
+    pub fn tensor<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Tensor<D>, ModelError> {
+        let fault = |line: String| ModelError::Tensors { path: self.path.clone(), faults: vec![line] };
+        let entry = self.entries.get(name).ok_or_else(|| fault(format!("missing     {name} {shape:?}")))?;
+        if entry.shape.iter().product::<usize>() != shape.iter().product::<usize>() {
+            return Err(fault(format!("wrong shape {name}: found {:?}, wanted {shape:?}", entry.shape)));
+        }
+        let stored = float_dtype(entry.dtype).ok_or_else(|| {
+            fault(format!("wrong dtype {name}: found {:?}, wanted F32, F16 or BF16", entry.dtype))
+        })?;
+        let read = |source| ModelError::Read { path: entry.file.clone(), source };
+        let mut bytes = vec![0; entry.bytes];
+        let mut file = File::open(&entry.file).map_err(read)?;
+        file.seek(SeekFrom::Start(entry.start)).map_err(read)?;
+        file.read_exact(&mut bytes).map_err(read)?;
+        let data = TensorData::try_from_bytes_vec(bytes, shape, stored)
+            .map_err(|e| damaged(&entry.file, format!("tensor `{name}`: {e}")))?;
+        Ok(Tensor::from_data(data.convert_dtype(dtype), (device, dtype)))
+    }
+}
+
+fn float_dtype(dtype: Dtype) -> Option<DType> {
+    match dtype {
+        Dtype::F32 => Some(DType::F32),
+        Dtype::F16 => Some(DType::F16),
+        Dtype::BF16 => Some(DType::BF16),
+        _ => None,
+    }
+}
+
+/// The shard files that an index names, each once, all inside the folder.
+fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let text = std::fs::read_to_string(index)
+        .map_err(|source| ModelError::Read { path: index.to_owned(), source })?;
+    let parsed: Index = serde_json::from_str(&text).map_err(|e| ModelError::Config {
+        path: index.to_owned(),
+        key: "weight_map".into(),
+        found: e.to_string(),
+        wanted: "an object from tensor name to file name".into(),
+    })?;
+    let names: BTreeSet<&String> = parsed.weight_map.values().collect();
+    for name in &names {
+        let mut parts = Path::new(name.as_str()).components();
+        // A shard lies in the folder itself: anything but one plain component could leave it.
+        if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+            return Err(ModelError::Config {
+                path: index.to_owned(),
+                key: "weight_map".into(),
+                found: format!("`{name}`"),
+                wanted: "the name of a file in the same folder".into(),
+            });
+        }
+    }
+    Ok(names.into_iter().map(|n| folder.join(n)).collect())
+}
+
+/// The tensors of one file, from its header alone.
+fn headers(path: &Path) -> Result<Vec<(String, Entry)>, ModelError> {
+    let read = |source| ModelError::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(read)?;
+    let size = file.metadata().map_err(read)?.len();
+    let mut prefix = [0u8; 8];
+    if size < 8 {
+        return Err(damaged(path, format!("truncated: found {size} bytes, wanted a header")));
+    }
+    file.read_exact(&mut prefix).map_err(read)?;
+    let length = u64::from_le_bytes(prefix);
+    if length > MAX_HEADER || length > size - 8 {
+        return Err(damaged(
+            path,
+            format!("the header claims {length} bytes, the file has {size}: truncated or not safetensors"),
+        ));
+    }
+    let mut header = vec![0u8; length as usize];
+    file.read_exact(&mut header).map_err(read)?;
+    // Overlaps, gaps and overflow within the claimed data are the library's to find.
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|e| damaged(path, e.to_string()))?;
+    let data = size - 8 - length;
+    if metadata.data_len() as u64 != data {
+        return Err(damaged(
+            path,
+            format!(
+                "the header describes {} bytes of data, the file has {data}: truncated?",
+                metadata.data_len()
+            ),
+        ));
+    }
+    let mut found = Vec::new();
+    for (name, info) in metadata.tensors() {
+        let (start, end) = info.data_offsets;
+        found.push((
+            name,
+            Entry {
+                file: path.to_owned(),
+                start: 8 + length + start as u64,
+                bytes: end - start,
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+            },
+        ));
+    }
+    Ok(found)
+}
+
+fn damaged(path: &Path, message: String) -> ModelError {
+    ModelError::Safetensors { path: path.to_owned(), message }
+}

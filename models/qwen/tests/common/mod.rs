@@ -1,0 +1,99 @@
+//! Fixtures that the tests of this crate share.
+#![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
+
+use burn::tensor::{DType, Device, Tensor};
+use std::path::PathBuf;
+use vigos_models::model::Sequence;
+use vigos_models::{Model, weights::Weights};
+use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor};
+
+pub fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
+}
+
+pub fn tiny_model() -> Model {
+    Model::load(&fixtures().join("tiny-qwen2_5-vl"), &Device::flex(), DType::F32).unwrap()
+}
+
+pub fn tiny_processor() -> Processor {
+    Processor::from_dir(&fixtures().join("tiny-qwen2_5-vl")).unwrap()
+}
+
+/// One recorded prompt with the reference's numbers.
+pub struct Case {
+    file: PathBuf,
+    weights: Weights,
+    pub images: Vec<ImagePatches>,
+    pub sequence: Sequence,
+}
+
+impl Case {
+    pub fn load(name: &str, processor: &Processor) -> Self {
+        let folder = fixtures().join("forward-qwen2_5-vl");
+        let meta: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
+        let entry = match name.strip_prefix("row") {
+            Some(index) => meta["rows"][index.parse::<usize>().unwrap()].clone(),
+            None => meta[name].clone(),
+        };
+        let names = entry.get("images").cloned().unwrap_or_else(|| vec![entry["image"].clone()].into());
+        let images: Vec<ImagePatches> = names
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| {
+                let bytes = std::fs::read(fixtures().join("images").join(n.as_str().unwrap())).unwrap();
+                processor
+                    .patches(&vigos_processor::decode::decode(&bytes, &DecodeLimits::default()).unwrap())
+                    .unwrap()
+            })
+            .collect();
+        let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
+        let mut parts = vec![Part::Image; images.len()];
+        parts.push(Part::Text(entry["text"].as_str().unwrap().to_owned()));
+        let message = Message { role: "user".into(), parts };
+        let prompt = processor.prompt(&[message], "", &grids).unwrap();
+        let file = folder.join(format!("{name}.safetensors"));
+        Self {
+            weights: Weights::open_file(&file).unwrap(),
+            file,
+            images,
+            sequence: Sequence { ids: prompt.ids, images: prompt.images },
+        }
+    }
+
+    pub fn image_refs(&self) -> Vec<&ImagePatches> {
+        self.images.iter().collect()
+    }
+
+    pub fn floats(&self, name: &str) -> Vec<f32> {
+        let count = self.weights.shape(name).unwrap().iter().product();
+        self.weights.tensor(name, [count], &Device::flex(), DType::F32).unwrap().try_into_vec_as().unwrap()
+    }
+
+    pub fn integers(&self, name: &str) -> Vec<i64> {
+        let bytes = std::fs::read(&self.file).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        file.tensor(name)
+            .unwrap()
+            .data()
+            .chunks(8)
+            .map(|c| i64::from_le_bytes(c.try_into().unwrap()))
+            .collect()
+    }
+
+    /// The reference's 24 greedy tokens with their log-probabilities.
+    pub fn greedy(&self) -> Vec<(u32, f64)> {
+        let ids = self.integers("greedy_ids");
+        let logprobs = self.floats("greedy_logprobs");
+        ids.into_iter().map(|i| i as u32).zip(logprobs.into_iter().map(f64::from)).collect()
+    }
+}
+
+#[track_caller]
+pub fn assert_close(found: &Tensor<2>, wanted: &[f32], bound: f32, what: &str) {
+    let found: Vec<f32> = found.clone().try_into_vec_as().unwrap();
+    assert_eq!(found.len(), wanted.len(), "{what}: number of values");
+    let worst = found.iter().zip(wanted).map(|(f, w)| (f - w).abs()).fold(0.0, f32::max);
+    assert!(worst <= bound, "{what}: largest difference {worst:e}, bound {bound:e}");
+}

@@ -1,0 +1,167 @@
+//! The model against numbers of the reference implementation (see tests/fixtures/README.md).
+
+mod common;
+
+use burn::tensor::{DType, Tensor};
+use common::{Case, assert_close, fixtures, tiny_model, tiny_processor};
+use vigos_models::Config;
+use vigos_models::cache::KvCache;
+use vigos_models::model::Sequence;
+use vigos_models::text::KeyValue;
+
+const NAMES: [&str; 4] = ["row0", "row1", "row2", "two_images"];
+
+#[test]
+fn both_forms_of_the_configuration_are_the_same() {
+    let folder = fixtures().join("tiny-qwen2_5-vl");
+    let nested = Config::read(&folder).unwrap();
+    let path = folder.join("config.flat.json");
+    let flat = Config::parse(&std::fs::read_to_string(&path).unwrap(), &path).unwrap();
+    assert_eq!(nested, flat);
+}
+
+#[test]
+fn prompt_ids_grids_and_positions_equal_the_reference() {
+    let (model, processor) = (tiny_model(), tiny_processor());
+    for name in NAMES {
+        let case = Case::load(name, &processor);
+        assert_eq!(
+            case.integers("input_ids"),
+            case.sequence.ids.iter().map(|i| i64::from(*i)).collect::<Vec<_>>()
+        );
+        let grids: Vec<i64> =
+            case.images.iter().flat_map(|i| [i.grid.t, i.grid.h, i.grid.w]).map(|n| n as i64).collect();
+        assert_eq!(case.integers("image_grid_thw"), grids, "{name}");
+        let packed = model.pack([&case.sequence]).unwrap();
+        let streams: Vec<i64> =
+            (0..3).flat_map(|s| packed.positions.iter().map(move |p| i64::from(p[s]))).collect();
+        assert_eq!(case.integers("position_ids"), streams, "{name}");
+    }
+}
+
+#[test]
+fn vision_hidden_states_and_logits_equal_the_reference() {
+    let (model, processor) = (tiny_model(), tiny_processor());
+    for name in NAMES {
+        let case = Case::load(name, &processor);
+        let features = model.encode_images(&case.image_refs(), None);
+        assert_close(&Tensor::cat(features.clone(), 0), &case.floats("vision.out"), 1e-4, name);
+        let packed = model.pack([&case.sequence]).unwrap();
+        let hidden = model.forward(&packed, &features, None, &mut ());
+        assert_close(&hidden, &case.floats("text.hidden3"), 1e-4, name);
+        let rows: Vec<usize> = case.integers("logit_rows").iter().map(|r| *r as usize).collect();
+        assert_close(&model.logits_at(&hidden, &rows), &case.floats("logits"), 1e-4, name);
+    }
+}
+
+#[test]
+fn a_packed_batch_gives_each_sequence_its_own_numbers() {
+    let (model, processor) = (tiny_model(), tiny_processor());
+    let cases: Vec<Case> = NAMES.iter().map(|n| Case::load(n, &processor)).collect();
+    let images: Vec<_> = cases.iter().flat_map(Case::image_refs).collect();
+    let features = model.encode_images(&images, None);
+    let packed = model.pack(cases.iter().map(|c| &c.sequence)).unwrap();
+    let hidden = model.forward(&packed, &features, None, &mut ());
+    let mut start = 0;
+    for (case, name) in cases.iter().zip(NAMES) {
+        let length = case.sequence.ids.len();
+        assert_close(&hidden.clone().narrow(0, start, length), &case.floats("text.hidden3"), 1e-4, name);
+        start += length;
+    }
+}
+
+#[test]
+fn greedy_decoding_without_a_cache_gives_the_reference_tokens() {
+    let (model, processor) = (tiny_model(), tiny_processor());
+    for name in NAMES {
+        let mut case = Case::load(name, &processor);
+        let features = model.encode_images(&case.image_refs(), None);
+        for (want, logprob) in case.greedy() {
+            let packed = model.pack([&case.sequence]).unwrap();
+            let hidden = model.forward(&packed, &features, None, &mut ());
+            let logits = model.logits_at(&hidden, &[case.sequence.ids.len() - 1]);
+            assert_eq!(best(&logits)[0].0, want, "{name}");
+            assert!((best(&logits)[0].1 - logprob).abs() < 1e-4, "{name}");
+            case.sequence.ids.push(want);
+        }
+    }
+}
+
+#[test]
+fn greedy_decoding_of_a_batch_with_the_cache_gives_the_reference_tokens() {
+    let (model, processor) = (tiny_model(), tiny_processor());
+    let cases: Vec<Case> = NAMES.iter().map(|n| Case::load(n, &processor)).collect();
+    let longest = cases.iter().map(|c| c.sequence.ids.len()).max().unwrap();
+    // Two columns more than the longest prompt: the cache has to move its contents several times.
+    let capacity = longest + 26;
+    let mut cache =
+        KvCache::new(&model.config.text, NAMES.len(), longest, capacity, &model.device, DType::F32);
+    let mut newest = Vec::new();
+    let mut next = Vec::new();
+    for (row, case) in cases.iter().enumerate() {
+        let features = model.encode_images(&case.image_refs(), None);
+        let packed = model.pack([&case.sequence]).unwrap();
+        let mut prompt: Vec<KeyValue> = Vec::new();
+        let hidden = model.forward(&packed, &features, None, &mut prompt);
+        cache.admit(row, prompt);
+        newest.push(best(&model.logits_at(&hidden, &[case.sequence.ids.len() - 1]))[0]);
+        next.push(packed.positions.last().unwrap().iter().max().unwrap() + 1);
+    }
+    let wanted: Vec<Vec<(u32, f64)>> = cases.iter().map(Case::greedy).collect();
+    for step in 0..24 {
+        for (row, name) in NAMES.iter().enumerate() {
+            assert_eq!(newest[row].0, wanted[row][step].0, "{name} at {step}");
+            assert!((newest[row].1 - wanted[row][step].1).abs() < 1e-4, "{name} at {step}");
+        }
+        cache.advance(longest, &model.device);
+        let ids: Vec<u32> = newest.iter().map(|n| n.0).collect();
+        let at: Vec<[u32; 3]> = next.iter().map(|n| [*n + step as u32; 3]).collect();
+        let hidden = model.decode(&ids, &at, &mut cache, None).unwrap();
+        newest = best(&model.logits_at(&hidden, &[0, 1, 2, 3]));
+    }
+}
+
+#[test]
+fn half_precision_stays_within_its_rounding() {
+    let processor = tiny_processor();
+    let exact = tiny_model();
+    let folder = fixtures().join("tiny-qwen2_5-vl");
+    let half = vigos_models::Model::load(&folder, &exact.device, DType::BF16).unwrap();
+    let case = Case::load("row0", &processor);
+    let logits = |model: &vigos_models::Model| {
+        let features = model.encode_images(&case.image_refs(), None);
+        let hidden = model.forward(&model.pack([&case.sequence]).unwrap(), &features, None, &mut ());
+        model.logits_at(&hidden, &[0, 20, 40, 62])
+    };
+    let (exact, half) = (logits(&exact), logits(&half));
+    let scale: f32 = exact.clone().abs().max().into_scalar();
+    let error: f32 = (exact - half).abs().max().into_scalar();
+    // bf16 keeps 8 bits; the error accumulates over 3 + 3 layers.
+    assert!(error < 0.05 * scale, "error {error}, scale {scale}");
+    assert!(error > 0.0, "the model must have been computed in bf16");
+}
+
+#[test]
+fn ids_and_image_slots_that_do_not_fit_are_refused() {
+    let (model, processor) = (tiny_model(), tiny_processor());
+    let case = Case::load("row0", &processor);
+    let unknown = Sequence { ids: vec![1, 5000], images: vec![] };
+    assert!(model.pack([&unknown]).unwrap_err().to_string().contains("5000"));
+    let short = Sequence { ids: case.sequence.ids[..30].to_vec(), images: case.sequence.images.clone() };
+    assert!(model.pack([&short]).is_err());
+}
+
+/// The best token of each row and its log-probability.
+fn best(logits: &Tensor<2>) -> Vec<(u32, f64)> {
+    let [_, vocabulary] = logits.dims();
+    let values: Vec<f32> = logits.clone().try_into_vec_as().unwrap();
+    values
+        .chunks(vocabulary)
+        .map(|row| {
+            let (token, max) =
+                row.iter().enumerate().fold((0, f32::MIN), |b, (i, v)| if *v > b.1 { (i, *v) } else { b });
+            let sum: f64 = row.iter().map(|v| f64::from(v - max).exp()).sum();
+            (token as u32, -sum.ln())
+        })
+        .collect()
+}
