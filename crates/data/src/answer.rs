@@ -1,0 +1,236 @@
+//! Answers as text: the bare reference out of what a data set wraps it in, and the answer out of a
+//! completion.
+
+/// The start of a box.
+const BOX: &str = r"\boxed{";
+
+/// The bare answer in a data set's answer: without code fences, a leading "answer:", an `<answer>` wrapper,
+/// an outer `\boxed{}`, surrounding quotes or backticks, and white space, in any order and depth.
+///
+/// A wrapper around nothing is kept, so an answer that is not blank stays so.
+pub fn reference_target(answer: &str) -> String {
+    let rules = [unfenced, unlabelled, untagged, unboxed, unquoted];
+    let mut text = answer.trim();
+    // Every rule that applies shortens the text, so this ends.
+    while let Some(shorter) =
+        rules.iter().filter_map(|rule| rule(text)).map(str::trim).find(|inner| !inner.is_empty())
+    {
+        text = shorter;
+    }
+    text.to_owned()
+}
+
+/// The content of the last `\boxed{…}` in `text` whose braces match; of nested boxes the inner one. None if
+/// there is no such box. Every brace counts, escaped or not.
+pub fn last_box(text: &str) -> Option<&str> {
+    let mut open: Vec<Option<usize>> = Vec::new();
+    let mut last: Option<(usize, usize)> = None;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => {
+                let start = at + 1;
+                open.push(text.get(..start).is_some_and(|before| before.ends_with(BOX)).then_some(start));
+            }
+            b'}' => {
+                if let Some(start) = open.pop().flatten()
+                    && last.is_none_or(|(earlier, _)| earlier < start)
+                {
+                    last = Some((start, at));
+                }
+            }
+            _ => {}
+        }
+    }
+    last.and_then(|(start, end)| text.get(start..end))
+}
+
+/// Inside a code fence around the whole text, without its language.
+fn unfenced(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix("```")?.strip_suffix("```")?;
+    if inner.contains("```") {
+        return None;
+    }
+    Some(match inner.split_once('\n') {
+        Some((language, code)) if !language.trim().contains(char::is_whitespace) => code,
+        _ => inner,
+    })
+}
+
+/// After "answer:".
+fn unlabelled(text: &str) -> Option<&str> {
+    without_prefix(text, "answer")?.trim_start().strip_prefix(':')
+}
+
+/// Inside an `<answer>` element that is the whole text.
+fn untagged(text: &str) -> Option<&str> {
+    let inner = without_suffix(without_prefix(text, "<answer>")?, "</answer>")?;
+    // In "<answer>a</answer> <answer>b</answer>" the outermost tags are not each other's.
+    let lower = inner.to_ascii_lowercase();
+    let matched = match (lower.find("</answer>"), lower.find("<answer>")) {
+        (Some(close), open) => open.is_some_and(|open| open < close),
+        (None, _) => true,
+    };
+    matched.then_some(inner)
+}
+
+/// Inside a box that is the whole text.
+fn unboxed(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix(BOX)?.strip_suffix('}')?;
+    let mut depth = 0usize;
+    for byte in inner.bytes() {
+        match byte {
+            b'{' => depth += 1,
+            // Without an open brace this one closes the box, before the end of the text.
+            b'}' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    (depth == 0).then_some(inner)
+}
+
+/// Inside quotes or backticks around the whole text.
+fn unquoted(text: &str) -> Option<&str> {
+    let quotes = [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('‘', '’'), ('«', '»')];
+    quotes.into_iter().find_map(|(open, close)| {
+        let run = |c: char, at_end: bool| {
+            let count = |chars: &mut dyn Iterator<Item = char>| chars.take_while(|x| *x == c).count();
+            if at_end { count(&mut text.chars().rev()) } else { count(&mut text.chars()) }
+        };
+        let depth = run(open, false).min(run(close, true));
+        let inner = text.get(depth * open.len_utf8()..text.len().checked_sub(depth * close.len_utf8())?)?;
+        // In `"a" or "b"` the outermost quotes are not each other's.
+        (depth > 0 && !inner.contains([open, close])).then_some(inner)
+    })
+}
+
+/// `text` after `prefix`, in whichever case its letters are.
+fn without_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (head, tail) = text.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(tail)
+}
+
+/// `text` before `suffix`, in whichever case its letters are.
+fn without_suffix<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
+    let (head, tail) = text.split_at_checked(text.len().checked_sub(suffix.len())?)?;
+    tail.eq_ignore_ascii_case(suffix).then_some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn wrappers_around_an_answer_are_taken_off() {
+        for (answer, wanted) in [
+            ("42", "42"),
+            ("  42\n", "42"),
+            ("0", "0"),
+            ("```\n42\n```", "42"),
+            ("```python\nprint(1)\n```", "print(1)"),
+            ("```42```", "42"),
+            ("Answer: B", "B"),
+            ("ANSWER :B", "B"),
+            ("<answer> B </answer>", "B"),
+            ("<Answer>B</ANSWER>", "B"),
+            (r"\boxed{7}", "7"),
+            (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+            ("\"red\"", "red"),
+            ("'red'", "red"),
+            ("`red`", "red"),
+            ("``red``", "red"),
+            ("“red”", "red"),
+            ("<answer>Answer: ```\n\\boxed{\"`red`\"}\n```</answer>", "red"),
+            (r"\boxed{\boxed{3}}", "3"),
+        ] {
+            assert_eq!(reference_target(answer), wanted, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_part_of_an_answer_stays() {
+        for answer in [
+            "the answer: 4",
+            "answers",
+            "\"a\" or \"b\"",
+            "it's",
+            "'",
+            "\"\"",
+            r"\boxed{1} + \boxed{2}",
+            r"\boxed{}",
+            r"\boxed{1",
+            "<answer>a</answer> or <answer>b</answer>",
+            "<answer></answer>",
+            "answer:",
+            "```a``` and ```b```",
+            "5'",
+        ] {
+            assert_eq!(reference_target(answer), answer);
+        }
+    }
+
+    #[test]
+    fn the_last_box_with_matching_braces_is_found() {
+        for (text, wanted) in [
+            ("no box", None),
+            (r"so \boxed{4}.", Some("4")),
+            (r"\boxed{1} then \boxed{2}", Some("2")),
+            (r"\boxed{\frac{1}{2}}", Some(r"\frac{1}{2}")),
+            (r"\boxed{1} then \boxed{2", Some("1")),
+            (r"\boxed{2", None),
+            (r"\boxed{", None),
+            (r"\boxed{}", Some("")),
+            (r"} \boxed{a}}", Some("a")),
+            (r"\boxed{a \boxed{b} c}", Some("b")),
+            (r"\boxed{a {b}", None),
+            (r"boxed{a}", None),
+            (r"\boxed{日本}", Some("日本")),
+        ] {
+            assert_eq!(last_box(text), wanted, "{text:?}");
+        }
+    }
+
+    /// Text made of the pieces that the rules look for.
+    fn wrapped() -> impl Strategy<Value = String> {
+        let pieces = vec![
+            "```",
+            "`",
+            "\"",
+            "'",
+            "“",
+            "”",
+            "\\boxed{",
+            "{",
+            "}",
+            "answer",
+            "Answer:",
+            ":",
+            "<answer>",
+            "</answer>",
+            "\n",
+            " ",
+            "a",
+            "é",
+            "42",
+        ];
+        prop::collection::vec(prop::sample::select(pieces), 0..12).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_bare_answer_is_left_as_it_is(text in prop_oneof![any::<String>(), wrapped()]) {
+            let bare = reference_target(&text);
+            prop_assert_eq!(reference_target(&bare), bare.clone());
+            prop_assert_eq!(bare.is_empty(), text.trim().is_empty());
+            prop_assert!(text.contains(&bare));
+        }
+
+        #[test]
+        fn a_box_that_is_found_stands_in_the_text(text in prop_oneof![any::<String>(), wrapped()]) {
+            if let Some(content) = last_box(&text) {
+                let boxed = format!("\\boxed{{{content}}}");
+                prop_assert!(text.contains(&boxed));
+            }
+        }
+    }
+}
