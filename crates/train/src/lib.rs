@@ -1,1 +1,4 @@
 //! The ViGOS trainer: recipes, teachers, loss, optimiser, checkpoints.
+
+pub mod prompts;
+pub mod recipe;

@@ -1,0 +1,90 @@
+//! The recipe of a run: everything that decides what is trained, as one TOML file and overrides of it.
+//!
+//! [`raw::Document`] is the file as written, every key known and every value checked. [`Recipe`] is what
+//! the trainer reads: defaults filled in, the preset expanded to its teacher table. Relative paths in a
+//! recipe start at the working directory.
+
+mod check;
+mod error;
+mod kind;
+mod method;
+mod preset;
+pub mod raw;
+mod schema;
+mod sections;
+mod unset;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::RecipeError;
+pub use kind::{Bounds, Kind};
+pub use method::{Divergence, Input, Method, Reads, Span, Teacher, When};
+pub use preset::{Expansion, Preset};
+pub use schema::{Default, KEYS, Key, TEACHER_KEYS, reference};
+pub use sections::{
+    Checkpoint, Data, Fields, Length, Log, Lora, Model, Optim, Precision, Rollout, Schedule, Train,
+};
+pub use vigos_rollout::spans::Fidelity;
+
+/// A whole recipe, nothing left to decide.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The base model.
+    pub model: Model,
+    /// The data set.
+    pub data: Data,
+    /// What is learnt from whom.
+    pub method: Method,
+    /// How completions are sampled.
+    pub rollout: Rollout,
+    /// The adapter.
+    pub lora: Lora,
+    /// The optimiser.
+    pub optim: Optim,
+    /// How long, how much at a time, from which seed.
+    pub train: Train,
+    /// What is kept to resume from.
+    pub checkpoint: Checkpoint,
+    /// What is written down on the way.
+    pub log: Log,
+}
+
+impl Recipe {
+    /// Read a configuration file and apply overrides, each `key=value`, the last one of a key winning.
+    ///
+    /// # Errors
+    /// [`RecipeError`] for a file that cannot be read or is not TOML, an unknown key, a value of the wrong
+    /// type or out of range, a missing key, and values that contradict each other.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
+        Self::resolve(raw::Document::load(path)?, overrides)
+    }
+
+    /// The same from text; `origin` stands for the file's name in errors.
+    ///
+    /// # Errors
+    /// As [`Recipe::load`].
+    pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, RecipeError> {
+        Self::resolve(raw::Document::parse(text, origin)?, overrides)
+    }
+
+    fn resolve(mut document: raw::Document, overrides: &[String]) -> Result<Self, RecipeError> {
+        document.set_all(overrides)?;
+        document.resolve()
+    }
+
+    /// The effective configuration: every key with its value, the teacher table written out. Reading it
+    /// gives the same recipe.
+    ///
+    /// # Errors
+    /// [`RecipeError::Encoding`] for a recipe built by hand with what TOML cannot hold, such as a path that
+    /// is not UTF-8.
+    pub fn to_toml(&self) -> Result<String, RecipeError> {
+        toml::to_string(self).map_err(|error| RecipeError::Encoding {
+            origin: "effective configuration".into(),
+            message: error.to_string(),
+        })
+    }
+}
