@@ -163,7 +163,8 @@ impl Engine<'_> {
         cache: &mut KvCache,
     ) -> Result<usize, RolloutError> {
         let free: Vec<usize> = (0..live.len()).filter(|row| live[*row].is_none()).collect();
-        let admitted: Vec<(usize, usize)> = free.into_iter().map_while(|row| Some((row, waiting.pop_front()?))).collect();
+        let admitted: Vec<(usize, usize)> =
+            free.into_iter().map_while(|row| Some((row, waiting.pop_front()?))).collect();
         if admitted.is_empty() {
             return Ok(0);
         }
@@ -180,7 +181,10 @@ impl Engine<'_> {
         let mut start = 0;
         for (&(row, request), &length) in admitted.iter().zip(&packed.lengths) {
             let part = |t: &Tensor<3>| t.clone().narrow(0, start, length);
-            cache.admit(row, layers.iter().map(|l| KeyValue { key: part(&l.key), value: part(&l.value) }).collect());
+            cache.admit(
+                row,
+                layers.iter().map(|l| KeyValue { key: part(&l.key), value: part(&l.value) }).collect(),
+            );
             start += length;
             ends.push(start - 1);
             let last = packed.positions[start - 1];

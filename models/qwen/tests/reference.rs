@@ -3,7 +3,7 @@
 mod common;
 
 use burn::tensor::{DType, Tensor};
-use common::{Case, assert_close, fixtures, tiny_model, tiny_processor};
+use common::{Case, assert_close, tiny_folder, tiny_model, tiny_processor};
 use vigos_models::Config;
 use vigos_models::cache::KvCache;
 use vigos_models::model::Sequence;
@@ -13,7 +13,7 @@ const NAMES: [&str; 4] = ["row0", "row1", "row2", "two_images"];
 
 #[test]
 fn both_forms_of_the_configuration_are_the_same() {
-    let folder = fixtures().join("tiny-qwen2_5-vl");
+    let folder = tiny_folder();
     let nested = Config::read(&folder).unwrap();
     let path = folder.join("config.flat.json");
     let flat = Config::parse(&std::fs::read_to_string(&path).unwrap(), &path).unwrap();
@@ -125,7 +125,7 @@ fn greedy_decoding_of_a_batch_with_the_cache_gives_the_reference_tokens() {
 fn half_precision_stays_within_its_rounding() {
     let processor = tiny_processor();
     let exact = tiny_model();
-    let folder = fixtures().join("tiny-qwen2_5-vl");
+    let folder = tiny_folder();
     let half = vigos_models::Model::load(&folder, &exact.device, DType::BF16).unwrap();
     let case = Case::load("row0", &processor);
     let logits = |model: &vigos_models::Model| {

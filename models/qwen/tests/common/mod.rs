@@ -11,12 +11,16 @@ pub fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
 }
 
+pub fn tiny_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-qwen2_5-vl")
+}
+
 pub fn tiny_model() -> Model {
-    Model::load(&fixtures().join("tiny-qwen2_5-vl"), &Device::flex(), DType::F32).unwrap()
+    Model::load(&tiny_folder(), &Device::flex(), DType::F32).unwrap()
 }
 
 pub fn tiny_processor() -> Processor {
-    Processor::from_dir(&fixtures().join("tiny-qwen2_5-vl")).unwrap()
+    Processor::from_dir(&tiny_folder()).unwrap()
 }
 
 /// One recorded prompt with the reference's numbers.

@@ -1,0 +1,109 @@
+//! What can stop a run.
+
+use crate::prompts::PromptError;
+use crate::recipe::RecipeError;
+use std::path::PathBuf;
+use vigos_core::files::FileError;
+use vigos_core::jsonl::JsonLinesError;
+use vigos_core::manifest::ManifestError;
+use vigos_data::DatasetError;
+use vigos_models::ModelError;
+use vigos_processor::ProcessError;
+use vigos_rollout::engine::RolloutError;
+use vigos_rollout::sampler::SamplingError;
+
+/// An error of the trainer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The recipe is wrong.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// A prompt template is wrong.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The model or the adapter is wrong.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The model's processor files are wrong.
+    #[error(transparent)]
+    Processor(#[from] ProcessError),
+    /// The data set is wrong.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A sampling setting is wrong.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    /// A completion could not be sampled.
+    #[error(transparent)]
+    Rollout(RolloutError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A line could not be read or written.
+    #[error(transparent)]
+    Lines(#[from] JsonLinesError),
+    /// A checkpoint is not whole.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A row of the data cannot be used.
+    #[error("{origin} (id `{id}`), field `{field}`: {message}")]
+    Sample {
+        /// File and line.
+        origin: String,
+        /// The row's name.
+        id: String,
+        /// The field or role.
+        field: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// No row of the data can be used.
+    #[error(
+        "{}: none of the {rows} rows can be used; the last one left out: {reason}", path.display()
+    )]
+    NothingLeft {
+        /// The data set.
+        path: PathBuf,
+        /// Its rows.
+        rows: usize,
+        /// Why the last one was left out.
+        reason: String,
+    },
+    /// The run folder is taken, or is not the run that is resumed.
+    #[error("{}: {message}; {hint}", path.display())]
+    RunFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The run was asked to stop; what was finished is saved.
+    #[error("interrupted; {0}")]
+    Interrupted(String),
+}
+
+impl TrainError {
+    /// Whether the user's input is at fault, rather than the machine.
+    pub fn is_input(&self) -> bool {
+        !matches!(
+            self,
+            Self::Rollout(_)
+                | Self::Interrupted(_)
+                | Self::File(FileError::Io { action: "write" | "sync" | "rename" | "create", .. })
+                | Self::Lines(JsonLinesError::File(_))
+        )
+    }
+}
+
+impl From<RolloutError> for TrainError {
+    fn from(error: RolloutError) -> Self {
+        match error {
+            RolloutError::Model(error) => Self::Model(error),
+            RolloutError::Interrupted => Self::Interrupted("the step under way was left out".into()),
+            other => Self::Rollout(other),
+        }
+    }
+}

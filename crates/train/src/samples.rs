@@ -1,0 +1,142 @@
+//! From a row of a data set to what the model reads: patches, and one prompt for each role.
+
+use crate::error::TrainError;
+use crate::prompts::Prompts;
+use crate::recipe::{Input, Method};
+use std::path::PathBuf;
+use vigos_data::reference_target;
+use vigos_models::model::Sequence;
+use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, decode};
+
+/// A sample in words, before any image is read.
+#[derive(Clone, Debug)]
+pub struct SampleSource {
+    /// Its name.
+    pub id: String,
+    /// Where it stands, for messages: "data.jsonl:7".
+    pub origin: String,
+    /// The question.
+    pub problem: String,
+    /// The reference answer, as the data has it.
+    pub answer: String,
+    /// Image files.
+    pub images: Vec<PathBuf>,
+}
+
+/// A sample ready for the model.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Its name.
+    pub id: String,
+    /// The question.
+    pub problem: String,
+    /// The normalised reference answer.
+    pub reference: String,
+    /// Its images.
+    pub images: Vec<ImagePatches>,
+    /// The student's prompt.
+    pub student: Sequence,
+    /// The prompt of each teacher of the recipe's table, in its order.
+    pub teachers: Vec<Sequence>,
+}
+
+/// Why a sample is left out. The run goes on and counts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// A prompt has more tokens than `train.max_prompt_tokens`.
+    LongPrompt {
+        /// Whose prompt.
+        role: String,
+        /// Its tokens.
+        tokens: usize,
+    },
+    /// An image has a shorter side below `data.min_image_side`.
+    SmallImage {
+        /// Pixels of the shorter side.
+        side: usize,
+    },
+}
+
+/// User text per role that replaces the rendered template, as a replay may bring it.
+pub type UserTexts = std::collections::BTreeMap<String, String>;
+
+/// Makes samples ready.
+#[derive(Debug)]
+pub struct SampleMaker<'a> {
+    /// The model's processor.
+    pub processor: &'a Processor,
+    /// Templates of all roles.
+    pub prompts: &'a Prompts,
+    /// Who sees what.
+    pub method: &'a Method,
+    /// Longest prompt in tokens.
+    pub max_prompt_tokens: usize,
+    /// Shortest image side in pixels.
+    pub min_image_side: usize,
+}
+
+impl SampleMaker<'_> {
+    /// Reads the images and renders every prompt. `texts` replaces the user text of the roles that it names.
+    ///
+    /// # Errors
+    /// If an image cannot be read or a prompt cannot be built; the error names the row.
+    pub fn make(&self, source: &SampleSource, texts: &UserTexts) -> Result<Result<Sample, Skip>, TrainError> {
+        let fail = |field: &str, message: String| TrainError::Sample {
+            origin: source.origin.clone(),
+            id: source.id.clone(),
+            field: field.to_owned(),
+            message,
+        };
+        let mut images = Vec::with_capacity(source.images.len());
+        for path in &source.images {
+            let at = |message: String| fail("image", format!("{}: {message}", path.display()));
+            let image = decode::open(path, &DecodeLimits::default()).map_err(|e| at(e.to_string()))?;
+            let side = image.width().min(image.height()) as usize;
+            if side < self.min_image_side {
+                return Ok(Err(Skip::SmallImage { side }));
+            }
+            images.push(self.processor.patches(&image).map_err(|e| at(e.to_string()))?);
+        }
+        let reference = reference_target(&source.answer);
+        let build = |role: &str, template: &str, context: &[Input], prefill: &str| {
+            let text = match texts.get(role) {
+                Some(text) => text.clone(),
+                None => {
+                    let shown = context.contains(&Input::Reference).then_some(reference.as_str());
+                    self.prompts
+                        .render(template, &source.problem, shown)
+                        .map_err(|e| fail("problem", e.to_string()))?
+                }
+            };
+            let images: &[ImagePatches] = if context.contains(&Input::Image) { &images } else { &[] };
+            let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
+            let mut parts = vec![Part::Image; grids.len()];
+            if !text.is_empty() {
+                parts.push(Part::Text(text));
+            }
+            let prompt = self
+                .processor
+                .prompt(&[Message::user(parts)], prefill, &grids)
+                .map_err(|e| fail(role, e.to_string()))?;
+            Ok(Sequence { ids: prompt.ids, images: prompt.images })
+        };
+
+        let method = self.method;
+        let seen_by_student = [Input::Image, Input::Problem];
+        let student = build("student", &method.student_prompt, &seen_by_student, &method.student_prefill)?;
+        let teachers = method
+            .teachers
+            .iter()
+            .map(|t| build(&t.name, &t.prompt, &t.context, &t.prefill))
+            .collect::<Result<Vec<_>, TrainError>>()?;
+        let roles = std::iter::once("student").chain(method.teachers.iter().map(|t| t.name.as_str()));
+        for (role, sequence) in roles.zip(std::iter::once(&student).chain(&teachers)) {
+            let tokens = sequence.ids.len();
+            if tokens > self.max_prompt_tokens {
+                return Ok(Err(Skip::LongPrompt { role: role.to_owned(), tokens }));
+            }
+        }
+        let (id, problem) = (source.id.clone(), source.problem.clone());
+        Ok(Ok(Sample { id, problem, reference, images, student, teachers }))
+    }
+}
