@@ -1,0 +1,162 @@
+//! The recorded rollouts and numbers that the tests of the trainer share.
+#![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
+
+use burn::tensor::{DType, Device};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use vigos_models::weights::Weights;
+use vigos_models::{Adapter, Model, peft};
+use vigos_processor::Processor;
+use vigos_train::prompts::Prompts;
+use vigos_train::recipe::{Fidelity, Method, Optim, Recipe, Schedule};
+use vigos_train::samples::{Sample, SampleMaker, SampleSource};
+
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+pub fn method_folder() -> PathBuf {
+    root().join("tests/fixtures/method-qwen2_5-vl")
+}
+
+/// Model, initial adapter and rollouts of the recording.
+pub struct Recorded {
+    pub model: Model,
+    pub adapter: Adapter,
+    pub stops: Vec<u32>,
+    processor: Processor,
+    result: Value,
+}
+
+pub struct Step {
+    pub method: Method,
+    pub rollouts: Vec<Row>,
+}
+
+pub struct Row {
+    pub sample: Sample,
+    pub completion: Vec<u32>,
+}
+
+impl Step {
+    pub fn fidelity(&self) -> Fidelity {
+        self.method.fidelity
+    }
+}
+
+impl Recorded {
+    pub fn load() -> Self {
+        let folder = root().join("assets/tiny-qwen2_5-vl");
+        let model = Model::load(&folder, &Device::flex(), DType::F32).unwrap();
+        let adapter = peft::load(&method_folder().join("adapter_init"), &model.config, &model.device).unwrap();
+        let result = serde_json::from_slice(&std::fs::read(method_folder().join("result.json")).unwrap()).unwrap();
+        // <|im_end|> and <|endoftext|> of the tiny tokenizer.
+        Self { model, adapter, stops: vec![1026, 1024], processor: Processor::from_dir(&folder).unwrap(), result }
+    }
+
+    pub fn bytes(&self, id: u32) -> Vec<u8> {
+        self.processor.tokenizer().token_bytes(id).unwrap_or_default().to_vec()
+    }
+
+    /// The method in one fidelity and configuration, with the recorded rollouts.
+    pub fn step(&self, fidelity: &str, configuration: &str) -> Step {
+        let expected = self.expected(fidelity, configuration);
+        let recipe = Recipe::parse(
+            "[model]\npath = \"m\"\n[data]\npath = \"d.jsonl\"\n[train]\nsteps = 1\n",
+            "test",
+            &[
+                format!("method.fidelity={fidelity}"),
+                format!("method.temperature={:?}", expected["temperature"].as_f64().unwrap()),
+                format!("method.clip={:?}", expected["clip"].as_f64().unwrap_or(0.0)),
+            ],
+        )
+        .unwrap();
+        let method = recipe.method;
+        let prompts = Prompts::for_method(&method).unwrap();
+        let maker = SampleMaker {
+            processor: &self.processor,
+            prompts: &prompts,
+            method: &method,
+            max_prompt_tokens: 4096,
+            min_image_side: 0,
+        };
+        let rollouts = self.result["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| {
+                let text = |key: &str| row[key].as_str().unwrap().to_owned();
+                let source = SampleSource {
+                    id: text("name"),
+                    origin: "result.json".into(),
+                    problem: text("problem"),
+                    answer: text("answer"),
+                    images: vec![root().join("tests/fixtures/images").join(text("image"))],
+                };
+                let texts = serde_json::from_value(row["prompts"].clone()).unwrap();
+                Row {
+                    sample: maker.make(&source, &texts).unwrap().unwrap(),
+                    completion: serde_json::from_value(row["completion_ids"].clone()).unwrap(),
+                }
+            })
+            .collect();
+        Step { method, rollouts }
+    }
+
+    pub fn expected(&self, fidelity: &str, configuration: &str) -> &Value {
+        &self.result["fidelity"][fidelity]["configs"][configuration]
+    }
+
+    pub fn spans(&self, fidelity: &str) -> Vec<Option<(Vec<usize>, Vec<usize>)>> {
+        let positions = |v: &Value| serde_json::from_value::<Vec<usize>>(v.clone()).unwrap();
+        let rows = self.result["fidelity"][fidelity]["spans"].as_array().unwrap();
+        rows.iter()
+            .map(|s| s.is_object().then(|| (positions(&s["description"]), positions(&s["reasoning_answer"]))))
+            .collect()
+    }
+
+    /// A recorded file of adapter tensors.
+    pub fn tensors(&self, file: &str) -> BTreeMap<String, Vec<f64>> {
+        let weights = Weights::open_file(&method_folder().join(file)).unwrap();
+        let names: Vec<String> = weights.names().map(str::to_owned).collect();
+        names
+            .into_iter()
+            .map(|name| {
+                let count = weights.shape(&name).unwrap().iter().product();
+                let values = weights.tensor(&name, [count], &self.model.device, DType::F32).unwrap();
+                let values: Vec<f32> = values.try_into_vec_as().unwrap();
+                (name, values.into_iter().map(f64::from).collect())
+            })
+            .collect()
+    }
+}
+
+/// All tensors of an adapter on the host.
+pub fn host(adapter: &Adapter) -> BTreeMap<String, Vec<f64>> {
+    adapter
+        .tensors()
+        .into_iter()
+        .map(|(name, t)| {
+            let values: Vec<f32> = t.try_into_vec_as().unwrap();
+            (name, values.into_iter().map(f64::from).collect())
+        })
+        .collect()
+}
+
+/// The optimiser of the recording.
+pub fn optim() -> Optim {
+    Optim {
+        lr: 1e-3,
+        betas: (0.9, 0.999),
+        eps: 1e-8,
+        weight_decay: 0.0,
+        schedule: Schedule::Constant,
+        warmup_steps: 0,
+        max_grad_norm: 0.1,
+    }
+}
+
+pub fn relative(found: f64, wanted: f64) -> f64 {
+    (found - wanted).abs() / wanted.abs().max(1e-12)
+}
