@@ -2,15 +2,23 @@
 //!
 //! A step goes one way: [`samples`] makes prompts, the rollout engine completes the student's, the span
 //! parser judges the completions, [`routing`] says which teacher supervises which tokens, [`objective`]
-//! computes losses and gradient, [`optim`] updates the adapter.
+//! computes losses and gradient, [`optim`] updates the adapter. [`trainer`] repeats it and writes it down;
+//! [`replay`] does it once on recorded completions.
 
+pub mod checkpoint;
 pub mod error;
+pub mod metrics;
 pub mod objective;
 pub mod optim;
 pub mod prompts;
 pub mod recipe;
+pub mod replay;
 pub mod routing;
+pub mod run_folder;
 pub mod samples;
+pub mod session;
+pub mod tensorboard;
+pub mod trainer;
 
 pub use error::TrainError;
 pub use recipe::Recipe;
