@@ -53,4 +53,7 @@ pub enum ModelError {
     /// A prompt does not fit the model.
     #[error("{0}")]
     Prompt(String),
+    /// The device failed.
+    #[error("{0}")]
+    Device(String),
 }

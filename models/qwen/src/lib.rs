@@ -10,17 +10,20 @@
 //! ```
 
 pub mod adapter;
+pub mod agreement;
 pub mod backward;
 pub mod cache;
 pub mod config;
 pub mod dropout;
 pub mod error;
+pub mod generation;
 pub mod init;
 pub mod layers;
 pub mod layout;
 pub mod model;
 pub mod peft;
 pub mod positions;
+pub mod scoring;
 pub mod text;
 pub mod vision;
 pub mod weights;
