@@ -1,1 +1,31 @@
 //! From images, messages and text to what a Qwen-VL model reads: patches, grids and token ids.
+//!
+//! [`Processor`] is the whole of it, loaded from a model's folder. Its parts serve alone too:
+//!
+//! * [`decode`] takes file bytes to 8-bit RGB, and is guarded against hostile files;
+//! * [`resize`] knows the size that a model wants, and the antialiased bicubic filter that gets there;
+//! * [`patches`] takes an RGB image to rows of normalised patch values;
+//! * [`config`] reads `preprocessor_config.json`;
+//! * [`template`] renders the chat template of the model's folder;
+//! * [`tokenizer`] takes text to ids, and ids to bytes.
+//!
+//! Nothing here knows of tensors, so everything can be checked exactly: pixels to the last bit, ids to the
+//! last token.
+
+pub mod config;
+pub mod decode;
+mod files;
+pub mod patches;
+mod processor;
+pub mod resize;
+pub mod template;
+pub mod tokenizer;
+
+pub use config::ImageConfig;
+pub use decode::{DecodeError, DecodeLimits};
+pub use files::FileError;
+pub use image::RgbImage;
+pub use patches::{Grid, ImagePatches};
+pub use processor::{ImageSlot, Message, Part, ProcessError, Processor, Prompt};
+pub use template::ChatTemplate;
+pub use tokenizer::Tokenizer;
