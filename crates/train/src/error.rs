@@ -70,6 +70,16 @@ pub enum TrainError {
         /// Why the last one was left out.
         reason: String,
     },
+    /// A setting does not fit the rest.
+    #[error("{key}: found {found}, wanted {wanted}")]
+    Setting {
+        /// The recipe's key.
+        key: String,
+        /// What it says.
+        found: String,
+        /// What would fit.
+        wanted: String,
+    },
     /// The run folder is taken, or is not the run that is resumed.
     #[error("{}: {message}; {hint}", path.display())]
     RunFolder {

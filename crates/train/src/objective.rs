@@ -13,6 +13,7 @@ use crate::routing::{Reading, route};
 use crate::samples::Sample;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
+use std::time::Instant;
 use vigos_kernels::{ActiveRow, chunk_rows, span_kl_linear};
 use vigos_models::model::{Model, Sequence};
 use vigos_models::{ActiveAdapter, Adapter, ModelError};
@@ -44,6 +45,33 @@ pub struct MicroBatch {
     pub tokens: Vec<TokenKl>,
     /// Gradient of the loss for every tensor of the adapter.
     pub gradient: Adapter,
+    /// The teachers' forward.
+    pub scoring: Work,
+    /// The student's forward, the loss and the backward.
+    pub update: Work,
+}
+
+/// How much a phase did, and how long it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Tokens that went through the model.
+    pub tokens: usize,
+    /// Wall-clock time.
+    pub seconds: f64,
+}
+
+impl Work {
+    /// Tokens per second; zero where nothing was done.
+    pub fn rate(&self) -> f64 {
+        if self.seconds > 0.0 { self.tokens as f64 / self.seconds } else { 0.0 }
+    }
+}
+
+impl std::ops::AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.tokens += other.tokens;
+        self.seconds += other.seconds;
+    }
 }
 
 /// One loss.
@@ -103,10 +131,15 @@ pub fn micro_batch(
     }
     if readings.is_empty() {
         let gradient = zeros(adapter.adapter);
-        return Ok(MicroBatch { loss: 0.0, terms, tokens: Vec::new(), gradient });
+        let (scoring, update) = (Work::default(), Work::default());
+        return Ok(MicroBatch { loss: 0.0, terms, tokens: Vec::new(), gradient, scoring, update });
     }
 
-    let teacher_hidden = score(model, method, rollouts, &readings)?;
+    let begin = Instant::now();
+    let (teacher_hidden, scored) = score(model, method, rollouts, &readings)?;
+    wait(model);
+    let scoring = Work { tokens: scored, seconds: begin.elapsed().as_secs_f64() };
+    let begin = Instant::now();
     let sequences: Vec<Sequence> =
         rollouts.iter().map(|r| extended(&r.sample.student, r.completion)).collect();
     let packed = model.pack(&sequences)?;
@@ -152,10 +185,13 @@ pub fn micro_batch(
     } else {
         model.backward(trace, result.gradient.cast(hidden.dtype()), &packed, &images, adapter)
     };
-    Ok(MicroBatch { loss: result.loss, terms, tokens, gradient })
+    wait(model);
+    let update = Work { tokens: packed.ids.len(), seconds: begin.elapsed().as_secs_f64() };
+    Ok(MicroBatch { loss: result.loss, terms, tokens, gradient, scoring, update })
 }
 
-/// Hidden states of the frozen base for every supervised token, in the order of the readings. `[R, D]`
+/// Hidden states of the frozen base for every supervised token, in the order of the readings, `[R, D]`; and
+/// the tokens read for it.
 ///
 /// All contexts are packed into one forward; an image is encoded once and serves all teachers of its sample.
 fn score(
@@ -163,7 +199,7 @@ fn score(
     method: &Method,
     rollouts: &[Rollout],
     readings: &[(usize, Reading)],
-) -> Result<Tensor<2>, ModelError> {
+) -> Result<(Tensor<2>, usize), ModelError> {
     let prompt = |(rollout, reading): &(usize, Reading)| &rollouts[*rollout].sample.teachers[reading.teacher];
     let images: Vec<&ImagePatches> = rollouts.iter().flat_map(|r| &r.sample.images).collect();
     let sees = method.teachers.iter().any(|t| t.runs() && t.sees(crate::recipe::Input::Image));
@@ -186,7 +222,7 @@ fn score(
         let first = start + prompt(r).ids.len();
         r.1.active.iter().map(move |token| first + token.read - 1)
     });
-    Ok(hidden.select(0, vigos_models::layers::indices(rows, &model.device)))
+    Ok((hidden.select(0, vigos_models::layers::indices(rows, &model.device)), packed.ids.len()))
 }
 
 /// The clip of one token: the method's, tightened on a boundary token if the method says so.
@@ -201,6 +237,12 @@ fn clip(method: &Method, boundary: bool) -> Option<f64> {
 fn extended(prompt: &Sequence, tokens: &[u32]) -> Sequence {
     let ids = prompt.ids.iter().chain(tokens).copied().collect();
     Sequence { ids, images: prompt.images.clone() }
+}
+
+/// Lets the device finish, so that a phase is charged for its own work. Were the device lost, the next read
+/// would say so.
+fn wait(model: &Model) {
+    let _ = model.device.sync();
 }
 
 /// First index of each part of these lengths laid one after another.

@@ -107,10 +107,26 @@ fn the_adapter_after_one_step_equals_the_reference() {
                 _ => format!("adapter_step1.{fidelity}.{configuration}.safetensors"),
             };
             let wanted = recorded.tensors(&file);
+            let gradient = match configuration {
+                "clip0.05" => BTreeMap::new(),
+                _ => recorded.tensors(&format!("grads.{fidelity}.{configuration}.safetensors")),
+            };
+            let mut amplified = 0;
             for (name, found) in found {
-                let worst = found.iter().zip(&wanted[&name]).map(|(f, w)| (f - w).abs()).fold(0.0, f64::max);
-                assert!(worst < 1e-5, "{fidelity} {configuration} {name}: {worst:e}");
+                for (i, (found, want)) in found.iter().zip(&wanted[&name]).enumerate() {
+                    // Adam's first update is lr·g/(|g| + ε): where g is near ε = 1e-8 it multiplies the f32
+                    // rounding of g (here about 2e-10) by up to lr/ε = 1e5. No two implementations agree there.
+                    let noisy = gradient.get(&name).is_some_and(|g| g[i].abs() < 1e-7);
+                    amplified += usize::from(noisy);
+                    let bound = if noisy { 5e-5 } else { 1e-5 };
+                    let error = (found - want).abs();
+                    assert!(error < bound, "{fidelity} {configuration} {name}[{i}]: {error:e}");
+                }
             }
+            assert!(
+                amplified <= 20,
+                "{amplified} gradients near ε of 20,000: the bound above would mean nothing"
+            );
         }
     }
 }

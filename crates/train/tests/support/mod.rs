@@ -49,10 +49,18 @@ impl Recorded {
     pub fn load() -> Self {
         let folder = root().join("assets/tiny-qwen2_5-vl");
         let model = Model::load(&folder, &Device::flex(), DType::F32).unwrap();
-        let adapter = peft::load(&method_folder().join("adapter_init"), &model.config, &model.device).unwrap();
-        let result = serde_json::from_slice(&std::fs::read(method_folder().join("result.json")).unwrap()).unwrap();
+        let adapter =
+            peft::load(&method_folder().join("adapter_init"), &model.config, &model.device).unwrap();
+        let result =
+            serde_json::from_slice(&std::fs::read(method_folder().join("result.json")).unwrap()).unwrap();
         // <|im_end|> and <|endoftext|> of the tiny tokenizer.
-        Self { model, adapter, stops: vec![1026, 1024], processor: Processor::from_dir(&folder).unwrap(), result }
+        Self {
+            model,
+            adapter,
+            stops: vec![1026, 1024],
+            processor: Processor::from_dir(&folder).unwrap(),
+            result,
+        }
     }
 
     pub fn bytes(&self, id: u32) -> Vec<u8> {

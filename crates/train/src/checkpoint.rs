@@ -1,0 +1,168 @@
+//! Checkpoints: the adapter as a PEFT folder, beside it what a resumed run needs.
+//!
+//! A checkpoint is written to a folder of another name, its manifest last, and then renamed: a folder called
+//! `step-…` is whole or was damaged afterwards, and the manifest's hashes tell.
+
+use crate::error::TrainError;
+use crate::optim::{AdamW, Moments};
+use burn::tensor::DType;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
+use vigos_core::manifest::Manifest;
+use vigos_models::weights::Weights;
+use vigos_models::{Adapter, Model, ModelError, peft};
+
+const OPTIMIZER: &str = "optimizer.safetensors";
+const STATE: &str = "trainer.json";
+const MAX_STATE: u64 = 1 << 20;
+
+/// Where a run stands, besides the adapter and the optimiser.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Steps done.
+    pub step: usize,
+    /// Samples taken from the data set's order so far, those left out included.
+    pub cursor: u64,
+    /// Samples left out so far, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Lines of `metrics.jsonl` that belong to these steps.
+    pub metrics_lines: u64,
+    /// Updates that the optimiser has made.
+    pub updates: u64,
+}
+
+/// The checkpoints of one run.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+}
+
+impl Checkpoints {
+    /// Those in `run_dir/checkpoints`.
+    pub fn of(run_dir: &Path) -> Self {
+        Self { folder: run_dir.join("checkpoints") }
+    }
+
+    /// The folder of a step's checkpoint.
+    pub fn path(&self, step: usize) -> PathBuf {
+        self.folder.join(format!("step-{step:06}"))
+    }
+
+    /// Writes a checkpoint; `base` names the model in PEFT's configuration.
+    ///
+    /// # Errors
+    /// If a file cannot be written. A checkpoint of that step from before is then still there.
+    pub fn save(
+        &self,
+        adapter: &Adapter,
+        optimiser: &AdamW,
+        state: &State,
+        base: &str,
+    ) -> Result<PathBuf, TrainError> {
+        let target = self.path(state.step);
+        let temporary = self.folder.join(format!(".writing-step-{:06}", state.step));
+        let io = |action, path: &Path| {
+            let path = path.to_owned();
+            move |e| TrainError::File(FileError::io(action, &path, e))
+        };
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary).map_err(io("write", &temporary))?;
+        }
+        fs::create_dir_all(&temporary).map_err(io("create", &temporary))?;
+        peft::save(adapter, base, &temporary)?;
+        let moments: Vec<_> = optimiser
+            .moments
+            .iter()
+            .flat_map(|(name, m)| {
+                [(format!("mean.{name}"), m.mean.clone()), (format!("square.{name}"), m.square.clone())]
+            })
+            .collect();
+        peft::save_tensors(&moments, &temporary.join(OPTIMIZER))?;
+        let text = serde_json::to_vec_pretty(state).unwrap_or_default();
+        write_atomic_bytes(&temporary.join(STATE), &text)?;
+        Manifest::write(&temporary)?;
+        if target.exists() {
+            fs::remove_dir_all(&target).map_err(io("write", &target))?;
+        }
+        fs::rename(&temporary, &target).map_err(io("rename", &target))?;
+        Ok(target)
+    }
+
+    /// Removes all but the newest `keep`; 0 keeps all.
+    ///
+    /// # Errors
+    /// If the folder cannot be listed or a checkpoint cannot be removed.
+    pub fn prune(&self, keep: usize) -> Result<(), TrainError> {
+        let all = self.list()?;
+        let surplus = if keep == 0 { 0 } else { all.len().saturating_sub(keep) };
+        for (_, path) in all.into_iter().take(surplus) {
+            fs::remove_dir_all(&path).map_err(|e| FileError::io("remove", &path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Loads the newest checkpoint whose files are what its manifest says, or nothing if there is none.
+    /// A damaged one is reported through `note` and the one before it is tried.
+    ///
+    /// # Errors
+    /// If there are checkpoints and every one is damaged.
+    pub fn load(
+        &self,
+        model: &Model,
+        note: &mut dyn FnMut(String),
+    ) -> Result<Option<(Adapter, AdamW, State)>, TrainError> {
+        let mut damage = None;
+        for (_, path) in self.list()?.into_iter().rev() {
+            match read(&path, model) {
+                Ok(found) => return Ok(Some(found)),
+                Err(error) => {
+                    note(format!("{} cannot be used: {error}", path.display()));
+                    damage = Some(error);
+                }
+            }
+        }
+        damage.map_or(Ok(None), Err)
+    }
+
+    /// (step, folder) of every checkpoint, oldest first.
+    fn list(&self) -> Result<Vec<(usize, PathBuf)>, TrainError> {
+        if !self.folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        let failed = |e| FileError::io("list", &self.folder, e);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let step = path.file_name().and_then(|n| n.to_str()?.strip_prefix("step-")?.parse().ok());
+            found.extend(step.map(|step| (step, path)));
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+fn read(path: &Path, model: &Model) -> Result<(Adapter, AdamW, State), TrainError> {
+    Manifest::verify(path)?;
+    let file = path.join(STATE);
+    let state: State =
+        serde_json::from_slice(&read_limited(&file, MAX_STATE)?).map_err(|e| ModelError::Config {
+            path: file.clone(),
+            key: "(whole file)".into(),
+            found: e.to_string(),
+            wanted: "the state of a run".into(),
+        })?;
+    let adapter = peft::load(path, &model.config, &model.device)?;
+    let weights = Weights::open_file(&path.join(OPTIMIZER))?;
+    let mut moments = BTreeMap::new();
+    for (name, tensor) in adapter.tensors() {
+        let read =
+            |kind: &str| weights.tensor(&format!("{kind}.{name}"), tensor.dims(), &model.device, DType::F32);
+        moments.insert(name.clone(), Moments { mean: read("mean")?, square: read("square")? });
+    }
+    let optimiser = AdamW { updates: state.updates, moments };
+    Ok((adapter, optimiser, state))
+}

@@ -1,0 +1,180 @@
+//! One optimiser step on recorded completions: the method's numbers without its randomness.
+
+use crate::error::TrainError;
+use crate::objective::{Rollout, Term, TokenKl, micro_batch};
+use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
+use crate::recipe::Recipe;
+use crate::samples::{Sample, SampleSource, Skip, UserTexts};
+use crate::session::Session;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use vigos_core::files::{FileError, write_atomic_bytes};
+use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
+use vigos_core::paths::contained;
+use vigos_models::{ActiveAdapter, peft};
+use vigos_rollout::spans::{Spans, Verdict};
+
+/// One line of the input.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: String,
+    #[serde(default)]
+    image: Option<String>,
+    #[serde(default)]
+    images: Vec<String>,
+    problem: String,
+    answer: String,
+    completion_token_ids: Vec<u32>,
+    #[serde(default)]
+    prompts: UserTexts,
+}
+
+/// `step.json`
+#[derive(Clone, Debug, Serialize)]
+struct StepReport {
+    loss: f64,
+    grad_norm: f64,
+    terms: BTreeMap<String, Term>,
+    rows: Vec<RowReport>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct RowReport {
+    id: String,
+    valid: bool,
+    spans: Option<Spans>,
+    tokens: Vec<TokenReport>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct TokenReport {
+    position: usize,
+    teacher: String,
+    kl: f64,
+    clipped: bool,
+}
+
+/// Runs the step and writes `step.json`, `grads.safetensors` (before the norm clip) and `adapter/` to `out`.
+///
+/// All rows of the file are one micro-batch. Nothing is written before the whole step is computed, and
+/// `step.json` is written last.
+///
+/// # Errors
+/// If the recipe, the model or a row is wrong, or `out` holds a replay already or cannot be written.
+pub fn replay(recipe: &Recipe, rollouts: &Path, out: &Path, device: &Device) -> Result<(), TrainError> {
+    if out.join("step.json").exists() {
+        return Err(TrainError::RunFolder {
+            path: out.to_owned(),
+            message: "there is a replay in this folder already".into(),
+            hint: "name another folder with --out".into(),
+        });
+    }
+    let session = Session::open(recipe, device)?;
+    let rows = read(rollouts, &session)?;
+    let verdicts: Vec<Verdict> = rows.iter().map(|(_, ids)| session.judge(ids)).collect();
+    let batch: Vec<Rollout> = rows
+        .iter()
+        .zip(&verdicts)
+        .map(|((sample, completion), verdict)| Rollout { sample, completion, verdict })
+        .collect();
+    let numbers: Vec<u64> = (0..batch.len() as u64).collect();
+    let dropout = session.dropout(0, &numbers, &batch);
+    let active = ActiveAdapter { adapter: &session.adapter, dropout: dropout.as_ref() };
+    let result = micro_batch(&session.model, active, &recipe.method, &batch)?;
+    let grad_norm = global_norm(&result.gradient);
+    let clipped = clip_global_norm(result.gradient.clone(), grad_norm, recipe.optim.max_grad_norm);
+    let lr = learning_rate(&recipe.optim, 0, recipe.train.total_steps(rows.len()));
+    let adapter = AdamW::new(&session.adapter).update(&session.adapter, &clipped, lr, &recipe.optim);
+
+    let tokens = |row: usize| {
+        let named = |t: &TokenKl| TokenReport {
+            position: t.position,
+            teacher: recipe.method.teachers[t.teacher].name.clone(),
+            kl: t.kl,
+            clipped: t.clipped,
+        };
+        result.tokens.iter().filter(|t| t.rollout == row).map(named).collect()
+    };
+    let report = StepReport {
+        loss: result.loss,
+        grad_norm,
+        terms: result.terms.clone(),
+        rows: batch
+            .iter()
+            .enumerate()
+            .map(|(i, r)| RowReport {
+                id: r.sample.id.clone(),
+                valid: r.verdict.spans().is_some(),
+                spans: r.verdict.spans().cloned(),
+                tokens: tokens(i),
+            })
+            .collect(),
+    };
+    std::fs::create_dir_all(out).map_err(|e| FileError::io("create", out, e))?;
+    peft::save_tensors(&result.gradient.tensors(), &out.join("grads.safetensors"))?;
+    peft::save(&adapter, &recipe.model.path.display().to_string(), &out.join("adapter"))?;
+    let text = serde_json::to_vec_pretty(&report).unwrap_or_default();
+    write_atomic_bytes(&out.join("step.json"), &text)?;
+    Ok(())
+}
+
+/// Reads and prepares every row.
+fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, TrainError> {
+    let folder = vigos_core::files::folder_of(path);
+    let maker = session.samples();
+    let vocabulary = session.model.config.text.vocab_size;
+    let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
+    let mut rows = Vec::new();
+    for line in read_lines::<Line>(path, options)? {
+        let (number, line) = line?;
+        let origin = format!("{}:{number}", path.display());
+        let fail = |field: &str, message: String| TrainError::Sample {
+            origin: origin.clone(),
+            id: line.id.clone(),
+            field: field.to_owned(),
+            message,
+        };
+        let images = line
+            .image
+            .iter()
+            .chain(&line.images)
+            .map(|relative| contained(folder, relative).map_err(|e| fail("image", e.to_string())))
+            .collect::<Result<Vec<_>, _>>()?;
+        let ids = &line.completion_token_ids;
+        if ids.is_empty() {
+            return Err(fail("completion_token_ids", "found no token, wanted at least one".into()));
+        }
+        if let Some(id) = ids.iter().find(|id| **id as usize >= vocabulary) {
+            let wanted = format!("found {id}, wanted ids below the vocabulary's size {vocabulary}");
+            return Err(fail("completion_token_ids", wanted));
+        }
+        let source = SampleSource {
+            id: line.id.clone(),
+            origin: origin.clone(),
+            problem: line.problem.clone(),
+            answer: line.answer.clone(),
+            images,
+        };
+        let sample = maker.make(&source, &line.prompts)?.map_err(|skip| match skip {
+            Skip::LongPrompt { role, tokens } => fail(
+                &role,
+                format!("found a prompt of {tokens} tokens, wanted at most {}", maker.max_prompt_tokens),
+            ),
+            Skip::SmallImage { side } => {
+                fail("image", format!("found a side of {side} pixels, wanted {}", maker.min_image_side))
+            }
+        })?;
+        rows.push((sample, line.completion_token_ids));
+    }
+    if rows.is_empty() {
+        return Err(TrainError::NothingLeft {
+            path: path.to_owned(),
+            rows: 0,
+            reason: "the file has no row".into(),
+        });
+    }
+    Ok(rows)
+}

@@ -1,0 +1,119 @@
+//! A run's folder: claimed by one run, resumed only by the same one.
+
+use crate::error::TrainError;
+use crate::recipe::Recipe;
+use std::path::{Path, PathBuf};
+use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
+
+const CONFIG: &str = "config.toml";
+const MAX_CONFIG: u64 = 1 << 20;
+/// Sections that may change between a run and its continuation: how long, how often, what is written.
+const FREE: [&str; 4] = ["checkpoint.", "log.", "train.steps", "train.epochs"];
+
+/// The folder of a run.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Claims a folder for a new run, or checks that it holds the run that `recipe` continues. Nothing is
+    /// written yet.
+    ///
+    /// # Errors
+    /// If a new run's folder is taken, or a resumed one is not there or had another recipe.
+    pub fn open(path: &Path, recipe: &Recipe, resume: bool) -> Result<Self, TrainError> {
+        let fault = |message: String, hint: &str| TrainError::RunFolder {
+            path: path.to_owned(),
+            message,
+            hint: hint.to_owned(),
+        };
+        let config = path.join(CONFIG);
+        let taken =
+            config.exists() || path.join("metrics.jsonl").exists() || path.join("checkpoints").exists();
+        match (resume, taken) {
+            (false, true) => Err(fault(
+                "there is a run in this folder already".into(),
+                "continue it with --resume, or name another folder with --run-dir",
+            )),
+            (true, false) => {
+                Err(fault("there is no run to resume".into(), "leave out --resume to start one"))
+            }
+            (true, true) => {
+                let text = read_limited(&config, MAX_CONFIG)?;
+                let text = String::from_utf8_lossy(&text);
+                let saved = Recipe::parse(&text, &config.display().to_string(), &[])?;
+                match difference(&saved, recipe)? {
+                    Some(what) => Err(fault(
+                        format!("the run was started with another recipe: {what}"),
+                        "resume with the recipe it was started with, or start anew in another folder",
+                    )),
+                    None => Ok(Self { path: path.to_owned() }),
+                }
+            }
+            (false, false) => Ok(Self { path: path.to_owned() }),
+        }
+    }
+
+    /// Creates the folder and writes the effective recipe.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn begin(&self, recipe: &Recipe) -> Result<(), TrainError> {
+        let rollouts = self.path.join("rollouts");
+        std::fs::create_dir_all(&rollouts).map_err(|e| FileError::io("create", &rollouts, e))?;
+        write_atomic_bytes(&self.path.join(CONFIG), recipe.to_toml()?.as_bytes())?;
+        Ok(())
+    }
+
+    /// `metrics.jsonl`
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// The snapshot of a step's rollouts.
+    pub fn rollouts(&self, step: usize) -> PathBuf {
+        self.path.join("rollouts").join(format!("step-{step:06}.jsonl"))
+    }
+
+    /// TensorBoard's event files.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The first key that may not change and did.
+fn difference(saved: &Recipe, now: &Recipe) -> Result<Option<String>, TrainError> {
+    let flat = |recipe: &Recipe| -> Result<Vec<(String, String)>, TrainError> {
+        let mut keys = Vec::new();
+        if let Ok(table) = recipe.to_toml()?.parse::<toml::Table>() {
+            flatten("", &toml::Value::Table(table), &mut keys);
+        }
+        keys.retain(|(key, _)| !FREE.iter().any(|free| key.starts_with(free)));
+        Ok(keys)
+    };
+    let (saved, now) = (flat(saved)?, flat(now)?);
+    let changed =
+        saved.iter().find(|pair| !now.contains(pair)).or_else(|| now.iter().find(|p| !saved.contains(p)));
+    let value = |keys: &[(String, String)], key: &str| {
+        keys.iter().find(|(k, _)| k == key).map_or("nothing".to_owned(), |(_, v)| v.clone())
+    };
+    Ok(changed.map(|(key, _)| format!("`{key}` was {}, is now {}", value(&saved, key), value(&now, key))))
+}
+
+fn flatten(prefix: &str, value: &toml::Value, keys: &mut Vec<(String, String)>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let dot = if prefix.is_empty() { "" } else { "." };
+                flatten(&format!("{prefix}{dot}{key}"), value, keys);
+            }
+        }
+        other => keys.push((prefix.to_owned(), other.to_string())),
+    }
+}

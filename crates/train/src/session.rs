@@ -1,0 +1,152 @@
+//! Everything that a recipe names, loaded: model, adapter, processor, prompts.
+
+use crate::error::TrainError;
+use crate::objective::Rollout;
+use crate::prompts::Prompts;
+use crate::recipe::{Lora, Precision, Recipe};
+use crate::samples::SampleMaker;
+use burn::tensor::{DType, Device};
+use vigos_models::agreement::check_processor;
+use vigos_models::generation::stop_tokens;
+use vigos_models::{Adapter, Dropout, DropoutPair, LoraConfig, Model, Projection, peft};
+use vigos_processor::Processor;
+use vigos_rollout::sampler::Sampling;
+use vigos_rollout::spans::{CompletionText, Verdict};
+
+/// A loaded recipe.
+#[derive(Debug)]
+pub struct Session<'a> {
+    /// What was asked for.
+    pub recipe: &'a Recipe,
+    /// The frozen base.
+    pub model: Model,
+    /// The adapter to start from.
+    pub adapter: Adapter,
+    /// Text and images to what the model reads.
+    pub processor: Processor,
+    /// Tokens that end a completion.
+    pub stops: Vec<u32>,
+    prompts: Prompts,
+}
+
+impl<'a> Session<'a> {
+    /// Loads all that `recipe` names onto `device`.
+    ///
+    /// # Errors
+    /// If a file is missing or wrong, or the recipe asks for what the model does not have.
+    pub fn open(recipe: &'a Recipe, device: &Device) -> Result<Self, TrainError> {
+        let prompts = Prompts::for_method(&recipe.method)?;
+        let wanted = lora_config(&recipe.lora)?;
+        sampling(recipe).check()?;
+        let folder = &recipe.model.path;
+        let mut processor = Processor::from_dir(folder)?;
+        if let Some(pixels) = recipe.data.max_pixels {
+            processor = processor.with_max_pixels(pixels as u64)?;
+        }
+        let stops = stop_tokens(folder)?;
+        let dtype = match recipe.train.precision {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+        };
+        let model = Model::load(folder, device, dtype)?;
+        check_processor(&model.config, &processor, folder)?;
+        let adapter = match &recipe.model.adapter {
+            None => Adapter::init(&wanted, &model.config, recipe.train.seed, device),
+            Some(path) => {
+                let mut adapter = peft::load(path, &model.config, device)?;
+                let found = &adapter.config;
+                if (found.rank, found.alpha, &found.targets) != (wanted.rank, wanted.alpha, &wanted.targets) {
+                    return Err(TrainError::Setting {
+                        key: "lora".into(),
+                        found: describe(&wanted),
+                        wanted: format!("what the adapter {} has: {}", path.display(), describe(found)),
+                    });
+                }
+                adapter.config.dropout = wanted.dropout;
+                adapter
+            }
+        };
+        Ok(Self { recipe, model, adapter, processor, stops, prompts })
+    }
+
+    /// Makes samples ready for this model and method.
+    pub fn samples(&self) -> SampleMaker<'_> {
+        SampleMaker {
+            processor: &self.processor,
+            prompts: &self.prompts,
+            method: &self.recipe.method,
+            max_prompt_tokens: self.recipe.train.max_prompt_tokens,
+            min_image_side: self.recipe.data.min_image_side,
+        }
+    }
+
+    /// The bytes of a completion and where they come from.
+    pub fn text(&self, completion: &[u32]) -> CompletionText {
+        let tokenizer = self.processor.tokenizer();
+        CompletionText::new(completion, |id| tokenizer.token_bytes(id).unwrap_or_default(), &self.stops)
+    }
+
+    /// The training forward's dropout over the packed rows of a micro-batch whose samples have these numbers
+    /// in the run; nothing if the recipe has none.
+    pub fn dropout(&self, step: u64, numbers: &[u64], rollouts: &[Rollout]) -> Option<DropoutPair> {
+        let (probability, seed) = (self.recipe.lora.dropout, self.recipe.train.seed);
+        if probability <= 0.0 {
+            return None;
+        }
+        let text = numbers.iter().zip(rollouts).flat_map(|(number, r)| {
+            let length = r.sample.student.ids.len() + r.completion.len();
+            (0..length as u64).map(move |position| (*number, position))
+        });
+        // A patch is named by its image and its place in it.
+        let vision = numbers.iter().zip(rollouts).flat_map(|(number, r)| {
+            r.sample.images.iter().zip(1u64..).flat_map(move |(image, order)| {
+                (0..image.grid.patches() as u64).map(move |patch| (*number, (order << 32) + patch))
+            })
+        });
+        let device = &self.model.device;
+        Some(DropoutPair {
+            vision: Dropout::new(probability, seed, step, vision, device),
+            text: Dropout::new(probability, seed, step, text, device),
+        })
+    }
+
+    /// The format verdict on a completion.
+    pub fn judge(&self, completion: &[u32]) -> Verdict {
+        self.text(completion).verdict(self.recipe.method.fidelity)
+    }
+}
+
+/// The recipe's sampling settings.
+pub fn sampling(recipe: &Recipe) -> Sampling {
+    let rollout = &recipe.rollout;
+    Sampling {
+        temperature: rollout.temperature,
+        top_k: rollout.top_k,
+        top_p: rollout.top_p,
+        min_p: rollout.min_p,
+        repetition_penalty: rollout.repetition_penalty,
+        presence_penalty: rollout.presence_penalty,
+    }
+}
+
+fn lora_config(lora: &Lora) -> Result<LoraConfig, TrainError> {
+    let mut targets = lora
+        .targets
+        .iter()
+        .map(|name| {
+            Projection::named(name).ok_or_else(|| TrainError::Setting {
+                key: "lora.targets".into(),
+                found: format!("`{name}`"),
+                wanted: format!("some of {}", Projection::ALL.map(Projection::name).join(", ")),
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    targets.sort();
+    targets.dedup();
+    Ok(LoraConfig { rank: lora.rank, alpha: lora.alpha, dropout: lora.dropout, targets })
+}
+
+fn describe(config: &LoraConfig) -> String {
+    let targets: Vec<&str> = config.targets.iter().map(|t| t.name()).collect();
+    format!("rank {}, alpha {}, targets {}", config.rank, config.alpha, targets.join(", "))
+}
