@@ -10,6 +10,9 @@ use std::path::Path;
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::random::{Key, Purpose, draws};
 
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
 /// A shard takes no further tensor once it is this large, as on the hub.
 const SHARD_BYTES: usize = 5 << 30;
 
@@ -27,7 +30,7 @@ pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelEr
         .map_err(|source| ModelError::Read { path: config_file.to_owned(), source })?;
     let config = Config::parse(&text, config_file)?;
     let dtype = stored_dtype(&text, config_file)?;
-    if out.join("config.json").exists() {
+    if [CONFIG, WEIGHTS, INDEX].iter().any(|name| out.join(name).exists()) {
         return Err(write("there is a model already; name an empty folder".into()));
     }
     std::fs::create_dir_all(out).map_err(|e| write(e.to_string()))?;
@@ -58,7 +61,7 @@ pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelEr
     let mut map = serde_json::Map::new();
     for (i, shard) in shards.into_iter().enumerate() {
         let file = match count {
-            1 => "model.safetensors".to_owned(),
+            1 => WEIGHTS.to_owned(),
             _ => format!("model-{:05}-of-{count:05}.safetensors", i + 1),
         };
         for tensor in &shard {
@@ -72,11 +75,11 @@ pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelEr
     if count > 1 {
         let total: usize = fresh.iter().map(|t| t.data_len()).sum();
         let index = json!({ "metadata": { "total_size": total }, "weight_map": map });
-        write_atomic_bytes(&out.join("model.safetensors.index.json"), index.to_string().as_bytes())
+        write_atomic_bytes(&out.join(INDEX), index.to_string().as_bytes())
             .map_err(|e| write(e.to_string()))?;
     }
     copy_side_files(config_file, out)?;
-    write_atomic_bytes(&out.join("config.json"), text.as_bytes()).map_err(|e| write(e.to_string()))?;
+    write_atomic_bytes(&out.join(CONFIG), text.as_bytes()).map_err(|e| write(e.to_string()))?;
     Ok(config)
 }
 

@@ -1,6 +1,8 @@
 //! Fixtures that the tests of this crate share.
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
 
+pub mod folders;
+
 use burn::tensor::{DType, Device, Tensor};
 use std::path::PathBuf;
 use vigos_models::model::Sequence;
