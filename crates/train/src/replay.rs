@@ -143,6 +143,9 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
             .chain(&line.images)
             .map(|relative| contained(folder, relative).map_err(|e| fail("image", e.to_string())))
             .collect::<Result<Vec<_>, _>>()?;
+        if images.is_empty() {
+            return Err(fail("image", "missing: wanted a path relative to this file".into()));
+        }
         let ids = &line.completion_token_ids;
         if ids.is_empty() {
             return Err(fail("completion_token_ids", "found no token, wanted at least one".into()));

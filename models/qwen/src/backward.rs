@@ -60,7 +60,8 @@ impl Model {
         images: &[&ImagePatches],
         adapter: ActiveAdapter,
     ) -> Adapter {
-        let mut gradients = Adapter::empty(&adapter.adapter.config, &self.config);
+        // A batch without images leaves the vision adapters their zeros.
+        let mut gradients = adapter.adapter.map(|_, t| t.zeros_like());
         let Trace { mut vision, mut text } = trace;
 
         let mut upstream = recompute(pop(&mut text), upstream, None, |x, _| self.text.norm.forward(x)).0;

@@ -81,15 +81,21 @@ impl Recorded {
         )
         .unwrap();
         let method = recipe.method;
-        let prompts = Prompts::for_method(&method).unwrap();
+        let rollouts = self.rows(&method);
+        Step { method, rollouts }
+    }
+
+    /// The recorded rollouts with their prompts under a method.
+    pub fn rows(&self, method: &Method) -> Vec<Row> {
+        let prompts = Prompts::for_method(method).unwrap();
         let maker = SampleMaker {
             processor: &self.processor,
             prompts: &prompts,
-            method: &method,
+            method,
             max_prompt_tokens: 4096,
             min_image_side: 0,
         };
-        let rollouts = self.result["rows"]
+        self.result["rows"]
             .as_array()
             .unwrap()
             .iter()
@@ -108,8 +114,7 @@ impl Recorded {
                     completion: serde_json::from_value(row["completion_ids"].clone()).unwrap(),
                 }
             })
-            .collect();
-        Step { method, rollouts }
+            .collect()
     }
 
     pub fn expected(&self, fidelity: &str, configuration: &str) -> &Value {
