@@ -14,6 +14,7 @@ use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::{ColorType, ImageDecoder, ImageFormat, Limits, RgbImage};
 
 use crate::files::{self, FileError};
+use crate::jpeg;
 
 /// Bounds on what is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,14 +100,7 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeErr
     let file = Cursor::new(bytes);
     match image::guess_format(bytes) {
         Ok(ImageFormat::Png) => decode_png(bytes, limits),
-        Ok(ImageFormat::Jpeg) => {
-            let decoder = JpegDecoder::new(file).map_err(broken("JPEG"))?;
-            // The decoder fills what is missing with grey, which must not pass for a picture.
-            if !has_jpeg_end(bytes) {
-                return Err(DecodeError::Broken { format: "JPEG", reason: "it has no end marker".into() });
-            }
-            read(decoder, "JPEG", limits, high_byte)
-        }
+        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, limits),
         Ok(ImageFormat::WebP) => {
             read(WebPDecoder::new(file).map_err(broken("WebP"))?, "WebP", limits, high_byte)
         }
@@ -132,6 +126,18 @@ fn decode_png(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeErr
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), scratch).map_err(broken("PNG"))?;
     let narrow = if is_grey_16 { saturated } else { high_byte };
     read(decoder, "PNG", limits, narrow)
+}
+
+fn decode_jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeError> {
+    let general = JpegDecoder::new(Cursor::new(bytes)).map_err(broken("JPEG"))?;
+    let (width, height) = general.dimensions();
+    check_size(width, height, limits)?;
+    // The general decoder fills what is missing with grey, which must not pass for a picture.
+    if !has_jpeg_end(bytes) {
+        return Err(DecodeError::Broken { format: "JPEG", reason: "it has no end marker".into() });
+    }
+    // Rare kinds, and damage that others tolerate: a picture a level or two off is better than none.
+    jpeg::decode(bytes, width, height).or_else(|jpeg::PassedOn| read(general, "JPEG", limits, high_byte))
 }
 
 /// The first frame on the screen that it was made for. Transparency is an index like any other.

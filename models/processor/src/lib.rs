@@ -15,6 +15,7 @@
 pub mod config;
 pub mod decode;
 mod files;
+mod jpeg;
 pub mod patches;
 mod processor;
 pub mod resize;

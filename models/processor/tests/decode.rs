@@ -28,29 +28,15 @@ fn fixtures() -> Vec<(String, Vec<u8>, Option<RgbImage>)> {
 }
 
 #[test]
-fn lossless_images_and_webp_are_pillows_to_the_last_bit() {
+fn images_of_every_format_are_pillows_to_the_last_bit() {
     let mut count = 0;
     for (name, bytes, expected) in fixtures() {
         let Some(expected) = expected else { continue };
-        if name.ends_with(".jpg") {
-            continue;
-        }
         let decoded = decode::decode(&bytes, &DecodeLimits::default()).unwrap();
         assert!(decoded == expected, "{name} differs");
         count += 1;
     }
-    assert!(count >= 25, "only {count} fixtures found");
-}
-
-#[test]
-fn jpegs_are_pillows_within_a_few_levels() {
-    for (name, bytes, expected) in fixtures().into_iter().filter(|(name, ..)| name.ends_with(".jpg")) {
-        let Some(expected) = expected else { continue };
-        let decoded = decode::decode(&bytes, &DecodeLimits::default()).unwrap();
-        assert_eq!(decoded.dimensions(), expected.dimensions(), "{name}");
-        let worst = decoded.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b)).max();
-        assert!(worst.unwrap() <= 4, "{name} is {worst:?} levels off");
-    }
+    assert!(count >= 45, "only {count} fixtures found");
 }
 
 #[test]

@@ -80,7 +80,7 @@ proptest! {
 }
 
 /// Checks every value of every fixture image against the pixels that the reference processor saw.
-fn check_patches(folder: &str, config: &ImageConfig, tolerance: impl Fn(&str) -> f32) {
+fn check_patches(folder: &str, config: &ImageConfig) {
     let mut count = 0;
     for entry in fs::read_dir(common::own("pixels").join(folder)).unwrap() {
         let path = entry.unwrap().path();
@@ -96,7 +96,7 @@ fn check_patches(folder: &str, config: &ImageConfig, tolerance: impl Fn(&str) ->
         let expected = reference_values(&seen, config);
         assert_eq!(patches.values.len(), expected.len(), "{name}");
         let worst = patches.values.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
-        assert!(worst <= tolerance(&name), "{name} is off by {worst}");
+        assert!(worst <= 1e-6, "{name} is off by {worst}");
         count += 1;
     }
     assert!(count >= 4, "only {count} images");
@@ -136,12 +136,12 @@ fn qwen3() -> ImageConfig {
 
 #[test]
 fn patches_of_qwen2_5_are_the_reference_processors() {
-    check_patches("qwen2_5", &qwen2_5(), |name| if name == "photo" { 0.08 } else { 1e-6 });
+    check_patches("qwen2_5", &qwen2_5());
 }
 
 #[test]
 fn patches_of_qwen3_are_the_reference_processors() {
-    check_patches("qwen3", &qwen3(), |name| if name == "photo" { 0.04 } else { 1e-6 });
+    check_patches("qwen3", &qwen3());
 }
 
 #[test]
