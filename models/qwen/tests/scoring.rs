@@ -1,4 +1,5 @@
 //! Scores of tokens against the reference's log-probabilities and against f64 on the host.
+#![allow(clippy::unwrap_used)] // In helpers too.
 
 mod common;
 

@@ -1,0 +1,28 @@
+//! One module for each command; each turns arguments into calls of the libraries.
+
+mod doctor;
+mod generate;
+mod init;
+mod replay;
+mod score;
+mod selftest;
+mod train;
+
+use crate::args::{Cli, Command};
+use crate::error::CliError;
+
+/// Runs the command that was asked for.
+///
+/// # Errors
+/// Whatever stops it.
+pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
+    let device = &cli.global.device;
+    match &cli.command {
+        Command::Train(args) => train::run(args, device),
+        Command::Generate(args) => generate::run(args, device),
+        Command::Score(args) => score::run(args, device),
+        Command::Replay(args) => replay::run(args, device),
+        Command::Init(args) => init::run(args),
+        Command::Doctor(args) => doctor::run(args, device),
+    }
+}

@@ -1,0 +1,18 @@
+//! `vigos replay`: one optimiser step on recorded completions.
+
+use crate::args::ReplayArgs;
+use crate::device::Choice;
+use crate::error::CliError;
+use crate::output::note;
+use vigos_train::{Recipe, TrainError};
+
+/// Runs the command.
+///
+/// # Errors
+/// If the recipe or a row is wrong, or the device or the disk fails.
+pub(crate) fn run(args: &ReplayArgs, device: &Choice) -> Result<(), CliError> {
+    let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(TrainError::from)?;
+    vigos_train::replay::replay(&recipe, &args.rollouts, &args.out, &device.open()?)?;
+    note(&format!("step saved to {}", args.out.display()));
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! What the command reports, and with which exit code.
+
+use crate::device::DeviceError;
+use miette::Diagnostic;
+use std::fmt::Display;
+use std::process::ExitCode;
+use vigos_core::files::FileError;
+use vigos_core::jsonl::JsonLinesError;
+use vigos_models::ModelError;
+use vigos_processor::ProcessError;
+use vigos_rollout::engine::RolloutError;
+use vigos_train::TrainError;
+
+/// An error of the command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// There is no such device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The model or the adapter is wrong.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The model's processor files are wrong, or a text cannot be encoded.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A completion could not be sampled.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
+    /// Training or replay stopped.
+    #[error(transparent)]
+    Train(Box<TrainError>),
+    /// Lines could not be read or written.
+    #[error(transparent)]
+    Lines(#[from] JsonLinesError),
+    /// An argument, or a row of a file that it names.
+    #[error("{origin}: {message}")]
+    Input {
+        /// The argument or "file:line: field".
+        origin: String,
+        /// What was found and wanted.
+        message: String,
+        /// A way out; may be empty.
+        hint: String,
+    },
+    /// The machine failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<TrainError> for CliError {
+    fn from(error: TrainError) -> Self {
+        Self::Train(Box::new(error))
+    }
+}
+
+impl CliError {
+    /// Wrong input at `origin`.
+    pub(crate) fn input(origin: impl Into<String>, message: impl Into<String>, hint: &str) -> Self {
+        Self::Input { origin: origin.into(), message: message.into(), hint: hint.into() }
+    }
+
+    /// 2 where the user's input is at fault, 1 where the machine failed.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        if self.is_input() { ExitCode::from(2) } else { ExitCode::from(1) }
+    }
+
+    fn is_input(&self) -> bool {
+        let model = |error: &ModelError| !matches!(error, ModelError::Write { .. } | ModelError::Device(_));
+        // A file that does not open was named wrongly; one that does not take a line is out of room.
+        let lines = |error: &JsonLinesError| match error {
+            JsonLinesError::File(FileError::Io { action, .. }) => matches!(*action, "open" | "read"),
+            _ => true,
+        };
+        match self {
+            Self::Device(_) | Self::Process(_) | Self::Input { .. } => true,
+            Self::Model(error) | Self::Rollout(RolloutError::Model(error)) => model(error),
+            Self::Rollout(error) => matches!(error, RolloutError::EmptyPrompt { .. }),
+            Self::Lines(error) => lines(error),
+            Self::Train(error) => match &**error {
+                TrainError::Lines(error) => lines(error),
+                TrainError::Model(error) => model(error),
+                other => other.is_input(),
+            },
+            Self::Failed(_) => false,
+        }
+    }
+}
+
+impl Diagnostic for CliError {
+    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        match self {
+            Self::Device(error) => Some(Box::new(error.hint())),
+            Self::Input { hint, .. } if !hint.is_empty() => Some(Box::new(hint)),
+            Self::Model(ModelError::Tensors { .. }) => {
+                Some(Box::new("the weights and the configuration must come from the same model"))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A model folder opened to compute with: prompts first, weights only when they are all known to be sound.
+
+use crate::args::{ModelArgs, Precision};
+use crate::error::CliError;
+use burn::tensor::{DType, Device};
+use std::path::Path;
+use vigos_models::agreement::check_processor;
+use vigos_models::{ActiveAdapter, Adapter, Config, Model, Sequence, peft};
+use vigos_processor::patches::{self, PatchError};
+use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, RgbImage, decode};
+
+/// The small files of a model folder, read and checked.
+pub(crate) struct Opened<'a> {
+    args: &'a ModelArgs,
+    /// The model's shape.
+    pub(crate) config: Config,
+    /// Text and images to what the model reads.
+    pub(crate) processor: Processor,
+}
+
+/// The weights.
+pub(crate) struct Loaded {
+    /// The frozen base.
+    pub(crate) model: Model,
+    adapter: Option<Adapter>,
+}
+
+impl Loaded {
+    /// The adapter, in eval mode.
+    pub(crate) fn adapter(&self) -> Option<ActiveAdapter<'_>> {
+        self.adapter.as_ref().map(|adapter| ActiveAdapter { adapter, dropout: None })
+    }
+}
+
+impl<'a> Opened<'a> {
+    /// Reads the configuration, the tokenizer and the processor of the folder.
+    ///
+    /// # Errors
+    /// If a folder is missing, a file is missing or wrong, or the files are not of one model.
+    pub(crate) fn open(args: &'a ModelArgs) -> Result<Self, CliError> {
+        let folder = |flag: &str, path: &Path, hint: &str| match path.is_dir() {
+            true => Ok(()),
+            false => Err(CliError::input(flag, format!("{}: there is no such folder", path.display()), hint)),
+        };
+        folder("--model", &args.model, "name a model folder in Hugging Face layout, as downloaded")?;
+        if let Some(adapter) = &args.adapter {
+            folder("--adapter", adapter, "name a PEFT folder, such as runs/NAME/checkpoints/step-000050")?;
+        }
+        let config = Config::read(&args.model)?;
+        let processor = Processor::from_dir(&args.model)?;
+        check_processor(&config, &processor, &args.model)?;
+        Ok(Self { args, config, processor })
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.args.model
+    }
+
+    /// Loads the weights onto `device`.
+    ///
+    /// # Errors
+    /// If the weights or the adapter are not those of this model.
+    pub(crate) fn load(&self, device: &Device) -> Result<Loaded, CliError> {
+        let dtype = match self.args.precision {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+        };
+        let adapter = match &self.args.adapter {
+            Some(folder) => Some(peft::load(folder, &self.config, device)?),
+            None => None,
+        };
+        Ok(Loaded { model: Model::load(&self.args.model, device, dtype)?, adapter })
+    }
+
+    /// The prompt of a user's turn, images first, of which `grids` has one each.
+    ///
+    /// `origin` and `field` say where it comes from. The model must have room for `extra` more tokens.
+    ///
+    /// # Errors
+    /// If the text cannot be encoded or the prompt is longer than the model takes.
+    pub(crate) fn prompt(
+        &self,
+        origin: &str,
+        grids: &[Grid],
+        text: &str,
+        prefill: &str,
+        extra: usize,
+    ) -> Result<Sequence, CliError> {
+        let mut parts = vec![Part::Image; grids.len()];
+        if !text.is_empty() {
+            parts.push(Part::Text(text.to_owned()));
+        }
+        let prompt = self.processor.prompt(&[Message::user(parts)], prefill, grids)?;
+        let limit = self.config.text.max_position_embeddings;
+        let tokens = prompt.ids.len().saturating_add(extra);
+        if tokens > limit {
+            let found = format!(
+                "found {tokens} tokens, wanted at most {limit} (max_position_embeddings of {})",
+                self.folder().join("config.json").display()
+            );
+            return Err(CliError::input(origin, found, "shorten the text, or scale the images down"));
+        }
+        Ok(Sequence { ids: prompt.ids, images: prompt.images })
+    }
+
+    /// Reads an image file that `origin` names.
+    ///
+    /// # Errors
+    /// If it is missing, damaged, too large, or of a shape that the model does not take.
+    pub(crate) fn image(&self, origin: &str, path: &Path) -> Result<(RgbImage, Grid), CliError> {
+        let fault = |message: String| {
+            let hint = "wanted a PNG, JPEG, GIF or WebP file that the model takes";
+            CliError::input(origin, format!("{}: {message}", path.display()), hint)
+        };
+        if !path.is_file() {
+            return Err(fault("there is no such file".into()));
+        }
+        let image = decode::open(path, &DecodeLimits::default()).map_err(|error| fault(error.to_string()))?;
+        let grid = patches::grid(image.height(), image.width(), self.processor.image_config())
+            .map_err(|error| fault(error.to_string()))?;
+        Ok((image, grid))
+    }
+
+    /// An image as the vision tower reads it; `origin` names its file at `path`.
+    ///
+    /// # Errors
+    /// If it has no size that the model takes.
+    pub(crate) fn patches(
+        &self,
+        origin: &str,
+        path: &Path,
+        image: &RgbImage,
+    ) -> Result<ImagePatches, CliError> {
+        let fault = |error: PatchError| CliError::input(origin, format!("{}: {error}", path.display()), "");
+        self.processor.patches(image).map_err(fault)
+    }
+}

@@ -1,0 +1,34 @@
+//! Writing to stdout and stderr, where the reader may have gone away.
+
+use crate::error::CliError;
+use serde::Serialize;
+use std::io::{ErrorKind, Write, stderr, stdout};
+
+/// Writes a line of data to stdout. A reader that has closed the pipe has all that it wanted.
+///
+/// # Errors
+/// If stdout cannot be written to, as on a full disk.
+pub(crate) fn data(text: &str) -> Result<(), CliError> {
+    let mut out = stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(CliError::Failed(format!("stdout: cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a value as one line of JSON to stdout.
+///
+/// # Errors
+/// As [`data`].
+pub(crate) fn json(value: &impl Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| CliError::Failed(format!("the result has no JSON form: {error}")))?;
+    data(&text)
+}
+
+/// Writes a line for people to stderr; nobody listening is fine.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(stderr(), "{text}");
+}

@@ -1,0 +1,198 @@
+//! How far a command is: a bar on a terminal, plain lines otherwise.
+
+use crate::output::note;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, stderr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use vigos_train::metrics::StepMetrics;
+use vigos_train::trainer::Observer;
+
+/// Least time between two plain lines of a counter.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Counts things that are done one after another.
+pub(crate) struct Counter {
+    bar: Option<ProgressBar>,
+    unit: &'static str,
+    total: usize,
+    done: usize,
+    begin: Instant,
+    told: Instant,
+}
+
+impl Counter {
+    /// A counter up to `total` of `unit`, a plural noun.
+    pub(crate) fn new(unit: &'static str, total: usize) -> Self {
+        let now = Instant::now();
+        Self { bar: bar(unit, total), unit, total, done: 0, begin: now, told: now }
+    }
+
+    /// So many are done now.
+    pub(crate) fn set(&mut self, done: usize) {
+        self.done = done;
+        match &self.bar {
+            Some(bar) => bar.set_position(done as u64),
+            None if self.told.elapsed() >= INTERVAL => {
+                self.told = Instant::now();
+                let (rate, eta) = pace(done, self.total, self.begin.elapsed());
+                note(&format!("{done}/{} {}, {rate} a second, {eta} left", self.total, self.unit));
+            }
+            None => {}
+        }
+    }
+
+    /// All is done that will be.
+    pub(crate) fn finish(&self) {
+        match &self.bar {
+            Some(bar) => bar.finish_and_clear(),
+            None => {
+                let (rate, _) = pace(self.done, self.total, self.begin.elapsed());
+                note(&format!("{} {} done, {rate} a second", self.done, self.unit));
+            }
+        }
+    }
+}
+
+/// Shows a training run: a line for each step, and on a terminal a bar with what goes on within it.
+pub(crate) struct Run {
+    bar: Option<ProgressBar>,
+    first: usize,
+    total: usize,
+    done: usize,
+    begin: Instant,
+}
+
+impl Run {
+    /// A run that has not begun.
+    pub(crate) fn new() -> Self {
+        Self { bar: None, first: 0, total: 0, done: 0, begin: Instant::now() }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Writes a line above the bar.
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| note(text)),
+            None => note(text),
+        }
+    }
+}
+
+impl Observer for Run {
+    fn started(&mut self, first_step: usize, total_steps: usize) {
+        (self.first, self.done, self.total) = (first_step, first_step, total_steps);
+        self.begin = Instant::now();
+        self.bar = bar("steps", total_steps);
+        if let Some(bar) = &self.bar {
+            bar.set_position(first_step as u64);
+            // A resumed run is as fast as its own steps.
+            bar.reset_eta();
+        }
+        self.line(&match first_step {
+            0 => format!("{total_steps} steps to train"),
+            _ => format!("going on after step {first_step} of {total_steps}"),
+        });
+    }
+
+    fn tokens(&mut self, drawn: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("rollout, {drawn} tokens"));
+        }
+    }
+
+    fn phase(&mut self, phase: &'static str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(phase);
+        }
+    }
+
+    fn step(&mut self, metrics: &StepMetrics) {
+        self.done = metrics.step;
+        let (rate, eta) = pace(
+            self.done.saturating_sub(self.first),
+            self.total.saturating_sub(self.first),
+            self.begin.elapsed(),
+        );
+        self.line(&format!(
+            "step {}/{}  loss {:.4}  fallback {:.2}  accuracy {:.2}  grad {:.3}  lr {:.2e}  \
+             {:.0} tokens/s  {rate} steps/s  {eta} left",
+            metrics.step,
+            self.total,
+            metrics.loss,
+            metrics.fallback_rate,
+            metrics.accuracy,
+            metrics.grad_norm,
+            metrics.lr,
+            metrics.tokens_per_second.rollout,
+        ));
+        if let Some(bar) = &self.bar {
+            bar.set_position(metrics.step as u64);
+        }
+    }
+
+    fn saved(&mut self, checkpoint: &Path) {
+        self.line(&format!("saved {}", checkpoint.display()));
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(text);
+    }
+}
+
+/// A bar, on a terminal.
+fn bar(unit: &str, total: usize) -> Option<ProgressBar> {
+    if !stderr().is_terminal() {
+        return None;
+    }
+    let bar = ProgressBar::new(total as u64);
+    let template = format!("{{wide_bar}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left  {{msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Some(bar)
+}
+
+/// Rate a second, and the time that the rest will take.
+fn pace(done: usize, total: usize, elapsed: Duration) -> (String, String) {
+    let rate = done as f64 / elapsed.as_secs_f64().max(1e-9);
+    let left = total.saturating_sub(done) as f64 / rate;
+    // No rate yet gives no estimate.
+    let eta = match Duration::try_from_secs_f64(left) {
+        Ok(left) => clock(left.as_secs()),
+        Err(_) => "unknown time".into(),
+    };
+    (format!("{rate:.2}"), eta)
+}
+
+/// `75` as `1m15s`.
+fn clock(seconds: u64) -> String {
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest}s"),
+        (0, _) => format!("{minutes}m{rest:02}s"),
+        _ => format!("{hours}h{minutes:02}m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pace_estimates_the_rest_and_admits_when_it_cannot() {
+        let seconds = Duration::from_secs;
+        assert_eq!(pace(5, 20, seconds(10)), ("0.50".into(), "30s".into()));
+        assert_eq!(pace(1, 76, seconds(1)), ("1.00".into(), "1m15s".into()));
+        assert_eq!(pace(1, 7201, seconds(1)).1, "2h00m");
+        assert_eq!(pace(0, 5, seconds(1)).1, "unknown time");
+        assert_eq!(pace(5, 5, seconds(1)).1, "0s");
+    }
+}

@@ -1,0 +1,82 @@
+//! `vigos init`, `vigos doctor`, and what every command has.
+#![allow(clippy::unwrap_used)] // In helpers too.
+
+mod support;
+
+use std::path::Path;
+use support::{Ran, generate, image, model, run};
+
+const COMMANDS: [&str; 6] = ["train", "generate", "score", "replay", "init", "doctor"];
+
+fn init(config: &Path, out: &Path, seed: &str) -> Ran {
+    run(["init", config.to_str().unwrap(), "--out", out.to_str().unwrap(), "--seed", seed])
+}
+
+#[test]
+fn init_makes_a_model_that_generates_and_one_seed_always_makes_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = |name: &str| dir.path().join(name);
+    for (name, seed) in [("a", "1"), ("b", "1"), ("c", "2")] {
+        init(&model().join("config.json"), &folder(name), seed).ok();
+    }
+    let weights = |name: &str| std::fs::read(folder(name).join("model.safetensors")).unwrap();
+    assert_eq!(weights("a"), weights("b"));
+    assert_ne!(weights("a"), weights("c"));
+    run(generate(&folder("a"), &image("wide.png"), "What?")).ok();
+}
+
+#[test]
+fn init_refuses_a_folder_with_a_model_and_a_configuration_that_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    init(&model().join("config.json"), &model(), "1").refused(&[
+        "--out",
+        "tiny-qwen2_5-vl",
+        "a model already",
+    ]);
+    init(&dir.path().join("none.json"), &out, "1").refused(&["none.json"]);
+    init(&model().join("tokenizer.json"), &out, "1").refused(&["tokenizer.json:model_type", "wanted"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn doctor_checks_every_device_and_reports_it_as_json() {
+    let report = run(["doctor", "--json"]).ok().json();
+    assert_eq!(report["passed"], true);
+    assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    let flex = report["backends"].as_array().unwrap().iter().find(|b| b["name"] == "flex").unwrap();
+    assert_eq!(flex["compiled"], true);
+    let device = report["devices"].as_array().unwrap().iter().find(|d| d["device"] == "flex:0").unwrap();
+    let checks = device["checks"].as_array().unwrap();
+    assert_eq!(checks.iter().map(|c| c["name"].as_str().unwrap()).collect::<Vec<_>>(), ["matmul", "loss"]);
+    for check in checks {
+        assert!(check["error"].as_f64().unwrap() < 1e-5, "{check}");
+        assert!(check["seconds"].as_f64().unwrap() > 0.0, "{check}");
+    }
+    assert!(run(["doctor", "--device", "flex"]).ok().stdout.contains("flex"));
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused_with_what_is() {
+    let args = generate(&model(), &image("wide.png"), "What?");
+    let with = |device: &str| run(args.iter().map(String::as_str).chain(["--device", device]));
+    with("flex:3").refused(&["flex:3", "doctor"]);
+    with("gpu").refused(&["gpu", "cuda"]);
+    if run(["doctor", "--json"]).json()["backends"][0]["compiled"] == false {
+        with("cuda:0").refused(&["--device", "`cuda`", "not compiled in", "flex", "--features cuda"]);
+    }
+}
+
+#[test]
+fn every_command_has_help_with_an_example_and_refuses_what_it_does_not_know() {
+    assert!(run(["--version"]).ok().stdout.starts_with("vigos "));
+    for command in COMMANDS {
+        let help = run([command, "--help"]).ok().stdout;
+        for part in [&format!("vigos {command}"), "Example", "--device", "--verbose"] {
+            assert!(help.contains(part), "{command}: no {part} in {help}");
+        }
+        run([command, "--no-such-flag"]).refused(&["--no-such-flag"]);
+    }
+    run(["no-such-command"]).refused(&["no-such-command"]);
+    assert_eq!(run::<&str>([]).code, Some(2));
+}

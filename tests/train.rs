@@ -1,0 +1,221 @@
+//! `vigos train` and `vigos replay` through the command.
+#![allow(clippy::unwrap_used)] // In helpers too.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use support::{Ran, adapter, data_folder, fixtures, generate, image, model, questions, recipe, run};
+
+fn train(recipe: &Path, run_dir: &Path, more: &[&str]) -> Ran {
+    let fixed = ["train", recipe.to_str().unwrap(), "--run-dir", run_dir.to_str().unwrap()];
+    run(fixed.iter().chain(more))
+}
+
+/// The lines of `metrics.jsonl` without what a clock says.
+fn metrics(run_dir: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap();
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &mut lines {
+        let line = line.as_object_mut().unwrap();
+        line.remove("seconds").unwrap();
+        line.remove("tokens_per_second").unwrap();
+    }
+    lines
+}
+
+fn adapter_bytes(run_dir: &Path, step: usize) -> Vec<u8> {
+    let folder = run_dir.join(format!("checkpoints/step-{step:06}"));
+    std::fs::read(folder.join("adapter_model.safetensors")).unwrap()
+}
+
+#[test]
+fn a_run_fills_its_folder_and_its_adapter_generates() {
+    let (dir, data) = data_folder(&questions());
+    let run_dir = dir.path().join("run");
+    let ran = train(&recipe(&data), &run_dir, &[]).ok();
+    assert_eq!(ran.stdout, "");
+    let checkpoint = run_dir.join("checkpoints/step-000002");
+    let last = ran.stderr.lines().last().unwrap();
+    assert_eq!(last, format!("adapter saved to {}", checkpoint.display()));
+    assert!(ran.stderr.contains("step 2/2"), "{}", ran.stderr);
+
+    let lines = metrics(&run_dir);
+    assert_eq!(lines.iter().map(|l| l["step"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    for name in ["config.toml", "rollouts/step-000001.jsonl", "rollouts/step-000002.jsonl"] {
+        assert!(run_dir.join(name).is_file(), "{name}");
+    }
+    for name in ["adapter_config.json", "adapter_model.safetensors", "manifest.json"] {
+        assert!(checkpoint.join(name).is_file(), "{name}");
+    }
+    let args = generate(&model(), &image("wide.png"), "What?");
+    let path = checkpoint.to_str().unwrap().to_owned();
+    run(args.into_iter().chain(["--adapter".into(), path])).ok();
+}
+
+#[test]
+fn a_resumed_run_writes_what_an_uninterrupted_one_does() {
+    let (dir, data) = data_folder(&questions());
+    let (recipe, whole, parts) = (recipe(&data), dir.path().join("whole"), dir.path().join("parts"));
+    train(&recipe, &whole, &["--set", "train.steps=3", "--set", "optim.schedule=constant"]).ok();
+    train(&recipe, &parts, &["--set", "train.steps=1", "--set", "optim.schedule=constant"]).ok();
+    let more = ["--set", "train.steps=3", "--set", "optim.schedule=constant", "--resume"];
+    let ran = train(&recipe, &parts, &more).ok();
+    assert!(ran.stderr.contains("going on after step 1 of 3"), "{}", ran.stderr);
+    assert_eq!(metrics(&whole), metrics(&parts));
+    assert!(adapter_bytes(&whole, 3) == adapter_bytes(&parts, 3), "the adapters differ");
+}
+
+#[test]
+fn a_run_folder_belongs_to_one_run() {
+    let (dir, data) = data_folder(&questions());
+    let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
+    train(&recipe, &run_dir, &["--resume"]).refused(&["run", "no run to resume"]);
+    assert!(!run_dir.exists());
+    train(&recipe, &run_dir, &["--set", "train.steps=1"]).ok();
+    let before = std::fs::read(run_dir.join("metrics.jsonl")).unwrap();
+    train(&recipe, &run_dir, &[]).refused(&[run_dir.to_str().unwrap(), "already", "--resume"]);
+    let other = ["--resume", "--set", "optim.lr=0.5"];
+    train(&recipe, &run_dir, &other).refused(&[run_dir.to_str().unwrap(), "optim.lr", "0.5"]);
+    assert_eq!(std::fs::read(run_dir.join("metrics.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn the_effective_recipe_is_printed_and_reads_back_as_itself() {
+    let (dir, data) = data_folder(&questions());
+    let print = |path: &Path, more: &[&str]| {
+        let fixed = ["train", path.to_str().unwrap(), "--print-config"];
+        run(fixed.iter().chain(more)).ok().stdout
+    };
+    let first = print(&recipe(&data), &["--set", "optim.lr=0.25"]);
+    assert!(first.contains("lr = 0.25"), "{first}");
+    let path = dir.path().join("printed.toml");
+    std::fs::write(&path, &first).unwrap();
+    assert_eq!(print(&path, &[]), first);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_the_last_whole_step() {
+    let (dir, data) = data_folder(&questions());
+    let run_dir = dir.path().join("run");
+    let mut command = support::vigos();
+    command.arg("train").arg(recipe(&data)).arg("--run-dir").arg(&run_dir);
+    command.args(["--set", "train.steps=100000", "--set", "checkpoint.every=0"]);
+    let child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let begin = std::time::Instant::now();
+    let steps_made =
+        || std::fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap_or_default().lines().count();
+    while steps_made() < 2 {
+        assert!(begin.elapsed().as_secs() < 120, "no step was made");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let ran = support::ran(child.wait_with_output().unwrap()).ok();
+    let steps = metrics(&run_dir).len();
+    assert!(ran.stderr.contains("press Ctrl-C again"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("stopped after step {steps}")), "{steps} {}", ran.stderr);
+    assert!(run_dir.join(format!("checkpoints/step-{steps:06}/manifest.json")).is_file());
+}
+
+/// A recipe and a file of rollouts for the recorded step.
+fn recorded(dir: &Path, result: &Value) -> (PathBuf, PathBuf) {
+    std::fs::create_dir(dir.join("images")).unwrap();
+    let rows = result["rows"].as_array().unwrap().iter().map(|row| {
+        let name = row["image"].as_str().unwrap();
+        std::fs::copy(image(name), dir.join("images").join(name)).unwrap();
+        let line = json!({
+            "id": row["name"], "image": format!("images/{name}"), "problem": row["problem"], "answer": row["answer"],
+            "completion_token_ids": row["completion_ids"], "prompts": row["prompts"],
+        });
+        format!("{line}\n")
+    });
+    let rollouts = dir.join("rollouts.jsonl");
+    std::fs::write(&rollouts, rows.collect::<String>()).unwrap();
+    let recipe = dir.join("recipe.toml");
+    let text = format!(
+        "[model]\npath = {:?}\nadapter = {:?}\n[data]\npath = \"unused.jsonl\"\n[lora]\nrank = 4\nalpha = 8\n\
+         dropout = 0.0\n[optim]\nlr = 1e-3\nschedule = \"constant\"\n[train]\nsteps = 1\nprecision = \"f32\"\n",
+        model(),
+        adapter()
+    );
+    std::fs::write(&recipe, text).unwrap();
+    (recipe, rollouts)
+}
+
+#[test]
+fn a_replay_gives_the_recorded_losses_spans_and_gradient_norm() {
+    let path = fixtures().join("method-qwen2_5-vl/result.json");
+    let result: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (recipe, rollouts) = recorded(dir.path(), &result);
+    for fidelity in ["paper", "released"] {
+        let out = dir.path().join(fidelity);
+        let fixed = ["replay", recipe.to_str().unwrap(), "--rollouts", rollouts.to_str().unwrap()];
+        let set = format!("method.fidelity={fidelity}");
+        let more = ["--out", out.to_str().unwrap(), "--set", &set, "--set", "method.clip=0.5"];
+        let args: Vec<&str> = fixed.into_iter().chain(more).collect();
+        run(&args).ok();
+        let step: Value = serde_json::from_slice(&std::fs::read(out.join("step.json")).unwrap()).unwrap();
+        let wanted = &result["fidelity"][fidelity]["configs"]["clip0.5"];
+        let close = |found: &Value, wanted: &Value| {
+            let (found, wanted) = (found.as_f64().unwrap(), wanted.as_f64().unwrap());
+            assert!((found - wanted).abs() <= 1e-4 * wanted.abs().max(1e-3), "{fidelity}: {found} {wanted}");
+        };
+        close(&step["loss"], &wanted["total"]);
+        close(&step["grad_norm"], &wanted["grad_norm"]);
+        for term in ["perception", "reasoning", "reference"] {
+            close(&step["terms"][term]["loss"], &wanted[term]["loss"]);
+        }
+        for (row, spans) in step["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .zip(result["fidelity"][fidelity]["spans"].as_array().unwrap())
+        {
+            assert_eq!((&row["spans"], row["valid"].as_bool()), (spans, Some(spans.is_object())));
+        }
+        for name in ["grads.safetensors", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"]
+        {
+            assert!(out.join(name).is_file(), "{name}");
+        }
+        run(&args).refused(&[fidelity, "already"]);
+    }
+}
+
+#[test]
+fn a_bad_replay_row_is_named_and_nothing_is_written() {
+    let row =
+        json!({"id": "a", "image": "wide.png", "problem": "x", "answer": "3", "completion_token_ids": [5]});
+    let with = |key: &str, value: Value| {
+        let mut row = row.clone();
+        row[key] = value;
+        row
+    };
+    let (dir, data) = data_folder(&questions());
+    let (recipe, out) = (recipe(&data), dir.path().join("out"));
+    let rollouts = dir.path().join("rollouts.jsonl");
+    let replay = || {
+        let args = ["replay", recipe.to_str().unwrap(), "--rollouts", rollouts.to_str().unwrap()];
+        run(args.iter().chain(&["--out", out.to_str().unwrap()]))
+    };
+    replay().refused(&["rollouts.jsonl"]);
+    for (bad, part) in [
+        (with("image", json!("none.png")), "none.png"),
+        (with("image", json!("../x.png")), "../x.png"),
+        (with("completion_token_ids", json!([])), "completion_token_ids"),
+        (with("completion_token_ids", json!([1056])), "1056"),
+        (with("problem", Value::Null), "null"),
+    ] {
+        std::fs::write(&rollouts, format!("{row}\n{bad}\n")).unwrap();
+        replay().refused(&["rollouts.jsonl:2", part]);
+    }
+    assert!(!out.exists());
+}
