@@ -10,7 +10,8 @@ use vigos_core::random::{Key, Purpose, draws};
 
 const WORD: u64 = 0xFFFF;
 /// Odd multipliers below 2¹⁵: a product with a 16-bit word stays below 2³¹ on every integer type.
-const MULTIPLIERS: [i32; 3] = [31_153, 24_989, 29_573];
+const MULTIPLIERS: [i32; 4] = [31_153, 24_989, 29_573, 20_117];
+const SHIFTS: [i32; 4] = [7, 9, 8, 7];
 
 /// A dropout over the rows of one packed batch.
 #[derive(Clone, Debug)]
@@ -61,14 +62,14 @@ impl Dropout {
         let [c0, c1] = [wide(&columns_words[0]), wide(&columns_words[1])];
 
         let word = |t: Tensor<2, Int>| t.bitwise_and_scalar(WORD as i32);
-        let mut mixed = word(r0 + c0);
-        for (multiplier, shift, add) in
-            [(MULTIPLIERS[0], 7, Some(r1)), (MULTIPLIERS[1], 9, Some(c1)), (MULTIPLIERS[2], 8, None)]
-        {
+        let mut mixed = word(r0.clone() + c0);
+        // Every word meets at least two products: with fewer, some pairs of columns nearly share their masks.
+        let injected = [Some(r1), Some(c1), Some(r0), None];
+        for ((multiplier, shift), inject) in MULTIPLIERS.into_iter().zip(SHIFTS).zip(injected) {
             mixed = word(mixed * multiplier);
             mixed = mixed.clone().bitwise_xor(mixed.bitwise_right_shift_scalar(shift));
-            if let Some(add) = add {
-                mixed = word(mixed + add);
+            if let Some(inject) = inject {
+                mixed = mixed.bitwise_xor(inject);
             }
         }
         let threshold = (self.probability * (WORD + 1) as f64).round() as i32;

@@ -155,15 +155,22 @@ fn read_config(folder: &Path) -> Result<LoraConfig, ModelError> {
     let alpha = number("lora_alpha").filter(|a| a.is_finite());
     let alpha =
         alpha.ok_or_else(|| bad("lora_alpha", format!("{:?}", value.get("lora_alpha")), "a number"))?;
-    let dropout = number("lora_dropout").unwrap_or(0.0);
-    if !(0.0..1.0).contains(&dropout) {
-        return Err(bad("lora_dropout", dropout.to_string(), "a probability below 1"));
-    }
+    let dropout = match value.get("lora_dropout") {
+        None => 0.0,
+        Some(found) => found
+            .as_f64()
+            .filter(|p| (0.0..1.0).contains(p))
+            .ok_or_else(|| bad("lora_dropout", found.to_string(), "a probability below 1"))?,
+    };
     let names: Vec<String> = value
         .get("target_modules")
         .cloned()
         .and_then(|v| serde_json::from_value(v).ok())
-        .ok_or_else(|| bad("target_modules", "no list".into(), "a list of module names"))?;
+        .filter(|names: &Vec<String>| !names.is_empty())
+        .ok_or_else(|| {
+            let found = value.get("target_modules").unwrap_or(&Value::Null).to_string();
+            bad("target_modules", found, "a list of module names, at least one")
+        })?;
     let mut targets = names
         .iter()
         .map(|name| {

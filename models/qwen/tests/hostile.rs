@@ -1,4 +1,5 @@
 //! Files from anywhere: whatever they hold, reading them ends in a value or in an error, never in a panic.
+#![allow(clippy::unwrap_used)] // In helpers too.
 
 mod common;
 

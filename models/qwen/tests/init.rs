@@ -1,4 +1,5 @@
 //! Checkpoints that start from nothing.
+#![allow(clippy::unwrap_used)] // In helpers too.
 
 mod common;
 

@@ -1,7 +1,8 @@
 //! Fixtures that the tests of this crate share.
-#![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)] // Each test binary uses its own part.
 
 pub mod folders;
+pub mod lora;
 
 use burn::tensor::{DType, Device, Tensor};
 use std::path::PathBuf;
@@ -25,6 +26,24 @@ pub fn tiny_processor() -> Processor {
     Processor::from_dir(&tiny_folder()).unwrap()
 }
 
+/// The families that have recorded numbers.
+pub const FAMILIES: [&str; 2] = ["qwen2_5-vl", "qwen3-vl"];
+
+/// The folder of a family's tiny model.
+pub fn folder_of(family: &str) -> PathBuf {
+    match family {
+        "qwen2_5-vl" => tiny_folder(),
+        _ => fixtures().join(format!("tiny-{family}")),
+    }
+}
+
+/// A family's tiny model with its processor.
+pub fn tiny(family: &str) -> (Model, Processor) {
+    let folder = folder_of(family);
+    let model = Model::load(&folder, &Device::flex(), DType::F32).unwrap();
+    (model, Processor::from_dir(&folder).unwrap())
+}
+
 /// One recorded prompt with the reference's numbers.
 pub struct Case {
     file: PathBuf,
@@ -33,9 +52,29 @@ pub struct Case {
     pub sequence: Sequence,
 }
 
+/// At which side of the final norm hidden states were recorded.
+pub enum Recorded {
+    BeforeNorm,
+    AfterNorm,
+}
+
+impl Recorded {
+    pub fn choose<'a>(&self, after: &'a Tensor<2>, before: &'a Tensor<2>) -> &'a Tensor<2> {
+        match self {
+            Self::BeforeNorm => before,
+            Self::AfterNorm => after,
+        }
+    }
+}
+
 impl Case {
     pub fn load(name: &str, processor: &Processor) -> Self {
-        let folder = fixtures().join("forward-qwen2_5-vl");
+        Self::of("qwen2_5-vl", name, processor)
+    }
+
+    /// The case of that name as recorded with a family's tiny model.
+    pub fn of(family: &str, name: &str, processor: &Processor) -> Self {
+        let folder = fixtures().join(format!("forward-{family}"));
         let meta: serde_json::Value =
             serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
         let entry = match name.strip_prefix("row") {
@@ -86,6 +125,14 @@ impl Case {
             .chunks(8)
             .map(|c| i64::from_le_bytes(c.try_into().unwrap()))
             .collect()
+    }
+
+    /// The hidden states behind the last decoder layer.
+    pub fn last_hidden(&self) -> (Recorded, Vec<f32>) {
+        match self.weights.shape("text.before_norm") {
+            Some(_) => (Recorded::BeforeNorm, self.floats("text.before_norm")),
+            None => (Recorded::AfterNorm, self.floats("text.hidden3")),
+        }
     }
 
     /// The reference's 24 greedy tokens with their log-probabilities.
