@@ -1,6 +1,6 @@
 //! The loss from hidden states: active rows gathered, multiplied with the shared head a chunk at a time.
 
-use crate::logits::{Direction, row_kl};
+use crate::logits::{Direction, RowLoss, RowStatistics, span_kl_stacked};
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
 /// One supervised token: a row of the student against a row of a teacher.
@@ -21,7 +21,11 @@ pub struct ActiveRow {
 impl ActiveRow {
     /// Whether a divergence is above the clip; at the clip the gradient passes.
     pub fn clips(&self, kl: f64) -> bool {
-        self.clip.is_some_and(|clip| kl > clip)
+        self.loss().clips(kl)
+    }
+
+    fn loss(&self) -> RowLoss {
+        RowLoss { direction: self.direction, weight: self.weight, clip: self.clip }
     }
 }
 
@@ -32,6 +36,8 @@ pub struct SpanKl {
     pub loss: f64,
     /// Unclipped divergence of every active row, in the order given.
     pub kl: Vec<f64>,
+    /// Everything known of every active row, in the order given.
+    pub rows: Vec<RowStatistics>,
     /// `[N, D]` in f32, ∂loss/∂(student hidden states)
     pub gradient: Tensor<2>,
 }
@@ -67,63 +73,42 @@ pub fn span_kl_linear(
         "an active row lies outside the hidden states"
     );
     let mut gradient = Tensor::<2>::zeros([students, width], (&device, DType::F32));
-    let mut kl = vec![0.0; rows.len()];
+    let mut statistics = Vec::with_capacity(rows.len());
     let mut loss = 0.0;
-    for direction in [Direction::Forward, Direction::Reverse] {
-        let members: Vec<usize> = (0..rows.len()).filter(|i| rows[*i].direction == direction).collect();
-        for members in members.chunks(chunk) {
-            let count = members.len();
-            let gathered = Tensor::cat(
-                vec![
-                    student.clone().select(0, indices(members.iter().map(|i| rows[*i].student), &device)),
-                    teacher.clone().select(0, indices(members.iter().map(|i| rows[*i].teacher), &device)),
-                ],
-                0,
-            );
-            let logits = gathered.matmul(head.clone().transpose());
-            let result = row_kl(
-                logits.clone().narrow(0, 0, count),
-                logits.narrow(0, count, count),
-                direction,
-                temperature,
-            );
-            let values: Vec<f32> = host(result.kl);
+    for rows in rows.chunks(chunk) {
+        let gathered = Tensor::cat(
+            vec![
+                student.clone().select(0, indices(rows.iter().map(|r| r.student), &device)),
+                teacher.clone().select(0, indices(rows.iter().map(|r| r.teacher), &device)),
+            ],
+            0,
+        );
+        let logits = gathered.matmul(head.clone().transpose());
+        let losses: Vec<RowLoss> = rows.iter().map(ActiveRow::loss).collect();
+        let result = span_kl_stacked(logits, &losses, temperature);
+        loss += result.loss;
 
-            let mut kept = Vec::new();
-            for (position, (&i, &value)) in members.iter().zip(&values).enumerate() {
-                let (row, value) = (&rows[i], f64::from(value));
-                kl[i] = value;
-                loss += row.weight * row.clip.map_or(value, |clip| value.min(clip));
-                if !row.clips(value) && row.weight != 0.0 {
-                    kept.push(position);
-                }
-            }
-            if kept.is_empty() {
-                continue;
-            }
-            let weights: Vec<f32> = kept.iter().map(|p| rows[members[*p]].weight as f32).collect();
-            let weights =
-                Tensor::<2>::from_data(TensorData::new(weights, [kept.len(), 1]), (&device, DType::F32));
-            let back = result.gradient.select(0, indices(kept.iter().copied(), &device)) * weights;
-            let back = back.cast(head.dtype()).matmul(head.clone()).cast(DType::F32);
-            let places = indices(kept.iter().map(|p| rows[members[*p]].student), &device);
-            gradient = gradient.select_assign(0, places, back, IndexingUpdateOp::Add);
+        let passes = |i: &usize| rows[*i].weight != 0.0 && !rows[*i].clips(result.rows[*i].kl);
+        let kept: Vec<usize> = (0..rows.len()).filter(passes).collect();
+        statistics.extend(result.rows);
+        if kept.is_empty() {
+            continue;
         }
+        let upstream = if kept.len() == rows.len() {
+            result.gradient
+        } else {
+            result.gradient.select(0, indices(kept.iter().copied(), &device))
+        };
+        let back = upstream.matmul(head.clone()).cast(DType::F32);
+        let places = indices(kept.iter().map(|i| rows[*i].student), &device);
+        gradient = gradient.select_assign(0, places, back, IndexingUpdateOp::Add);
     }
-    SpanKl { loss, kl, gradient }
+    let kl = statistics.iter().map(|row| row.kl).collect();
+    SpanKl { loss, kl, rows: statistics, gradient }
 }
 
 fn indices(values: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
     let values: Vec<i32> = values.map(|v| v as i32).collect();
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), (device, DType::I32))
-}
-
-/// Reads a tensor back to the host.
-fn host(tensor: Tensor<2>) -> Vec<f32> {
-    match tensor.try_into_vec_as() {
-        Ok(values) => values,
-        // The device is gone: there is no state to go on from.
-        Err(error) => panic!("the device did not return its result: {error}"),
-    }
 }

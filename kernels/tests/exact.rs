@@ -1,4 +1,4 @@
-//! The operator against the definition in f64.
+//! The plain operators against the definition in f64, and the loss from hidden states against autodiff.
 
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use proptest::prelude::*;
@@ -142,8 +142,12 @@ fn hidden_states_give_the_loss_and_gradient_of_autodiff_whatever_the_chunk() {
     }
     let wanted: Vec<f32> = leaf.grad(&composed.backward()).unwrap().try_into_vec_as().unwrap();
     let loss = f64::from(composed.inner().into_scalar::<f32>()) + 1e-9;
+    let whole = host(span_kl_linear(&student, &teacher, &head, &rows, 1.0, 100).gradient);
+    let largest = whole.iter().fold(0.0f32, |max, g| max.max(g.abs()));
     for chunk in [1, 2, 100] {
         let result = span_kl_linear(&student, &teacher, &head, &rows, 1.0, chunk);
+        let gradient = host(result.gradient.clone());
+        assert!(gradient.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-6 * largest), "chunk {chunk}");
         assert!((result.loss - loss).abs() < 1e-5 * loss, "chunk {chunk}");
         for (f, w) in host(result.gradient).iter().zip(&wanted) {
             assert!((f - w).abs() < 1e-5, "chunk {chunk}: {f} and {w}");

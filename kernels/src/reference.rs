@@ -1,0 +1,119 @@
+//! KL and its gradient for rows of logits, on plain Burn operators: any backend, and the oracle of the tests.
+
+use crate::logits::{Direction, RowLoss, RowStatistics, SpanKlRows, host};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{DType, Tensor, TensorData};
+
+/// The divergence of each row, unclipped, and its gradient.
+#[derive(Clone, Debug)]
+pub struct RowKl {
+    /// `[R, 1]`
+    pub kl: Tensor<2>,
+    /// `[R, V]`, ∂K/∂(student logits)
+    pub gradient: Tensor<2>,
+}
+
+/// Computes the divergence of each row in f32.
+///
+/// A token with zero probability under the averaging distribution contributes nothing, also where its logit
+/// is −∞ in both; a token that only the other one excludes gives infinity. The gradient of an infinite reverse
+/// divergence is zero.
+///
+/// # Shapes
+/// - `student`, `teacher`: `[R, V]` logits, without a gradient graph
+pub fn row_kl(student: Tensor<2>, teacher: Tensor<2>, direction: Direction, temperature: f64) -> RowKl {
+    let (log_p, log_q) = (log_probabilities(student, temperature), log_probabilities(teacher, temperature));
+    divergence(log_p, log_q, direction, temperature)
+}
+
+/// What [`crate::span_kl`] computes, from operators that every backend has; several tensors of the logits' size
+/// come and go on the way.
+///
+/// # Shapes
+/// - `student`, `teacher`: `[R, V]` logits, without a gradient graph
+pub fn span_kl_reference(
+    student: Tensor<2>,
+    teacher: Tensor<2>,
+    rows: &[RowLoss],
+    temperature: f64,
+) -> SpanKlRows {
+    let (device, precision) = (student.device(), student.dtype());
+    let column = |values: Vec<f32>| {
+        Tensor::<2>::from_data(TensorData::new(values, [rows.len(), 1]), (&device, DType::F32))
+    };
+    let agrees = student.clone().argmax(1).equal(teacher.clone().argmax(1));
+    let agrees = Tensor::<2>::zeros([rows.len(), 1], (&device, DType::F32)).mask_fill(agrees, 1.0);
+    let (log_p, log_q) = (log_probabilities(student, temperature), log_probabilities(teacher, temperature));
+    let reverse = |row: &RowLoss| row.direction == Direction::Reverse;
+    let of = |direction| divergence(log_p.clone(), log_q.clone(), direction, temperature);
+    let RowKl { kl, gradient } = if rows.iter().all(reverse) {
+        of(Direction::Reverse)
+    } else if !rows.iter().any(reverse) {
+        of(Direction::Forward)
+    } else {
+        let chosen = column(rows.iter().map(|row| f32::from(u8::from(reverse(row)))).collect());
+        let chosen = chosen.greater_elem(0.0);
+        let (forward, reverse) = (of(Direction::Forward), of(Direction::Reverse));
+        let wide = chosen.clone().expand(forward.gradient.dims());
+        RowKl {
+            kl: forward.kl.mask_where(chosen, reverse.kl),
+            gradient: forward.gradient.mask_where(wide, reverse.gradient),
+        }
+    };
+    let (student, teacher) = (entropy(log_p), entropy(log_q));
+    let (kl, student, teacher, agrees) = (host(kl), host(student), host(teacher), host(agrees));
+    let statistics: Vec<RowStatistics> = kl
+        .iter()
+        .zip(&student)
+        .zip(teacher.iter().zip(&agrees))
+        .map(|((kl, student), (teacher, agrees))| RowStatistics {
+            kl: f64::from(*kl),
+            student_entropy: f64::from(*student),
+            teacher_entropy: f64::from(*teacher),
+            agrees: *agrees != 0.0,
+        })
+        .collect();
+    let passes = |(row, found): (&RowLoss, &RowStatistics)| !row.clips(found.kl) && !found.kl.is_nan();
+    let weights: Vec<f32> = rows
+        .iter()
+        .zip(&statistics)
+        .map(|pair| if passes(pair) { pair.0.weight as f32 } else { 0.0 })
+        .collect();
+    // Zero times what is no number would be none either.
+    let stopped = column(weights.clone()).equal_elem(0.0).expand(gradient.dims());
+    let gradient = (gradient * column(weights)).mask_fill(stopped, 0.0).cast(precision);
+    let loss = rows.iter().zip(&statistics).map(|(row, found)| row.counts(found.kl)).sum();
+    SpanKlRows { loss, rows: statistics, gradient }
+}
+
+fn log_probabilities(logits: Tensor<2>, temperature: f64) -> Tensor<2> {
+    log_softmax(logits.cast(DType::F32) / temperature, 1)
+}
+
+fn divergence(log_p: Tensor<2>, log_q: Tensor<2>, direction: Direction, temperature: f64) -> RowKl {
+    match direction {
+        Direction::Forward => {
+            let q = log_q.clone().exp();
+            let excluded = q.clone().equal_elem(0.0);
+            let terms = q.clone() * (log_q - log_p.clone());
+            let kl = terms.mask_fill(excluded, 0.0).sum_dim(1);
+            RowKl { kl, gradient: (log_p.exp() - q) / temperature }
+        }
+        Direction::Reverse => {
+            let p = log_p.clone().exp();
+            let ratio = log_p - log_q;
+            let excluded = p.clone().equal_elem(0.0);
+            let kl = (p.clone() * ratio.clone()).mask_fill(excluded.clone(), 0.0).sum_dim(1);
+            let excluded = excluded.bool_or(kl.clone().equal_elem(f32::INFINITY).expand(p.dims()));
+            let gradient = (p * (ratio - kl.clone())).mask_fill(excluded, 0.0) / temperature;
+            RowKl { kl, gradient }
+        }
+    }
+}
+
+/// Entropy of each row, `[R, 1]`.
+fn entropy(log_probabilities: Tensor<2>) -> Tensor<2> {
+    let probabilities = log_probabilities.clone().exp();
+    let excluded = probabilities.clone().equal_elem(0.0);
+    -(probabilities * log_probabilities).mask_fill(excluded, 0.0).sum_dim(1)
+}
