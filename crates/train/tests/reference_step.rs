@@ -1,5 +1,6 @@
 //! The method's step against the recorded numbers of a reference implementation: spans, losses, per-token
 //! divergences, gradients, the adapter after one step, and three steps.
+#![allow(clippy::unwrap_used)] // In helpers too.
 
 mod support;
 
@@ -15,135 +16,124 @@ const CONFIGURATIONS: [&str; 4] = ["clip0.05", "noclip", "clip0.5", "temp6_clip0
 
 #[test]
 fn spans_of_every_recorded_rollout_equal_the_reference() {
-    let recorded = Recorded::load();
-    for fidelity in FIDELITIES {
-        let step = recorded.step(fidelity, "noclip");
-        for (row, wanted) in step.rollouts.iter().zip(recorded.spans(fidelity)) {
-            let found = parse(&row.completion, |id| recorded.bytes(id), &recorded.stops, step.fidelity());
-            let found = found.spans().map(|s| (s.description.clone(), s.reasoning_answer.clone()));
-            assert_eq!(found, wanted, "{fidelity} {}", row.sample.id);
+    for recorded in Recorded::all() {
+        for fidelity in FIDELITIES {
+            let step = recorded.step(fidelity, "noclip");
+            for (row, wanted) in step.rollouts.iter().zip(recorded.spans(fidelity)) {
+                let found = parse(&row.completion, |id| recorded.bytes(id), &recorded.stops, step.fidelity());
+                let found = found.spans().map(|s| (s.description.clone(), s.reasoning_answer.clone()));
+                assert_eq!(found, wanted, "{} {fidelity} {}", recorded.family, row.sample.id);
+            }
         }
     }
 }
 
 #[test]
 fn losses_and_per_token_divergences_equal_the_reference() {
-    let recorded = Recorded::load();
-    for fidelity in FIDELITIES {
-        for configuration in CONFIGURATIONS {
-            let at = format!("{fidelity} {configuration}");
-            let result = run(&recorded, fidelity, configuration, &recorded.adapter);
-            let wanted = recorded.expected(fidelity, configuration);
-            assert!(relative(result.loss, wanted["total"].as_f64().unwrap()) < 1e-5, "{at}: total");
-            for (name, term) in &result.terms {
-                let want = &wanted[name];
-                let number = |key: &str| want[key].as_f64().unwrap();
-                assert!(relative(term.loss, number("loss")) < 1e-5, "{at} {name}: loss {}", term.loss);
-                assert!(relative(term.kl, number("kl")) < 1e-5, "{at} {name}: kl {}", term.kl);
-                assert_eq!(term.tokens as f64, number("tokens"), "{at} {name}");
-                assert_eq!(term.clipped as f64, number("clipped"), "{at} {name}");
-            }
-            let mut found: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
-            let step = recorded.step(fidelity, configuration);
-            for token in &result.tokens {
-                let name = step.method.teachers[token.teacher].name.clone();
-                found.entry((token.rollout, name)).or_default().push(token.kl);
-            }
-            for (row, terms) in wanted["token_kl"].as_array().unwrap().iter().enumerate() {
-                for (name, values) in terms.as_object().unwrap() {
-                    let values: Vec<f64> = serde_json::from_value(values.clone()).unwrap();
-                    let found = found.remove(&(row, name.clone())).unwrap_or_default();
-                    assert_eq!(found.len(), values.len(), "{at} row {row} {name}");
-                    let worst = found.iter().zip(&values).map(|(f, w)| (f - w).abs()).fold(0.0, f64::max);
-                    assert!(worst < 1e-4, "{at} row {row} {name}: {worst:e}");
-                }
-            }
-            assert!(found.is_empty(), "{at}: divergences that the reference has not: {found:?}");
+    everywhere(|recorded, fidelity, configuration, at| {
+        let result = run(recorded, fidelity, configuration, &recorded.adapter);
+        let wanted = recorded.expected(fidelity, configuration);
+        assert!(relative(result.loss, wanted["total"].as_f64().unwrap()) < 1e-5, "{at}: total");
+        for (name, term) in &result.terms {
+            let want = &wanted[name];
+            let number = |key: &str| want[key].as_f64().unwrap();
+            assert!(relative(term.loss, number("loss")) < 1e-5, "{at} {name}: loss {}", term.loss);
+            assert!(relative(term.kl, number("kl")) < 1e-5, "{at} {name}: kl {}", term.kl);
+            assert_eq!(term.tokens as f64, number("tokens"), "{at} {name}");
+            assert_eq!(term.clipped as f64, number("clipped"), "{at} {name}");
         }
-    }
+        let mut found: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
+        let step = recorded.step(fidelity, configuration);
+        for token in &result.tokens {
+            let name = step.method.teachers[token.teacher].name.clone();
+            found.entry((token.rollout, name)).or_default().push(token.kl);
+        }
+        for (row, terms) in wanted["token_kl"].as_array().unwrap().iter().enumerate() {
+            for (name, values) in terms.as_object().unwrap() {
+                let values: Vec<f64> = serde_json::from_value(values.clone()).unwrap();
+                let found = found.remove(&(row, name.clone())).unwrap_or_default();
+                assert_eq!(found.len(), values.len(), "{at} row {row} {name}");
+                let worst = found.iter().zip(&values).map(|(f, w)| (f - w).abs()).fold(0.0, f64::max);
+                assert!(worst < 1e-4, "{at} row {row} {name}: {worst:e}");
+            }
+        }
+        assert!(found.is_empty(), "{at}: divergences that the reference has not: {found:?}");
+    });
 }
 
 #[test]
 fn gradients_equal_the_reference() {
-    let recorded = Recorded::load();
-    for fidelity in FIDELITIES {
-        for configuration in CONFIGURATIONS {
-            let at = format!("{fidelity} {configuration}");
-            let gradient = run(&recorded, fidelity, configuration, &recorded.adapter).gradient;
-            let norm = global_norm(&gradient);
-            let wanted = recorded.expected(fidelity, configuration)["grad_norm"].as_f64().unwrap();
-            assert!((norm - wanted).abs() <= 1e-4 * wanted, "{at}: norm {norm}, wanted {wanted}");
-            if configuration == "clip0.05" {
-                assert_eq!(norm, 0.0, "every token is over the clip");
-                continue;
-            }
-            let wanted = recorded.tensors(&format!("grads.{fidelity}.{configuration}.safetensors"));
-            let (mut error, mut total) = (0.0, 0.0);
-            for (name, found) in support::host(&gradient) {
-                let want = &wanted[&name];
-                let square = |x: &[f64]| x.iter().map(|v| v * v).sum::<f64>();
-                let difference: Vec<f64> = found.iter().zip(want).map(|(f, w)| f - w).collect();
-                let (e, n) = (square(&difference), square(want));
-                if n.sqrt() > 1e-6 {
-                    assert!((e / n).sqrt() < 1e-4, "{at} {name}: {:e}", (e / n).sqrt());
-                }
-                error += e;
-                total += n;
-            }
-            assert!((error / total).sqrt() < 1e-4, "{at}: {:e}", (error / total).sqrt());
+    everywhere(|recorded, fidelity, configuration, at| {
+        let gradient = run(recorded, fidelity, configuration, &recorded.adapter).gradient;
+        let norm = global_norm(&gradient);
+        let wanted = recorded.expected(fidelity, configuration)["grad_norm"].as_f64().unwrap();
+        assert!((norm - wanted).abs() <= 1e-4 * wanted, "{at}: norm {norm}, wanted {wanted}");
+        if configuration == "clip0.05" {
+            assert_eq!(norm, 0.0, "every token is over the clip");
+            return;
         }
-    }
+        let wanted = recorded.tensors(&format!("grads.{fidelity}.{configuration}.safetensors"));
+        let (mut error, mut total) = (0.0, 0.0);
+        let found = support::host(&gradient);
+        assert!(found.keys().eq(wanted.keys()), "{at}: {:?}", found.keys());
+        for (name, found) in found {
+            let want = &wanted[&name];
+            let square = |x: &[f64]| x.iter().map(|v| v * v).sum::<f64>();
+            let difference: Vec<f64> = found.iter().zip(want).map(|(f, w)| f - w).collect();
+            let (e, n) = (square(&difference), square(want));
+            if n.sqrt() > 1e-6 {
+                assert!((e / n).sqrt() < 1e-4, "{at} {name}: {:e}", (e / n).sqrt());
+            }
+            error += e;
+            total += n;
+        }
+        assert!((error / total).sqrt() < 1e-4, "{at}: {:e}", (error / total).sqrt());
+    });
 }
 
 #[test]
 fn the_adapter_after_one_step_equals_the_reference() {
-    let recorded = Recorded::load();
-    for fidelity in FIDELITIES {
-        for configuration in CONFIGURATIONS {
-            let found = support::host(&trajectory(&recorded, fidelity, configuration, 1).1);
-            let file = match configuration {
-                // No gradient, so Adam moves nothing.
-                "clip0.05" => "adapter_init/adapter_model.safetensors".to_owned(),
-                _ => format!("adapter_step1.{fidelity}.{configuration}.safetensors"),
-            };
-            let wanted = recorded.tensors(&file);
-            let gradient = match configuration {
-                "clip0.05" => BTreeMap::new(),
-                _ => recorded.tensors(&format!("grads.{fidelity}.{configuration}.safetensors")),
-            };
-            let mut amplified = 0;
-            for (name, found) in found {
-                for (i, (found, want)) in found.iter().zip(&wanted[&name]).enumerate() {
-                    // Adam's first update is lr·g/(|g| + ε): where g is near ε = 1e-8 it multiplies the f32
-                    // rounding of g (here about 2e-10) by up to lr/ε = 1e5. No two implementations agree there.
-                    let noisy = gradient.get(&name).is_some_and(|g| g[i].abs() < 1e-7);
-                    amplified += usize::from(noisy);
-                    let bound = if noisy { 5e-5 } else { 1e-5 };
-                    let error = (found - want).abs();
-                    assert!(error < bound, "{fidelity} {configuration} {name}[{i}]: {error:e}");
-                }
+    everywhere(|recorded, fidelity, configuration, at| {
+        let found = support::host(&trajectory(recorded, fidelity, configuration, 1).1);
+        let file = match configuration {
+            // No gradient, so Adam moves nothing.
+            "clip0.05" => "adapter_init/adapter_model.safetensors".to_owned(),
+            _ => format!("adapter_step1.{fidelity}.{configuration}.safetensors"),
+        };
+        let wanted = recorded.tensors(&file);
+        let gradient = match configuration {
+            "clip0.05" => BTreeMap::new(),
+            _ => recorded.tensors(&format!("grads.{fidelity}.{configuration}.safetensors")),
+        };
+        let mut amplified = 0;
+        for (name, found) in found {
+            for (i, (found, want)) in found.iter().zip(&wanted[&name]).enumerate() {
+                // Adam's first update is lr·g/(|g| + ε): where g is near ε = 1e-8 it multiplies the f32
+                // rounding of g (here about 2e-10) by up to lr/ε = 1e5. No two implementations agree there.
+                let noisy = gradient.get(&name).is_some_and(|g| g[i].abs() < 1e-7);
+                amplified += usize::from(noisy);
+                let bound = if noisy { 5e-5 } else { 1e-5 };
+                let error = (found - want).abs();
+                assert!(error < bound, "{at} {name}[{i}]: {error:e}");
             }
-            assert!(
-                amplified <= 20,
-                "{amplified} gradients near ε of 20,000: the bound above would mean nothing"
-            );
         }
-    }
+        assert!(
+            amplified <= 20,
+            "{amplified} gradients near ε of 20,000: the bound above would mean nothing"
+        );
+    });
 }
 
 #[test]
 fn three_steps_follow_the_reference() {
-    let recorded = Recorded::load();
-    for fidelity in FIDELITIES {
-        for configuration in CONFIGURATIONS {
-            let (found, _) = trajectory(&recorded, fidelity, configuration, 3);
-            let wanted = &recorded.expected(fidelity, configuration)["trajectory_3_steps"];
-            let wanted: Vec<f64> = serde_json::from_value(wanted.clone()).unwrap();
-            for (f, w) in found.iter().zip(&wanted) {
-                assert!((f - w).abs() < 1e-4, "{fidelity} {configuration}: {found:?}, wanted {wanted:?}");
-            }
+    everywhere(|recorded, fidelity, configuration, at| {
+        let (found, _) = trajectory(recorded, fidelity, configuration, 3);
+        let wanted = &recorded.expected(fidelity, configuration)["trajectory_3_steps"];
+        let wanted: Vec<f64> = serde_json::from_value(wanted.clone()).unwrap();
+        for (f, w) in found.iter().zip(&wanted) {
+            assert!((f - w).abs() < 1e-4, "{at}: {found:?}, wanted {wanted:?}");
         }
-    }
+    });
 }
 
 #[test]
@@ -163,6 +153,18 @@ fn micro_batches_of_equal_token_counts_average_to_the_whole_batch() {
     for (name, part) in part {
         let worst = part.iter().zip(&whole[&name]).map(|(p, w)| (p - w).abs()).fold(0.0, f64::max);
         assert!(worst < 1e-5, "{name}: {worst:e}");
+    }
+}
+
+/// Checks every family in every fidelity and configuration; the last argument names them.
+fn everywhere(check: impl Fn(&Recorded, &str, &str, &str)) {
+    for recorded in Recorded::all() {
+        for fidelity in FIDELITIES {
+            for configuration in CONFIGURATIONS {
+                let at = format!("{} {fidelity} {configuration}", recorded.family);
+                check(&recorded, fidelity, configuration, &at);
+            }
+        }
     }
 }
 

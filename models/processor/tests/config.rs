@@ -19,6 +19,29 @@ fn pixel_bounds_come_from_either_form_and_the_plain_keys_win() {
 }
 
 #[test]
+fn the_published_form_of_qwen3_vl_is_read() {
+    let config = ImageConfig::from_json(
+        br#"{
+            "size": {"longest_edge": 16777216, "shortest_edge": 65536},
+            "patch_size": 16,
+            "temporal_patch_size": 2,
+            "merge_size": 2,
+            "image_mean": [0.5, 0.5, 0.5],
+            "image_std": [0.5, 0.5, 0.5],
+            "processor_class": "Qwen3VLProcessor",
+            "image_processor_type": "Qwen2VLImageProcessorFast"
+        }"#,
+    )
+    .unwrap();
+    assert_eq!((config.patch_size, config.merge_size, config.temporal_patch_size), (16, 2, 2));
+    assert_eq!((config.min_pixels, config.max_pixels), (65_536, 16_777_216));
+    assert_eq!((config.mean, config.std), ([0.5; 3], [0.5; 3]));
+    assert_eq!(config.factor(), 32);
+    // A side is a multiple of 32 pixels, where Qwen2.5-VL has 28.
+    assert_eq!(config.resized(300, 500).unwrap(), (288, 512));
+}
+
+#[test]
 fn steps_can_be_turned_off() {
     let off = r#""do_resize": false, "do_rescale": false, "do_normalize": false"#;
     let config = read(&format!("{CHANNELS}, {off}")).unwrap();

@@ -131,7 +131,7 @@ fn qwen2_5() -> ImageConfig {
 }
 
 fn qwen3() -> ImageConfig {
-    ImageConfig { patch_size: 16, max_pixels: 1_003_520, mean: [0.5; 3], std: [0.5; 3], ..qwen2_5() }
+    ImageConfig::from_file(&common::shared("tiny-qwen3-vl/preprocessor_config.json")).unwrap()
 }
 
 #[test]

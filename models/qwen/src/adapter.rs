@@ -5,11 +5,12 @@
 
 use crate::config::Config;
 use crate::dropout::Dropout;
+use crate::family::TowerStyle;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use vigos_core::random::{Key, Purpose, draws};
 
-/// A linear layer that can carry an update, by the name it has in both towers.
+/// A linear layer that can carry an update, by the name that it has wherever it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Projection {
     /// `self_attn.q_proj`
@@ -97,7 +98,7 @@ pub type BlockAdapter = BTreeMap<Projection, LoraPair>;
 pub struct Adapter {
     /// Rank, α, dropout and targets.
     pub config: LoraConfig,
-    /// Vision blocks (MLPs only), first to last.
+    /// Vision blocks (gated MLPs only), first to last.
     pub vision: Vec<BlockAdapter>,
     /// Decoder layers, first to last.
     pub text: Vec<BlockAdapter>,
@@ -153,7 +154,9 @@ pub fn sites(model: &Config, targets: &[Projection]) -> Vec<Site> {
             sites.push(Site { vision: false, block, projection, input, output });
         }
     }
-    for block in 0..vision.depth {
+    // A plain tower has none of these layers.
+    let adapted_blocks = if vision.style == TowerStyle::Gated { vision.depth } else { 0 };
+    for block in 0..adapted_blocks {
         for &projection in targets.iter().filter(|p| p.is_mlp()) {
             let (input, output) = vision_shape(projection);
             sites.push(Site { vision: true, block, projection, input, output });

@@ -9,7 +9,7 @@
 use crate::adapter::{ActiveAdapter, Adapter, BlockAdapter, BlockLora, DropoutPair, LoraPair};
 use crate::dropout::Dropout;
 use crate::layers::indices;
-use crate::model::{Model, Packed, split_rows};
+use crate::model::{Model, Observer, Packed, split_rows};
 use crate::vision::{VisionPlan, lora};
 use burn::tensor::Tensor;
 use vigos_processor::{Grid, ImagePatches};
@@ -17,7 +17,7 @@ use vigos_processor::{Grid, ImagePatches};
 /// What a training forward keeps for its backward.
 #[derive(Debug)]
 pub struct Trace {
-    /// Inputs of the vision blocks and, last, of the merger; empty without images.
+    /// Inputs of the vision blocks and, last, of the merger; empty without images or vision adapters.
     vision: Vec<Tensor<2>>,
     /// Inputs of the decoder layers and, last, of the final norm.
     text: Vec<Tensor<2>>,
@@ -38,7 +38,9 @@ impl Model {
         let features = if images.is_empty() {
             Vec::new()
         } else {
-            let (features, tokens) = self.vision_forward(images, Some(adapter), &mut trace.vision);
+            let observer: &mut dyn Observer =
+                if adapts_vision(adapter) { &mut trace.vision } else { &mut () };
+            let (features, tokens) = self.vision_forward(images, Some(adapter), observer);
             split_rows(features, &tokens)
         };
         let hidden = self.forward(packed, &features, Some(adapter), &mut trace.text);
@@ -72,8 +74,9 @@ impl Model {
                 });
         }
 
-        let adapts_vision = adapter.adapter.vision.iter().any(|pairs| !pairs.is_empty());
-        if images.is_empty() || !adapts_vision {
+        // A tower with deepstack has no layer that can carry an adapter (see `adapter::sites`), so it stops
+        // here: the gradient below is that of the image tokens alone, without features of earlier blocks.
+        if images.is_empty() || !adapts_vision(adapter) {
             return gradients;
         }
         let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
@@ -91,6 +94,11 @@ impl Model {
         }
         gradients
     }
+}
+
+/// Whether any vision block has an update to train.
+fn adapts_vision(adapter: ActiveAdapter) -> bool {
+    adapter.adapter.vision.iter().any(|pairs| !pairs.is_empty())
 }
 
 /// Runs `forward` again under autodiff and pulls `upstream` back through it: the gradients of its input and

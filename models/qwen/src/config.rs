@@ -1,19 +1,19 @@
-//! `config.json` of a Qwen2.5-VL checkpoint, in both forms that the hub has.
+//! `config.json` of a checkpoint, in both forms that the hub has.
 //!
-//! The nested form keeps the language model under `text_config`; the older flat form has the same keys at
-//! the top level. Everything is checked here, so that the rest of the crate can trust the numbers.
+//! The nested form keeps the language model under `text_config`; the older flat form of Qwen2.5-VL has the
+//! same keys at the top level. Everything is checked here, so that the rest of the crate can trust the numbers.
 
 use crate::error::ModelError;
+use crate::family::{Family, MropeLayout, TowerStyle};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
 
-/// Families that this crate builds, as `model_type` names them.
-pub const SUPPORTED: &[&str] = &["qwen2_5_vl"];
-
 /// A checked model configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// The family that `model_type` names.
+    pub family: Family,
     /// The language model.
     pub text: TextConfig,
     /// The vision tower.
@@ -52,6 +52,15 @@ pub struct TextConfig {
     /// How many rotary frequencies each of the three position streams (time, height, width) drives.
     #[serde(default)]
     pub mrope_section: [usize; 3],
+    /// Which stream drives which frequency.
+    #[serde(skip)]
+    pub mrope_layout: MropeLayout,
+    /// Whether the query, key and value projections have a bias.
+    #[serde(skip)]
+    pub qkv_bias: bool,
+    /// Whether every query and key head is normed before its rotary embedding.
+    #[serde(skip)]
+    pub qk_norm: bool,
     /// Longest position that the checkpoint was made for.
     #[serde(default = "default_positions")]
     pub max_position_embeddings: usize,
@@ -64,7 +73,7 @@ pub struct VisionConfig {
     pub depth: usize,
     /// Width of a patch's features.
     pub hidden_size: usize,
-    /// Width of the gated MLP.
+    /// Width of the MLP.
     pub intermediate_size: usize,
     /// Attention heads.
     pub num_heads: usize,
@@ -79,10 +88,21 @@ pub struct VisionConfig {
     pub temporal_patch_size: usize,
     /// Side of the square of patches that becomes one token.
     pub spatial_merge_size: usize,
-    /// Side of an attention window in pixels.
-    pub window_size: usize,
+    /// Side of an attention window in pixels; `None` where every block attends over the whole image.
+    #[serde(default)]
+    pub window_size: Option<usize>,
     /// Blocks that attend over the whole image instead of a window.
+    #[serde(default)]
     pub fullatt_block_indexes: Vec<usize>,
+    /// Learned position embeddings, a square grid over the image; `None` where there are none.
+    #[serde(default)]
+    pub num_position_embeddings: Option<usize>,
+    /// Blocks whose output goes into the language model as well, one behind each of its first layers.
+    #[serde(default)]
+    pub deepstack_visual_indexes: Vec<usize>,
+    /// What norms and MLPs it has.
+    #[serde(skip)]
+    pub style: TowerStyle,
 }
 
 fn default_positions() -> usize {
@@ -119,17 +139,24 @@ impl Config {
         };
         let root: Value =
             serde_json::from_str(text).map_err(|e| bad("(whole file)", e.to_string(), "a JSON object"))?;
-        let family = root.get("model_type").and_then(Value::as_str).unwrap_or("(missing)");
-        if !SUPPORTED.contains(&family) {
-            return Err(bad("model_type", family.to_owned(), &format!("one of {}", SUPPORTED.join(", "))));
-        }
+        let model_type = root.get("model_type").and_then(Value::as_str).unwrap_or("(missing)");
+        let family = Family::named(model_type).ok_or_else(|| {
+            let supported = Family::ALL.map(Family::model_type).join(", ");
+            bad("model_type", model_type.to_owned(), &format!("one of {supported}"))
+        })?;
         let nested = root.get("text_config").filter(|v| v.is_object());
         let text_value = nested.unwrap_or(&root);
         let vision_value = root.get("vision_config").unwrap_or(&Value::Null);
         let mut text: TextConfig = serde_json::from_value(text_value.clone())
             .map_err(|e| bad("text_config", e.to_string(), "the language model's shape"))?;
-        let vision: VisionConfig = serde_json::from_value(vision_value.clone())
+        if let Some(key) =
+            family.vision_keys().iter().find(|key| vision_value.get(*key).is_none_or(Value::is_null))
+        {
+            return Err(bad(&format!("vision_config.{key}"), "nothing".into(), "the vision tower's shape"));
+        }
+        let mut vision: VisionConfig = serde_json::from_value(vision_value.clone())
             .map_err(|e| bad("vision_config", e.to_string(), "the vision tower's shape"))?;
+        family.settle(&mut text, &mut vision);
 
         // Rotary settings moved between releases: beside `rope_theta`, or in one of two nested objects.
         let rope = ["rope_scaling", "rope_parameters"].iter().find_map(|k| text_value.get(*k));
@@ -138,7 +165,7 @@ impl Config {
             text.head_dim = text.hidden_size / text.num_attention_heads;
         }
         if text.rope_theta == 0.0 {
-            text.rope_theta = rope.get("rope_theta").and_then(Value::as_f64).unwrap_or(1_000_000.0);
+            text.rope_theta = rope.get("rope_theta").and_then(Value::as_f64).unwrap_or(family.rope_theta());
         }
         if let Some(section) = rope.get("mrope_section") {
             text.mrope_section = serde_json::from_value(section.clone())
@@ -146,11 +173,14 @@ impl Config {
         }
 
         let shared = |key: &str| root.get(key).or_else(|| text_value.get(key));
-        for (key, wanted) in [("hidden_act", "silu")] {
-            for (scope, value) in [("", text_value), ("vision_config.", vision_value)] {
-                if let Some(found) = value.get(key).filter(|v| *v != wanted) {
-                    return Err(bad(&format!("{scope}{key}"), found.to_string(), wanted));
-                }
+        for (key, wanted) in family.fixed() {
+            let found = match key.split_once('.') {
+                Some(("rope_scaling", key)) => rope.get(key),
+                Some((_, key)) => vision_value.get(key),
+                None => text_value.get(key),
+            };
+            if let Some(found) = found.filter(|found| **found != wanted) {
+                return Err(bad(key, found.to_string(), &format!("{wanted}: nothing else is supported")));
             }
         }
         if shared("use_sliding_window").and_then(Value::as_bool) == Some(true) {
@@ -163,6 +193,7 @@ impl Config {
         let image_token_id = shared("image_token_id").and_then(Value::as_u64).unwrap_or(u64::MAX);
 
         let config = Self {
+            family,
             tie_word_embeddings: shared("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false),
             image_token_id: u32::try_from(image_token_id)
                 .map_err(|_| bad("image_token_id", "nothing usable".into(), "a token id"))?,
@@ -197,12 +228,18 @@ impl Config {
             ("vision_config.patch_size", v.patch_size, 1 << 10),
             ("vision_config.temporal_patch_size", v.temporal_patch_size, 1 << 6),
             ("vision_config.spatial_merge_size", v.spatial_merge_size, 1 << 4),
-            ("vision_config.window_size", v.window_size, 1 << 20),
         ];
-        if let Some((key, n, most)) = sizes.iter().find(|(_, n, most)| !(1..=*most).contains(n)) {
+        let optional = [
+            ("vision_config.window_size", v.window_size, 1 << 20),
+            ("vision_config.num_position_embeddings", v.num_position_embeddings, 1 << 20),
+        ];
+        let optional = optional.into_iter().filter_map(|(key, n, most)| Some((key, n?, most)));
+        if let Some((key, n, most)) =
+            sizes.into_iter().chain(optional).find(|(_, n, most)| !(1..=*most).contains(n))
+        {
             return Some((key, n.to_string(), format!("a number from 1 to {most}")));
         }
-        let rules: [(bool, &'static str, String, &'static str); 7] = [
+        let rules: [(bool, &'static str, String, &'static str); 9] = [
             (
                 t.num_attention_heads.is_multiple_of(t.num_key_value_heads),
                 "num_key_value_heads",
@@ -229,10 +266,24 @@ impl Config {
                 "the language model's hidden_size",
             ),
             (
-                v.window_size >= v.patch_size * v.spatial_merge_size,
+                v.window_size.is_none_or(|n| n >= v.patch_size * v.spatial_merge_size),
                 "vision_config.window_size",
-                v.window_size.to_string(),
+                format!("{:?}", v.window_size),
                 "at least patch_size times spatial_merge_size",
+            ),
+            (
+                v.num_position_embeddings.is_none_or(|n| n.isqrt().pow(2) == n),
+                "vision_config.num_position_embeddings",
+                format!("{:?}", v.num_position_embeddings),
+                "the square of a grid's side",
+            ),
+            (
+                v.deepstack_visual_indexes.is_sorted_by(|a, b| a < b)
+                    && v.deepstack_visual_indexes.last().is_none_or(|last| *last < v.depth)
+                    && v.deepstack_visual_indexes.len() <= t.num_hidden_layers,
+                "vision_config.deepstack_visual_indexes",
+                format!("{:?}", v.deepstack_visual_indexes),
+                "ascending numbers of vision blocks, at most one for each decoder layer",
             ),
             (
                 t.rms_norm_eps.is_finite() && t.rms_norm_eps > 0.0,

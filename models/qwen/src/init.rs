@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::ModelError;
-use crate::layout::{Initial, Parameter, parameters};
+use crate::layout::{Initial, Parameter, parameters, published};
 use safetensors::{Dtype, View};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -39,7 +39,7 @@ pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelEr
         .into_iter()
         .enumerate()
         .map(|(index, parameter)| Fresh {
-            parameter,
+            parameter: Parameter { name: published(config.family, &parameter.name), ..parameter },
             dtype,
             deviation: config.initializer_range,
             key: Key { seed, sample: index as u64, ..Default::default() },

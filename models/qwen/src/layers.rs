@@ -7,6 +7,7 @@
 use crate::adapter::{BlockLora, Projection};
 use crate::error::ModelError;
 use crate::weights::Weights;
+use burn::tensor::activation::{gelu, sigmoid, silu};
 use burn::tensor::module::attention as scaled_dot_product;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -51,35 +52,7 @@ impl Linear {
     }
 }
 
-/// Root-mean-square norm: `x / √(mean(x²) + ε) · γ`, in f32.
-#[derive(Clone, Debug)]
-pub struct RmsNorm {
-    /// `[1, D]`
-    scale: Tensor<2>,
-    epsilon: f64,
-}
-
-impl RmsNorm {
-    /// Reads `{module}.weight`.
-    ///
-    /// # Errors
-    /// If the tensor is missing or cannot be read.
-    pub fn load(source: &Source, module: &str, width: usize, epsilon: f64) -> Result<Self, ModelError> {
-        Ok(Self { scale: source.tensor(&format!("{module}.weight"), [1, width])?, epsilon })
-    }
-
-    /// # Shapes
-    /// - `x` and output: `[T, D]`
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let dtype = x.dtype();
-        let x = x.cast(DType::F32);
-        let mean_square = x.clone().square().mean_dim(1);
-        let normed = x / (mean_square + self.epsilon).sqrt();
-        normed.cast(dtype) * self.scale.clone()
-    }
-}
-
-/// The gated MLP of both towers: `down(silu(gate(x)) · up(x))`.
+/// A gated MLP: `down(silu(gate(x)) · up(x))`.
 #[derive(Clone, Debug)]
 pub struct GatedMlp {
     gate: Linear,
@@ -110,9 +83,69 @@ impl GatedMlp {
     /// # Shapes
     /// - `x` and output: `[T, D]`
     pub fn forward(&self, x: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
-        let gate = burn::tensor::activation::silu(self.gate.adapted(x.clone(), Projection::Gate, lora));
+        let gate = silu(self.gate.adapted(x.clone(), Projection::Gate, lora));
         let up = self.up.adapted(x, Projection::Up, lora);
         self.down.adapted(gate * up, Projection::Down, lora)
+    }
+}
+
+/// An MLP of two layers: `project(gelu(expand(x)))`.
+#[derive(Clone, Debug)]
+pub struct GeluMlp {
+    expand: Linear,
+    project: Linear,
+    gelu: Gelu,
+}
+
+/// Which form of GELU, `x·Φ(x)`, stands between the layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gelu {
+    /// With the error function.
+    Exact,
+    /// With the hyperbolic tangent that approximates it.
+    Tanh,
+}
+
+impl GeluMlp {
+    /// Reads the modules `expand` and `project`, which go from the first width to the second to the third.
+    ///
+    /// # Errors
+    /// If a tensor is missing or cannot be read.
+    pub fn load(
+        source: &Source,
+        [expand, project]: [&str; 2],
+        [input, inner, output]: [usize; 3],
+        gelu: Gelu,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            expand: Linear::load(source, expand, [inner, input], true)?,
+            project: Linear::load(source, project, [output, inner], true)?,
+            gelu,
+        })
+    }
+
+    /// # Shapes
+    /// - `x`: `[T, in]`
+    /// - output: `[T, out]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.project.forward(self.gelu.apply(self.expand.forward(x)))
+    }
+}
+
+impl Gelu {
+    /// Applies it to every value.
+    pub fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Exact => gelu(x),
+            // ½(1 + tanh(u)) = σ(2u), and a product for the cube: a general power costs as much as the layer.
+            Self::Tanh => {
+                let dtype = x.dtype();
+                let x = x.cast(DType::F32);
+                let inner = x.clone() + x.clone().square() * x.clone() * 0.044_715;
+                let twice = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::SQRT_2;
+                (x * sigmoid(inner * twice)).cast(dtype)
+            }
+        }
     }
 }
 

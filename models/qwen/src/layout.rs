@@ -1,9 +1,11 @@
 //! Every tensor of a checkpoint: its name, shape and initial distribution.
 //!
 //! One list serves the loader (what must be there), `init` (what to make) and memory estimates. Names are
-//! those of the published Qwen2.5-VL files; [`canonical`] maps the newer spelling onto them.
+//! those of the published Qwen2.5-VL files; [`canonical`] maps the newer spelling onto them, and [`published`]
+//! gives the one that a family's own files have.
 
 use crate::config::Config;
+use crate::family::{Family, TowerStyle};
 
 /// How a tensor is filled in a model that starts from nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +40,14 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
         let at = |name: &str| format!("model.layers.{layer}.{name}");
         let (q, kv) = (text.num_attention_heads * text.head_dim, text.num_key_value_heads * text.head_dim);
         list.norm(&at("input_layernorm"), d);
-        list.linear(&at("self_attn.q_proj"), q, d);
-        list.linear(&at("self_attn.k_proj"), kv, d);
-        list.linear(&at("self_attn.v_proj"), kv, d);
+        for (name, width) in [("q_proj", q), ("k_proj", kv), ("v_proj", kv)] {
+            list.layer(&at(&format!("self_attn.{name}")), &[width, d], text.qkv_bias);
+        }
         list.weight(&at("self_attn.o_proj"), &[d, q]);
+        if text.qk_norm {
+            list.norm(&at("self_attn.q_norm"), text.head_dim);
+            list.norm(&at("self_attn.k_norm"), text.head_dim);
+        }
         list.norm(&at("post_attention_layernorm"), d);
         list.weight(&at("mlp.gate_proj"), &[ff, d]);
         list.weight(&at("mlp.up_proj"), &[ff, d]);
@@ -53,21 +59,41 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
     }
 
     let (w, ff, p) = (vision.hidden_size, vision.intermediate_size, vision.patch_size);
-    list.weight("visual.patch_embed.proj", &[w, vision.in_channels, vision.temporal_patch_size, p, p]);
+    let plain = vision.style == TowerStyle::Plain;
+    let patch = [w, vision.in_channels, vision.temporal_patch_size, p, p];
+    list.layer("visual.patch_embed.proj", &patch, plain);
+    if let Some(positions) = vision.num_position_embeddings {
+        list.weight("visual.pos_embed", &[positions, w]);
+    }
     for block in 0..vision.depth {
         let at = |name: &str| format!("visual.blocks.{block}.{name}");
-        list.norm(&at("norm1"), w);
-        list.norm(&at("norm2"), w);
+        list.tower_norm(vision.style, &at("norm1"), w);
+        list.tower_norm(vision.style, &at("norm2"), w);
         list.linear(&at("attn.qkv"), 3 * w, w);
         list.linear(&at("attn.proj"), w, w);
-        list.linear(&at("mlp.gate_proj"), ff, w);
-        list.linear(&at("mlp.up_proj"), ff, w);
-        list.linear(&at("mlp.down_proj"), w, ff);
+        match vision.style {
+            TowerStyle::Gated => {
+                list.linear(&at("mlp.gate_proj"), ff, w);
+                list.linear(&at("mlp.up_proj"), ff, w);
+                list.linear(&at("mlp.down_proj"), w, ff);
+            }
+            TowerStyle::Plain => {
+                list.linear(&at("mlp.linear_fc1"), ff, w);
+                list.linear(&at("mlp.linear_fc2"), w, ff);
+            }
+        }
     }
     let merged = w * vision.merge_unit();
-    list.norm("visual.merger.ln_q", w);
-    list.linear("visual.merger.mlp.0", merged, merged);
-    list.linear("visual.merger.mlp.2", vision.out_hidden_size, merged);
+    let mut merger = |module: String, norm_width: usize| {
+        let [norm, expand, project] = vision.style.merger().map(|part| format!("{module}.{part}"));
+        list.tower_norm(vision.style, &norm, norm_width);
+        list.linear(&expand, merged, merged);
+        list.linear(&project, vision.out_hidden_size, merged);
+    };
+    merger("visual.merger".to_owned(), w);
+    for k in 0..vision.deepstack_visual_indexes.len() {
+        merger(format!("visual.deepstack_merger_list.{k}"), merged);
+    }
     list.0
 }
 
@@ -80,6 +106,15 @@ pub fn canonical(name: &str) -> String {
         format!("model.{rest}")
     } else {
         name.to_owned()
+    }
+}
+
+/// The spelling of a canonical name in the published files of `family`.
+pub fn published(family: Family, name: &str) -> String {
+    match (family, name.split_once('.')) {
+        (Family::Qwen3Vl, Some(("visual", rest))) => format!("model.visual.{rest}"),
+        (Family::Qwen3Vl, Some(("model", rest))) => format!("model.language_model.{rest}"),
+        _ => name.to_owned(),
     }
 }
 
@@ -98,9 +133,24 @@ impl List {
         self.push(format!("{module}.weight"), &[width], Initial::Ones);
     }
 
+    /// A norm of the vision tower.
+    fn tower_norm(&mut self, style: TowerStyle, module: &str, width: usize) {
+        self.norm(module, width);
+        if style == TowerStyle::Plain {
+            self.push(format!("{module}.bias"), &[width], Initial::Zeros);
+        }
+    }
+
     /// A linear layer with a bias.
     fn linear(&mut self, module: &str, output: usize, input: usize) {
-        self.weight(module, &[output, input]);
-        self.push(format!("{module}.bias"), &[output], Initial::Zeros);
+        self.layer(module, &[output, input], true);
+    }
+
+    /// A layer whose weight has this shape, output first.
+    fn layer(&mut self, module: &str, shape: &[usize], bias: bool) {
+        self.weight(module, shape);
+        if bias {
+            self.push(format!("{module}.bias"), &shape[..1], Initial::Zeros);
+        }
     }
 }

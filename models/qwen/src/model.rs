@@ -6,6 +6,7 @@
 use crate::adapter::ActiveAdapter;
 use crate::cache::KvCache;
 use crate::config::Config;
+use crate::deepstack::{Deepstack, tokens};
 use crate::error::ModelError;
 use crate::layers::{Rotary, Segments, Source, indices};
 use crate::layout;
@@ -18,7 +19,7 @@ use std::ops::Range;
 use std::path::Path;
 use vigos_processor::{Grid, ImagePatches, ImageSlot};
 
-/// A frozen Qwen2.5-VL model on a device.
+/// A frozen model on a device.
 #[derive(Clone, Debug)]
 pub struct Model {
     /// Its shape.
@@ -135,7 +136,8 @@ impl Model {
         Ok(Packed { ids, lengths, positions: all, image_rows, segments, rotary })
     }
 
-    /// Image tokens of several images, each `[tokens, D]`.
+    /// Image tokens of several images, each `[tokens, (1 + K)·D]`: behind the token itself the features of
+    /// the tower's `K` deepstack mergers (see [`crate::deepstack`]).
     pub fn encode_images(&self, images: &[&ImagePatches], adapter: Option<ActiveAdapter>) -> Vec<Tensor<2>> {
         if images.is_empty() {
             return Vec::new();
@@ -144,7 +146,7 @@ impl Model {
         split_rows(features, &tokens)
     }
 
-    /// The vision tower over several images: features `[M, D]` and the tokens of each image.
+    /// The vision tower over several images: features `[M, (1 + K)·D]` and the tokens of each image.
     pub(crate) fn vision_forward(
         &self,
         images: &[&ImagePatches],
@@ -156,19 +158,24 @@ impl Model {
         let mut hidden = self.vision.embed(self.patches(images), &plan);
         let dropout = crate::backward::ordered_dropout(adapter, &plan);
         let adapter = crate::backward::with_dropout(adapter, dropout.as_ref());
+        let mut deepstack = Vec::new();
         for (i, block) in self.vision.blocks.iter().enumerate() {
             observer.block_input(&hidden);
             hidden = block.forward(hidden, &plan, lora(adapter, i));
+            deepstack.extend(self.vision.deepstack(i, &hidden, &plan));
         }
         observer.block_input(&hidden);
-        (self.vision.merge(hidden, &plan), plan.tokens)
+        let mut features = vec![self.vision.merge(hidden, &plan)];
+        features.extend(deepstack);
+        (Tensor::cat(features, 1), plan.tokens)
     }
 
     /// The language model over a packed batch.
     ///
-    /// `features` holds the tokens of every image of the batch, in order.
+    /// `features` holds those of every image of the batch, in order, as [`Model::encode_images`] gives them.
     ///
     /// # Shapes
+    /// - `features`: `[tokens, (1 + K)·D]` each
     /// - output: `[T, D]`, after the final norm
     pub fn forward(
         &self,
@@ -177,13 +184,18 @@ impl Model {
         adapter: Option<ActiveAdapter>,
         observer: &mut dyn Observer,
     ) -> Tensor<2> {
+        let width = self.config.text.hidden_size;
+        let deepstack = Deepstack::new(packed, features, width, &self.device);
         let mut hidden = self.embed(packed, features);
         for (i, layer) in self.text.layers.iter().enumerate() {
             observer.block_input(&hidden);
             let (next, kv) =
                 layer.forward(hidden, &packed.rotary, &packed.segments, adapter.map(|a| a.text(i)));
             observer.key_value(kv);
-            hidden = next;
+            hidden = match &deepstack {
+                Some(deepstack) => deepstack.add(i, next),
+                None => next,
+            };
         }
         observer.block_input(&hidden);
         self.text.norm.forward(hidden)
@@ -230,7 +242,7 @@ impl Model {
             if next < rows.start {
                 parts.push(self.embed_ids(&packed.ids[next..rows.start]));
             }
-            parts.push(feature.clone());
+            parts.push(tokens(feature, self.config.text.hidden_size));
             next = rows.end;
         }
         if next < packed.ids.len() {

@@ -2,11 +2,14 @@
 //!
 //! Text advances all three together. An image of `h × w` merged tokens starts at the next position; its
 //! tokens keep that position in time and count rows and columns from it, and the text behind it continues
-//! after the largest position used (Qwen2-VL, arXiv 2409.12191, section 2.1).
+//! after the largest position used (Qwen2-VL, arXiv 2409.12191, section 2.1). How the streams share the rotated
+//! pairs of a head is the family's ([`MropeLayout`]).
 
 use crate::config::TextConfig;
+use crate::family::MropeLayout;
 use crate::layers::{Rotary, frequencies};
 use burn::tensor::Device;
+use std::iter::repeat_n;
 use vigos_processor::ImageSlot;
 
 /// Position of one token in the three streams.
@@ -36,18 +39,30 @@ pub fn positions(length: usize, images: &[ImageSlot], merge: usize) -> Vec<Posit
     positions
 }
 
-/// The rotary table of these positions: each rotated pair follows the stream of its section.
+/// The rotary table of these positions: each rotated pair follows its stream.
 pub fn rotary(positions: &[Position], config: &TextConfig, device: &Device) -> Rotary {
     let frequencies = frequencies(config.rope_theta, config.head_dim);
-    let streams: Vec<usize> = config
-        .mrope_section
-        .iter()
-        .enumerate()
-        .flat_map(|(stream, n)| std::iter::repeat_n(stream, *n))
-        .collect();
+    let streams = streams(config);
     let angles: Vec<f32> = positions
         .iter()
         .flat_map(|p| streams.iter().zip(&frequencies).map(move |(&s, f)| p[s] as f32 * f))
         .collect();
     Rotary::new(&angles, config.head_dim / 2, device)
+}
+
+/// The stream of each rotated pair of a head.
+fn streams(config: &TextConfig) -> Vec<usize> {
+    let [time, height, width] = config.mrope_section;
+    match config.mrope_layout {
+        MropeLayout::Sections => {
+            [(0, time), (1, height), (2, width)].iter().flat_map(|&(s, n)| repeat_n(s, n)).collect()
+        }
+        MropeLayout::Interleaved => (0..config.head_dim / 2)
+            .map(|pair| match pair % 3 {
+                1 if pair < 3 * height => 1,
+                2 if pair < 3 * width => 2,
+                _ => 0,
+            })
+            .collect(),
+    }
 }

@@ -1,4 +1,4 @@
-//! The language model of Qwen2.5-VL: a decoder with grouped-query attention and M-RoPE.
+//! The language model: a decoder with grouped-query attention and M-RoPE.
 //!
 //! `T` packed tokens, `D` width, `H`/`Hkv` query and key/value heads, `C` head width, `V` vocabulary.
 
@@ -6,7 +6,8 @@ use crate::adapter::{BlockLora, Projection};
 use crate::cache::LayerCache;
 use crate::config::{Config, TextConfig};
 use crate::error::ModelError;
-use crate::layers::{GatedMlp, Linear, RmsNorm, Rotary, Segments, Source, attention};
+use crate::layers::{GatedMlp, Linear, Rotary, Segments, Source, attention};
+use crate::norms::RmsNorm;
 use burn::tensor::{DType, Tensor};
 
 /// The frozen language model.
@@ -30,6 +31,8 @@ pub struct DecoderLayer {
     key: Linear,
     value: Linear,
     output: Linear,
+    /// Norms of every query and of every key head.
+    head_norms: Option<[RmsNorm; 2]>,
     post_norm: RmsNorm,
     mlp: GatedMlp,
     heads: usize,
@@ -83,12 +86,18 @@ impl DecoderLayer {
         let d = config.hidden_size;
         let (q, kv) =
             (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
+        let head_norm = |name| RmsNorm::load(source, &at(name), config.head_dim, config.rms_norm_eps);
+        let head_norms = match config.qk_norm {
+            true => Some([head_norm("self_attn.q_norm")?, head_norm("self_attn.k_norm")?]),
+            false => None,
+        };
         Ok(Self {
             input_norm: RmsNorm::load(source, &at("input_layernorm"), d, config.rms_norm_eps)?,
-            query: Linear::load(source, &at("self_attn.q_proj"), [q, d], true)?,
-            key: Linear::load(source, &at("self_attn.k_proj"), [kv, d], true)?,
-            value: Linear::load(source, &at("self_attn.v_proj"), [kv, d], true)?,
+            query: Linear::load(source, &at("self_attn.q_proj"), [q, d], config.qkv_bias)?,
+            key: Linear::load(source, &at("self_attn.k_proj"), [kv, d], config.qkv_bias)?,
+            value: Linear::load(source, &at("self_attn.v_proj"), [kv, d], config.qkv_bias)?,
             output: Linear::load(source, &at("self_attn.o_proj"), [d, q], false)?,
+            head_norms,
             post_norm: RmsNorm::load(source, &at("post_attention_layernorm"), d, config.rms_norm_eps)?,
             mlp: GatedMlp::load(source, &at("mlp"), d, config.intermediate_size, false)?,
             heads: config.num_attention_heads,
@@ -136,10 +145,13 @@ impl DecoderLayer {
         let heads = |linear: &Linear, projection, heads| {
             linear.adapted(x.clone(), projection, lora).reshape([rows, heads, self.head_dim])
         };
-        let query = rotary.rotate(heads(&self.query, Projection::Query, self.heads));
-        let key = rotary.rotate(heads(&self.key, Projection::Key, self.kv_heads));
+        let mut query = heads(&self.query, Projection::Query, self.heads);
+        let mut key = heads(&self.key, Projection::Key, self.kv_heads);
         let value = heads(&self.value, Projection::Value, self.kv_heads);
-        (query, KeyValue { key, value })
+        if let Some([query_norm, key_norm]) = &self.head_norms {
+            (query, key) = (query_norm.forward_heads(query), key_norm.forward_heads(key));
+        }
+        (rotary.rotate(query), KeyValue { key: rotary.rotate(key), value })
     }
 
     /// Output projection and MLP, both residual.

@@ -1,19 +1,30 @@
-//! The vision tower of Qwen2.5-VL: patches to tokens of the language model's width.
+//! The vision tower: patches to tokens of the language model's width.
 //!
-//! - Most blocks attend within windows of `window_size` pixels, a few over the whole image. Patches are kept
-//!   in window order throughout, and the merged tokens are put back at the end.
-//! - Rotary positions are (row, column) of the patch, half of the pairs for each.
-//! - `N` patches of all images, `M` merged tokens (`N` / merge²), `W` width.
+//! - Qwen2.5-VL: most blocks attend within windows, a few over the whole image. Patches are kept in window
+//!   order throughout, and the merged tokens are put back at the end.
+//! - Qwen3-VL: every block attends over the whole image; patches carry learned position embeddings, and
+//!   the outputs of some blocks are merged as well (deepstack).
+//! - Both: rotary positions are (row, column) of the patch, half of the pairs for each.
+//! - `N` patches of all images, `M` merged tokens (`N` / merge²), `W` width, `K` deepstack mergers.
+
+pub mod embeddings;
+pub mod merger;
+pub mod plan;
 
 use crate::adapter::{ActiveAdapter, BlockLora};
 use crate::config::VisionConfig;
 use crate::error::ModelError;
-use crate::layers::{GatedMlp, Linear, RmsNorm, Rotary, Segments, Source, attention, frequencies, indices};
-use burn::tensor::{Device, Int, Tensor};
+use crate::family::TowerStyle;
+use crate::layers::{GatedMlp, Gelu, GeluMlp, Linear, Source, attention};
+use crate::norms::Norm;
+use burn::tensor::{Device, Tensor};
+use embeddings::PositionGrid;
+use merger::{Merger, NormOrder};
 use vigos_processor::Grid;
 
-/// Base of the rotary frequencies, the same in every published checkpoint.
-const THETA: f64 = 10_000.0;
+pub use plan::VisionPlan;
+
+/// ε of every norm of the tower.
 const EPSILON: f64 = 1e-6;
 
 /// The frozen vision tower.
@@ -21,38 +32,33 @@ const EPSILON: f64 = 1e-6;
 pub struct VisionTower {
     config: VisionConfig,
     patch_embed: Linear,
+    positions: Option<PositionGrid>,
     /// The blocks, first to last.
     pub blocks: Vec<VisionBlock>,
-    norm: RmsNorm,
-    expand: Linear,
-    project: Linear,
+    merger: Merger,
+    /// Mergers of the outputs of `deepstack_visual_indexes`.
+    deepstack: Vec<Merger>,
 }
 
-/// One block: attention within segments, then a gated MLP.
+/// One block: attention within segments, then an MLP.
 #[derive(Clone, Debug)]
 pub struct VisionBlock {
-    norm1: RmsNorm,
+    norm1: Norm,
     qkv: Linear,
     proj: Linear,
-    norm2: RmsNorm,
-    mlp: GatedMlp,
+    norm2: Norm,
+    mlp: VisionMlp,
     heads: usize,
     /// Whether it attends over the whole image.
     full: bool,
 }
 
-/// Where the patches of some images go: orders, positions and attention segments.
+/// The MLP of a block. Only the gated one has layers that can carry an adapter.
 #[derive(Clone, Debug)]
-pub struct VisionPlan {
-    /// For each row in window order, its patch. `[N]`
-    order: Tensor<1, Int>,
-    /// For each merged token in image order, its row in window order. `[M]`
-    restore: Tensor<1, Int>,
-    rotary: Rotary,
-    windows: Segments,
-    images: Segments,
-    /// Merged tokens of each image.
-    pub tokens: Vec<usize>,
+#[allow(clippy::large_enum_variant)] // One to a block; a tensor is a handle.
+enum VisionMlp {
+    Gated(GatedMlp),
+    Plain(GeluMlp),
 }
 
 impl VisionTower {
@@ -61,80 +67,40 @@ impl VisionTower {
     /// # Errors
     /// If a tensor is missing or cannot be read.
     pub fn load(config: &VisionConfig, source: &Source) -> Result<Self, ModelError> {
-        let merged = config.hidden_size * config.merge_unit();
-        let blocks =
-            (0..config.depth).map(|i| VisionBlock::load(config, i, source)).collect::<Result<_, _>>()?;
         let patch_shape = [config.hidden_size, config.patch_values()];
+        let patch_bias = config.style == TowerStyle::Plain;
+        let deepstack = |k| {
+            let module = format!("visual.deepstack_merger_list.{k}");
+            Merger::load(config, source, &module, NormOrder::AfterMerging)
+        };
         Ok(Self {
             config: config.clone(),
-            patch_embed: Linear::load(source, "visual.patch_embed.proj", patch_shape, false)?,
-            blocks,
-            norm: RmsNorm::load(source, "visual.merger.ln_q", config.hidden_size, EPSILON)?,
-            expand: Linear::load(source, "visual.merger.mlp.0", [merged, merged], true)?,
-            project: Linear::load(source, "visual.merger.mlp.2", [config.out_hidden_size, merged], true)?,
+            patch_embed: Linear::load(source, "visual.patch_embed.proj", patch_shape, patch_bias)?,
+            positions: PositionGrid::load(config, source)?,
+            blocks: (0..config.depth)
+                .map(|i| VisionBlock::load(config, i, source))
+                .collect::<Result<_, _>>()?,
+            merger: Merger::load(config, source, "visual.merger", NormOrder::BeforeMerging)?,
+            deepstack: (0..config.deepstack_visual_indexes.len()).map(deepstack).collect::<Result<_, _>>()?,
         })
     }
 
     /// Lays out the patches of images with these grids.
     pub fn plan(&self, grids: &[Grid], device: &Device) -> VisionPlan {
-        let merge = self.config.spatial_merge_size;
-        let unit = self.config.merge_unit();
-        let side = self.config.window_size / merge / self.config.patch_size;
-        let mut order = Vec::new(); // merged tokens in window order
-        let mut windows = Vec::new();
-        let mut images = Vec::new();
-        let mut angles = Vec::new(); // in image order
-        for grid in grids {
-            let first = order.len();
-            let (lines, columns) = (grid.h / merge, grid.w / merge);
-            for frame in 0..grid.t {
-                for (top, left) in cells(lines.div_ceil(side), columns.div_ceil(side)) {
-                    let rows = top * side..lines.min((top + 1) * side);
-                    let cols = left * side..columns.min((left + 1) * side);
-                    windows.push(rows.len() * cols.len() * unit);
-                    for y in rows {
-                        order.extend(cols.clone().map(|x| first + (frame * lines + y) * columns + x));
-                    }
-                }
-                images.push(grid.h * grid.w);
-                for (block_y, block_x) in cells(lines, columns) {
-                    for (y, x) in cells(merge, merge) {
-                        angles.push((block_y * merge + y, block_x * merge + x));
-                    }
-                }
-            }
-        }
-        let patches: Vec<usize> = order.iter().flat_map(|t| (0..unit).map(move |i| t * unit + i)).collect();
-        let mut restore = vec![0; order.len()];
-        for (row, &token) in order.iter().enumerate() {
-            restore[token] = row;
-        }
-        let half = self.config.head_dim() / 2;
-        let frequencies = frequencies(THETA, half);
-        let table: Vec<f32> = patches
-            .iter()
-            .flat_map(|&p| {
-                let (y, x) = angles[p];
-                [y, x].into_iter().flat_map(|v| frequencies.iter().map(move |f| v as f32 * f))
-            })
-            .collect();
-        VisionPlan {
-            order: indices(patches, device),
-            restore: indices(restore, device),
-            rotary: Rotary::new(&table, half, device),
-            windows: Segments::new(windows),
-            images: Segments::new(images),
-            tokens: grids.iter().map(|g| g.tokens(merge)).collect(),
-        }
+        VisionPlan::new(&self.config, grids, device)
     }
 
-    /// Patch embeddings in window order, the first block's input.
+    /// Patch embeddings in the order of the plan, the first block's input.
     ///
     /// # Shapes
     /// - `patches`: `[N, channels·frames·patch²]` in image order
     /// - output: `[N, W]`
     pub fn embed(&self, patches: Tensor<2>, plan: &VisionPlan) -> Tensor<2> {
-        self.patch_embed.forward(patches).select(0, plan.order.clone())
+        let mut hidden = self.patch_embed.forward(patches);
+        if let (Some(positions), Some(corners)) = (&self.positions, &plan.corners) {
+            hidden = hidden + positions.at(corners);
+        }
+        plan.arrange(hidden)
     }
 
     /// Merges squares of patches into tokens and restores the order of the images.
@@ -143,38 +109,37 @@ impl VisionTower {
     /// - `hidden`: `[N, W]`
     /// - output: `[M, D]`
     pub fn merge(&self, hidden: Tensor<2>, plan: &VisionPlan) -> Tensor<2> {
-        let unit = self.config.merge_unit();
-        let [patches, width] = hidden.dims();
-        let merged = self.norm.forward(hidden).reshape([patches / unit, width * unit]);
-        let expanded = burn::tensor::activation::gelu(self.expand.forward(merged));
-        self.project.forward(expanded).select(0, plan.restore.clone())
+        plan.restore(self.merger.forward(hidden))
     }
-}
 
-impl VisionPlan {
-    /// Puts per-patch dropout rows into window order.
-    pub fn order_dropout(&self, dropout: &crate::dropout::Dropout) -> crate::dropout::Dropout {
-        dropout.permuted(&self.order)
+    /// The deepstack features of block `block`, if it has any, from its output.
+    ///
+    /// # Shapes
+    /// - `hidden`: `[N, W]`
+    /// - output: `[M, D]`
+    pub fn deepstack(&self, block: usize, hidden: &Tensor<2>, plan: &VisionPlan) -> Option<Tensor<2>> {
+        let which = self.config.deepstack_visual_indexes.iter().position(|index| *index == block)?;
+        self.deepstack.get(which).map(|merger| plan.restore(merger.forward(hidden.clone())))
     }
 }
 
 impl VisionBlock {
     fn load(config: &VisionConfig, block: usize, source: &Source) -> Result<Self, ModelError> {
         let at = |name: &str| format!("visual.blocks.{block}.{name}");
-        let width = config.hidden_size;
+        let (width, style) = (config.hidden_size, config.style);
         Ok(Self {
-            norm1: RmsNorm::load(source, &at("norm1"), width, EPSILON)?,
+            norm1: Norm::load(style, source, &at("norm1"), width, EPSILON)?,
             qkv: Linear::load(source, &at("attn.qkv"), [3 * width, width], true)?,
             proj: Linear::load(source, &at("attn.proj"), [width, width], true)?,
-            norm2: RmsNorm::load(source, &at("norm2"), width, EPSILON)?,
-            mlp: GatedMlp::load(source, &at("mlp"), width, config.intermediate_size, true)?,
+            norm2: Norm::load(style, source, &at("norm2"), width, EPSILON)?,
+            mlp: VisionMlp::load(config, &at("mlp"), source)?,
             heads: config.num_heads,
             full: config.fullatt_block_indexes.contains(&block),
         })
     }
 
     /// # Shapes
-    /// - `x` and output: `[N, W]` in window order
+    /// - `x` and output: `[N, W]` in the order of the plan
     pub fn forward(&self, x: Tensor<2>, plan: &VisionPlan, lora: Option<BlockLora>) -> Tensor<2> {
         let [rows, width] = x.dims();
         let qkv = self.qkv.forward(self.norm1.forward(x.clone()));
@@ -182,18 +147,35 @@ impl VisionBlock {
             qkv.clone().narrow(1, i * width, width).reshape([rows, self.heads, width / self.heads])
         };
         let (query, key) = (plan.rotary.rotate(part(0)), plan.rotary.rotate(part(1)));
-        let segments = if self.full { &plan.images } else { &plan.windows };
+        let segments = if self.full { &plan.images } else { &plan.local };
         let x = x + self.proj.forward(attention(query, key, part(2), segments, false));
         x.clone() + self.mlp.forward(self.norm2.forward(x), lora)
+    }
+}
+
+impl VisionMlp {
+    fn load(config: &VisionConfig, module: &str, source: &Source) -> Result<Self, ModelError> {
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        Ok(match config.style {
+            TowerStyle::Gated => Self::Gated(GatedMlp::load(source, module, width, inner, true)?),
+            TowerStyle::Plain => {
+                let layers = ["linear_fc1", "linear_fc2"].map(|name| format!("{module}.{name}"));
+                let [expand, project] = layers.each_ref().map(String::as_str);
+                let widths = [width, inner, width];
+                Self::Plain(GeluMlp::load(source, [expand, project], widths, Gelu::Tanh)?)
+            }
+        })
+    }
+
+    fn forward(&self, x: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
+        match self {
+            Self::Gated(mlp) => mlp.forward(x, lora),
+            Self::Plain(mlp) => mlp.forward(x),
+        }
     }
 }
 
 /// The adapter's updates for one block.
 pub(crate) fn lora<'a>(adapter: Option<ActiveAdapter<'a>>, block: usize) -> Option<BlockLora<'a>> {
     adapter.map(|a| a.vision(block))
-}
-
-/// (row, column) of a grid, row by row.
-fn cells(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..rows).flat_map(move |y| (0..columns).map(move |x| (y, x)))
 }

@@ -16,12 +16,20 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The families that have recorded numbers.
+pub const FAMILIES: [&str; 2] = ["qwen2_5-vl", "qwen3-vl"];
+
 pub fn method_folder() -> PathBuf {
-    root().join("tests/fixtures/method-qwen2_5-vl")
+    method_folder_of(FAMILIES[0])
+}
+
+pub fn method_folder_of(family: &str) -> PathBuf {
+    root().join("tests/fixtures").join(format!("method-{family}"))
 }
 
 /// Model, initial adapter and rollouts of the recording.
 pub struct Recorded {
+    pub family: &'static str,
     pub model: Model,
     pub adapter: Adapter,
     pub stops: Vec<u32>,
@@ -47,16 +55,28 @@ impl Step {
 
 impl Recorded {
     pub fn load() -> Self {
-        let folder = root().join("assets/tiny-qwen2_5-vl");
+        Self::of(FAMILIES[0])
+    }
+
+    /// The recording of every family.
+    pub fn all() -> [Self; 2] {
+        FAMILIES.map(Self::of)
+    }
+
+    fn of(family: &'static str) -> Self {
+        let folder = match family {
+            "qwen2_5-vl" => root().join("assets/tiny-qwen2_5-vl"),
+            _ => root().join("tests/fixtures").join(format!("tiny-{family}")),
+        };
         let model = Model::load(&folder, &Device::flex(), DType::F32).unwrap();
-        let adapter =
-            peft::load(&method_folder().join("adapter_init"), &model.config, &model.device).unwrap();
-        let result =
-            serde_json::from_slice(&std::fs::read(method_folder().join("result.json")).unwrap()).unwrap();
-        // <|im_end|> and <|endoftext|> of the tiny tokenizer.
+        let recording = method_folder_of(family);
+        let adapter = peft::load(&recording.join("adapter_init"), &model.config, &model.device).unwrap();
+        let result = serde_json::from_slice(&std::fs::read(recording.join("result.json")).unwrap()).unwrap();
         Self {
+            family,
             model,
             adapter,
+            // <|im_end|> and <|endoftext|> of the tiny tokenizer.
             stops: vec![1026, 1024],
             processor: Processor::from_dir(&folder).unwrap(),
             result,
@@ -131,7 +151,7 @@ impl Recorded {
 
     /// A recorded file of adapter tensors.
     pub fn tensors(&self, file: &str) -> BTreeMap<String, Vec<f64>> {
-        let weights = Weights::open_file(&method_folder().join(file)).unwrap();
+        let weights = Weights::open_file(&method_folder_of(self.family).join(file)).unwrap();
         let names: Vec<String> = weights.names().map(str::to_owned).collect();
         names
             .into_iter()
