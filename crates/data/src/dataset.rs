@@ -1,174 +1,97 @@
-//! A data set of questions about images, as JSON Lines.
-//!
-//! A row is `{"id", "image": "relative path" | "images": [...], "problem", "answer"}`. All rows are read and
-//! checked when the file is opened, texts stay in memory, images stay on disk.
+//! A data set of questions about images, whatever its format.
 
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-use thiserror::Error;
-use vigos_core::files::folder_of;
-use vigos_core::jsonl::{JsonLinesError, LastLine, ReadOptions, read_lines};
-use vigos_core::paths::{PathError, contained};
-
-/// The names that the fields of a row have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fields {
-    /// The question: a string.
-    pub problem: String,
-    /// The image or images: a path relative to the data set's folder, or a list of them. With the name
-    /// `image` a row may use `images` instead.
-    pub image: String,
-    /// The reference answer: a string, a number, or true or false.
-    pub answer: String,
-    /// The row's name: a string or a number, or absent.
-    pub id: String,
-}
-
-impl Default for Fields {
-    fn default() -> Self {
-        let [problem, image, answer, id] = ["problem", "image", "answer", "id"].map(str::to_owned);
-        Self { problem, image, answer, id }
-    }
-}
-
-/// One question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Its name; without one in the data set, the number of its line.
-    pub id: String,
-    /// The question.
-    pub problem: String,
-    /// The reference answer as the data set has it; see [`crate::reference_target`].
-    pub answer: String,
-    /// Absolute paths, at least one. They lie below the data set's folder.
-    pub images: Vec<PathBuf>,
-    /// The line of the data set that it stands on, counted from 1.
-    pub line: usize,
-}
-
-/// Why a data set or one of its rows could not be read.
-#[derive(Debug, Error)]
-pub enum DatasetError {
-    /// Not a kind of data set that is read.
-    #[error("unsupported data set {}: expected a .jsonl file", path.display())]
-    Unsupported {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// The file, or a line that is not a JSON object.
-    #[error(transparent)]
-    Lines(#[from] JsonLinesError),
-    /// The file has no row, or was limited to none.
-    #[error("{} has no rows to read; add rows, or raise the limit", path.display())]
-    Empty {
-        /// The data set.
-        path: PathBuf,
-    },
-    /// A row lacks a field, or has null for it.
-    #[error(
-        "{}:{line}: no field {field:?}; found {}; write the field, or name another one under data.fields",
-        path.display(), listed(found)
-    )]
-    MissingField {
-        /// The data set.
-        path: PathBuf,
-        /// The row's line, counted from 1.
-        line: usize,
-        /// The field wanted.
-        field: String,
-        /// The fields found.
-        found: Vec<String>,
-    },
-    /// A field holds what it cannot.
-    #[error("{}:{line}: field {field:?}: found {found}, wanted {wanted}", path.display())]
-    WrongValue {
-        /// The data set.
-        path: PathBuf,
-        /// The row's line, counted from 1.
-        line: usize,
-        /// The field.
-        field: String,
-        /// What it holds.
-        found: String,
-        /// What it should hold.
-        wanted: &'static str,
-    },
-    /// An image's path leaves the data set's folder, or is no relative path.
-    #[error("{}:{line}: field {field:?}: {source}", path.display())]
-    ImagePath {
-        /// The data set.
-        path: PathBuf,
-        /// The row's line, counted from 1.
-        line: usize,
-        /// The field.
-        field: String,
-        /// What is wrong with the path.
-        source: PathError,
-    },
-    /// An image is not there.
-    #[error(
-        "{}:{line}: there is no image file {}; image paths are relative to the data set's folder",
-        path.display(), image.display()
-    )]
-    MissingImage {
-        /// The data set.
-        path: PathBuf,
-        /// The row's line, counted from 1.
-        line: usize,
-        /// The path that the row leads to.
-        image: PathBuf,
-    },
-    /// A row beyond the end was asked for.
-    #[error("{} has {rows} rows; there is no row {index}, counted from 0", path.display())]
-    NoSuchRow {
-        /// The data set.
-        path: PathBuf,
-        /// The row asked for.
-        index: usize,
-        /// The rows that there are.
-        rows: usize,
-    },
-}
+use crate::error::DatasetError;
+use crate::json_lines::read_rows;
+use crate::order::{Order, RowGroup};
+use crate::parquet::{Table, WINDOW_BYTES, files};
+use crate::row::{BadRow, Fields, ImageSource, Row};
 
 /// An open data set; it has at least one row.
-#[derive(Clone, Debug)]
+///
+/// Of JSON Lines all rows are in memory and their images on disk. Of Parquet only the footers are in memory,
+/// and the row groups that were read last, up to a fixed number of bytes.
+#[derive(Debug)]
 pub struct Dataset {
     path: PathBuf,
-    rows: Vec<Row>,
+    source: Source,
     count: NonZeroUsize,
 }
 
+#[derive(Debug)]
+enum Source {
+    JsonLines(Vec<Row>),
+    Parquet(Table),
+}
+
 impl Dataset {
-    /// Reads the rows of the `.jsonl` file at `path`, the first `limit` of them if given. Blank lines are no
-    /// rows. Images need not be there yet, see [`Dataset::load`].
+    /// Opens what is at `path`: a `.jsonl` file, a `.parquet` file, or a folder of Parquet files of a single
+    /// split. With `limit` only the first so many rows are used. The images need not be there yet, see
+    /// [`Dataset::load`].
     ///
     /// # Errors
-    /// Any [`DatasetError`] but the last two; the first row that is wrong is named.
+    /// [`DatasetError`]; of JSON Lines the first row that is wrong is named.
     pub fn open(path: &Path, fields: &Fields, limit: Option<usize>) -> Result<Self, DatasetError> {
-        let jsonl = path.extension().and_then(OsStr::to_str).is_some_and(|e| e.eq_ignore_ascii_case("jsonl"));
-        if !jsonl || path.to_string_lossy().starts_with("hf:") || path.is_dir() {
-            return Err(DatasetError::Unsupported { path: path.to_owned() });
-        }
-        // People write these files, often without a line break at the end.
-        let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
-        let rows = read_lines::<Map<String, Value>>(path, options)?
-            .take(limit.unwrap_or(usize::MAX))
-            .map(|item| {
-                let (line, object) = item?;
-                Source { path, line, object: &object }.row(fields)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let count =
-            NonZeroUsize::new(rows.len()).ok_or_else(|| DatasetError::Empty { path: path.to_owned() })?;
-        Ok(Self { path: path.to_owned(), rows, count })
+        Self::open_split(path, None, fields, limit)
     }
 
-    /// All rows, in the order of the file.
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
+    /// The same for one split of a folder: the files called `SPLIT.parquet` or `SPLIT-….parquet`.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`], and [`DatasetError::Split`] if there is no such split or nothing to choose from.
+    pub fn open_split(
+        path: &Path,
+        split: Option<&str>,
+        fields: &Fields,
+        limit: Option<usize>,
+    ) -> Result<Self, DatasetError> {
+        let is = |extension: &str| {
+            path.extension().and_then(OsStr::to_str).is_some_and(|e| e.eq_ignore_ascii_case(extension))
+        };
+        if path.is_dir() {
+            let files = files::of_folder(path, split)?;
+            return Self::open_parquet(path, files, fields, limit);
+        }
+        if let (Some(split), true) = (split, is("jsonl") || is("parquet")) {
+            return Err(DatasetError::Split {
+                path: path.to_owned(),
+                wanted: Some(split.to_owned()),
+                found: Vec::new(),
+            });
+        }
+        if is("jsonl") {
+            let rows = read_rows(path, fields, limit)?;
+            Self::new(path, rows.len(), Source::JsonLines(rows))
+        } else if is("parquet") {
+            Self::open_parquet(path, vec![path.to_owned()], fields, limit)
+        } else {
+            Err(DatasetError::Unsupported { path: path.to_owned() })
+        }
+    }
+
+    /// Opens these Parquet files as one data set, in this order. `path` stands for it in messages.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`].
+    pub fn open_parquet(
+        path: &Path,
+        files: Vec<PathBuf>,
+        fields: &Fields,
+        limit: Option<usize>,
+    ) -> Result<Self, DatasetError> {
+        let table = Table::open(files, fields, limit)?;
+        Self::new(path, table.rows(), Source::Parquet(table))
+    }
+
+    fn new(path: &Path, rows: usize, source: Source) -> Result<Self, DatasetError> {
+        let path = path.to_owned();
+        match NonZeroUsize::new(rows) {
+            Some(count) => Ok(Self { path, source, count }),
+            None => Err(DatasetError::Empty { path }),
+        }
     }
 
     /// The number of rows.
@@ -176,137 +99,47 @@ impl Dataset {
         self.count
     }
 
-    /// Row `index`, counted from 0, once its image files are seen to be there.
+    /// The shuffled order to read the rows in under the run's seed: over all rows of JSON Lines, friendly to
+    /// row groups over Parquet.
+    pub fn order(&self, seed: u64) -> Order {
+        match &self.source {
+            Source::JsonLines(_) => Order::new(seed, self.count),
+            Source::Parquet(table) => {
+                let groups: Vec<RowGroup> = table.groups().collect();
+                Order::of_row_groups(seed, &groups, WINDOW_BYTES)
+            }
+        }
+    }
+
+    /// Row `index`, counted from 0; or why it cannot be used: its image files are not there, or its cells hold
+    /// what they cannot.
     ///
     /// # Errors
-    /// [`DatasetError::MissingImage`], [`DatasetError::NoSuchRow`].
-    pub fn load(&self, index: usize) -> Result<&Row, DatasetError> {
-        let row = self.rows.get(index).ok_or_else(|| DatasetError::NoSuchRow {
-            path: self.path.clone(),
-            index,
-            rows: self.rows.len(),
-        })?;
-        match row.images.iter().find(|image| !image.is_file()) {
-            None => Ok(row),
-            Some(image) => Err(DatasetError::MissingImage {
-                path: self.path.clone(),
-                line: row.line,
-                image: image.clone(),
-            }),
-        }
-    }
-}
-
-/// A line of the file, to be made a row.
-struct Source<'a> {
-    path: &'a Path,
-    line: usize,
-    object: &'a Map<String, Value>,
-}
-
-impl Source<'_> {
-    fn row(&self, fields: &Fields) -> Result<Row, DatasetError> {
-        Ok(Row {
-            id: self.id(&fields.id)?,
-            problem: self.problem(&fields.problem)?,
-            answer: self.answer(&fields.answer)?,
-            images: self.images(&fields.image)?,
-            line: self.line,
-        })
-    }
-
-    fn id(&self, field: &str) -> Result<String, DatasetError> {
-        match self.get(field) {
-            None => Ok(self.line.to_string()),
-            Some(Value::String(text)) => Ok(text.clone()),
-            Some(Value::Number(number)) => Ok(number.to_string()),
-            Some(other) => Err(self.wrong(field, other, "a string or a number")),
-        }
-    }
-
-    fn problem(&self, field: &str) -> Result<String, DatasetError> {
-        match self.required(field)? {
-            Value::String(text) => Ok(text.clone()),
-            other => Err(self.wrong(field, other, "a string")),
-        }
-    }
-
-    fn answer(&self, field: &str) -> Result<String, DatasetError> {
-        match self.required(field)? {
-            Value::String(text) if !text.trim().is_empty() => Ok(text.clone()),
-            Value::Number(number) => Ok(number.to_string()),
-            Value::Bool(truth) => Ok(truth.to_string()),
-            other => Err(self.wrong(field, other, "a string that is not blank, a number, true or false")),
-        }
-    }
-
-    fn images(&self, field: &str) -> Result<Vec<PathBuf>, DatasetError> {
-        let field = match (field, self.get("image"), self.get("images")) {
-            ("image", Some(_), Some(other)) => {
-                return Err(self.wrong("images", other, "only one of \"image\" and \"images\" in a row"));
-            }
-            ("image", None, Some(_)) => "images",
-            _ => field,
+    /// [`DatasetError::NoSuchRow`], and for Parquet any error of reading the row's group.
+    pub fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
+        let rows = self.count.get();
+        let row = match &mut self.source {
+            Source::JsonLines(rows) => rows.get(index).cloned().map(Ok),
+            Source::Parquet(table) => table.load(index)?,
         };
-        let value = self.required(field)?;
-        let wanted = "a path relative to the data set's folder, or a list of them that is not empty";
-        match value {
-            Value::String(path) => Ok(vec![self.image(field, path)?]),
-            Value::Array(paths) if !paths.is_empty() => {
-                let each = paths.iter().map(|path| match path {
-                    Value::String(path) => self.image(field, path),
-                    other => Err(self.wrong(field, other, wanted)),
-                });
-                each.collect()
-            }
-            other => Err(self.wrong(field, other, wanted)),
-        }
-    }
-
-    fn image(&self, field: &str, relative: &str) -> Result<PathBuf, DatasetError> {
-        contained(folder_of(self.path), relative).map_err(|source| DatasetError::ImagePath {
-            path: self.path.to_owned(),
-            line: self.line,
-            field: field.to_owned(),
-            source,
-        })
-    }
-
-    /// A field's value; null counts as absent.
-    fn get(&self, field: &str) -> Option<&Value> {
-        self.object.get(field).filter(|value| !value.is_null())
-    }
-
-    fn required(&self, field: &str) -> Result<&Value, DatasetError> {
-        self.get(field).ok_or_else(|| DatasetError::MissingField {
-            path: self.path.to_owned(),
-            line: self.line,
-            field: field.to_owned(),
-            found: self.object.keys().cloned().collect(),
-        })
-    }
-
-    fn wrong(&self, field: &str, found: &Value, wanted: &'static str) -> DatasetError {
-        let found = match found {
-            Value::Null => "null".to_owned(),
-            Value::Array(items) if items.is_empty() => "an empty list".to_owned(),
-            Value::Array(_) => "a list".to_owned(),
-            Value::Object(_) => "an object".to_owned(),
-            Value::String(text) if text.trim().is_empty() => "a blank string".to_owned(),
-            Value::String(_) => "a string".to_owned(),
-            scalar => scalar.to_string(),
-        };
-        DatasetError::WrongValue {
-            path: self.path.to_owned(),
-            line: self.line,
-            field: field.to_owned(),
-            found,
-            wanted,
+        match row {
+            None => Err(DatasetError::NoSuchRow { path: self.path.clone(), index, rows }),
+            Some(Err(bad)) => Ok(Err(bad)),
+            Some(Ok(row)) => Ok(with_files(row)),
         }
     }
 }
 
-/// Field names for a message.
-fn listed(names: &[String]) -> String {
-    if names.is_empty() { "no fields".to_owned() } else { format!("the fields {}", names.join(", ")) }
+/// The row, if its image files are there.
+fn with_files(row: Row) -> Result<Row, BadRow> {
+    let missing = row.images.iter().find_map(|image| match image {
+        ImageSource::File(path) if !path.is_file() => Some(path),
+        _ => None,
+    });
+    let Some(path) = missing else { return Ok(row) };
+    let reason = format!(
+        "there is no image file {}; image paths are relative to the data set's folder",
+        path.display()
+    );
+    Err(BadRow { origin: row.origin, id: row.id, reason })
 }

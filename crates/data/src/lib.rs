@@ -2,12 +2,18 @@
 
 pub mod answer;
 pub mod dataset;
+mod error;
 pub mod grade;
+mod json_lines;
 mod normalise;
 mod number;
 pub mod order;
+mod parquet;
+mod row;
 
 pub use answer::{last_box, reference_target};
-pub use dataset::{Dataset, DatasetError, Fields, Row};
+pub use dataset::Dataset;
+pub use error::DatasetError;
 pub use grade::grade;
-pub use order::{Order, sample_at};
+pub use order::{Order, RowGroup, sample_at};
+pub use row::{BadRow, Fields, ImageSource, Row};

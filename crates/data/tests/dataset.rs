@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use vigos_data::{Dataset, DatasetError, Fields};
+use vigos_data::{Dataset, DatasetError, Fields, ImageSource, Row};
 
 /// A data set with these lines, in a folder of the test's own.
 fn file(lines: &str) -> (tempfile::TempDir, PathBuf) {
@@ -20,6 +20,11 @@ fn file(lines: &str) -> (tempfile::TempDir, PathBuf) {
 fn open(lines: &str) -> Result<Dataset, DatasetError> {
     let (_dir, path) = file(lines);
     Dataset::open(&path, &Fields::default(), None)
+}
+
+/// Every row, with its images there.
+fn rows(set: &mut Dataset) -> Vec<Row> {
+    (0..set.count().get()).map(|index| set.load(index).unwrap().unwrap()).collect()
 }
 
 /// The message for a data set of this one line, which must not open.
@@ -36,22 +41,28 @@ fn rows_are_read_in_order_with_their_texts_and_image_paths() {
         "\n",
         r#"{"image": ["x.png"], "images": null, "problem": "p", "answer": true, "extra": {}}"#,
     ));
-    let set = Dataset::open(&path, &Fields::default(), None).unwrap();
+    fs::create_dir(dir.path().join("images")).unwrap();
+    for image in ["images/1.png", "1.png", "2.png", "x.png"] {
+        fs::write(dir.path().join(image), b"").unwrap();
+    }
+    let rows = rows(&mut Dataset::open(&path, &Fields::default(), None).unwrap());
+    let found: Vec<_> = rows.iter().map(|r| (r.id.as_str(), r.problem.as_str(), r.answer.as_str())).collect();
+    assert_eq!(found, [("a", "How many?", "4"), ("7", "", "0"), ("4", "p", "true")]);
+    let origins: Vec<_> = rows.iter().map(|r| r.origin.rsplit_once(':').unwrap().1).collect();
+    assert_eq!(origins, ["1", "3", "4"]);
     let root = dir.path().canonicalize().unwrap();
-    let found: Vec<_> =
-        set.rows().iter().map(|r| (r.id.as_str(), r.problem.as_str(), r.answer.as_str(), r.line)).collect();
-    assert_eq!(found, [("a", "How many?", "4", 1), ("7", "", "0", 3), ("4", "p", "true", 4)]);
-    assert_eq!(set.rows()[0].images, [root.join("images/1.png")]);
-    assert_eq!(set.rows()[1].images, [root.join("1.png"), root.join("2.png")]);
-    assert_eq!(set.rows()[2].images, [root.join("x.png")]);
-    assert_eq!(set.count().get(), 3);
+    let file = |name: &str| ImageSource::File(root.join(name));
+    assert_eq!(rows[0].images, [file("images/1.png")]);
+    assert_eq!(rows[1].images, [file("1.png"), file("2.png")]);
+    assert_eq!(rows[2].images, [file("x.png")]);
 }
 
 #[test]
 fn numbers_keep_the_digits_that_they_were_written_with() {
     let answer = |text: &str| {
-        let line = format!(r#"{{"image": "a", "problem": "p", "answer": {text}}}"#);
-        open(&line).unwrap().rows()[0].answer.clone()
+        let (dir, path) = file(&format!(r#"{{"image": "a", "problem": "p", "answer": {text}}}"#));
+        fs::write(dir.path().join("a"), b"").unwrap();
+        rows(&mut Dataset::open(&path, &Fields::default(), None).unwrap()).remove(0).answer
     };
     for text in ["0", "-3", "0.1", "2.50", "12345678901234567890"] {
         let value: f64 = text.parse().unwrap();
@@ -63,16 +74,15 @@ fn numbers_keep_the_digits_that_they_were_written_with() {
 
 #[test]
 fn other_field_names_are_taken_from_the_caller() {
-    let (_dir, path) =
-        file(r#"{"question": "p", "picture": "a.png", "label": "x", "key": "k", "images": 3}"#);
+    let (dir, path) = file(r#"{"question": "p", "picture": "a.png", "label": "x", "key": "k", "images": 3}"#);
     let fields = Fields {
         problem: "question".into(),
         image: "picture".into(),
         answer: "label".into(),
         id: "key".into(),
     };
-    let set = Dataset::open(&path, &fields, None).unwrap();
-    let row = &set.rows()[0];
+    fs::write(dir.path().join("a.png"), b"").unwrap();
+    let row = rows(&mut Dataset::open(&path, &fields, None).unwrap()).remove(0);
     assert_eq!((row.id.as_str(), row.problem.as_str(), row.answer.as_str()), ("k", "p", "x"));
 }
 
@@ -138,32 +148,34 @@ fn an_image_path_that_leaves_the_folder_is_refused_on_opening() {
 }
 
 #[test]
-fn a_missing_image_is_an_error_of_its_row_only() {
+fn a_missing_image_makes_a_bad_row_and_no_other() {
     let (dir, path) = file(concat!(
         r#"{"image": "there.png", "problem": "p", "answer": "x"}"#,
         "\n",
         r#"{"image": "gone.png", "problem": "p", "answer": "x"}"#,
     ));
     fs::write(dir.path().join("there.png"), b"").unwrap();
-    let set = Dataset::open(&path, &Fields::default(), None).unwrap();
-    assert_eq!(set.load(0).unwrap().line, 1);
-    let message = set.load(1).unwrap_err().to_string();
-    assert!(message.contains("set.jsonl:2") && message.contains("gone.png"), "{message}");
+    let mut set = Dataset::open(&path, &Fields::default(), None).unwrap();
+    assert!(set.load(0).unwrap().is_ok());
+    let bad = set.load(1).unwrap().unwrap_err();
+    assert!(bad.origin.ends_with("set.jsonl:2") && bad.reason.contains("gone.png"), "{bad:?}");
+    assert_eq!(bad.id, "2");
     assert!(matches!(set.load(2), Err(DatasetError::NoSuchRow { index: 2, rows: 2, .. })));
 }
 
 #[test]
 fn other_kinds_of_data_sets_are_refused_as_such() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path().join("folder.jsonl");
-    fs::create_dir(&folder).unwrap();
-    let names =
-        ["set.parquet".into(), "set.json".into(), "hf:org/name@train".into(), dir.path().into(), folder];
-    for path in names {
-        let path: PathBuf = path;
-        let message = Dataset::open(&path, &Fields::default(), None).unwrap_err().to_string();
+    for name in ["set.json", "set", "set.jsonl.gz"] {
+        let message = Dataset::open(name.as_ref(), &Fields::default(), None).unwrap_err().to_string();
         assert!(message.contains("expected a .jsonl file"), "{message}");
     }
+    let folder = dir.path().join("folder.jsonl");
+    fs::create_dir(&folder).unwrap();
+    let message = Dataset::open(&folder, &Fields::default(), None).unwrap_err().to_string();
+    assert!(message.contains("has no .parquet file"), "{message}");
+    let message = Dataset::open_split("a.jsonl".as_ref(), Some("train"), &Fields::default(), None);
+    assert!(message.unwrap_err().to_string().contains("there is no split \"train\""));
 }
 
 #[test]
@@ -185,9 +197,11 @@ proptest! {
         row.retain(|(name, _)| *name != field);
         row.push((field, value));
         let parts: Vec<_> = row.iter().map(|(name, value)| format!("{name:?}: {value}")).collect();
-        if let Ok(set) = open(&format!("{{{}}}", parts.join(", "))) {
+        let (dir, path) = file(&format!("{{{}}}", parts.join(", ")));
+        fs::write(dir.path().join("a"), b"").unwrap();
+        if let Ok(mut set) = Dataset::open(&path, &Fields::default(), None) {
             prop_assert_eq!(set.count().get(), 1);
-            prop_assert!(!set.rows()[0].images.is_empty());
+            prop_assert!(set.load(0).unwrap().is_ok_and(|row| !row.images.is_empty()));
         }
     }
 }

@@ -31,6 +31,9 @@ pub struct State {
     pub skipped: BTreeMap<String, u64>,
     /// Lines of `metrics.jsonl` that belong to these steps.
     pub metrics_lines: u64,
+    /// Lines of `quarantine.jsonl` that belong to these steps.
+    #[serde(default)]
+    pub quarantine_lines: u64,
     /// Updates that the optimiser has made.
     pub updates: u64,
 }

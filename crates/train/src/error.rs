@@ -58,6 +58,23 @@ pub enum TrainError {
         /// What is wrong.
         message: String,
     },
+    /// More rows of the data cannot be used than the recipe allows.
+    #[error(
+        "{last}; with it {bad} of {seen} rows cannot be used, more than data.max_bad_share = {share} allows; mend \
+         the rows listed in {}, or allow more", quarantine.display()
+    )]
+    BadRows {
+        /// Where the last one stands, its name, and why it cannot be used.
+        last: String,
+        /// Rows that cannot be used.
+        bad: u64,
+        /// Rows read.
+        seen: u64,
+        /// What the recipe allows.
+        share: f64,
+        /// The file that lists them.
+        quarantine: PathBuf,
+    },
     /// No row of the data can be used.
     #[error(
         "{}: none of the {rows} rows can be used; the last one left out: {reason}", path.display()

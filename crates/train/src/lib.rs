@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod objective;
 pub mod optim;
 pub mod prompts;
+mod quarantine;
 pub mod recipe;
 pub mod replay;
 pub mod routing;

@@ -13,6 +13,7 @@ use std::path::Path;
 use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
+use vigos_data::ImageSource;
 use vigos_models::{ActiveAdapter, peft};
 use vigos_rollout::spans::{Spans, Verdict};
 
@@ -141,7 +142,9 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
             .image
             .iter()
             .chain(&line.images)
-            .map(|relative| contained(folder, relative).map_err(|e| fail("image", e.to_string())))
+            .map(|relative| {
+                contained(folder, relative).map(ImageSource::File).map_err(|e| fail("image", e.to_string()))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         if images.is_empty() {
             return Err(fail("image", "missing: wanted a path relative to this file".into()));
@@ -166,6 +169,7 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
                 &role,
                 format!("found a prompt of {tokens} tokens, wanted at most {}", maker.max_prompt_tokens),
             ),
+            Skip::BadRow { field, reason } => fail(&field, reason),
             Skip::SmallImage { side } => {
                 fail("image", format!("found a side of {side} pixels, wanted {}", maker.min_image_side))
             }

@@ -7,8 +7,8 @@ use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 
 const CONFIG: &str = "config.toml";
 const MAX_CONFIG: u64 = 1 << 20;
-/// Sections that may change between a run and its continuation: how long, how often, what is written.
-const FREE: [&str; 4] = ["checkpoint.", "log.", "train.steps", "train.epochs"];
+/// Keys that may change between a run and its continuation: how long, how often, what is written or forgiven.
+const FREE: [&str; 5] = ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share"];
 
 /// The folder of a run.
 #[derive(Clone, Debug)]
@@ -69,6 +69,11 @@ impl RunFolder {
     /// `metrics.jsonl`
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
+    }
+
+    /// Rows that could not be used.
+    pub fn quarantine(&self) -> PathBuf {
+        self.path.join("quarantine.jsonl")
     }
 
     /// The snapshot of a step's rollouts.

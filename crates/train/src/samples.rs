@@ -3,8 +3,7 @@
 use crate::error::TrainError;
 use crate::prompts::Prompts;
 use crate::recipe::{Input, Method};
-use std::path::PathBuf;
-use vigos_data::reference_target;
+use vigos_data::{ImageSource, reference_target};
 use vigos_models::model::Sequence;
 use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, decode};
 
@@ -19,8 +18,8 @@ pub struct SampleSource {
     pub problem: String,
     /// The reference answer, as the data has it.
     pub answer: String,
-    /// Image files.
-    pub images: Vec<PathBuf>,
+    /// Its images, encoded.
+    pub images: Vec<ImageSource>,
 }
 
 /// A sample ready for the model.
@@ -55,6 +54,13 @@ pub enum Skip {
         /// Pixels of the shorter side.
         side: usize,
     },
+    /// A field of the row holds what cannot be used, such as an image that cannot be decoded.
+    BadRow {
+        /// The field.
+        field: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// User text per role that replaces the rendered template, as a replay may bring it.
@@ -79,7 +85,7 @@ impl SampleMaker<'_> {
     /// Reads the images and renders every prompt. `texts` replaces the user text of the roles that it names.
     ///
     /// # Errors
-    /// If an image cannot be read or a prompt cannot be built; the error names the row.
+    /// If a prompt cannot be built; the error names the row.
     pub fn make(&self, source: &SampleSource, texts: &UserTexts) -> Result<Result<Sample, Skip>, TrainError> {
         let fail = |field: &str, message: String| TrainError::Sample {
             origin: source.origin.clone(),
@@ -88,14 +94,18 @@ impl SampleMaker<'_> {
             message,
         };
         let mut images = Vec::with_capacity(source.images.len());
-        for path in &source.images {
-            let at = |message: String| fail("image", format!("{}: {message}", path.display()));
-            let image = decode::open(path, &DecodeLimits::default()).map_err(|e| at(e.to_string()))?;
-            let side = image.width().min(image.height()) as usize;
-            if side < self.min_image_side {
-                return Ok(Err(Skip::SmallImage { side }));
+        for (number, encoded) in source.images.iter().enumerate() {
+            match self.patches(encoded) {
+                Ok(Ok(patches)) => images.push(patches),
+                Ok(Err(side)) => return Ok(Err(Skip::SmallImage { side })),
+                Err(message) => {
+                    let reason = match encoded {
+                        ImageSource::File(path) => format!("{}: {message}", path.display()),
+                        ImageSource::Bytes(_) => format!("image {number}: {message}"),
+                    };
+                    return Ok(Err(Skip::BadRow { field: "image".into(), reason }));
+                }
             }
-            images.push(self.processor.patches(&image).map_err(|e| at(e.to_string()))?);
         }
         let reference = reference_target(&source.answer);
         let build = |role: &str, template: &str, context: &[Input], prefill: &str| {
@@ -138,5 +148,20 @@ impl SampleMaker<'_> {
         }
         let (id, problem) = (source.id.clone(), source.problem.clone());
         Ok(Ok(Sample { id, problem, reference, images, student, teachers }))
+    }
+
+    /// An image's patches; or its shorter side, if that is too short.
+    fn patches(&self, encoded: &ImageSource) -> Result<Result<ImagePatches, usize>, String> {
+        let limits = DecodeLimits::default();
+        let image = match encoded {
+            ImageSource::File(path) => decode::open(path, &limits),
+            ImageSource::Bytes(bytes) => decode::decode(bytes, &limits),
+        };
+        let image = image.map_err(|e| e.to_string())?;
+        let side = image.width().min(image.height()) as usize;
+        if side < self.min_image_side {
+            return Ok(Err(side));
+        }
+        self.processor.patches(&image).map(Ok).map_err(|e| e.to_string())
     }
 }

@@ -8,6 +8,7 @@ use crate::error::TrainError;
 use crate::metrics::{LossSummary, Phases, RolloutRecord, RolloutSummary, StepMetrics};
 use crate::objective::{Rollout, Work, micro_batch};
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
+use crate::quarantine::Quarantine;
 use crate::recipe::{Recipe, Span, When};
 use crate::run_folder::RunFolder;
 use crate::samples::{Sample, SampleSource, Skip, UserTexts};
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
-use vigos_data::{Dataset, Fields, Order, grade, last_box};
+use vigos_data::{BadRow, Dataset, Fields, Order, grade, last_box};
 use vigos_models::{ActiveAdapter, Adapter};
 use vigos_rollout::engine::{Completion, Engine, Request};
 use vigos_rollout::spans::Verdict;
@@ -89,7 +90,9 @@ pub fn train(
         false => None,
     };
     let metrics = JsonLines::resume(&folder.metrics(), state.metrics_lines)?;
-    let order = Order::new(recipe.train.seed, dataset.count());
+    let order = dataset.order(recipe.train.seed);
+    let quarantine =
+        Quarantine::open(&folder.quarantine(), state.quarantine_lines, recipe.data.max_bad_share)?;
     let mut trainer = Trainer {
         session,
         dataset,
@@ -97,6 +100,7 @@ pub fn train(
         folder,
         checkpoints,
         metrics,
+        quarantine,
         tensorboard,
         adapter,
         optimiser,
@@ -109,16 +113,9 @@ pub fn train(
 /// Opens the recipe's data set.
 fn open_dataset(recipe: &Recipe) -> Result<Dataset, TrainError> {
     let data = &recipe.data;
-    if let Some(split) = &data.split {
-        return Err(TrainError::Setting {
-            key: "data.split".into(),
-            found: format!("\"{split}\""),
-            wanted: "nothing: a JSON Lines file has no splits".into(),
-        });
-    }
     let names = data.fields.clone();
     let fields = Fields { problem: names.problem, image: names.image, answer: names.answer, id: names.id };
-    Ok(Dataset::open(&data.path, &fields, data.limit)?)
+    Ok(Dataset::open_split(&data.path, data.split.as_deref(), &fields, data.limit)?)
 }
 
 /// A run under way.
@@ -129,6 +126,7 @@ struct Trainer<'a> {
     folder: RunFolder,
     checkpoints: Checkpoints,
     metrics: JsonLines,
+    quarantine: Quarantine,
     tensorboard: Option<TensorBoard>,
     adapter: Adapter,
     optimiser: AdamW,
@@ -157,7 +155,13 @@ impl Trainer<'_> {
             match self.step(observer, stop) {
                 Ok(()) => unsaved = true,
                 Err(TrainError::Interrupted(_)) => break,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // Once the rows are mended or allowed the run can be resumed.
+                    if matches!(error, TrainError::BadRows { .. }) && unsaved && self.state.step > 0 {
+                        self.save(observer)?;
+                    }
+                    return Err(error);
+                }
             }
             if every > 0 && self.state.step.is_multiple_of(every) {
                 saved = self.save(observer)?;
@@ -166,6 +170,9 @@ impl Trainer<'_> {
         }
         if unsaved {
             saved = self.save(observer)?;
+        }
+        if self.state.step >= self.total {
+            self.quarantine.close(self.state.cursor)?;
         }
         let steps = self.state.step;
         Ok(Finished { steps, adapter: saved, interrupted: steps < self.total })
@@ -258,6 +265,7 @@ impl Trainer<'_> {
         };
         self.write_down(&metrics, &records)?;
         state.metrics_lines = self.metrics.lines();
+        state.quarantine_lines = self.quarantine.lines();
         self.state = state;
         observer.step(&metrics);
         Ok(())
@@ -278,36 +286,36 @@ impl Trainer<'_> {
             let number = state.cursor;
             let (_, index) = self.order.at(number);
             state.cursor += 1;
-            let row = self.dataset.load(index)?;
-            let source = SampleSource {
-                id: row.id.clone(),
-                origin: format!("{}:{}", self.session.recipe.data.path.display(), row.line),
-                problem: row.problem.clone(),
-                answer: row.answer.clone(),
-                images: row.images.clone(),
-            };
-            match maker.make(&source, &UserTexts::new())? {
-                Ok(sample) => {
-                    refused = 0;
-                    samples.push(Numbered { number, sample });
-                }
-                Err(skip) => {
-                    let (kind, reason) = match &skip {
-                        Skip::LongPrompt { role, tokens } => {
-                            ("long_prompt", format!("the {role} prompt has {tokens} tokens"))
-                        }
-                        Skip::SmallImage { side } => {
-                            ("small_image", format!("an image side has {side} pixels"))
-                        }
+            let (kind, refusal) = match self.dataset.load(index)? {
+                Err(bad) => (BAD_ROW, bad),
+                Ok(row) => {
+                    let source = SampleSource {
+                        id: row.id,
+                        origin: row.origin,
+                        problem: row.problem,
+                        answer: row.answer,
+                        images: row.images,
                     };
-                    *state.skipped.entry(kind.to_owned()).or_default() += 1;
-                    observer.note(&format!("{} (id `{}`) is left out: {reason}", source.origin, source.id));
-                    refused += 1;
-                    if refused >= rows {
-                        let path = self.session.recipe.data.path.clone();
-                        return Err(TrainError::NothingLeft { path, rows, reason });
+                    match maker.make(&source, &UserTexts::new())? {
+                        Err(skip) => refusal(source, skip),
+                        Ok(sample) => {
+                            refused = 0;
+                            samples.push(Numbered { number, sample });
+                            continue;
+                        }
                     }
                 }
+            };
+            *state.skipped.entry(kind.to_owned()).or_default() += 1;
+            let BadRow { origin, id, reason } = &refusal;
+            observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
+            if kind == BAD_ROW {
+                self.quarantine.add(&refusal, state.cursor)?;
+            }
+            refused += 1;
+            if refused >= rows {
+                let path = self.session.recipe.data.path.clone();
+                return Err(TrainError::NothingLeft { path, rows, reason: refusal.reason });
             }
         }
         Ok(samples)
@@ -400,12 +408,28 @@ impl Trainer<'_> {
 
     fn save(&mut self, observer: &mut dyn Observer) -> Result<PathBuf, TrainError> {
         self.metrics.sync()?;
+        self.quarantine.sync()?;
         let base = self.session.recipe.model.path.display().to_string();
         let path = self.checkpoints.save(&self.adapter, &self.optimiser, &self.state, &base)?;
         self.checkpoints.prune(self.session.recipe.checkpoint.keep)?;
         observer.saved(&path);
         Ok(path)
     }
+}
+
+/// What rows that cannot be used are counted under.
+const BAD_ROW: &str = "bad_row";
+
+/// What a row that is left out is counted under, and why it is.
+fn refusal(source: SampleSource, skip: Skip) -> (&'static str, BadRow) {
+    let (kind, reason) = match skip {
+        Skip::LongPrompt { role, tokens } => {
+            ("long_prompt", format!("the {role} prompt has {tokens} tokens"))
+        }
+        Skip::SmallImage { side } => ("small_image", format!("an image side has {side} pixels")),
+        Skip::BadRow { field, reason } => (BAD_ROW, format!("field `{field}`: {reason}")),
+    };
+    (kind, BadRow { origin: source.origin, id: source.id, reason })
 }
 
 /// The sum of two trees of the same form.

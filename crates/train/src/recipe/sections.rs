@@ -35,6 +35,8 @@ pub struct Data {
     /// Scale larger images down to at most so many pixels; `None` for the model's own limit.
     #[serde(with = "unset")]
     pub max_pixels: Option<usize>,
+    /// Share of the rows read that may be unusable, from 0 to 1; above it the run ends.
+    pub max_bad_share: f64,
     /// Names of a row's fields.
     pub fields: Fields,
 }

@@ -5,6 +5,7 @@ use burn::tensor::{DType, Device};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use vigos_data::ImageSource;
 use vigos_models::weights::Weights;
 use vigos_models::{Adapter, Model, peft};
 use vigos_processor::Processor;
@@ -126,7 +127,7 @@ impl Recorded {
                     origin: "result.json".into(),
                     problem: text("problem"),
                     answer: text("answer"),
-                    images: vec![root().join("tests/fixtures/images").join(text("image"))],
+                    images: vec![ImageSource::File(root().join("tests/fixtures/images").join(text("image")))],
                 };
                 let texts = serde_json::from_value(row["prompts"].clone()).unwrap();
                 Row {

@@ -1,0 +1,165 @@
+//! What can be wrong with a whole data set.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+use vigos_core::files::FileError;
+use vigos_core::jsonl::JsonLinesError;
+use vigos_core::paths::PathError;
+
+/// Why a data set could not be opened or read on.
+#[derive(Debug, Error)]
+pub enum DatasetError {
+    /// Not a kind of data set that is read.
+    #[error(
+        "unsupported data set {}: expected a .jsonl file, a .parquet file or a folder of Parquet files",
+        path.display()
+    )]
+    Unsupported {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// The file, or a line that is not a JSON object.
+    #[error(transparent)]
+    Lines(#[from] JsonLinesError),
+    /// A file or folder could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file has no row, or was limited to none.
+    #[error("{} has no rows to read; add rows, or raise the limit", path.display())]
+    Empty {
+        /// The data set.
+        path: PathBuf,
+    },
+    /// A row lacks a field, or has null for it.
+    #[error(
+        "{}:{line}: no field {field:?}; found {}; write the field, or name another one under data.fields",
+        path.display(), listed("fields", found)
+    )]
+    MissingField {
+        /// The data set.
+        path: PathBuf,
+        /// The row's line, counted from 1.
+        line: usize,
+        /// The field wanted.
+        field: String,
+        /// The fields found.
+        found: Vec<String>,
+    },
+    /// A field holds what it cannot.
+    #[error("{}:{line}: field {field:?}: found {found}, wanted {wanted}", path.display())]
+    WrongValue {
+        /// The data set.
+        path: PathBuf,
+        /// The row's line, counted from 1.
+        line: usize,
+        /// The field.
+        field: String,
+        /// What it holds.
+        found: String,
+        /// What it should hold.
+        wanted: &'static str,
+    },
+    /// An image's path leaves the data set's folder, or is no relative path.
+    #[error("{}:{line}: field {field:?}: {source}", path.display())]
+    ImagePath {
+        /// The data set.
+        path: PathBuf,
+        /// The row's line, counted from 1.
+        line: usize,
+        /// The field.
+        field: String,
+        /// What is wrong with the path.
+        source: Box<PathError>,
+    },
+    /// A folder has no Parquet file.
+    #[error(
+        "{} has no .parquet file, nor has its folder data; name the folder that holds the files",
+        path.display()
+    )]
+    NoFiles {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The split asked for is not there, or there are several and none was asked for.
+    #[error(
+        "{}: {}; found {}; set data.split to one that is there",
+        path.display(),
+        wanted.as_ref().map_or("there are several splits".to_owned(), |w| format!("there is no split {w:?}")),
+        listed("splits", found)
+    )]
+    Split {
+        /// The data set.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: Option<String>,
+        /// What the names of the files tell.
+        found: Vec<String>,
+    },
+    /// A Parquet file is damaged or has a feature that is not read.
+    #[error("{}: cannot be read as Parquet: {reason}; fetch or write the file again", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A Parquet file lacks a column.
+    #[error(
+        "{}: no column {column:?}; found {}; name another one under data.fields",
+        path.display(), listed("columns", found)
+    )]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column wanted.
+        column: String,
+        /// The columns found.
+        found: Vec<String>,
+    },
+    /// A column has a type that it cannot.
+    #[error("{}: column {column:?}: found {found}, wanted {wanted}", path.display())]
+    WrongColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// Its type.
+        found: String,
+        /// The types that it may have.
+        wanted: &'static str,
+    },
+    /// A row group does not fit into the memory set aside for one.
+    #[error(
+        "{}: row group {group} has {found} {unit}, at most {limit} are taken; write the file with smaller row \
+         groups, 100 rows of images in each for example",
+        path.display()
+    )]
+    LargeRowGroup {
+        /// The file.
+        path: PathBuf,
+        /// The row group, counted from 0.
+        group: usize,
+        /// How much it has.
+        found: u64,
+        /// Of what: rows, values, bytes.
+        unit: &'static str,
+        /// The most that is taken.
+        limit: u64,
+    },
+    /// A row beyond the end was asked for.
+    #[error("{} has {rows} rows; there is no row {index}, counted from 0", path.display())]
+    NoSuchRow {
+        /// The data set.
+        path: PathBuf,
+        /// The row asked for.
+        index: usize,
+        /// The rows that there are.
+        rows: usize,
+    },
+}
+
+/// Names for a message.
+fn listed(what: &str, names: &[String]) -> String {
+    if names.is_empty() { format!("no {what}") } else { format!("the {what} {}", names.join(", ")) }
+}

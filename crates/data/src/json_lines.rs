@@ -1,0 +1,142 @@
+//! A data set as a JSON Lines file with image files beside it.
+//!
+//! A row is `{"id", "image": "relative path" | "images": [...], "problem", "answer"}`. All rows are read and
+//! checked when the file is opened, texts stay in memory, images stay on disk.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use vigos_core::files::folder_of;
+use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
+use vigos_core::paths::contained;
+
+use crate::error::DatasetError;
+use crate::row::{Fields, ImageSource, Row};
+
+/// Reads the rows of the file at `path`, the first `limit` of them if given. Blank lines are no rows. Images
+/// need not be there yet.
+pub(crate) fn read_rows(
+    path: &Path,
+    fields: &Fields,
+    limit: Option<usize>,
+) -> Result<Vec<Row>, DatasetError> {
+    // People write these files, often without a line break at the end.
+    let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
+    read_lines::<Map<String, Value>>(path, options)?
+        .take(limit.unwrap_or(usize::MAX))
+        .map(|item| {
+            let (line, object) = item?;
+            Source { path, line, object: &object }.row(fields)
+        })
+        .collect()
+}
+
+/// A line of the file, to be made a row.
+struct Source<'a> {
+    path: &'a Path,
+    line: usize,
+    object: &'a Map<String, Value>,
+}
+
+impl Source<'_> {
+    fn row(&self, fields: &Fields) -> Result<Row, DatasetError> {
+        Ok(Row {
+            id: self.id(&fields.id)?,
+            problem: self.problem(&fields.problem)?,
+            answer: self.answer(&fields.answer)?,
+            images: self.images(&fields.image)?,
+            origin: format!("{}:{}", self.path.display(), self.line),
+        })
+    }
+
+    fn id(&self, field: &str) -> Result<String, DatasetError> {
+        match self.get(field) {
+            None => Ok(self.line.to_string()),
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(Value::Number(number)) => Ok(number.to_string()),
+            Some(other) => Err(self.wrong(field, other, "a string or a number")),
+        }
+    }
+
+    fn problem(&self, field: &str) -> Result<String, DatasetError> {
+        match self.required(field)? {
+            Value::String(text) => Ok(text.clone()),
+            other => Err(self.wrong(field, other, "a string")),
+        }
+    }
+
+    fn answer(&self, field: &str) -> Result<String, DatasetError> {
+        match self.required(field)? {
+            Value::String(text) if !text.trim().is_empty() => Ok(text.clone()),
+            Value::Number(number) => Ok(number.to_string()),
+            Value::Bool(truth) => Ok(truth.to_string()),
+            other => Err(self.wrong(field, other, "a string that is not blank, a number, true or false")),
+        }
+    }
+
+    fn images(&self, field: &str) -> Result<Vec<ImageSource>, DatasetError> {
+        let field = match (field, self.get("image"), self.get("images")) {
+            ("image", Some(_), Some(other)) => {
+                return Err(self.wrong("images", other, "only one of \"image\" and \"images\" in a row"));
+            }
+            ("image", None, Some(_)) => "images",
+            _ => field,
+        };
+        let value = self.required(field)?;
+        let wanted = "a path relative to the data set's folder, or a list of them that is not empty";
+        match value {
+            Value::String(path) => Ok(vec![self.image(field, path)?]),
+            Value::Array(paths) if !paths.is_empty() => {
+                let each = paths.iter().map(|path| match path {
+                    Value::String(path) => self.image(field, path),
+                    other => Err(self.wrong(field, other, wanted)),
+                });
+                each.collect()
+            }
+            other => Err(self.wrong(field, other, wanted)),
+        }
+    }
+
+    fn image(&self, field: &str, relative: &str) -> Result<ImageSource, DatasetError> {
+        let image = contained(folder_of(self.path), relative);
+        image.map(ImageSource::File).map_err(|source| DatasetError::ImagePath {
+            path: self.path.to_owned(),
+            line: self.line,
+            field: field.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// A field's value; null counts as absent.
+    fn get(&self, field: &str) -> Option<&Value> {
+        self.object.get(field).filter(|value| !value.is_null())
+    }
+
+    fn required(&self, field: &str) -> Result<&Value, DatasetError> {
+        self.get(field).ok_or_else(|| DatasetError::MissingField {
+            path: self.path.to_owned(),
+            line: self.line,
+            field: field.to_owned(),
+            found: self.object.keys().cloned().collect(),
+        })
+    }
+
+    fn wrong(&self, field: &str, found: &Value, wanted: &'static str) -> DatasetError {
+        let found = match found {
+            Value::Null => "null".to_owned(),
+            Value::Array(items) if items.is_empty() => "an empty list".to_owned(),
+            Value::Array(_) => "a list".to_owned(),
+            Value::Object(_) => "an object".to_owned(),
+            Value::String(text) if text.trim().is_empty() => "a blank string".to_owned(),
+            Value::String(_) => "a string".to_owned(),
+            scalar => scalar.to_string(),
+        };
+        DatasetError::WrongValue {
+            path: self.path.to_owned(),
+            line: self.line,
+            field: field.to_owned(),
+            found,
+            wanted,
+        }
+    }
+}

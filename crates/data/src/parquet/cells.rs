@@ -1,0 +1,150 @@
+//! From the cells of a decoded row to the row, or to why it cannot be used.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
+};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
+use vigos_core::paths::contained;
+
+use super::columns::{Column, Columns};
+use crate::row::{BadRow, ImageSource, Row};
+
+/// Most bytes of a question, an answer, a name or a path.
+const MAX_TEXT: usize = 1 << 20;
+/// Most images of a row.
+const MAX_IMAGES: usize = 256;
+
+/// Makes a row of the cells at `at` of a batch. A row without a name gets `number`; image paths are relative to
+/// `folder`.
+pub(super) fn row(
+    batch: &RecordBatch,
+    at: usize,
+    columns: &Columns,
+    number: usize,
+    origin: String,
+    folder: &Path,
+) -> Result<Row, BadRow> {
+    let cells = Cells { batch, at, folder };
+    let id = match columns.id.as_ref().map(|column| cells.scalar(column)) {
+        Some(Ok(Some(id))) => id,
+        None | Some(Ok(None)) => number.to_string(),
+        Some(Err(reason)) => return Err(BadRow { origin, id: number.to_string(), reason }),
+    };
+    let made = cells.required(&columns.problem).and_then(|problem| {
+        let answer = cells.required(&columns.answer)?;
+        if answer.trim().is_empty() {
+            return Err(format!("column {:?}: found a blank text, wanted an answer", columns.answer.name));
+        }
+        Ok((problem, answer, cells.images(&columns.image)?))
+    });
+    match made {
+        Ok((problem, answer, images)) => Ok(Row { id, problem, answer, images, origin }),
+        Err(reason) => Err(BadRow { origin, id, reason }),
+    }
+}
+
+/// The cells of one row.
+struct Cells<'a> {
+    batch: &'a RecordBatch,
+    at: usize,
+    folder: &'a Path,
+}
+
+impl Cells<'_> {
+    fn required(&self, column: &Column) -> Result<String, String> {
+        self.scalar(column)?.ok_or_else(|| format!("column {:?}: found null, wanted a value", column.name))
+    }
+
+    /// A text, number or truth value as text; nothing for null.
+    fn scalar(&self, column: &Column) -> Result<Option<String>, String> {
+        let array = self.column(column)?;
+        let at = self.at;
+        if array.is_null(at) {
+            return Ok(None);
+        }
+        let text = match array.data_type() {
+            DataType::Utf8View => {
+                let text = array.as_string_view().value(at);
+                check_length(&column.name, text)?;
+                text.to_owned()
+            }
+            DataType::Boolean => array.as_boolean().value(at).to_string(),
+            DataType::Int8 => array.as_primitive::<Int8Type>().value(at).to_string(),
+            DataType::Int16 => array.as_primitive::<Int16Type>().value(at).to_string(),
+            DataType::Int32 => array.as_primitive::<Int32Type>().value(at).to_string(),
+            DataType::Int64 => array.as_primitive::<Int64Type>().value(at).to_string(),
+            DataType::UInt8 => array.as_primitive::<UInt8Type>().value(at).to_string(),
+            DataType::UInt16 => array.as_primitive::<UInt16Type>().value(at).to_string(),
+            DataType::UInt32 => array.as_primitive::<UInt32Type>().value(at).to_string(),
+            DataType::UInt64 => array.as_primitive::<UInt64Type>().value(at).to_string(),
+            DataType::Float32 => array.as_primitive::<Float32Type>().value(at).to_string(),
+            DataType::Float64 => array.as_primitive::<Float64Type>().value(at).to_string(),
+            other => return Err(format!("column {:?}: found {other}, wanted a text or number", column.name)),
+        };
+        Ok(Some(text))
+    }
+
+    fn images(&self, column: &Column) -> Result<Vec<ImageSource>, String> {
+        let fault = |reason: String| format!("column {:?}: {reason}", column.name);
+        let array = self.column(column)?;
+        if array.is_null(self.at) {
+            return Err(fault("found null, wanted an image".into()));
+        }
+        let Some(lists) = array.as_list_opt::<i32>() else {
+            return Ok(vec![self.image(array.as_ref(), self.at).map_err(fault)?]);
+        };
+        let items = lists.value(self.at);
+        match items.len() {
+            0 => Err(fault("found an empty list, wanted an image".into())),
+            1..=MAX_IMAGES => {
+                (0..items.len()).map(|at| self.image(items.as_ref(), at).map_err(fault)).collect()
+            }
+            many => Err(fault(format!("found {many} images, wanted at most {MAX_IMAGES}"))),
+        }
+    }
+
+    /// The image at `at` of an array of images: its bytes, or without them its file.
+    fn image(&self, array: &dyn Array, at: usize) -> Result<ImageSource, String> {
+        if array.is_null(at) {
+            return Err("found null, wanted an image".into());
+        }
+        if let Some(bytes) = array.as_binary_view_opt() {
+            return Ok(ImageSource::Bytes(Arc::from(bytes.value(at))));
+        }
+        if let Some(paths) = array.as_string_view_opt() {
+            return self.file(paths.value(at));
+        }
+        let image = array.as_struct_opt().ok_or_else(|| format!("found {}", array.data_type()))?;
+        let child = |name: &str| image.column_by_name(name).filter(|child| !child.is_null(at));
+        if let Some(bytes) = child("bytes").and_then(|child| child.as_binary_view_opt()) {
+            return Ok(ImageSource::Bytes(Arc::from(bytes.value(at))));
+        }
+        match child("path").and_then(|child| child.as_string_view_opt()) {
+            Some(paths) => self.file(paths.value(at)),
+            None => Err("found neither bytes nor a path, wanted one of them".into()),
+        }
+    }
+
+    fn file(&self, relative: &str) -> Result<ImageSource, String> {
+        check_length("path", relative)?;
+        contained(self.folder, relative).map(ImageSource::File).map_err(|e| e.to_string())
+    }
+
+    fn column(&self, column: &Column) -> Result<&Arc<dyn Array>, String> {
+        let array = self.batch.column_by_name(&column.name).filter(|array| self.at < array.len());
+        array.ok_or_else(|| format!("column {:?}: found no value, wanted one", column.name))
+    }
+}
+
+fn check_length(name: &str, text: &str) -> Result<(), String> {
+    match text.len() {
+        0..=MAX_TEXT => Ok(()),
+        length => Err(format!("{name:?}: found a text of {length} bytes, wanted at most {MAX_TEXT}")),
+    }
+}

@@ -1,0 +1,290 @@
+//! A data set as Parquet files in the hub's layout, read a row group at a time.
+//!
+//! In memory are the files' footers and the row groups that were read last, up to [`CACHE_BYTES`] of them or
+//! one. Files are not trusted: what a row group needs is known from the headers of its pages, and bounded,
+//! before it is decoded.
+
+mod cells;
+mod columns;
+pub(crate) mod files;
+mod pages;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::file::metadata::PageIndexPolicy;
+use vigos_core::files::{FileError, folder_of};
+
+use crate::error::DatasetError;
+use crate::order::RowGroup;
+use crate::row::{BadRow, Fields, Row};
+use columns::{Columns, with_views};
+
+/// Memory for decoded row groups, in bytes.
+pub(crate) const CACHE_BYTES: u64 = 256 << 20;
+/// Row groups that are read in turns, in bytes: somewhat less, for a footer tells a size only roughly.
+pub(crate) const WINDOW_BYTES: u64 = CACHE_BYTES / 4 * 3;
+/// Most bytes of a row group's columns that are read, decompressed.
+const MAX_GROUP_BYTES: u64 = 1 << 30;
+/// Most rows of a row group; the default of common writers.
+const MAX_GROUP_ROWS: u64 = 1 << 20;
+/// Most values of a row group in one column, which images in lists have more of than there are rows.
+const MAX_VALUES: u64 = 4 << 20;
+/// Most bytes of a file's footer.
+const MAX_FOOTER: u64 = 16 << 20;
+/// Rows that are decoded in one go.
+const BATCH: usize = 1024;
+
+/// Parquet files as one table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    files: Vec<TableFile>,
+    groups: Vec<Group>,
+    rows: usize,
+    /// The row groups read last, the last one at the end.
+    cache: VecDeque<Decoded>,
+}
+
+#[derive(Debug)]
+struct TableFile {
+    path: PathBuf,
+    metadata: ArrowReaderMetadata,
+    columns: Columns,
+    /// Places of the leaf columns that are read.
+    leaves: Vec<usize>,
+}
+
+/// A row group, and where its rows are in the table.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    file: usize,
+    /// Its number in the file.
+    number: usize,
+    first_row: usize,
+    /// The rows of the table that it has, fewer than it stores if the table is limited.
+    rows: usize,
+    /// The rows that it stores.
+    stored: usize,
+    /// What the footer says that its columns take, decompressed.
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Decoded {
+    /// Place in [`Table::groups`].
+    group: usize,
+    /// All of [`BATCH`] rows but the last.
+    batches: Vec<RecordBatch>,
+    bytes: u64,
+}
+
+impl Table {
+    /// Reads the footers of `files`, and of no more files than `limit` rows need.
+    pub(crate) fn open(
+        files: Vec<PathBuf>,
+        fields: &Fields,
+        limit: Option<usize>,
+    ) -> Result<Self, DatasetError> {
+        let limit = limit.unwrap_or(usize::MAX);
+        let mut table = Self { files: Vec::new(), groups: Vec::new(), rows: 0, cache: VecDeque::new() };
+        for path in files {
+            if table.rows >= limit {
+                break;
+            }
+            let file = guarded(&path, || TableFile::open(&path, fields))?;
+            for number in 0..file.metadata.metadata().num_row_groups() {
+                let group = guarded(&path, || file.group(number))?;
+                let rows = group.stored.min(limit - table.rows);
+                if rows > 0 {
+                    let (file, first_row) = (table.files.len(), table.rows);
+                    table.groups.push(Group { file, first_row, rows, ..group });
+                    table.rows += rows;
+                }
+            }
+            table.files.push(file);
+        }
+        Ok(table)
+    }
+
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The row groups that the rows are in, in their order.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = RowGroup> + '_ {
+        self.groups.iter().map(|group| RowGroup { rows: group.rows, bytes: group.bytes })
+    }
+
+    /// Row `index` of the table, or nothing beyond its end.
+    pub(crate) fn load(&mut self, index: usize) -> Result<Option<Result<Row, BadRow>>, DatasetError> {
+        let place = self.groups.partition_point(|group| group.first_row <= index).checked_sub(1);
+        let Some((place, group)) = place.and_then(|p| Some((p, *self.groups.get(p)?))) else {
+            return Ok(None);
+        };
+        let at = index - group.first_row;
+        if at >= group.rows {
+            return Ok(None);
+        }
+        self.decode(place, group)?;
+        let found = self.cache.back().and_then(|decoded| decoded.batches.get(at / BATCH));
+        let (Some(batch), Some(file)) = (found, self.files.get(group.file)) else { return Ok(None) };
+        let origin = format!("{}: row group {} row {at}", file.path.display(), group.number);
+        guarded(&file.path, || {
+            let folder = folder_of(&file.path);
+            Ok(Some(cells::row(batch, at % BATCH, &file.columns, index + 1, origin, folder)))
+        })
+    }
+
+    /// Puts a row group at the end of the cache, and out of it what no longer fits.
+    fn decode(&mut self, place: usize, group: Group) -> Result<(), DatasetError> {
+        if self.cache.back().is_some_and(|decoded| decoded.group == place) {
+            return Ok(());
+        }
+        if let Some(found) = self.cache.iter().position(|decoded| decoded.group == place) {
+            let decoded = self.cache.remove(found);
+            self.cache.extend(decoded);
+            return Ok(());
+        }
+        let Some(file) = self.files.get(group.file) else { return Ok(()) };
+        let bytes = guarded(&file.path, || file.promised(group.number))?;
+        let kept = |cache: &VecDeque<Decoded>| cache.iter().map(|decoded| decoded.bytes).sum::<u64>();
+        // Before decoding, so that the old and the new are never in memory together.
+        while !self.cache.is_empty() && kept(&self.cache) + bytes > CACHE_BYTES {
+            self.cache.pop_front();
+        }
+        let batches = guarded(&file.path, || file.batches(&group))?;
+        self.cache.push_back(Decoded { group: place, batches, bytes });
+        Ok(())
+    }
+}
+
+impl TableFile {
+    fn open(path: &Path, fields: &Fields) -> Result<Self, DatasetError> {
+        let fault = |reason: String| DatasetError::Parquet { path: path.to_owned(), reason };
+        let mut file = open(path)?;
+        check_footer(&mut file).map_err(fault)?;
+        // The schema is taken from the columns themselves: the copy of it that Arrow stores may differ.
+        let options = ArrowReaderOptions::new()
+            .with_skip_arrow_metadata(true)
+            .with_page_index_policy(PageIndexPolicy::Skip);
+        let plain = ArrowReaderMetadata::load(&file, options.clone()).map_err(|e| fault(e.to_string()))?;
+        let schema = with_views(plain.schema());
+        let metadata = ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(schema))
+            .map_err(|e| fault(e.to_string()))?;
+        let columns = Columns::find(path, metadata.schema(), fields)?;
+        let roots = columns.indices();
+        let schema = metadata.parquet_schema();
+        let leaves =
+            (0..schema.num_columns()).filter(|leaf| roots.contains(&schema.get_column_root_idx(*leaf)));
+        Ok(Self { path: path.to_owned(), leaves: leaves.collect(), metadata, columns })
+    }
+
+    /// A row group as the footer tells of it.
+    fn group(&self, number: usize) -> Result<Group, DatasetError> {
+        let metadata = self.metadata.metadata().row_group(number);
+        let rows = u64::try_from(metadata.num_rows())
+            .map_err(|_| self.fault(format!("row group {number} has {} rows", metadata.num_rows())))?;
+        self.limited(number, "rows", rows, MAX_GROUP_ROWS)?;
+        let sizes = self.leaves.iter().map(|leaf| metadata.column(*leaf).uncompressed_size());
+        let bytes = sizes.fold(0, |sum: u64, size| sum.saturating_add(u64::try_from(size).unwrap_or(0)));
+        self.limited(number, "bytes", bytes, MAX_GROUP_BYTES)?;
+        let stored = usize::try_from(rows).unwrap_or_default();
+        Ok(Group { file: 0, number, first_row: 0, rows: stored, stored, bytes })
+    }
+
+    /// The memory, in bytes, that a decoded row group takes at most, as its pages tell.
+    fn promised(&self, number: usize) -> Result<u64, DatasetError> {
+        /// A view is 16 bytes; levels of nesting and validity take less than so many more.
+        const BYTES_PER_VALUE: u64 = 24;
+        let metadata = self.metadata.metadata().row_group(number);
+        let mut file = open(&self.path)?;
+        let mut total = 0_u64;
+        for leaf in &self.leaves {
+            let (start, length) = metadata.column(*leaf).byte_range();
+            let promise = pages::promised(&mut file, start, length)
+                .map_err(|reason| self.fault(format!("row group {number}: {reason}")))?;
+            self.limited(number, "values", promise.values, MAX_VALUES)?;
+            total = total.saturating_add(promise.bytes.saturating_add(promise.values * BYTES_PER_VALUE));
+            self.limited(number, "bytes", total, MAX_GROUP_BYTES)?;
+        }
+        Ok(total)
+    }
+
+    fn batches(&self, group: &Group) -> Result<Vec<RecordBatch>, DatasetError> {
+        let fault = |reason: String| self.fault(format!("row group {}: {reason}", group.number));
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), self.leaves.iter().copied());
+        let reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(open(&self.path)?, self.metadata.clone())
+                .with_projection(mask)
+                .with_row_groups(vec![group.number])
+                .with_batch_size(BATCH)
+                .build()
+                .map_err(|e| fault(e.to_string()))?;
+        let batches = reader.collect::<Result<Vec<RecordBatch>, _>>().map_err(|e| fault(e.to_string()))?;
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let even = batches.iter().rev().skip(1).all(|batch| batch.num_rows() == BATCH);
+        if rows != group.stored || !even {
+            return Err(fault(format!("found {rows} rows, its footer says {}", group.stored)));
+        }
+        Ok(batches)
+    }
+
+    fn limited(&self, group: usize, unit: &'static str, found: u64, limit: u64) -> Result<(), DatasetError> {
+        if found <= limit {
+            return Ok(());
+        }
+        Err(DatasetError::LargeRowGroup { path: self.path.clone(), group, found, unit, limit })
+    }
+
+    fn fault(&self, reason: String) -> DatasetError {
+        DatasetError::Parquet { path: self.path.clone(), reason }
+    }
+}
+
+/// Runs what calls the decoder, which on some damaged files panics where it should return an error.
+///
+/// What it leaves behind is dropped, so nothing half done is seen afterwards.
+fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, DatasetError>) -> Result<T, DatasetError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+        let reason = format!("the decoder gave up: {}", said.unwrap_or("it did not say why"));
+        Err(DatasetError::Parquet { path: path.to_owned(), reason })
+    })
+}
+
+fn open(path: &Path) -> Result<File, DatasetError> {
+    Ok(File::open(path).map_err(|e| FileError::io("open", path, e))?)
+}
+
+/// Checks the end of the file before the decoder reads the footer whole: its length, then the magic bytes.
+fn check_footer(file: &mut File) -> Result<(), String> {
+    const TAIL: u64 = 8;
+    let size = file.metadata().map_err(|e| e.to_string())?.len();
+    if size < TAIL {
+        return Err(format!("the file has {size} bytes"));
+    }
+    let mut tail = [0; TAIL as usize];
+    file.seek(SeekFrom::Start(size - TAIL))
+        .and_then(|_| file.read_exact(&mut tail))
+        .map_err(|e| e.to_string())?;
+    let [a, b, c, d, magic @ ..] = tail;
+    if &magic != b"PAR1" {
+        return Err("it does not end as a Parquet file does; it may be cut off".into());
+    }
+    let length = u64::from(u32::from_le_bytes([a, b, c, d]));
+    if length > MAX_FOOTER.min(size - TAIL) {
+        let most = MAX_FOOTER.min(size - TAIL);
+        return Err(format!("its footer claims {length} bytes, at most {most} are taken"));
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! One row of a data set, and why one cannot be used.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The names that the fields of a row have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// The question: a string.
+    pub problem: String,
+    /// The image or images. With the name `image` a row or a table may have `images` instead.
+    pub image: String,
+    /// The reference answer: a string, a number, or true or false.
+    pub answer: String,
+    /// The row's name: a string or a number, or absent. With the name `id` a Parquet table without that column
+    /// may have `problem_id` instead.
+    pub id: String,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        let [problem, image, answer, id] = ["problem", "image", "answer", "id"].map(str::to_owned);
+        Self { problem, image, answer, id }
+    }
+}
+
+/// One question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its name; without one in the data set, the number of its line or row, counted from 1.
+    pub id: String,
+    /// The question.
+    pub problem: String,
+    /// The reference answer as the data set has it; see [`crate::reference_target`].
+    pub answer: String,
+    /// At least one image.
+    pub images: Vec<ImageSource>,
+    /// Where it stands: `FILE:LINE`, or `FILE: row group G row R`, both counted from 0.
+    pub origin: String,
+}
+
+/// Where the encoded bytes of an image are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSource {
+    /// In a file of this absolute path, below the data set's folder.
+    File(PathBuf),
+    /// Here: a PNG or JPEG file's bytes, for example.
+    Bytes(Arc<[u8]>),
+}
+
+/// A row that cannot be used, though the data set around it can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// Where it stands, as in [`Row::origin`].
+    pub origin: String,
+    /// Its name, as in [`Row::id`].
+    pub id: String,
+    /// What was found and what was wanted.
+    pub reason: String,
+}
