@@ -10,8 +10,8 @@
 //! | learned position embeddings of patches | no | a grid, interpolated |
 //! | deepstack | no | after some vision blocks |
 //!
-//! All else is one base. No module but this one asks for the family: it puts the pieces into the
-//! configuration, and the others go by those.
+//! All else is one base. This module puts the pieces into the configuration, and the forward and backward go
+//! by those. Only the spelling of names in files (`layout::published`) asks for the family itself.
 
 use crate::config::{TextConfig, VisionConfig};
 use serde_json::{Value, json};

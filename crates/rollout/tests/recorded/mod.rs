@@ -1,5 +1,5 @@
-//! The tiny model and the recorded prompts with the reference's greedy completions.
-#![allow(clippy::unwrap_used, unreachable_pub)] // A module of a test binary has no other reader.
+//! The tiny models and the recorded prompts with the reference's greedy completions.
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)] // A module of a test binary has no other reader.
 
 use burn::tensor::{DType, Device};
 use std::path::PathBuf;
@@ -10,12 +10,19 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn tiny_folder() -> PathBuf {
-    root().join("assets/tiny-qwen2_5-vl")
+fn tiny_folder(family: &str) -> PathBuf {
+    match family {
+        "qwen2_5-vl" => root().join("assets/tiny-qwen2_5-vl"),
+        _ => root().join("tests/fixtures").join(format!("tiny-{family}")),
+    }
 }
 
 pub fn tiny_model() -> Model {
-    Model::load(&tiny_folder(), &Device::flex(), DType::F32).unwrap()
+    tiny_model_of("qwen2_5-vl")
+}
+
+pub fn tiny_model_of(family: &str) -> Model {
+    Model::load(&tiny_folder(family), &Device::flex(), DType::F32).unwrap()
 }
 
 /// A prompt with its images, and the 24 tokens that the reference's greedy decoding appends.
@@ -28,10 +35,14 @@ pub struct Recorded {
 
 /// Three prompts with one image each and one with two.
 pub fn recorded() -> Vec<Recorded> {
-    let folder = root().join("tests/fixtures/forward-qwen2_5-vl");
+    recorded_of("qwen2_5-vl")
+}
+
+pub fn recorded_of(family: &str) -> Vec<Recorded> {
+    let folder = root().join("tests/fixtures").join(format!("forward-{family}"));
     let meta: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
-    let processor = Processor::from_dir(&tiny_folder()).unwrap();
+    let processor = Processor::from_dir(&tiny_folder(family)).unwrap();
     let rows = meta["rows"].as_array().unwrap().iter().enumerate();
     let mut entries: Vec<_> = rows.map(|(i, row)| (format!("row{i}"), row)).collect();
     entries.push(("two_images".to_owned(), &meta["two_images"]));

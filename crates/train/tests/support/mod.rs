@@ -28,6 +28,14 @@ pub fn method_folder_of(family: &str) -> PathBuf {
     root().join("tests/fixtures").join(format!("method-{family}"))
 }
 
+/// The folder of a family's tiny model.
+pub fn folder_of(family: &str) -> PathBuf {
+    match family {
+        "qwen2_5-vl" => root().join("assets/tiny-qwen2_5-vl"),
+        _ => root().join("tests/fixtures").join(format!("tiny-{family}")),
+    }
+}
+
 /// Model, initial adapter and rollouts of the recording.
 pub struct Recorded {
     pub family: &'static str,
@@ -65,10 +73,7 @@ impl Recorded {
     }
 
     fn of(family: &'static str) -> Self {
-        let folder = match family {
-            "qwen2_5-vl" => root().join("assets/tiny-qwen2_5-vl"),
-            _ => root().join("tests/fixtures").join(format!("tiny-{family}")),
-        };
+        let folder = folder_of(family);
         let model = Model::load(&folder, &Device::flex(), DType::F32).unwrap();
         let recording = method_folder_of(family);
         let adapter = peft::load(&recording.join("adapter_init"), &model.config, &model.device).unwrap();
