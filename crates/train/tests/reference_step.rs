@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use support::{Recorded, relative, root};
 use vigos_models::{ActiveAdapter, Adapter, peft};
 use vigos_rollout::spans::parse;
@@ -16,7 +17,7 @@ const CONFIGURATIONS: [&str; 4] = ["clip0.05", "noclip", "clip0.5", "temp6_clip0
 
 #[test]
 fn spans_of_every_recorded_rollout_equal_the_reference() {
-    for recorded in Recorded::all() {
+    for recorded in RECORDED.iter() {
         for fidelity in FIDELITIES {
             let step = recorded.step(fidelity, "noclip");
             for (row, wanted) in step.rollouts.iter().zip(recorded.spans(fidelity)) {
@@ -30,8 +31,8 @@ fn spans_of_every_recorded_rollout_equal_the_reference() {
 
 #[test]
 fn losses_and_per_token_divergences_equal_the_reference() {
-    everywhere(|recorded, fidelity, configuration, at| {
-        let result = run(recorded, fidelity, configuration, &recorded.adapter);
+    each(|recorded, fidelity, configuration, at| {
+        let result = &FIRST[at];
         let wanted = recorded.expected(fidelity, configuration);
         assert!(relative(result.loss, wanted["total"].as_f64().unwrap()) < 1e-5, "{at}: total");
         for (name, term) in &result.terms {
@@ -63,9 +64,9 @@ fn losses_and_per_token_divergences_equal_the_reference() {
 
 #[test]
 fn gradients_equal_the_reference() {
-    everywhere(|recorded, fidelity, configuration, at| {
-        let gradient = run(recorded, fidelity, configuration, &recorded.adapter).gradient;
-        let norm = global_norm(&gradient);
+    each(|recorded, fidelity, configuration, at| {
+        let gradient = &FIRST[at].gradient;
+        let norm = global_norm(gradient);
         let wanted = recorded.expected(fidelity, configuration)["grad_norm"].as_f64().unwrap();
         assert!((norm - wanted).abs() <= 1e-4 * wanted, "{at}: norm {norm}, wanted {wanted}");
         if configuration == "clip0.05" {
@@ -74,7 +75,7 @@ fn gradients_equal_the_reference() {
         }
         let wanted = recorded.tensors(&format!("grads.{fidelity}.{configuration}.safetensors"));
         let (mut error, mut total) = (0.0, 0.0);
-        let found = support::host(&gradient);
+        let found = support::host(gradient);
         assert!(found.keys().eq(wanted.keys()), "{at}: {:?}", found.keys());
         for (name, found) in found {
             let want = &wanted[&name];
@@ -93,7 +94,7 @@ fn gradients_equal_the_reference() {
 
 #[test]
 fn the_adapter_after_one_step_equals_the_reference() {
-    everywhere(|recorded, fidelity, configuration, at| {
+    each(|recorded, fidelity, configuration, at| {
         let found = support::host(&trajectory(recorded, fidelity, configuration, 1).1);
         let file = match configuration {
             // No gradient, so Adam moves nothing.
@@ -126,7 +127,7 @@ fn the_adapter_after_one_step_equals_the_reference() {
 
 #[test]
 fn three_steps_follow_the_reference() {
-    everywhere(|recorded, fidelity, configuration, at| {
+    each(|recorded, fidelity, configuration, at| {
         let (found, _) = trajectory(recorded, fidelity, configuration, 3);
         let wanted = &recorded.expected(fidelity, configuration)["trajectory_3_steps"];
         let wanted: Vec<f64> = serde_json::from_value(wanted.clone()).unwrap();
@@ -156,16 +157,30 @@ fn micro_batches_of_equal_token_counts_average_to_the_whole_batch() {
     }
 }
 
-/// Checks every family in every fidelity and configuration; the last argument names them.
-fn everywhere(check: impl Fn(&Recorded, &str, &str, &str)) {
-    for recorded in Recorded::all() {
+static RECORDED: LazyLock<[Recorded; 2]> = LazyLock::new(Recorded::all);
+
+/// The first step of every family, fidelity and configuration, which several tests look at.
+static FIRST: LazyLock<BTreeMap<String, MicroBatch>> = LazyLock::new(|| {
+    let mut first = BTreeMap::new();
+    each(|recorded, fidelity, configuration, at| {
+        first.insert(at.to_owned(), run(recorded, fidelity, configuration, &recorded.adapter));
+    });
+    first
+});
+
+/// Visits every family in every fidelity and configuration; the last argument names them.
+fn each(mut visit: impl FnMut(&Recorded, &str, &str, &str)) {
+    for recorded in RECORDED.iter() {
         for fidelity in FIDELITIES {
             for configuration in CONFIGURATIONS {
-                let at = format!("{} {fidelity} {configuration}", recorded.family);
-                check(&recorded, fidelity, configuration, &at);
+                visit(recorded, fidelity, configuration, &label(recorded, fidelity, configuration));
             }
         }
     }
+}
+
+fn label(recorded: &Recorded, fidelity: &str, configuration: &str) -> String {
+    format!("{} {fidelity} {configuration}", recorded.family)
 }
 
 fn run(recorded: &Recorded, fidelity: &str, configuration: &str, adapter: &Adapter) -> MicroBatch {
@@ -191,11 +206,17 @@ fn trajectory(recorded: &Recorded, fidelity: &str, configuration: &str, steps: u
     let mut adapter = recorded.adapter.clone();
     let mut optimiser = AdamW::new(&adapter);
     let mut losses = Vec::new();
-    for _ in 0..steps {
-        let result = run(recorded, fidelity, configuration, &adapter);
-        losses.push(result.loss);
-        let norm = global_norm(&result.gradient);
-        let gradient = clip_global_norm(result.gradient, norm, settings.max_grad_norm);
+    for step in 0..steps {
+        let (loss, gradient) = if step == 0 {
+            let first = &FIRST[&label(recorded, fidelity, configuration)];
+            (first.loss, first.gradient.clone())
+        } else {
+            let result = run(recorded, fidelity, configuration, &adapter);
+            (result.loss, result.gradient)
+        };
+        losses.push(loss);
+        let norm = global_norm(&gradient);
+        let gradient = clip_global_norm(gradient, norm, settings.max_grad_norm);
         adapter = optimiser.update(&adapter, &gradient, settings.lr, &settings);
     }
     (losses, adapter)
