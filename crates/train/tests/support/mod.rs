@@ -1,4 +1,5 @@
 //! The recorded rollouts and numbers that the tests of the trainer share.
+#![allow(clippy::unwrap_used)] // In helpers too.
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
 
 use burn::tensor::{DType, Device};
