@@ -73,7 +73,9 @@ fn a_recipe_with_a_wrong_key_or_value_is_refused_with_the_nearest_right_one() {
         ("optim.lr", &["--set", "key=value"]),
         ("model.path=no/such/model", &["no/such/model"]),
         ("data.path=none.jsonl", &["none.jsonl"]),
-        ("data.path=hf:a/b@train", &["hf:a/b@train"]),
+        ("data.path=hf:a/b@train", &["hf:a/b@train", "not in the cache", "HF_HUB_OFFLINE"]),
+        ("data.path=hf:a/../b@train", &["hf:a/../b@train", "hf:ORG/NAME@SPLIT"]),
+        ("model.path=hf:a/b", &["hf:a/b", "not in the cache"]),
         ("lora.targets=[\"q_prj\"]", &["q_prj"]),
     ] {
         train_refused(&questions(), &[set], parts);

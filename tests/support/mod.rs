@@ -27,10 +27,10 @@ pub fn adapter() -> PathBuf {
     fixtures().join("method-qwen2_5-vl/adapter_init")
 }
 
-/// The command, to be run from the root of the repository on the CPU.
+/// The command, to be run from the root of the repository on the CPU, without network.
 pub fn vigos() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vigos"));
-    command.current_dir(root()).env_remove("RUST_LOG");
+    command.current_dir(root()).env_remove("RUST_LOG").env("HF_HUB_OFFLINE", "1");
     command
 }
 

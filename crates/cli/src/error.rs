@@ -47,6 +47,12 @@ pub(crate) enum CliError {
     Failed(String),
 }
 
+impl From<vigos_hub::HubError> for CliError {
+    fn from(error: vigos_hub::HubError) -> Self {
+        TrainError::from(error).into()
+    }
+}
+
 impl From<TrainError> for CliError {
     fn from(error: TrainError) -> Self {
         Self::Train(Box::new(error))

@@ -2,8 +2,10 @@
 
 use crate::args::{ModelArgs, Precision};
 use crate::error::CliError;
+use crate::progress::Transfer;
 use burn::tensor::{DType, Device};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use vigos_hub::model_folder;
 use vigos_models::agreement::check_processor;
 use vigos_models::{ActiveAdapter, Adapter, Config, Model, Sequence, peft};
 use vigos_processor::patches::{self, PatchError};
@@ -12,6 +14,7 @@ use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor
 /// The small files of a model folder, read and checked.
 pub(crate) struct Opened<'a> {
     args: &'a ModelArgs,
+    folder: PathBuf,
     /// The model's shape.
     pub(crate) config: Config,
     /// Text and images to what the model reads.
@@ -33,7 +36,8 @@ impl Loaded {
 }
 
 impl<'a> Opened<'a> {
-    /// Reads the configuration, the tokenizer and the processor of the folder.
+    /// Reads the configuration, the tokenizer and the processor of the folder, which comes from the hub if the
+    /// model is named as `hf:ORG/NAME`.
     ///
     /// # Errors
     /// If a folder is missing, a file is missing or wrong, or the files are not of one model.
@@ -42,19 +46,22 @@ impl<'a> Opened<'a> {
             true => Ok(()),
             false => Err(CliError::input(flag, format!("{}: there is no such folder", path.display()), hint)),
         };
-        folder("--model", &args.model, "name a model folder in Hugging Face layout, as downloaded")?;
+        let mut transfer = Transfer::default();
+        let model = model_folder(&args.model, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+        transfer.finish();
+        folder("--model", &model, "name a model folder in Hugging Face layout, as downloaded")?;
         if let Some(adapter) = &args.adapter {
             folder("--adapter", adapter, "name a PEFT folder, such as runs/NAME/checkpoints/step-000050")?;
         }
-        let config = Config::read(&args.model)?;
-        let processor = Processor::from_dir(&args.model)?;
-        check_processor(&config, &processor, &args.model)?;
-        Ok(Self { args, config, processor })
+        let config = Config::read(&model)?;
+        let processor = Processor::from_dir(&model)?;
+        check_processor(&config, &processor, &model)?;
+        Ok(Self { args, folder: model, config, processor })
     }
 
     /// The folder.
     pub(crate) fn folder(&self) -> &Path {
-        &self.args.model
+        &self.folder
     }
 
     /// Loads the weights onto `device`.
@@ -70,7 +77,7 @@ impl<'a> Opened<'a> {
             Some(folder) => Some(peft::load(folder, &self.config, device)?),
             None => None,
         };
-        Ok(Loaded { model: Model::load(&self.args.model, device, dtype)?, adapter })
+        Ok(Loaded { model: Model::load(&self.folder, device, dtype)?, adapter })
     }
 
     /// The prompt of a user's turn, images first, of which `grids` has one each.

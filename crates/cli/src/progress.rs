@@ -54,8 +54,46 @@ impl Counter {
     }
 }
 
+/// Shows a file from the hub come.
+#[derive(Default)]
+pub(crate) struct Transfer {
+    bar: Option<ProgressBar>,
+    file: String,
+    told: Option<Instant>,
+}
+
+impl Transfer {
+    /// So many of the file's bytes are there.
+    pub(crate) fn set(&mut self, file: &str, bytes: u64, size: u64) {
+        if self.file != file {
+            self.finish();
+            self.file = file.to_owned();
+            self.bar = bar("bytes", usize::try_from(size).unwrap_or(usize::MAX));
+            if let Some(bar) = &self.bar {
+                bar.set_message(file.to_owned());
+            }
+        }
+        match &self.bar {
+            Some(bar) => bar.set_position(bytes),
+            None if self.told.is_none_or(|told| told.elapsed() >= INTERVAL) => {
+                self.told = Some(Instant::now());
+                note(&format!("fetching {file}: {} of {} MB", bytes / 1_000_000, size / 1_000_000));
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// Shows a training run: a line for each step, and on a terminal a bar with what goes on within it.
 pub(crate) struct Run {
+    transfer: Transfer,
     bar: Option<ProgressBar>,
     first: usize,
     total: usize,
@@ -66,7 +104,7 @@ pub(crate) struct Run {
 impl Run {
     /// A run that has not begun.
     pub(crate) fn new() -> Self {
-        Self { bar: None, first: 0, total: 0, done: 0, begin: Instant::now() }
+        Self { transfer: Transfer::default(), bar: None, first: 0, total: 0, done: 0, begin: Instant::now() }
     }
 
     /// Takes the bar away.
@@ -86,7 +124,12 @@ impl Run {
 }
 
 impl Observer for Run {
+    fn fetching(&mut self, file: &str, bytes: u64, size: u64) {
+        self.transfer.set(file, bytes, size);
+    }
+
     fn started(&mut self, first_step: usize, total_steps: usize) {
+        self.transfer.finish();
         (self.first, self.done, self.total) = (first_step, first_step, total_steps);
         self.begin = Instant::now();
         self.bar = bar("steps", total_steps);

@@ -16,4 +16,5 @@ pub use dataset::Dataset;
 pub use error::DatasetError;
 pub use grade::grade;
 pub use order::{Order, RowGroup, sample_at};
+pub use parquet::files::split_of;
 pub use row::{BadRow, Fields, ImageSource, Row};

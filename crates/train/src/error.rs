@@ -7,6 +7,7 @@ use vigos_core::files::FileError;
 use vigos_core::jsonl::JsonLinesError;
 use vigos_core::manifest::ManifestError;
 use vigos_data::DatasetError;
+use vigos_hub::HubError;
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
 use vigos_rollout::engine::RolloutError;
@@ -18,7 +19,7 @@ use vigos_rollout::sampler::SamplingError;
 pub enum TrainError {
     /// The recipe is wrong.
     #[error(transparent)]
-    Recipe(#[from] RecipeError),
+    Recipe(Box<RecipeError>),
     /// A prompt template is wrong.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -31,6 +32,9 @@ pub enum TrainError {
     /// The data set is wrong.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// The model or the data set cannot be had from the hub.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// A sampling setting is wrong.
     #[error(transparent)]
     Sampling(#[from] SamplingError),
@@ -117,11 +121,24 @@ impl TrainError {
     pub fn is_input(&self) -> bool {
         !matches!(
             self,
-            Self::Rollout(_)
+            Self::Hub(
+                HubError::Connection { .. }
+                    | HubError::Timeout { .. }
+                    | HubError::Status { .. }
+                    | HubError::Truncated { .. }
+                    | HubError::Damaged { .. }
+                    | HubError::File(_)
+            ) | Self::Rollout(_)
                 | Self::Interrupted(_)
                 | Self::File(FileError::Io { action: "write" | "sync" | "rename" | "create", .. })
                 | Self::Lines(JsonLinesError::File(_))
         )
+    }
+}
+
+impl From<RecipeError> for TrainError {
+    fn from(error: RecipeError) -> Self {
+        Self::Recipe(Box::new(error))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::objective::{Rollout, Term, TokenKl, micro_batch};
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
 use crate::recipe::Recipe;
 use crate::samples::{Sample, SampleSource, Skip, UserTexts};
-use crate::session::Session;
+use crate::session::{Session, base_name};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ pub fn replay(recipe: &Recipe, rollouts: &Path, out: &Path, device: &Device) -> 
             hint: "name another folder with --out".into(),
         });
     }
-    let session = Session::open(recipe, device)?;
+    let session = Session::open(recipe, device, &mut |_, _, _| {})?;
     let rows = read(rollouts, &session)?;
     let verdicts: Vec<Verdict> = rows.iter().map(|(_, ids)| session.judge(ids)).collect();
     let batch: Vec<Rollout> = rows
@@ -116,7 +116,7 @@ pub fn replay(recipe: &Recipe, rollouts: &Path, out: &Path, device: &Device) -> 
     };
     std::fs::create_dir_all(out).map_err(|e| FileError::io("create", out, e))?;
     peft::save_tensors(&result.gradient.tensors(), &out.join("grads.safetensors"))?;
-    peft::save(&adapter, &recipe.model.path.display().to_string(), &out.join("adapter"))?;
+    peft::save(&adapter, &base_name(recipe), &out.join("adapter"))?;
     let text = serde_json::to_vec_pretty(&report).unwrap_or_default();
     write_atomic_bytes(&out.join("step.json"), &text)?;
     Ok(())

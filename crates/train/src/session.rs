@@ -6,6 +6,7 @@ use crate::prompts::Prompts;
 use crate::recipe::{Lora, Precision, Recipe};
 use crate::samples::SampleMaker;
 use burn::tensor::{DType, Device};
+use vigos_hub::{Progress, Reference, model_folder};
 use vigos_models::agreement::check_processor;
 use vigos_models::generation::stop_tokens;
 use vigos_models::{Adapter, Dropout, DropoutPair, LoraConfig, Model, Projection, peft};
@@ -30,15 +31,15 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Loads all that `recipe` names onto `device`.
+    /// Loads all that `recipe` names onto `device`; `progress` sees what has to be fetched from the hub.
     ///
     /// # Errors
     /// If a file is missing or wrong, or the recipe asks for what the model does not have.
-    pub fn open(recipe: &'a Recipe, device: &Device) -> Result<Self, TrainError> {
+    pub fn open(recipe: &'a Recipe, device: &Device, progress: &mut Progress) -> Result<Self, TrainError> {
         let prompts = Prompts::for_method(&recipe.method)?;
         let wanted = lora_config(&recipe.lora)?;
         sampling(recipe).check()?;
-        let folder = &recipe.model.path;
+        let folder = &model_folder(&recipe.model.path, progress)?;
         let mut processor = Processor::from_dir(folder)?;
         if let Some(pixels) = recipe.data.max_pixels {
             processor = processor.with_max_pixels(pixels as u64)?;
@@ -114,6 +115,12 @@ impl<'a> Session<'a> {
     pub fn judge(&self, completion: &[u32]) -> Verdict {
         self.text(completion).verdict(self.recipe.method.fidelity)
     }
+}
+
+/// The name of the base in an adapter's configuration: its name on the hub, or its folder.
+pub fn base_name(recipe: &Recipe) -> String {
+    let path = &recipe.model.path;
+    Reference::model(path).map_or_else(|_| path.display().to_string(), |reference| reference.id)
 }
 
 /// The recipe's sampling settings.

@@ -12,7 +12,7 @@ use crate::quarantine::Quarantine;
 use crate::recipe::{Recipe, Span, When};
 use crate::run_folder::RunFolder;
 use crate::samples::{Sample, SampleSource, Skip, UserTexts};
-use crate::session::{Session, sampling};
+use crate::session::{Session, base_name, sampling};
 use crate::tensorboard::TensorBoard;
 use burn::tensor::Device;
 use std::ops::ControlFlow;
@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
 use vigos_data::{BadRow, Dataset, Fields, Order, grade, last_box};
+use vigos_hub::{Hub, Progress, is_reference};
 use vigos_models::{ActiveAdapter, Adapter};
 use vigos_rollout::engine::{Completion, Engine, Request};
 use vigos_rollout::spans::Verdict;
@@ -40,6 +41,8 @@ pub struct TrainOptions<'a> {
 
 /// Sees a run as it goes.
 pub trait Observer {
+    /// `bytes` of the `size` bytes of a file from the hub are there.
+    fn fetching(&mut self, _file: &str, _bytes: u64, _size: u64) {}
     /// Training begins after `first_step` steps of `total_steps`.
     fn started(&mut self, _first_step: usize, _total_steps: usize) {}
     /// Tokens drawn so far in the step under way.
@@ -76,8 +79,9 @@ pub fn train(
 ) -> Result<Finished, TrainError> {
     let recipe = options.recipe;
     let folder = RunFolder::open(options.run_dir, recipe, options.resume)?;
-    let dataset = open_dataset(recipe)?;
-    let session = Session::open(recipe, options.device)?;
+    let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
+    let dataset = open_dataset(recipe, &mut fetching)?;
+    let session = Session::open(recipe, options.device, &mut fetching)?;
     let checkpoints = Checkpoints::of(folder.path());
     let loaded = checkpoints.load(&session.model, &mut |text| observer.note(&text))?;
     let (adapter, optimiser, state) =
@@ -111,10 +115,21 @@ pub fn train(
 }
 
 /// Opens the recipe's data set.
-fn open_dataset(recipe: &Recipe) -> Result<Dataset, TrainError> {
+fn open_dataset(recipe: &Recipe, progress: &mut Progress) -> Result<Dataset, TrainError> {
     let data = &recipe.data;
     let names = data.fields.clone();
     let fields = Fields { problem: names.problem, image: names.image, answer: names.answer, id: names.id };
+    if is_reference(&data.path) {
+        if let Some(split) = &data.split {
+            return Err(TrainError::Setting {
+                key: "data.split".into(),
+                found: format!("\"{split}\""),
+                wanted: "nothing: data.path names the split after its @".into(),
+            });
+        }
+        let files = Hub::from_env()?.dataset(&data.path, progress)?;
+        return Ok(Dataset::open_parquet(&data.path, files, &fields, data.limit)?);
+    }
     Ok(Dataset::open_split(&data.path, data.split.as_deref(), &fields, data.limit)?)
 }
 
@@ -409,7 +424,7 @@ impl Trainer<'_> {
     fn save(&mut self, observer: &mut dyn Observer) -> Result<PathBuf, TrainError> {
         self.metrics.sync()?;
         self.quarantine.sync()?;
-        let base = self.session.recipe.model.path.display().to_string();
+        let base = base_name(self.session.recipe);
         let path = self.checkpoints.save(&self.adapter, &self.optimiser, &self.state, &base)?;
         self.checkpoints.prune(self.session.recipe.checkpoint.keep)?;
         observer.saved(&path);

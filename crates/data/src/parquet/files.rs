@@ -53,9 +53,9 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     Ok(files)
 }
 
-/// The split that a file belongs to by its name: `train` of `train-00000-of-00002.parquet`, and a name without
-/// a number if it is one that splits have. Other names tell nothing.
-fn split_of(file: &Path) -> Option<String> {
+/// The split that a Parquet file belongs to by its name: `train` of `train-00000-of-00002.parquet`, and a name
+/// without a number if it is one that splits have. Other names tell nothing.
+pub fn split_of(file: &Path) -> Option<String> {
     const USUAL: [&str; 5] = ["train", "test", "validation", "val", "dev"];
     let stem = file.file_stem()?.to_str()?;
     let numbered = stem.rsplit_once("-of-").and_then(|(head, total)| {

@@ -110,11 +110,11 @@ const fn key(name: &'static str, kind: Kind, default: Default, doc: &'static str
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
     key("model.path", Kind::Filled, Default::Required,
-        "Folder of the base model in Hugging Face layout. It is never changed."),
+        "Folder of the base model in Hugging Face layout, or `hf:ORG/NAME[@REVISION]`. It is never changed."),
     key("model.adapter", Kind::Text, Default::Text(""),
         "PEFT adapter folder to start from; `[lora]` must agree with it. Empty: a new adapter."),
     key("data.path", Kind::Filled, Default::Required,
-        "The data set: a JSON Lines file, a Parquet file or a folder of Parquet files."),
+        "The data set: a JSON Lines file, a Parquet file, a folder of Parquet files, or `hf:ORG/NAME@SPLIT`."),
     key("data.split", Kind::Text, Default::Text(""),
         "Split to read from a folder of Parquet files. Empty: the only one."),
     key("data.limit", COUNT, Default::Integer(0),

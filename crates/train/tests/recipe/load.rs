@@ -45,7 +45,7 @@ fn the_recipes_in_the_repository_can_be_loaded() {
     let weights: Vec<f64> = published.method.teachers.iter().map(|teacher| teacher.weight).collect();
     assert_eq!(weights, [1.0, 1.0, 2.0]);
     let first = Recipe::load(&root().join("configs/first-light.toml"), &[]).unwrap();
-    assert_eq!(first.train.length, Length::Steps(4));
+    assert_eq!(first.train.length, Length::Steps(8));
 }
 
 #[test]

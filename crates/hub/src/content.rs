@@ -1,0 +1,120 @@
+//! Which files make up a model or a split of a data set.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use hf_hub::RepoType;
+use serde::Deserialize;
+use vigos_core::files::read_limited;
+use vigos_data::split_of;
+
+use crate::error::HubError;
+
+const INDEX: &str = "model.safetensors.index.json";
+const MAX_INDEX: u64 = 64 << 20;
+
+/// What is wanted of a repository of the hub.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// A model.
+    Model,
+    /// The Parquet files of this split of a data set.
+    Split(String),
+}
+
+impl Content {
+    /// The kind of the repository.
+    pub(crate) fn kind(&self) -> RepoType {
+        match self {
+            Self::Model => RepoType::Model,
+            Self::Split(_) => RepoType::Dataset,
+        }
+    }
+
+    /// Where the hub's interface lists repositories of this kind.
+    pub(crate) fn listing(&self) -> &'static str {
+        match self {
+            Self::Model => "api/models",
+            Self::Split(_) => "api/datasets",
+        }
+    }
+
+    /// What precedes the repository's name in the address of a file.
+    pub(crate) fn prefix(&self) -> &'static str {
+        match self {
+            Self::Model => "",
+            Self::Split(_) => "datasets/",
+        }
+    }
+
+    /// The files wanted of those that the repository `name` has.
+    pub(crate) fn choose(&self, name: &str, files: &[String]) -> Result<Vec<String>, HubError> {
+        match self {
+            Self::Model => Ok(files.iter().filter(|file| is_of_model(file)).cloned().collect()),
+            Self::Split(split) => files_of_split(name, files, split),
+        }
+    }
+
+    /// What the chosen files in `folder` lack to be whole.
+    pub(crate) fn missing(&self, folder: &Path, files: &[String]) -> Option<String> {
+        match self {
+            Self::Model => missing_of_model(folder, files),
+            Self::Split(_) => missing_shard(files),
+        }
+    }
+}
+
+/// Configuration, tokenizer, templates and weights; not what other libraries keep beside them.
+fn is_of_model(file: &str) -> bool {
+    let kinds = [".json", ".jinja", ".safetensors"];
+    file == "merges.txt" || (!file.contains('/') && kinds.iter().any(|kind| file.ends_with(kind)))
+}
+
+/// What a model's folder with these files lacks to be one.
+fn missing_of_model(folder: &Path, files: &[String]) -> Option<String> {
+    let has = |name: &str| files.iter().any(|file| file == name);
+    if let Some(missing) = ["config.json", "tokenizer.json"].into_iter().find(|name| !has(name)) {
+        return Some(missing.to_owned());
+    }
+    if !has(INDEX) {
+        let weights = files.iter().any(|file| file.ends_with(".safetensors"));
+        return (!weights).then(|| "model.safetensors".to_owned());
+    }
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let index = read_limited(&folder.join(INDEX), MAX_INDEX).ok();
+    let Some(index) = index.and_then(|bytes| serde_json::from_slice::<Index>(&bytes).ok()) else {
+        return Some(INDEX.to_owned());
+    };
+    index.weight_map.into_values().find(|shard| !has(shard))
+}
+
+/// The Parquet files of a split, which must be in one folder.
+fn files_of_split(dataset: &str, files: &[String], split: &str) -> Result<Vec<String>, HubError> {
+    let parquet = || files.iter().filter(|file| file.ends_with(".parquet"));
+    let of = |file: &str| split_of(Path::new(file));
+    let mut chosen: Vec<String> =
+        parquet().filter(|file| of(file).as_deref() == Some(split)).cloned().collect();
+    chosen.sort();
+    if chosen.is_empty() {
+        let found: BTreeSet<String> = parquet().filter_map(|file| of(file)).collect();
+        let (dataset, wanted) = (dataset.to_owned(), split.to_owned());
+        return Err(HubError::Split { dataset, wanted, found: found.into_iter().collect() });
+    }
+    let folder = |file: &String| file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let folders: BTreeSet<String> = chosen.iter().map(folder).collect();
+    if folders.len() > 1 {
+        let folders = folders.into_iter().collect();
+        return Err(HubError::SeveralFolders { dataset: dataset.to_owned(), folders });
+    }
+    Ok(chosen)
+}
+
+/// A file that is missing from those of a split, by the number in their names.
+fn missing_shard(files: &[String]) -> Option<String> {
+    let total = |file: &String| file.strip_suffix(".parquet")?.rsplit_once("-of-")?.1.parse::<usize>().ok();
+    let wanted = files.iter().filter_map(total).max()?;
+    (files.len() < wanted).then(|| format!("more than {} of its {wanted} files", files.len()))
+}

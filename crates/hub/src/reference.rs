@@ -1,0 +1,77 @@
+//! Names of models and data sets on the hub.
+
+use std::path::Path;
+
+use crate::error::HubError;
+
+const PREFIX: &str = "hf:";
+const MODEL: &str = "hf:ORG/NAME or hf:ORG/NAME@REVISION, of letters, digits, `-`, `_` and `.`";
+const DATASET: &str = "hf:ORG/NAME@SPLIT, of letters, digits, `-`, `_` and `.`";
+/// The hub's own limit on a name.
+const MAX_NAME: usize = 96;
+const MAX_REVISION: usize = 200;
+
+/// Whether a path names something on the hub instead of a file or folder.
+pub fn is_reference(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.starts_with(PREFIX))
+}
+
+/// A checked name. No part of it can lead out of a folder or into another URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// `ORG/NAME`.
+    pub id: String,
+    /// What follows the `@`, if anything: a revision of a model, a split of a data set.
+    pub at: Option<String>,
+}
+
+impl Reference {
+    /// Reads `hf:ORG/NAME` or `hf:ORG/NAME@REVISION`.
+    ///
+    /// # Errors
+    /// [`HubError::Reference`].
+    pub fn model(path: &Path) -> Result<Self, HubError> {
+        let fault = || HubError::Reference { found: path.display().to_string(), wanted: MODEL };
+        let reference = Self::parse(path).ok_or_else(fault)?;
+        if reference.at.as_deref().is_none_or(is_revision) { Ok(reference) } else { Err(fault()) }
+    }
+
+    /// Reads `hf:ORG/NAME@SPLIT`.
+    ///
+    /// # Errors
+    /// [`HubError::Reference`].
+    pub fn dataset(path: &Path) -> Result<Self, HubError> {
+        let fault = || HubError::Reference { found: path.display().to_string(), wanted: DATASET };
+        let reference = Self::parse(path).ok_or_else(fault)?;
+        if reference.at.as_deref().is_some_and(is_name) { Ok(reference) } else { Err(fault()) }
+    }
+
+    fn parse(path: &Path) -> Option<Self> {
+        let text = path.to_str()?.strip_prefix(PREFIX)?;
+        let (id, at) = text.split_once('@').map_or((text, None), |(id, at)| (id, Some(at)));
+        let (organisation, name) = id.split_once('/')?;
+        (is_name(organisation) && is_name(name))
+            .then(|| Self { id: id.to_owned(), at: at.map(str::to_owned) })
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let usual = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let starts = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+    // The cache writes a slash as two dashes.
+    starts
+        && text.len() <= MAX_NAME
+        && text.bytes().all(usual)
+        && !text.contains("..")
+        && !text.contains("--")
+}
+
+/// Branches may have slashes.
+fn is_revision(text: &str) -> bool {
+    text.len() <= MAX_REVISION && text.split('/').all(is_name)
+}
+
+/// Whether a revision is a commit, whose content never changes.
+pub(crate) fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit())
+}
