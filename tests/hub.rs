@@ -5,24 +5,35 @@
 mod server;
 mod support;
 
+use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, StructArray};
+use arrow_schema::{DataType, Field};
+use parquet::arrow::ArrowWriter;
 use server::{Fault, Server};
 use std::path::Path;
-use support::{Ran, image, model, ran, vigos};
+use std::process::Command;
+use std::sync::Arc;
+use support::{Ran, image, model, ran, root, vigos};
 
 /// `generate` with the model `name`, from the hub at `endpoint`.
 fn generate(name: &str, endpoint: &str, cache: &Path, offline: &str) -> Ran {
     let image = image("tiny.png");
     let args =
         ["generate", "--model", name, "--image", image.to_str().unwrap(), "--prompt", "What?", "--json"];
-    let mut command = vigos();
+    let mut command = at(endpoint, cache, offline);
     command.args(args).args(["--max-new-tokens", "4", "--temperature", "0"]);
-    command.env("HF_ENDPOINT", endpoint).env("HF_HOME", cache).env("HF_HUB_OFFLINE", offline);
-    ran(command.env_remove("HF_TOKEN").env_remove("HF_HUB_CACHE").output().unwrap())
+    ran(command.output().unwrap())
 }
 
-#[test]
-fn a_model_from_the_hub_is_the_local_one_and_stays_for_use_without_network() {
-    let server = Server::start();
+/// The command with this hub and cache.
+fn at(endpoint: &str, cache: &Path, offline: &str) -> Command {
+    let mut command = vigos();
+    command.env("HF_ENDPOINT", endpoint).env("HF_HOME", cache).env("HF_HUB_OFFLINE", offline);
+    command.env_remove("HF_TOKEN").env_remove("HF_HUB_CACHE");
+    command
+}
+
+/// Gives the tiny model as `org/tiny`.
+fn add_model(server: &Server) {
     let files: Vec<(String, Vec<u8>)> = std::fs::read_dir(model())
         .unwrap()
         .map(|entry| entry.unwrap())
@@ -30,6 +41,28 @@ fn a_model_from_the_hub_is_the_local_one_and_stays_for_use_without_network() {
         .collect();
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
     server.add("models", "org/tiny", "main", &files);
+}
+
+/// A Parquet file of so many questions about one image.
+fn questions(rows: usize) -> Vec<u8> {
+    let bytes: ArrayRef =
+        Arc::new(BinaryArray::from(vec![&std::fs::read(image("tiny.png")).unwrap()[..]; rows]));
+    let images = StructArray::from(vec![(Arc::new(Field::new("bytes", DataType::Binary, false)), bytes)]);
+    let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; rows])) };
+    let columns: [(&str, ArrayRef); 3] =
+        [("images", Arc::new(images)), ("problem", text("What is it?")), ("answer", text("yes"))];
+    let table = RecordBatch::try_from_iter(columns).unwrap();
+    let mut file = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut file, table.schema(), None).unwrap();
+    writer.write(&table).unwrap();
+    writer.close().unwrap();
+    file
+}
+
+#[test]
+fn a_model_from_the_hub_is_the_local_one_and_stays_for_use_without_network() {
+    let server = Server::start();
+    add_model(&server);
     let cache = tempfile::tempdir().unwrap();
 
     let local = generate(model().to_str().unwrap(), &server.endpoint, cache.path(), "1").ok();
@@ -40,6 +73,28 @@ fn a_model_from_the_hub_is_the_local_one_and_stays_for_use_without_network() {
     let cached = generate("hf:org/tiny", &server.endpoint, cache.path(), "1").ok();
     assert_eq!(cached.stdout, local.stdout);
     assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_run_takes_model_and_data_from_the_hub_and_its_adapter_names_the_base() {
+    let server = Server::start();
+    add_model(&server);
+    let file = questions(6);
+    server.add("datasets", "org/set", "main", &[("data/train-00000-of-00001.parquet", &file)]);
+    let folder = tempfile::tempdir().unwrap();
+    let run_dir = folder.path().join("run");
+    let mut command = at(&server.endpoint, folder.path(), "0");
+    command.arg("train").arg(root().join("configs/first-light.toml")).arg("--run-dir").arg(&run_dir);
+    for set in
+        ["model.path=hf:org/tiny", "data.path=hf:org/set@train", "train.steps=1", "rollout.max_new_tokens=2"]
+    {
+        command.args(["--set", set]);
+    }
+    let run = ran(command.output().unwrap()).ok();
+    assert!(run.stderr.contains("fetching data/train-00000-of-00001.parquet"), "{}", run.stderr);
+    let adapter = std::fs::read(run_dir.join("checkpoints/step-000001/adapter_config.json")).unwrap();
+    let adapter: serde_json::Value = serde_json::from_slice(&adapter).unwrap();
+    assert_eq!(adapter["base_model_name_or_path"], "org/tiny");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::error::TrainError;
 use crate::prompts::Prompts;
 use crate::recipe::{Input, Method};
+use std::fmt::{self, Display, Formatter};
 use vigos_data::{ImageSource, reference_target};
 use vigos_models::model::Sequence;
 use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, decode};
@@ -61,6 +62,30 @@ pub enum Skip {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl Skip {
+    /// What bad rows are counted under.
+    pub const BAD_ROW: &str = "bad_row";
+
+    /// What it is counted under.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::LongPrompt { .. } => "long_prompt",
+            Self::SmallImage { .. } => "small_image",
+            Self::BadRow { .. } => Self::BAD_ROW,
+        }
+    }
+}
+
+impl Display for Skip {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LongPrompt { role, tokens } => write!(out, "the {role} prompt has {tokens} tokens"),
+            Self::SmallImage { side } => write!(out, "an image side has {side} pixels"),
+            Self::BadRow { field, reason } => write!(out, "field `{field}`: {reason}"),
+        }
+    }
 }
 
 /// User text per role that replaces the rendered template, as a replay may bring it.

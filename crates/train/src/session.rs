@@ -6,7 +6,8 @@ use crate::prompts::Prompts;
 use crate::recipe::{Lora, Precision, Recipe};
 use crate::samples::SampleMaker;
 use burn::tensor::{DType, Device};
-use vigos_hub::{Progress, Reference, model_folder};
+use vigos_data::{Dataset, Fields};
+use vigos_hub::{Hub, Progress, Reference, is_reference, model_folder};
 use vigos_models::agreement::check_processor;
 use vigos_models::generation::stop_tokens;
 use vigos_models::{Adapter, Dropout, DropoutPair, LoraConfig, Model, Projection, peft};
@@ -115,6 +116,28 @@ impl<'a> Session<'a> {
     pub fn judge(&self, completion: &[u32]) -> Verdict {
         self.text(completion).verdict(self.recipe.method.fidelity)
     }
+}
+
+/// Opens the recipe's data set; `progress` sees what has to be fetched from the hub.
+///
+/// # Errors
+/// If it cannot be had or is wrong, or has no such split.
+pub fn open_dataset(recipe: &Recipe, progress: &mut Progress) -> Result<Dataset, TrainError> {
+    let data = &recipe.data;
+    let names = data.fields.clone();
+    let fields = Fields { problem: names.problem, image: names.image, answer: names.answer, id: names.id };
+    if is_reference(&data.path) {
+        if let Some(split) = &data.split {
+            return Err(TrainError::Setting {
+                key: "data.split".into(),
+                found: format!("\"{split}\""),
+                wanted: "nothing: data.path names the split after its @".into(),
+            });
+        }
+        let files = Hub::from_env()?.dataset(&data.path, progress)?;
+        return Ok(Dataset::open_parquet(&data.path, files, &fields, data.limit)?);
+    }
+    Ok(Dataset::open_split(&data.path, data.split.as_deref(), &fields, data.limit)?)
 }
 
 /// The name of the base in an adapter's configuration: its name on the hub, or its folder.

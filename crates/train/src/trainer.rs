@@ -12,7 +12,7 @@ use crate::quarantine::Quarantine;
 use crate::recipe::{Recipe, Span, When};
 use crate::run_folder::RunFolder;
 use crate::samples::{Sample, SampleSource, Skip, UserTexts};
-use crate::session::{Session, base_name, sampling};
+use crate::session::{Session, base_name, open_dataset, sampling};
 use crate::tensorboard::TensorBoard;
 use burn::tensor::Device;
 use std::ops::ControlFlow;
@@ -20,8 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
-use vigos_data::{BadRow, Dataset, Fields, Order, grade, last_box};
-use vigos_hub::{Hub, Progress, is_reference};
+use vigos_data::{BadRow, Dataset, Order, grade, last_box};
 use vigos_models::{ActiveAdapter, Adapter};
 use vigos_rollout::engine::{Completion, Engine, Request};
 use vigos_rollout::spans::Verdict;
@@ -112,25 +111,6 @@ pub fn train(
         total,
     };
     trainer.run(observer, stop)
-}
-
-/// Opens the recipe's data set.
-fn open_dataset(recipe: &Recipe, progress: &mut Progress) -> Result<Dataset, TrainError> {
-    let data = &recipe.data;
-    let names = data.fields.clone();
-    let fields = Fields { problem: names.problem, image: names.image, answer: names.answer, id: names.id };
-    if is_reference(&data.path) {
-        if let Some(split) = &data.split {
-            return Err(TrainError::Setting {
-                key: "data.split".into(),
-                found: format!("\"{split}\""),
-                wanted: "nothing: data.path names the split after its @".into(),
-            });
-        }
-        let files = Hub::from_env()?.dataset(&data.path, progress)?;
-        return Ok(Dataset::open_parquet(&data.path, files, &fields, data.limit)?);
-    }
-    Ok(Dataset::open_split(&data.path, data.split.as_deref(), &fields, data.limit)?)
 }
 
 /// A run under way.
@@ -302,7 +282,7 @@ impl Trainer<'_> {
             let (_, index) = self.order.at(number);
             state.cursor += 1;
             let (kind, refusal) = match self.dataset.load(index)? {
-                Err(bad) => (BAD_ROW, bad),
+                Err(bad) => (Skip::BAD_ROW, bad),
                 Ok(row) => {
                     let source = SampleSource {
                         id: row.id,
@@ -312,7 +292,10 @@ impl Trainer<'_> {
                         images: row.images,
                     };
                     match maker.make(&source, &UserTexts::new())? {
-                        Err(skip) => refusal(source, skip),
+                        Err(skip) => {
+                            let reason = skip.to_string();
+                            (skip.kind(), BadRow { origin: source.origin, id: source.id, reason })
+                        }
                         Ok(sample) => {
                             refused = 0;
                             samples.push(Numbered { number, sample });
@@ -324,7 +307,7 @@ impl Trainer<'_> {
             *state.skipped.entry(kind.to_owned()).or_default() += 1;
             let BadRow { origin, id, reason } = &refusal;
             observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
-            if kind == BAD_ROW {
+            if kind == Skip::BAD_ROW {
                 self.quarantine.add(&refusal, state.cursor)?;
             }
             refused += 1;
@@ -430,21 +413,6 @@ impl Trainer<'_> {
         observer.saved(&path);
         Ok(path)
     }
-}
-
-/// What rows that cannot be used are counted under.
-const BAD_ROW: &str = "bad_row";
-
-/// What a row that is left out is counted under, and why it is.
-fn refusal(source: SampleSource, skip: Skip) -> (&'static str, BadRow) {
-    let (kind, reason) = match skip {
-        Skip::LongPrompt { role, tokens } => {
-            ("long_prompt", format!("the {role} prompt has {tokens} tokens"))
-        }
-        Skip::SmallImage { side } => ("small_image", format!("an image side has {side} pixels")),
-        Skip::BadRow { field, reason } => (BAD_ROW, format!("field `{field}`: {reason}")),
-    };
-    (kind, BadRow { origin: source.origin, id: source.id, reason })
 }
 
 /// The sum of two trees of the same form.

@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow_array::builder::BinaryDictionaryBuilder;
+use arrow_array::types::Int32Type;
 use parquet::basic::Encoding;
 use parquet::file::properties::WriterVersion;
 use proptest::prelude::*;
 use vigos_data::{Dataset, DatasetError, Fields};
 
 use super::writer::{bytes, lists, named, properties, structs, table, texts, write, write_with};
-use super::{open, with_images};
+use super::{image_bytes, open, with_images};
 
 /// A file of the table, and its bytes.
 fn file(rows: usize) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
@@ -135,6 +138,24 @@ fn a_row_of_very_many_images_is_a_bad_row() {
     let bad = set.load(0).unwrap().unwrap_err();
     assert!(bad.reason.contains("found 100000 images"), "{bad:?}");
     assert!(set.load(1).unwrap().is_ok());
+}
+
+/// The file holds the value once; decoded by the row it would be 600 MB.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_value_that_many_rows_share_is_in_memory_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.parquet");
+    let mut column = BinaryDictionaryBuilder::<Int32Type>::new();
+    (0..600).for_each(|_| _ = column.append(vec![7; 1 << 20]).unwrap());
+    let whole = properties().set_dictionary_page_size_limit(1 << 30);
+    write_with(&path, &with_images("image", Arc::new(column.finish())), whole);
+    let mut set = open(&path).unwrap();
+    assert_eq!(image_bytes(&set.load(599).unwrap().unwrap())[0].len(), 1 << 20);
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kilobytes: u64 = peak.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    assert!(kilobytes < 300_000, "{peak}");
 }
 
 proptest! {
