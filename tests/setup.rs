@@ -4,9 +4,9 @@
 mod support;
 
 use std::path::Path;
-use support::{Ran, generate, image, model, run};
+use support::{Ran, adapter, generate, image, model, run};
 
-const COMMANDS: [&str; 6] = ["train", "generate", "score", "replay", "init", "doctor"];
+const COMMANDS: [&str; 7] = ["train", "generate", "score", "replay", "init", "merge", "doctor"];
 
 fn init(config: &Path, out: &Path, seed: &str) -> Ran {
     run(["init", config.to_str().unwrap(), "--out", out.to_str().unwrap(), "--seed", seed])
@@ -79,4 +79,29 @@ fn every_command_has_help_with_an_example_and_refuses_what_it_does_not_know() {
     }
     run(["no-such-command"]).refused(&["no-such-command"]);
     assert_eq!(run::<&str>([]).code, Some(2));
+}
+
+#[test]
+fn a_merged_folder_generates_what_base_and_adapter_generate() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("merged");
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let (base, lora) = (text(&model()), text(&adapter()));
+    let args = ["merge", "--model", &base, "--adapter", &lora, "--out", &text(&out), "--check"];
+    let done = run(args).ok();
+    assert!(done.stderr.contains("30 of 80 tensors updated"), "{}", done.stderr);
+    assert!(done.stderr.contains("check: log-probabilities of"), "{}", done.stderr);
+
+    let tokens = |mut args: Vec<String>| {
+        args.push("--json".into());
+        run(args).ok().json()["token_ids"].clone()
+    };
+    let picture = image("wide.png");
+    let mut adapted = generate(&model(), &picture, "What?");
+    adapted.extend(["--adapter".into(), lora.clone()]);
+    let merged = tokens(generate(&out, &picture, "What?"));
+    assert_eq!(merged, tokens(adapted));
+    assert_ne!(merged, tokens(generate(&model(), &picture, "What?")));
+
+    run(args).refused(&["already"]);
 }

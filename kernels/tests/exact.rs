@@ -1,4 +1,5 @@
 //! The plain operators against the definition in f64, and the loss from hidden states against autodiff.
+#![allow(clippy::unwrap_used)] // In helpers too.
 
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use proptest::prelude::*;

@@ -67,6 +67,13 @@ pub(crate) enum Command {
         vigos init assets/tiny-qwen2_5-vl/config.json --out tiny --seed 1\n\n\
         Tokenizer, processor and template files beside the configuration are copied.")]
     Init(InitArgs),
+    /// Merge an adapter into its base: a model folder that needs no adapter.
+    #[command(after_help = "Example:\n  \
+        vigos merge --model Qwen2.5-VL-3B-Instruct --adapter runs/a/checkpoints/step-000050 --out merged --check\n\n\
+        The arithmetic is f32; files, dtypes and everything beside the weights stay as in the base.\n\
+        --check scores a prompt with base and adapter and with the merged model, and fails if they differ by\n\
+        more than the rounding of the stored weights explains.")]
+    Merge(MergeArgs),
     /// List compiled-in backends and devices, and test each device against the host.
     #[command(after_help = "Example:\n  vigos doctor --json")]
     Doctor(DoctorArgs),
@@ -201,6 +208,22 @@ pub(crate) struct InitArgs {
     /// Seed of the weights.
     #[arg(long, value_name = "S")]
     pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MergeArgs {
+    /// Model folder in Hugging Face layout.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Adapter folder in PEFT layout.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: PathBuf,
+    /// Folder to make.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Score a prompt before and after.
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Debug, Args)]

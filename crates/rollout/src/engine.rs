@@ -135,6 +135,9 @@ impl Engine<'_> {
         loop {
             drawn += self.admit(requests, &mut waiting, &mut live, &mut cache)?;
             self.retire(&mut live, &mut cache, &mut done);
+            if watch(drawn).is_break() {
+                return Err(RolloutError::Interrupted);
+            }
             if live.iter().all(Option::is_none) {
                 if waiting.is_empty() {
                     break;
@@ -147,9 +150,6 @@ impl Engine<'_> {
             cache.advance(longest, device);
             drawn += self.step(requests, &mut live, &mut cache)?;
             self.retire(&mut live, &mut cache, &mut done);
-            if watch(drawn).is_break() {
-                return Err(RolloutError::Interrupted);
-            }
         }
         Ok(done.into_iter().flatten().collect())
     }

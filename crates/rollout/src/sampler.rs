@@ -141,7 +141,7 @@ impl Sampling {
 
     /// Draws the token that follows a sequence.
     ///
-    /// `logits` are the model's, [vocabulary], -∞ for a token that must not be drawn; `seen` is the sequence so
+    /// `logits` are the model's, `[vocabulary]`, -∞ for a token that must not be drawn; `seen` is the sequence so
     /// far; `key` names the draw.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
 //! The optimiser against its published formula, and the learning rate at its corners.
+#![allow(clippy::unwrap_used)] // In helpers too.
 
 mod support;
 

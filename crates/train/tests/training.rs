@@ -1,4 +1,5 @@
 //! Whole runs through the public interface: reproducible, resumable, interruptible, and never lost.
+#![allow(clippy::unwrap_used)] // In helpers too.
 
 mod support;
 

@@ -9,7 +9,6 @@ use crate::config::Config;
 use crate::deepstack::{Deepstack, tokens};
 use crate::error::ModelError;
 use crate::layers::{Rotary, Segments, Source, indices};
-use crate::layout;
 use crate::positions::{Position, positions, rotary};
 use crate::text::{KeyValue, LanguageModel};
 use crate::vision::{VisionTower, lora};
@@ -91,9 +90,7 @@ impl Model {
     pub fn load(folder: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
         let config = Config::read(folder)?;
         let weights = Weights::open(folder)?;
-        // A tied checkpoint may carry its head all the same.
-        let ignored: &[&str] = if config.tie_word_embeddings { &["lm_head.weight"] } else { &[] };
-        weights.check(&layout::parameters(&config), ignored)?;
+        weights.check_model(&config)?;
         let source = Source { weights: &weights, device, dtype };
         Ok(Self {
             vision: VisionTower::load(&config.vision, &source)?,

@@ -4,8 +4,9 @@
 //! is refused with one complete list before any weight is read. Then each tensor is read from its own byte
 //! range: at no time does more than one tensor exist outside its destination.
 
+use crate::config::Config;
 use crate::error::ModelError;
-use crate::layout::{Parameter, canonical};
+use crate::layout::{Parameter, canonical, parameters};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
@@ -18,21 +19,57 @@ use std::path::{Component, Path, PathBuf};
 const MAX_HEADER: u64 = 100 << 20;
 const INDEX: &str = "model.safetensors.index.json";
 
-/// Where one tensor lies.
+/// A tensor where it lies, not yet read.
 #[derive(Clone, Debug)]
-struct Entry {
-    file: PathBuf,
+pub struct Stored {
+    /// Its name in the file.
+    pub name: String,
+    /// The file.
+    pub file: PathBuf,
+    /// What it is stored as.
+    pub dtype: Dtype,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its size.
+    pub bytes: usize,
     start: u64,
-    bytes: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
+}
+
+impl Stored {
+    /// Its bytes, little-endian and row-major.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read(&self) -> Result<Vec<u8>, ModelError> {
+        let failed = |source| ModelError::Read { path: self.file.clone(), source };
+        let mut bytes = vec![0; self.bytes];
+        let mut file = File::open(&self.file).map_err(failed)?;
+        file.seek(SeekFrom::Start(self.start)).map_err(failed)?;
+        file.read_exact(&mut bytes).map_err(failed)?;
+        Ok(bytes)
+    }
+
+    /// Bytes of one value.
+    pub fn bytes_per_value(&self) -> usize {
+        self.dtype.bitsize() / 8
+    }
+
+    /// Burn's name of its dtype, where it is one that weights may have.
+    pub fn float(&self) -> Option<DType> {
+        match self.dtype {
+            Dtype::F32 => Some(DType::F32),
+            Dtype::F16 => Some(DType::F16),
+            Dtype::BF16 => Some(DType::BF16),
+            _ => None,
+        }
+    }
 }
 
 /// The tensors of a folder or a file, by canonical name, not yet read.
 #[derive(Debug)]
 pub struct Weights {
     path: PathBuf,
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, Stored>,
 }
 
 impl Weights {
@@ -46,8 +83,9 @@ impl Weights {
             if index.is_file() { shards(folder, &index)? } else { vec![folder.join("model.safetensors")] };
         let mut entries = BTreeMap::new();
         for file in files {
-            for (name, entry) in headers(&file)? {
-                if entries.insert(canonical(&name), entry).is_some() {
+            for stored in headers(&file)? {
+                let name = stored.name.clone();
+                if entries.insert(canonical(&name), stored).is_some() {
                     return Err(damaged(&file, format!("tensor `{name}` stands in two files")));
                 }
             }
@@ -60,7 +98,8 @@ impl Weights {
     /// # Errors
     /// If it cannot be read or its header is damaged.
     pub fn open_file(path: &Path) -> Result<Self, ModelError> {
-        Ok(Self { path: path.to_owned(), entries: headers(path)?.into_iter().collect() })
+        let entries = headers(path)?.into_iter().map(|stored| (stored.name.clone(), stored)).collect();
+        Ok(Self { path: path.to_owned(), entries })
     }
 
     /// The names of the tensors.
@@ -71,6 +110,28 @@ impl Weights {
     /// The shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entries.get(name).map(|e| e.shape.as_slice())
+    }
+
+    /// The tensors of each file, by file name and then by place.
+    pub fn by_file(&self) -> BTreeMap<&Path, Vec<&Stored>> {
+        let mut files: BTreeMap<&Path, Vec<&Stored>> = BTreeMap::new();
+        for stored in self.entries.values() {
+            files.entry(&stored.file).or_default().push(stored);
+        }
+        for tensors in files.values_mut() {
+            tensors.sort_by_key(|stored| stored.start);
+        }
+        files
+    }
+
+    /// Checks that the tensors here are exactly those of a model.
+    ///
+    /// # Errors
+    /// As [`Weights::check`].
+    pub fn check_model(&self, config: &Config) -> Result<(), ModelError> {
+        // A tied checkpoint may carry its head all the same.
+        let ignored: &[&str] = if config.tie_word_embeddings { &["lm_head.weight"] } else { &[] };
+        self.check(&parameters(config), ignored)
     }
 
     /// Checks that exactly `wanted` is here; names in `ignored` may be here as well.
@@ -86,7 +147,7 @@ impl Weights {
                     "wrong shape {}: found {:?}, wanted {:?}",
                     parameter.name, e.shape, parameter.shape
                 )),
-                Some(e) if float_dtype(e.dtype).is_none() => faults.push(format!(
+                Some(e) if e.float().is_none() => faults.push(format!(
                     "wrong dtype {}: found {:?}, wanted F32, F16 or BF16",
                     parameter.name, e.dtype
                 )),
@@ -117,26 +178,12 @@ impl Weights {
         if entry.shape.iter().product::<usize>() != shape.iter().product::<usize>() {
             return Err(fault(format!("wrong shape {name}: found {:?}, wanted {shape:?}", entry.shape)));
         }
-        let stored = float_dtype(entry.dtype).ok_or_else(|| {
+        let stored = entry.float().ok_or_else(|| {
             fault(format!("wrong dtype {name}: found {:?}, wanted F32, F16 or BF16", entry.dtype))
         })?;
-        let read = |source| ModelError::Read { path: entry.file.clone(), source };
-        let mut bytes = vec![0; entry.bytes];
-        let mut file = File::open(&entry.file).map_err(read)?;
-        file.seek(SeekFrom::Start(entry.start)).map_err(read)?;
-        file.read_exact(&mut bytes).map_err(read)?;
-        let data = TensorData::try_from_bytes_vec(bytes, shape, stored)
+        let data = TensorData::try_from_bytes_vec(entry.read()?, shape, stored)
             .map_err(|e| damaged(&entry.file, format!("tensor `{name}`: {e}")))?;
         Ok(Tensor::from_data(data.convert_dtype(dtype), (device, dtype)))
-    }
-}
-
-fn float_dtype(dtype: Dtype) -> Option<DType> {
-    match dtype {
-        Dtype::F32 => Some(DType::F32),
-        Dtype::F16 => Some(DType::F16),
-        Dtype::BF16 => Some(DType::BF16),
-        _ => None,
     }
 }
 
@@ -171,7 +218,7 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> {
 }
 
 /// The tensors of one file, from its header alone.
-fn headers(path: &Path) -> Result<Vec<(String, Entry)>, ModelError> {
+fn headers(path: &Path) -> Result<Vec<Stored>, ModelError> {
     let read = |source| ModelError::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(read)?;
     let size = file.metadata().map_err(read)?.len();
@@ -204,16 +251,14 @@ fn headers(path: &Path) -> Result<Vec<(String, Entry)>, ModelError> {
     let mut found = Vec::new();
     for (name, info) in metadata.tensors() {
         let (start, end) = info.data_offsets;
-        found.push((
+        found.push(Stored {
             name,
-            Entry {
-                file: path.to_owned(),
-                start: 8 + length + start as u64,
-                bytes: end - start,
-                dtype: info.dtype,
-                shape: info.shape.clone(),
-            },
-        ));
+            file: path.to_owned(),
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+            bytes: end - start,
+            start: 8 + length + start as u64,
+        });
     }
     Ok(found)
 }

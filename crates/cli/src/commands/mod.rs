@@ -3,6 +3,7 @@
 mod doctor;
 mod generate;
 mod init;
+mod merge;
 mod replay;
 mod score;
 mod selftest;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Score(args) => score::run(args, device),
         Command::Replay(args) => replay::run(args, device),
         Command::Init(args) => init::run(args),
+        Command::Merge(args) => merge::run(args, device),
         Command::Doctor(args) => doctor::run(args, device),
     }
 }
