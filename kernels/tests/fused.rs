@@ -1,4 +1,5 @@
 //! The fused operator against the definition in f64, finite differences and the composition of plain operators.
+#![allow(clippy::unwrap_used)] // In helpers too.
 
 use burn::backend::DispatchTensorKind;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -71,7 +72,7 @@ fn pair(seed: u64, count: usize) -> (Vec<f32>, Vec<f32>) {
 }
 
 fn matrix(values: &[f32], rows: usize, dtype: DType) -> Tensor<2> {
-    let shape = [rows, if rows == 0 { 5 } else { values.len() / rows }];
+    let shape = [rows, values.len().checked_div(rows).unwrap_or(5)];
     Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), (&Device::flex(), DType::F32)).cast(dtype)
 }
 
@@ -207,7 +208,8 @@ fn a_token_that_both_exclude_counts_nothing() {
     let (mut s, mut t) = pair(7, 1500);
     for direction in DIRECTIONS {
         let without = single(&s[..1400], &t[..1400], direction);
-        (s[1400..].fill(-INF), t[1400..].fill(-INF));
+        s[1400..].fill(-INF);
+        t[1400..].fill(-INF);
         let (kl, gradient) = single(&s, &t, direction);
         assert!((kl - without.0).abs() < 1e-7);
         assert_eq!(gradient[1400..], [0.0; 100]);
@@ -419,7 +421,8 @@ proptest! {
         forward in any::<bool>(),
     ) {
         let (mut s, mut t): (Vec<f32>, Vec<f32>) = logits.into_iter().unzip();
-        (s.push(0.0), t.push(0.0));
+        s.push(0.0);
+        t.push(0.0);
         let direction = if forward { Direction::Forward } else { Direction::Reverse };
         let wanted = exact(&wide(one(&s)), &wide(one(&t)), direction, 1.0).kl;
         let (kl, gradient) = single(&s, &t, direction);

@@ -107,7 +107,7 @@ pub(crate) struct Overrides {
 /// The model to compute with.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// Model folder in Hugging Face layout, or hf:ORG/NAME[@REVISION].
+    /// Model folder in Hugging Face layout, or hf:ORG/NAME, with @REVISION if wanted.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Adapter folder in PEFT layout, such as a checkpoint of a run.

@@ -1,4 +1,5 @@
 //! A merged folder is the base with its adapter, and otherwise the base.
+#![allow(clippy::unwrap_used)] // In helpers too.
 
 mod common;
 
@@ -8,6 +9,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use vigos_models::merge::merge;
 use vigos_models::{ActiveAdapter, Model, peft};
+
+/// Shape and bytes of each tensor.
+type Shard = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
 
 fn adapter_folder() -> std::path::PathBuf {
     fixtures().join("method-qwen2_5-vl/adapter_init")
@@ -89,7 +93,7 @@ fn shards_and_their_half_precision_are_kept() {
     // The tiny model in bf16, in two shards.
     let bytes = std::fs::read(tiny_folder().join("model.safetensors")).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let mut shards: [BTreeMap<String, (Vec<usize>, Vec<u8>)>; 2] = Default::default();
+    let mut shards: [Shard; 2] = Default::default();
     let mut map = serde_json::Map::new();
     for (i, (name, view)) in file.tensors().into_iter().enumerate() {
         let values = view.data().chunks(4).map(|c| f32::from_le_bytes(c.try_into().unwrap()));
