@@ -15,5 +15,5 @@ pub(crate) fn shared(name: &str) -> PathBuf {
 
 /// The tiny model's folder.
 pub(crate) fn model() -> PathBuf {
-    shared("tiny-qwen2_5-vl")
+    shared("../../assets/tiny-qwen2_5-vl")
 }
