@@ -4,7 +4,6 @@ use crate::device::DeviceError;
 use miette::Diagnostic;
 use std::fmt::Display;
 use std::process::ExitCode;
-use vigos_core::files::FileError;
 use vigos_core::jsonl::JsonLinesError;
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
@@ -71,22 +70,12 @@ impl CliError {
     }
 
     fn is_input(&self) -> bool {
-        let model = |error: &ModelError| !matches!(error, ModelError::Write { .. } | ModelError::Device(_));
-        // A file that does not open was named wrongly; one that does not take a line is out of room.
-        let lines = |error: &JsonLinesError| match error {
-            JsonLinesError::File(FileError::Io { action, .. }) => matches!(*action, "open" | "read"),
-            _ => true,
-        };
         match self {
             Self::Device(_) | Self::Process(_) | Self::Input { .. } => true,
-            Self::Model(error) | Self::Rollout(RolloutError::Model(error)) => model(error),
+            Self::Model(error) | Self::Rollout(RolloutError::Model(error)) => error.is_input(),
             Self::Rollout(error) => matches!(error, RolloutError::EmptyPrompt { .. }),
-            Self::Lines(error) => lines(error),
-            Self::Train(error) => match &**error {
-                TrainError::Lines(error) => lines(error),
-                TrainError::Model(error) => model(error),
-                other => other.is_input(),
-            },
+            Self::Lines(error) => error.is_input(),
+            Self::Train(error) => error.is_input(),
             Self::Failed(_) => false,
         }
     }

@@ -76,6 +76,17 @@ pub enum JsonLinesError {
     },
 }
 
+impl JsonLinesError {
+    /// Whether the user's input is at fault, rather than the machine: a file that does not open was named
+    /// wrongly, one that does not take a line is out of room.
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::File(FileError::Io { action, .. }) => matches!(*action, "open" | "read"),
+            _ => true,
+        }
+    }
+}
+
 /// A JSON Lines file being written. Only one writer may have a file at a time; readers may be many.
 #[derive(Debug)]
 pub struct JsonLines {

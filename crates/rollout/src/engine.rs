@@ -229,7 +229,7 @@ impl Engine<'_> {
         let vocabulary = logits.dims()[1];
         let values: Vec<f32> = logits
             .try_into_vec_as()
-            .map_err(|e| ModelError::Prompt(format!("the device did not return the logits: {e}")))?;
+            .map_err(|e| ModelError::Device(format!("the device did not return the logits: {e}")))?;
         let mut count = 0;
         for (row, logits) in rows.zip(values.chunks(vocabulary)) {
             let Some(sequence) = &mut live[row] else { continue };

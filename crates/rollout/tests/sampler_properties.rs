@@ -1,29 +1,11 @@
 //! The sampler against a reference that runs each processor over the whole vocabulary, on random logits.
 
+mod neutral;
+
+use neutral::{NEUTRAL, key, seen};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use vigos_core::random::Key;
-use vigos_rollout::sampler::{Sampling, Seen};
-
-/// Every setting at the value at which it does nothing.
-const NEUTRAL: Sampling = Sampling {
-    temperature: 1.0,
-    top_k: 0,
-    top_p: 1.0,
-    min_p: 0.0,
-    repetition_penalty: 1.0,
-    presence_penalty: 0.0,
-};
-
-fn key(position: u64) -> Key {
-    Key { seed: 42, step: 3, sample: 1, position }
-}
-
-fn seen(prompt: &[u32], completion: &[u32]) -> Seen {
-    let mut seen = Seen::new(prompt);
-    completion.iter().for_each(|&token| seen.push(token));
-    seen
-}
+use vigos_rollout::sampler::Sampling;
 
 /// The processors one after another over the whole vocabulary, or `None` where rounding decides.
 fn reference(

@@ -119,20 +119,24 @@ pub enum TrainError {
 impl TrainError {
     /// Whether the user's input is at fault, rather than the machine.
     pub fn is_input(&self) -> bool {
-        !matches!(
-            self,
-            Self::Hub(
+        match self {
+            Self::Model(error) => error.is_input(),
+            Self::Lines(error) => error.is_input(),
+            Self::Hub(error) => !matches!(
+                error,
                 HubError::Connection { .. }
                     | HubError::Timeout { .. }
                     | HubError::Status { .. }
                     | HubError::Truncated { .. }
                     | HubError::Damaged { .. }
                     | HubError::File(_)
-            ) | Self::Rollout(_)
-                | Self::Interrupted(_)
-                | Self::File(FileError::Io { action: "write" | "sync" | "rename" | "create", .. })
-                | Self::Lines(JsonLinesError::File(_))
-        )
+            ),
+            Self::File(FileError::Io { action, .. }) => {
+                !matches!(*action, "write" | "sync" | "rename" | "create")
+            }
+            Self::Rollout(_) | Self::Interrupted(_) => false,
+            _ => true,
+        }
     }
 }
 

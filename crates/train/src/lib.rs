@@ -7,6 +7,7 @@
 
 pub mod checkpoint;
 pub mod error;
+mod leaves;
 pub mod metrics;
 pub mod objective;
 pub mod optim;

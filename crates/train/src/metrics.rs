@@ -1,5 +1,6 @@
 //! What a step reports, and how it is put together from its micro-batches and rollouts.
 
+use crate::leaves::leaves;
 use crate::objective::{MicroBatch, Term, Work};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -41,6 +42,15 @@ pub struct StepMetrics {
     pub seconds: Phases,
     /// Tokens per second of each phase: drawn, scored by teachers, trained on.
     pub tokens_per_second: Phases,
+}
+
+impl StepMetrics {
+    /// Every number but the step under its path, `terms/perception/kl` for example.
+    pub fn scalars(&self) -> Vec<(String, f64)> {
+        let tree = serde_json::to_value(self).unwrap_or_default();
+        let numbers = leaves(&tree, '/').into_iter().filter_map(|(path, leaf)| Some((path, leaf.as_f64()?)));
+        numbers.filter(|(path, _)| path != "step").collect()
+    }
 }
 
 /// Shares of the completion tokens.

@@ -183,7 +183,7 @@ pub fn micro_batch(
     let gradient = if tokens.iter().all(|t| t.clipped) {
         zeros(adapter.adapter)
     } else {
-        model.backward(trace, result.gradient.cast(hidden.dtype()), &packed, &images, adapter)
+        model.backward(trace, result.gradient.cast(hidden.dtype()), &packed, adapter)
     };
     wait(model);
     let update = Work { tokens: packed.ids.len(), seconds: begin.elapsed().as_secs_f64() };

@@ -4,7 +4,7 @@ use crate::error::TrainError;
 use crate::objective::{Rollout, Term, TokenKl, micro_batch};
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
 use crate::recipe::Recipe;
-use crate::samples::{Sample, SampleSource, Skip, UserTexts};
+use crate::samples::{Sample, Skip, UserTexts};
 use crate::session::{Session, base_name};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use std::path::Path;
 use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
-use vigos_data::ImageSource;
+use vigos_data::{ImageSource, Row};
 use vigos_models::{ActiveAdapter, peft};
 use vigos_rollout::spans::{Spans, Verdict};
 
@@ -157,7 +157,7 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
             let wanted = format!("found {id}, wanted ids below the vocabulary's size {vocabulary}");
             return Err(fail("completion_token_ids", wanted));
         }
-        let source = SampleSource {
+        let source = Row {
             id: line.id.clone(),
             origin: origin.clone(),
             problem: line.problem.clone(),

@@ -1,7 +1,9 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
 use crate::error::TrainError;
+use crate::leaves::leaves;
 use crate::recipe::Recipe;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 
@@ -43,7 +45,10 @@ impl RunFolder {
                 let text = read_limited(&config, MAX_CONFIG)?;
                 let text = String::from_utf8_lossy(&text);
                 let saved = Recipe::parse(&text, &config.display().to_string(), &[])?;
-                match difference(&saved, recipe)? {
+                let difference = difference(&saved, recipe).map_err(|e| {
+                    fault(format!("the recipe cannot be compared: {e}"), "use paths in UTF-8")
+                })?;
+                match difference {
                     Some(what) => Err(fault(
                         format!("the run was started with another recipe: {what}"),
                         "resume with the recipe it was started with, or start anew in another folder",
@@ -93,32 +98,18 @@ impl RunFolder {
 }
 
 /// The first key that may not change and did.
-fn difference(saved: &Recipe, now: &Recipe) -> Result<Option<String>, TrainError> {
-    let flat = |recipe: &Recipe| -> Result<Vec<(String, String)>, TrainError> {
-        let mut keys = Vec::new();
-        if let Ok(table) = recipe.to_toml()?.parse::<toml::Table>() {
-            flatten("", &toml::Value::Table(table), &mut keys);
-        }
+fn difference(saved: &Recipe, now: &Recipe) -> Result<Option<String>, serde_json::Error> {
+    let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
+    let flat = |tree| -> Vec<(String, &Value)> {
+        let mut keys = leaves(tree, '.');
         keys.retain(|(key, _)| !FREE.iter().any(|free| key.starts_with(free)));
-        Ok(keys)
+        keys
     };
-    let (saved, now) = (flat(saved)?, flat(now)?);
+    let (saved, now) = (flat(&saved), flat(&now));
     let changed =
         saved.iter().find(|pair| !now.contains(pair)).or_else(|| now.iter().find(|p| !saved.contains(p)));
-    let value = |keys: &[(String, String)], key: &str| {
-        keys.iter().find(|(k, _)| k == key).map_or("nothing".to_owned(), |(_, v)| v.clone())
+    let value = |keys: &[(String, &Value)], key: &str| {
+        keys.iter().find(|(k, _)| k == key).map_or("nothing".to_owned(), |(_, v)| v.to_string())
     };
     Ok(changed.map(|(key, _)| format!("`{key}` was {}, is now {}", value(&saved, key), value(&now, key))))
-}
-
-fn flatten(prefix: &str, value: &toml::Value, keys: &mut Vec<(String, String)>) {
-    match value {
-        toml::Value::Table(table) => {
-            for (key, value) in table {
-                let dot = if prefix.is_empty() { "" } else { "." };
-                flatten(&format!("{prefix}{dot}{key}"), value, keys);
-            }
-        }
-        other => keys.push((prefix.to_owned(), other.to_string())),
-    }
 }

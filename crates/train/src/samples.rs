@@ -4,24 +4,9 @@ use crate::error::TrainError;
 use crate::prompts::Prompts;
 use crate::recipe::{Input, Method};
 use std::fmt::{self, Display, Formatter};
-use vigos_data::{ImageSource, reference_target};
+use vigos_data::{ImageSource, Row, reference_target};
 use vigos_models::model::Sequence;
 use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, decode};
-
-/// A sample in words, before any image is read.
-#[derive(Clone, Debug)]
-pub struct SampleSource {
-    /// Its name.
-    pub id: String,
-    /// Where it stands, for messages: "data.jsonl:7".
-    pub origin: String,
-    /// The question.
-    pub problem: String,
-    /// The reference answer, as the data has it.
-    pub answer: String,
-    /// Its images, encoded.
-    pub images: Vec<ImageSource>,
-}
 
 /// A sample ready for the model.
 #[derive(Clone, Debug)]
@@ -36,7 +21,7 @@ pub struct Sample {
     pub images: Vec<ImagePatches>,
     /// The student's prompt.
     pub student: Sequence,
-    /// The prompt of each teacher of the recipe's table, in its order.
+    /// The prompt of each teacher of the recipe's table, in its order; empty where a teacher is not run.
     pub teachers: Vec<Sequence>,
 }
 
@@ -111,7 +96,7 @@ impl SampleMaker<'_> {
     ///
     /// # Errors
     /// If a prompt cannot be built; the error names the row.
-    pub fn make(&self, source: &SampleSource, texts: &UserTexts) -> Result<Result<Sample, Skip>, TrainError> {
+    pub fn make(&self, source: &Row, texts: &UserTexts) -> Result<Result<Sample, Skip>, TrainError> {
         let fail = |field: &str, message: String| TrainError::Sample {
             origin: source.origin.clone(),
             id: source.id.clone(),
@@ -162,7 +147,11 @@ impl SampleMaker<'_> {
         let teachers = method
             .teachers
             .iter()
-            .map(|t| build(&t.name, &t.prompt, &t.context, &t.prefill))
+            .map(|t| match t.runs() {
+                true => build(&t.name, &t.prompt, &t.context, &t.prefill),
+                // Its template need not even be there.
+                false => Ok(Sequence::default()),
+            })
             .collect::<Result<Vec<_>, TrainError>>()?;
         let roles = std::iter::once("student").chain(method.teachers.iter().map(|t| t.name.as_str()));
         for (role, sequence) in roles.zip(std::iter::once(&student).chain(&teachers)) {

@@ -11,7 +11,7 @@ use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
 use crate::quarantine::Quarantine;
 use crate::recipe::{Recipe, Span, When};
 use crate::run_folder::RunFolder;
-use crate::samples::{Sample, SampleSource, Skip, UserTexts};
+use crate::samples::{Sample, Skip, UserTexts};
 use crate::session::{Session, base_name, open_dataset, sampling};
 use crate::tensorboard::TensorBoard;
 use burn::tensor::Device;
@@ -23,7 +23,7 @@ use vigos_core::jsonl::JsonLines;
 use vigos_data::{BadRow, Dataset, Order, grade, last_box};
 use vigos_models::{ActiveAdapter, Adapter};
 use vigos_rollout::engine::{Completion, Engine, Request};
-use vigos_rollout::spans::Verdict;
+use vigos_rollout::spans::{CompletionText, Verdict};
 
 /// What to train, and where.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +138,7 @@ struct Numbered {
 /// A sampled and judged completion.
 struct Judged {
     completion: Completion,
+    text: CompletionText,
     verdict: Verdict,
 }
 
@@ -225,7 +226,7 @@ impl Trainer<'_> {
 
         state.step += 1;
         state.updates = self.optimiser.updates;
-        let (records, untagged) = self.records(&samples, &judged);
+        let (records, untagged) = Self::records(&samples, &judged);
         let about = RolloutSummary::of(&records, untagged);
         let supervised = |span: Span| {
             let wanted =
@@ -283,26 +284,16 @@ impl Trainer<'_> {
             state.cursor += 1;
             let (kind, refusal) = match self.dataset.load(index)? {
                 Err(bad) => (Skip::BAD_ROW, bad),
-                Ok(row) => {
-                    let source = SampleSource {
-                        id: row.id,
-                        origin: row.origin,
-                        problem: row.problem,
-                        answer: row.answer,
-                        images: row.images,
-                    };
-                    match maker.make(&source, &UserTexts::new())? {
-                        Err(skip) => {
-                            let reason = skip.to_string();
-                            (skip.kind(), BadRow { origin: source.origin, id: source.id, reason })
-                        }
-                        Ok(sample) => {
-                            refused = 0;
-                            samples.push(Numbered { number, sample });
-                            continue;
-                        }
+                Ok(row) => match maker.make(&row, &UserTexts::new())? {
+                    Err(skip) => {
+                        (skip.kind(), BadRow { origin: row.origin, id: row.id, reason: skip.to_string() })
                     }
-                }
+                    Ok(sample) => {
+                        refused = 0;
+                        samples.push(Numbered { number, sample });
+                        continue;
+                    }
+                },
             };
             *state.skipped.entry(kind.to_owned()).or_default() += 1;
             let BadRow { origin, id, reason } = &refusal;
@@ -347,20 +338,22 @@ impl Trainer<'_> {
         })?;
         Ok(completions
             .into_iter()
-            .map(|completion| Judged { verdict: self.session.judge(&completion.tokens), completion })
+            .map(|completion| {
+                let text = self.session.text(&completion.tokens);
+                Judged { verdict: text.verdict(recipe.method.fidelity), text, completion }
+            })
             .collect())
     }
 
     /// What is written down of each rollout, and how many have no tag at all.
-    fn records(&self, samples: &[Numbered], judged: &[Judged]) -> (Vec<RolloutRecord>, usize) {
+    fn records(samples: &[Numbered], judged: &[Judged]) -> (Vec<RolloutRecord>, usize) {
         let mut untagged = 0;
         let records = samples
             .iter()
             .zip(judged)
-            .map(|(Numbered { sample, .. }, Judged { completion, verdict })| {
-                let parsed = self.session.text(&completion.tokens);
-                untagged += usize::from(!parsed.has_delimiter());
-                let text = parsed.text(0..parsed.bytes().len()).into_owned();
+            .map(|(Numbered { sample, .. }, Judged { completion, text, verdict })| {
+                untagged += usize::from(!text.has_delimiter());
+                let text = text.text(0..text.bytes().len()).into_owned();
                 let predicted = last_box(&text).map(str::to_owned);
                 RolloutRecord {
                     id: sample.id.clone(),
@@ -390,7 +383,7 @@ impl Trainer<'_> {
             self.metrics.write(metrics)?;
             if let Some(tensorboard) = &mut self.tensorboard {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-                let values = scalars(metrics);
+                let values = metrics.scalars();
                 let values = values.iter().map(|(name, value)| (name.as_str(), *value));
                 tensorboard.scalars(metrics.step as u64, now, values)?;
             }
@@ -422,23 +415,4 @@ fn add(left: &Adapter, right: &Adapter) -> Adapter {
         Some(other) => t.clone() + other,
         None => t.clone(),
     })
-}
-
-/// Every number of the metrics under its path, `terms/perception/kl` for example.
-fn scalars(metrics: &StepMetrics) -> Vec<(String, f64)> {
-    fn walk(path: &str, value: &serde_json::Value, found: &mut Vec<(String, f64)>) {
-        match value {
-            serde_json::Value::Object(fields) => {
-                for (key, value) in fields {
-                    let slash = if path.is_empty() { "" } else { "/" };
-                    walk(&format!("{path}{slash}{key}"), value, found);
-                }
-            }
-            other => found.extend(other.as_f64().map(|number| (path.to_owned(), number))),
-        }
-    }
-    let mut found = Vec::new();
-    walk("", &serde_json::to_value(metrics).unwrap_or_default(), &mut found);
-    found.retain(|(name, _)| name != "step");
-    found
 }

@@ -5,11 +5,10 @@ mod support;
 
 use burn::tensor::{DType, Device};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use support::{FAMILIES, folder_of, host, root};
+use support::{FAMILIES, folder_of, host, root, run};
 use vigos_models::{Adapter, Config, Model, peft};
 use vigos_train::Recipe;
-use vigos_train::trainer::{Finished, Observer, TrainOptions, train};
+use vigos_train::trainer::Finished;
 
 const CONFIG: &str = r#"
 [model]
@@ -36,16 +35,12 @@ accumulate = 1
 seed = 7
 "#;
 
-struct Silent;
-impl Observer for Silent {}
-
-fn run(family: &str, steps: usize, run_dir: &Path, resume: bool) -> Finished {
+fn train(family: &str, steps: usize, run_dir: &Path, resume: bool) -> Finished {
     let text = CONFIG
         .replace("{root}", &root().display().to_string())
         .replace("{model}", &folder_of(family).display().to_string());
     let recipe = Recipe::parse(&text, "test", &[format!("train.steps={steps}")]).unwrap();
-    let options = TrainOptions { recipe: &recipe, run_dir, resume, device: &Device::flex() };
-    train(&options, &mut Silent, &AtomicBool::new(false)).unwrap()
+    run(&recipe, run_dir, resume).unwrap()
 }
 
 fn adapter(family: &str, finished: &Finished) -> Adapter {
@@ -57,10 +52,10 @@ fn every_family_trains_and_resumes() {
     for family in FAMILIES {
         let folder = tempfile::tempdir().unwrap();
         let [whole, cut] = ["whole", "cut"].map(|name| folder.path().join(name));
-        let finished = run(family, 2, &whole, false);
+        let finished = train(family, 2, &whole, false);
         assert_eq!((finished.steps, finished.interrupted), (2, false), "{family}");
-        run(family, 1, &cut, false);
-        let resumed = run(family, 2, &cut, true);
+        train(family, 1, &cut, false);
+        let resumed = train(family, 2, &cut, true);
         let (finished, resumed) = (adapter(family, &finished), adapter(family, &resumed));
         assert_eq!(host(&finished), host(&resumed), "{family}");
         let moved = |part: &str| {

@@ -148,3 +148,17 @@ fn a_boundary_clip_touches_the_two_boundary_tokens_of_valid_rollouts_alone() {
     }
     assert!(bounded.loss < free.loss);
 }
+
+#[test]
+fn a_teacher_that_is_not_run_needs_no_template() {
+    let recorded = Recorded::load();
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["student", "reasoning", "reference"] {
+        let file = format!("{name}.txt");
+        let from = support::root().join("configs/prompts/vigos").join(&file);
+        std::fs::copy(from, folder.path().join(file)).unwrap();
+    }
+    let prompts = format!("method.prompts={}", folder.path().display());
+    let (_, result) = run(&recorded, &["method.preset=vigos-no-perception", &prompts]);
+    assert!(result.terms.contains_key("reasoning") && !result.terms.contains_key("perception"));
+}

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Recorded, method_folder, relative, root};
+use support::{Recorded, method_folder, relative, root, run};
 use vigos_train::metrics::StepMetrics;
 use vigos_train::replay::replay;
 use vigos_train::trainer::{Finished, Observer, TrainOptions, train};
@@ -44,14 +44,6 @@ fn recipe(overrides: &[&str]) -> Recipe {
     let text = CONFIG.replace("{root}", &root().display().to_string());
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
     Recipe::parse(&text, "test", &overrides).unwrap()
-}
-
-struct Silent;
-impl Observer for Silent {}
-
-fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, TrainError> {
-    let options = TrainOptions { recipe, run_dir, resume, device: &Device::flex() };
-    train(&options, &mut Silent, &AtomicBool::new(false))
 }
 
 /// `metrics.jsonl` without its times.

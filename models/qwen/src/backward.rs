@@ -9,16 +9,17 @@
 use crate::adapter::{ActiveAdapter, Adapter, BlockAdapter, BlockLora, DropoutPair, LoraPair};
 use crate::dropout::Dropout;
 use crate::layers::indices;
-use crate::model::{Model, Observer, Packed, split_rows};
+use crate::model::{Model, Packed, split_rows};
 use crate::vision::{VisionPlan, lora};
 use burn::tensor::Tensor;
-use vigos_processor::{Grid, ImagePatches};
+use vigos_processor::ImagePatches;
 
 /// What a training forward keeps for its backward.
 #[derive(Debug)]
 pub struct Trace {
-    /// Inputs of the vision blocks and, last, of the merger; empty without images or vision adapters.
-    vision: Vec<Tensor<2>>,
+    /// Inputs of the vision blocks and, last, of the merger, and where the patches went; nothing without images
+    /// or vision adapters.
+    vision: Option<(Vec<Tensor<2>>, VisionPlan)>,
     /// Inputs of the decoder layers and, last, of the final norm.
     text: Vec<Tensor<2>>,
 }
@@ -34,14 +35,18 @@ impl Model {
         images: &[&ImagePatches],
         adapter: ActiveAdapter,
     ) -> (Tensor<2>, Trace) {
-        let mut trace = Trace { vision: Vec::new(), text: Vec::new() };
-        let features = if images.is_empty() {
-            Vec::new()
+        let mut trace = Trace { vision: None, text: Vec::new() };
+        // A tower with deepstack has no layer that can carry an adapter (see `adapter::sites`), so it is never
+        // traced: the backward knows the gradient of the image tokens alone, not of features of earlier blocks.
+        let adapts_vision = adapter.adapter.vision.iter().any(|pairs| !pairs.is_empty());
+        let features = if images.is_empty() || !adapts_vision {
+            self.encode_images(images, Some(adapter))
         } else {
-            let observer: &mut dyn Observer =
-                if adapts_vision(adapter) { &mut trace.vision } else { &mut () };
-            let (features, tokens) = self.vision_forward(images, Some(adapter), observer);
-            split_rows(features, &tokens)
+            let mut inputs: Vec<Tensor<2>> = Vec::new();
+            let (features, plan) = self.vision_forward(images, Some(adapter), &mut inputs);
+            let features = split_rows(features, &plan.tokens);
+            trace.vision = Some((inputs, plan));
+            features
         };
         let hidden = self.forward(packed, &features, Some(adapter), &mut trace.text);
         (hidden, trace)
@@ -59,12 +64,11 @@ impl Model {
         trace: Trace,
         upstream: Tensor<2>,
         packed: &Packed,
-        images: &[&ImagePatches],
         adapter: ActiveAdapter,
     ) -> Adapter {
         // A batch without images leaves the vision adapters their zeros.
         let mut gradients = adapter.adapter.map(|_, t| t.zeros_like());
-        let Trace { mut vision, mut text } = trace;
+        let Trace { vision, mut text } = trace;
 
         let mut upstream = recompute(pop(&mut text), upstream, None, |x, _| self.text.norm.forward(x)).0;
         for (i, layer) in self.text.layers.iter().enumerate().rev() {
@@ -74,13 +78,7 @@ impl Model {
                 });
         }
 
-        // A tower with deepstack has no layer that can carry an adapter (see `adapter::sites`), so it stops
-        // here: the gradient below is that of the image tokens alone, without features of earlier blocks.
-        if images.is_empty() || !adapts_vision(adapter) {
-            return gradients;
-        }
-        let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
-        let plan = self.vision.plan(&grids, &self.device);
+        let Some((mut vision, plan)) = vision else { return gradients };
         let dropout = ordered_dropout(Some(adapter), &plan);
         let adapter = with_dropout(Some(adapter), dropout.as_ref());
         let image_rows = packed.image_rows.iter().cloned().flatten();
@@ -94,11 +92,6 @@ impl Model {
         }
         gradients
     }
-}
-
-/// Whether any vision block has an update to train.
-fn adapts_vision(adapter: ActiveAdapter) -> bool {
-    adapter.adapter.vision.iter().any(|pairs| !pairs.is_empty())
 }
 
 /// Runs `forward` again under autodiff and pulls `upstream` back through it: the gradients of its input and

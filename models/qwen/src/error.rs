@@ -57,3 +57,10 @@ pub enum ModelError {
     #[error("{0}")]
     Device(String),
 }
+
+impl ModelError {
+    /// Whether the user's input is at fault, rather than the machine.
+    pub fn is_input(&self) -> bool {
+        !matches!(self, Self::Write { .. } | Self::Device(_))
+    }
+}

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::ModelError;
 use crate::layout::{Initial, Parameter, parameters, published};
+use crate::weights::{FILE, INDEX, claim, pytorch_metadata};
 use safetensors::{Dtype, View};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -11,8 +12,6 @@ use vigos_core::files::write_atomic_bytes;
 use vigos_core::random::{Key, Purpose, draws};
 
 const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
 /// A shard takes no further tensor once it is this large, as on the hub.
 const SHARD_BYTES: usize = 5 << 30;
 
@@ -30,10 +29,7 @@ pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelEr
         .map_err(|source| ModelError::Read { path: config_file.to_owned(), source })?;
     let config = Config::parse(&text, config_file)?;
     let dtype = stored_dtype(&text, config_file)?;
-    if [CONFIG, WEIGHTS, INDEX].iter().any(|name| out.join(name).exists()) {
-        return Err(write("there is a model already; name an empty folder".into()));
-    }
-    std::fs::create_dir_all(out).map_err(|e| write(e.to_string()))?;
+    claim(out)?;
 
     let fresh: Vec<Fresh> = parameters(&config)
         .into_iter()
@@ -61,15 +57,14 @@ pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelEr
     let mut map = serde_json::Map::new();
     for (i, shard) in shards.into_iter().enumerate() {
         let file = match count {
-            1 => WEIGHTS.to_owned(),
+            1 => FILE.to_owned(),
             _ => format!("model-{:05}-of-{count:05}.safetensors", i + 1),
         };
         for tensor in &shard {
             map.insert(tensor.parameter.name.clone(), Value::from(file.clone()));
         }
         let views = shard.into_iter().map(|t| (t.parameter.name.as_str(), t));
-        let format = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
-        safetensors::serialize_to_file(views, Some(format), &out.join(file))
+        safetensors::serialize_to_file(views, Some(pytorch_metadata()), &out.join(file))
             .map_err(|e| write(e.to_string()))?;
     }
     if count > 1 {

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::ModelError;
 use crate::layout::canonical;
 use crate::peft;
-use crate::weights::{Stored, Weights};
+use crate::weights::{Stored, Weights, claim, pytorch_metadata};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
@@ -41,10 +41,7 @@ pub fn merge(base: &Path, adapter: &Path, out: &Path, device: &Device) -> Result
     let weights = Weights::open(base)?;
     weights.check_model(&config)?;
     let adapter = peft::load(adapter, &config, device)?;
-    if out.join("config.json").exists() {
-        return Err(write("there is a model already; name an empty folder".into()));
-    }
-    std::fs::create_dir_all(out).map_err(|e| write(e.to_string()))?;
+    claim(out)?;
 
     let updates = updates(&adapter, &config);
     let mut merged = Merged { tensors: 0, updated: 0 };
@@ -61,9 +58,8 @@ pub fn merge(base: &Path, adapter: &Path, out: &Path, device: &Device) -> Result
             })
             .collect();
         let name = file.file_name().unwrap_or_default();
-        let format = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
         let target = out.join(name);
-        let written = safetensors::serialize_to_file(views, Some(format), &target);
+        let written = safetensors::serialize_to_file(views, Some(pytorch_metadata()), &target);
         if let Some(error) = failure.take() {
             // The file is whole but not what it should be.
             let _ = std::fs::remove_file(&target);

@@ -11,7 +11,7 @@ use crate::error::ModelError;
 use crate::layers::{Rotary, Segments, Source, indices};
 use crate::positions::{Position, positions, rotary};
 use crate::text::{KeyValue, LanguageModel};
-use crate::vision::{VisionTower, lora};
+use crate::vision::{VisionPlan, VisionTower, lora};
 use crate::weights::Weights;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::ops::Range;
@@ -139,17 +139,17 @@ impl Model {
         if images.is_empty() {
             return Vec::new();
         }
-        let (features, tokens) = self.vision_forward(images, adapter, &mut ());
-        split_rows(features, &tokens)
+        let (features, plan) = self.vision_forward(images, adapter, &mut ());
+        split_rows(features, &plan.tokens)
     }
 
-    /// The vision tower over several images: features `[M, (1 + K)·D]` and the tokens of each image.
+    /// The vision tower over several images: features `[M, (1 + K)·D]`, and where their patches went.
     pub(crate) fn vision_forward(
         &self,
         images: &[&ImagePatches],
         adapter: Option<ActiveAdapter>,
         observer: &mut dyn Observer,
-    ) -> (Tensor<2>, Vec<usize>) {
+    ) -> (Tensor<2>, VisionPlan) {
         let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
         let plan = self.vision.plan(&grids, &self.device);
         let mut hidden = self.vision.embed(self.patches(images), &plan);
@@ -164,7 +164,7 @@ impl Model {
         observer.block_input(&hidden);
         let mut features = vec![self.vision.merge(hidden, &plan)];
         features.extend(deepstack);
-        (Tensor::cat(features, 1), plan.tokens)
+        (Tensor::cat(features, 1), plan)
     }
 
     /// The language model over a packed batch.

@@ -6,7 +6,7 @@ use crate::adapter::{Adapter, LoraConfig, LoraPair, Projection, sites};
 use crate::config::Config;
 use crate::error::ModelError;
 use crate::layout::{Initial, Parameter};
-use crate::weights::Weights;
+use crate::weights::{Weights, pytorch_metadata};
 use burn::tensor::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -70,9 +70,7 @@ pub fn save_tensors(tensors: &[(String, Tensor<2>)], path: &Path) -> Result<(), 
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| write(e.to_string()))?;
-    // Readers of the Python world ask for this entry before they take a file for PyTorch tensors.
-    let format = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
-    let bytes = safetensors::serialize(views, Some(format)).map_err(|e| write(e.to_string()))?;
+    let bytes = safetensors::serialize(views, Some(pytorch_metadata())).map_err(|e| write(e.to_string()))?;
     write_atomic_bytes(path, &bytes).map_err(|e| write(e.to_string()))
 }
 

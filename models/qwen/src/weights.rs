@@ -10,14 +10,15 @@ use crate::layout::{Parameter, canonical, parameters};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 /// A header of a published checkpoint has about 200 bytes a tensor; a claim of more than this is an attack.
 const MAX_HEADER: u64 = 100 << 20;
-const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const FILE: &str = "model.safetensors";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
 /// A tensor where it lies, not yet read.
 #[derive(Clone, Debug)]
@@ -79,8 +80,7 @@ impl Weights {
     /// If nothing is there, a header is damaged, or the index names a file outside the folder.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let index = folder.join(INDEX);
-        let files =
-            if index.is_file() { shards(folder, &index)? } else { vec![folder.join("model.safetensors")] };
+        let files = if index.is_file() { shards(folder, &index)? } else { vec![folder.join(FILE)] };
         let mut entries = BTreeMap::new();
         for file in files {
             for stored in headers(&file)? {
@@ -185,6 +185,20 @@ impl Weights {
             .map_err(|e| damaged(&entry.file, format!("tensor `{name}`: {e}")))?;
         Ok(Tensor::from_data(data.convert_dtype(dtype), (device, dtype)))
     }
+}
+
+/// Makes the folder for a new model, which must not hold one.
+pub(crate) fn claim(folder: &Path) -> Result<(), ModelError> {
+    let write = |message: String| ModelError::Write { path: folder.to_owned(), message };
+    if ["config.json", FILE, INDEX].iter().any(|name| folder.join(name).exists()) {
+        return Err(write("there is a model already; name an empty folder".into()));
+    }
+    std::fs::create_dir_all(folder).map_err(|e| write(e.to_string()))
+}
+
+/// Readers of the Python world ask for this entry before they take a file for PyTorch tensors.
+pub(crate) fn pytorch_metadata() -> HashMap<String, String> {
+    [("format".to_owned(), "pt".to_owned())].into_iter().collect()
 }
 
 /// The shard files that an index names, each once, all inside the folder.

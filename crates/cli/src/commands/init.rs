@@ -10,10 +10,7 @@ use vigos_models::{init, layout};
 /// # Errors
 /// If the configuration is wrong, or the folder is taken or cannot be written.
 pub(crate) fn run(args: &InitArgs) -> Result<(), CliError> {
-    if args.out.join("config.json").exists() {
-        let found = format!("{}: there is a model already", args.out.display());
-        return Err(CliError::input("--out", found, "name an empty or a new folder"));
-    }
+    super::unclaimed(&args.out)?;
     let config = init::init(&args.config, &args.out, args.seed)?;
     let parameters: usize =
         layout::parameters(&config).iter().map(|p| p.shape.iter().product::<usize>()).sum();

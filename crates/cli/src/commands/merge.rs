@@ -23,10 +23,7 @@ const CHUNK: usize = 64;
 /// If model and adapter do not belong together, the folder is taken or cannot be written, or the check fails.
 pub(crate) fn run(args: &MergeArgs, device: &Choice) -> Result<(), CliError> {
     let device = device.open()?;
-    if args.out.join("config.json").exists() {
-        let found = format!("{}: there is a model already", args.out.display());
-        return Err(CliError::input("--out", found, "name an empty or a new folder"));
-    }
+    super::unclaimed(&args.out)?;
     let merged = merge(&args.model, &args.adapter, &args.out, &device)?;
     note(&format!(
         "{} of {} tensors updated, model saved to {}",

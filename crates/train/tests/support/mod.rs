@@ -5,14 +5,17 @@
 use burn::tensor::{DType, Device};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use vigos_data::ImageSource;
 use vigos_models::weights::Weights;
 use vigos_models::{Adapter, Model, peft};
 use vigos_processor::Processor;
+use vigos_train::TrainError;
 use vigos_train::prompts::Prompts;
 use vigos_train::recipe::{Fidelity, Method, Optim, Recipe, Schedule};
-use vigos_train::samples::{Sample, SampleMaker, SampleSource};
+use vigos_train::samples::{Sample, SampleMaker};
+use vigos_train::trainer::{Finished, Observer, TrainOptions, train};
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -128,7 +131,7 @@ impl Recorded {
             .iter()
             .map(|row| {
                 let text = |key: &str| row[key].as_str().unwrap().to_owned();
-                let source = SampleSource {
+                let source = vigos_data::Row {
                     id: text("name"),
                     origin: "result.json".into(),
                     problem: text("problem"),
@@ -170,6 +173,16 @@ impl Recorded {
             })
             .collect()
     }
+}
+
+/// Sees a run and says nothing.
+pub struct Silent;
+impl Observer for Silent {}
+
+/// Trains on the CPU until the recipe's last step.
+pub fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, TrainError> {
+    let options = TrainOptions { recipe, run_dir, resume, device: &Device::flex() };
+    train(&options, &mut Silent, &AtomicBool::new(false))
 }
 
 /// All tensors of an adapter on the host.
