@@ -1,13 +1,16 @@
 //! The operator on the CPU: rows in parallel, each of them on the vector units.
 
-use crate::element::Element;
+mod element;
+mod simd;
+
 use crate::operator::{SpanKlBackend, column};
-use crate::simd::{RowArguments, row};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, TensorData};
+use element::Element;
 use half::{bf16, f16};
 use rayon::prelude::*;
+use simd::{RowArguments, row};
 
 impl SpanKlBackend for Flex {
     fn span_kl_rows(

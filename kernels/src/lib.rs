@@ -9,8 +9,10 @@
 //! loss     Σ w·min(K, c)                zero gradient where K > c
 //! ```
 //!
-//! - [`span_kl`] and [`span_kl_stacked`] take logits. On the CPU they are one fused operator: it reads the logits
-//!   at most twice and writes the gradient over the student's, so that no other tensor of their size exists.
+//! - [`span_kl`] and [`span_kl_stacked`] take logits. They are one fused operator: it reads the logits at most
+//!   twice and writes the gradient over the student's, so that no other tensor of their size exists. There is one
+//!   for the CPU (`flex`) and one for every CubeCL runtime (`cuda`, `rocm`, `metal`, `vulkan`, `webgpu`, `wgpu`,
+//!   `cpu`).
 //!   [`span_kl_loss`] is the same as a differentiable operator.
 //! - [`span_kl_linear`] starts from hidden states, so that no `[N, V]` tensor of all active rows ever exists: it
 //!   goes over the rows in chunks and returns the gradient with respect to the student's hidden states, already
@@ -21,14 +23,21 @@
 //!
 //! Shapes: `N` student rows, `M` teacher rows, `D` width, `V` vocabulary, `R` active rows.
 
-mod element;
+#[cfg(feature = "cube")]
+mod cube;
+mod error;
+#[cfg(feature = "flex")]
 mod flex;
 mod linear;
 mod logits;
 mod operator;
 mod reference;
-mod simd;
 
+#[cfg(feature = "lowering")]
+pub use cube::lowering;
+pub use error::SpanKlError;
 pub use linear::{ActiveRow, SpanKl, chunk_rows, span_kl_linear};
-pub use logits::{Direction, RowLoss, RowStatistics, SpanKlRows, span_kl, span_kl_loss, span_kl_stacked};
-pub use reference::{RowKl, row_kl, span_kl_reference};
+pub use logits::{
+    Direction, RowLoss, RowStatistics, SpanKlRows, span_kl, span_kl_loss, span_kl_reference, span_kl_stacked,
+};
+pub use reference::{RowKl, row_kl};

@@ -1,7 +1,9 @@
 //! The loss from hidden states: active rows gathered, multiplied with the shared head a chunk at a time.
 
-use crate::logits::{Direction, RowLoss, RowStatistics, span_kl_stacked};
+use crate::error::SpanKlError;
+use crate::logits::{Direction, RowLoss, RowStatistics, same_kind, span_kl_stacked};
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use std::num::NonZeroUsize;
 
 /// One supervised token: a row of the student against a row of a teacher.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,8 +45,8 @@ pub struct SpanKl {
 }
 
 /// How many rows a chunk has so that its logits, of both models in f32, take at most `bytes`.
-pub fn chunk_rows(vocabulary: usize, bytes: usize) -> usize {
-    (bytes / (2 * vocabulary.max(1) * size_of::<f32>())).max(1)
+pub fn chunk_rows(vocabulary: usize, bytes: usize) -> NonZeroUsize {
+    NonZeroUsize::new(bytes / (2 * vocabulary.max(1) * size_of::<f32>())).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The loss of all active rows and its gradient with respect to the student's hidden states.
@@ -55,27 +57,24 @@ pub fn chunk_rows(vocabulary: usize, bytes: usize) -> usize {
 /// # Shapes
 /// - `student`: `[N, D]`, `teacher`: `[M, D]`, `head`: `[V, D]`, all in one precision and without a graph
 ///
-/// # Panics
-/// If a row lies outside `student` or `teacher`, or `chunk` is zero.
+/// # Errors
+/// If a tensor's shape, precision or device does not fit the student's, a row lies outside `student` or
+/// `teacher`, or a temperature, weight or clip makes no sense.
 pub fn span_kl_linear(
     student: &Tensor<2>,
     teacher: &Tensor<2>,
     head: &Tensor<2>,
     rows: &[ActiveRow],
     temperature: f64,
-    chunk: usize,
-) -> SpanKl {
+    chunk: NonZeroUsize,
+) -> Result<SpanKl, SpanKlError> {
+    check(student, teacher, head, rows)?;
     let device = student.device();
     let [students, width] = student.dims();
-    let teachers = teacher.dims()[0];
-    assert!(
-        rows.iter().all(|r| r.student < students && r.teacher < teachers),
-        "an active row lies outside the hidden states"
-    );
     let mut gradient = Tensor::<2>::zeros([students, width], (&device, DType::F32));
     let mut statistics = Vec::with_capacity(rows.len());
     let mut loss = 0.0;
-    for rows in rows.chunks(chunk) {
+    for rows in rows.chunks(chunk.get()) {
         let gathered = Tensor::cat(
             vec![
                 student.clone().select(0, indices(rows.iter().map(|r| r.student), &device)),
@@ -85,7 +84,7 @@ pub fn span_kl_linear(
         );
         let logits = gathered.matmul(head.clone().transpose());
         let losses: Vec<RowLoss> = rows.iter().map(ActiveRow::loss).collect();
-        let result = span_kl_stacked(logits, &losses, temperature);
+        let result = span_kl_stacked(logits, &losses, temperature)?;
         loss += result.loss;
 
         let passes = |i: &usize| rows[*i].weight != 0.0 && !rows[*i].clips(result.rows[*i].kl);
@@ -104,7 +103,35 @@ pub fn span_kl_linear(
         gradient = gradient.select_assign(0, places, back, IndexingUpdateOp::Add);
     }
     let kl = statistics.iter().map(|row| row.kl).collect();
-    SpanKl { loss, kl, rows: statistics, gradient }
+    Ok(SpanKl { loss, kl, rows: statistics, gradient })
+}
+
+/// Refuses tensors that do not fit together and rows that are not there.
+fn check(
+    student: &Tensor<2>,
+    teacher: &Tensor<2>,
+    head: &Tensor<2>,
+    rows: &[ActiveRow],
+) -> Result<(), SpanKlError> {
+    let [students, width] = student.dims();
+    for (name, tensor) in [("teacher", teacher), ("head", head)] {
+        if tensor.dims()[1] != width {
+            let wanted = format!("{width} columns as the student");
+            return Err(SpanKlError::Shape { name, found: tensor.dims(), wanted });
+        }
+        same_kind(name, tensor, student)?;
+    }
+    let teachers = teacher.dims()[0];
+    for (row, active) in rows.iter().enumerate() {
+        for (side, found, count) in
+            [("student", active.student, students), ("teacher", active.teacher, teachers)]
+        {
+            if found >= count {
+                return Err(SpanKlError::OutOfRange { row, side, found, count });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn indices(values: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {

@@ -1,9 +1,13 @@
 //! The loss of rows of logits: the fused operator where the backend has it, plain operators elsewhere.
 
+use crate::error::SpanKlError;
 use crate::operator::{SpanKlBackend, column};
-use crate::reference::span_kl_reference;
+use crate::reference::composed;
 use burn::backend::{Dispatch, DispatchTensorKind};
 use burn::tensor::{DType, Device, Tensor, TensorData, s};
+
+/// Kernels count tokens in f32, which is exact up to here.
+const LARGEST_VOCABULARY: usize = 1 << 24;
 
 /// Which distribution the divergence averages over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,15 +78,21 @@ pub struct SpanKlRows {
 /// row's largest counts as zero.
 ///
 /// # Shapes
-/// - `student`, `teacher`: `[R, V]` logits in f32, f16 or bf16 (other precisions are cast to f32), without a
+/// - `student`, `teacher`: `[R, V]` logits in one precision of f32, f16 and bf16, on one device, without a
 ///   gradient graph
 ///
-/// # Panics
-/// If the shapes differ or do not have one row for each of `rows`, or `temperature` is not above zero.
-pub fn span_kl(student: Tensor<2>, teacher: Tensor<2>, rows: &[RowLoss], temperature: f64) -> SpanKlRows {
-    let (student, teacher) = checked(student, teacher, rows, temperature);
+/// # Errors
+/// If shapes, precisions or devices do not fit, there is not one of `rows` for each row of logits, or a
+/// temperature, weight or clip makes no sense.
+pub fn span_kl(
+    student: Tensor<2>,
+    teacher: Tensor<2>,
+    rows: &[RowLoss],
+    temperature: f64,
+) -> Result<SpanKlRows, SpanKlError> {
+    check_pair(&student, &teacher, rows, temperature)?;
     if !is_fused(&student) {
-        return span_kl_reference(student, teacher, rows, temperature);
+        return Ok(composed(student, teacher, rows, temperature));
     }
     let arguments = pack(rows, &student.device());
     let (statistics, gradient) = <Dispatch as SpanKlBackend>::span_kl_rows(
@@ -91,7 +101,7 @@ pub fn span_kl(student: Tensor<2>, teacher: Tensor<2>, rows: &[RowLoss], tempera
         arguments.into_dispatch(),
         temperature as f32,
     );
-    unpack(Tensor::from_dispatch(statistics), Tensor::from_dispatch(gradient), rows)
+    Ok(unpack(Tensor::from_dispatch(statistics), Tensor::from_dispatch(gradient), rows))
 }
 
 /// The same for logits of both models in one tensor, the student's rows above the teacher's.
@@ -99,23 +109,30 @@ pub fn span_kl(student: Tensor<2>, teacher: Tensor<2>, rows: &[RowLoss], tempera
 /// # Shapes
 /// - `logits`: `[2R, V]`
 ///
-/// # Panics
+/// # Errors
 /// As [`span_kl`].
-pub fn span_kl_stacked(logits: Tensor<2>, rows: &[RowLoss], temperature: f64) -> SpanKlRows {
-    let count = rows.len();
-    assert_eq!(logits.dims()[0], 2 * count, "stacked logits need two rows for each row of the loss");
-    if count == 0 || !is_fused(&logits) {
-        let (student, teacher) = (logits.clone().slice(s![0..count, ..]), logits.slice(s![count.., ..]));
-        return span_kl(student, teacher, rows, temperature);
+pub fn span_kl_stacked(
+    logits: Tensor<2>,
+    rows: &[RowLoss],
+    temperature: f64,
+) -> Result<SpanKlRows, SpanKlError> {
+    let (found, count) = (logits.dims(), rows.len());
+    if found[0] != 2 * count {
+        let wanted = format!("[{}, V], two rows for each row of the loss", 2 * count);
+        return Err(SpanKlError::Shape { name: "stacked logits", found, wanted });
     }
-    assert!(temperature > 0.0, "the temperature is {temperature}, but has to be above zero");
+    check("stacked logits", &logits, rows, temperature)?;
+    if !is_fused(&logits) {
+        let (student, teacher) = (logits.clone().slice(s![0..count, ..]), logits.slice(s![count.., ..]));
+        return Ok(composed(student, teacher, rows, temperature));
+    }
     let arguments = pack(rows, &logits.device());
     let (statistics, gradient) = <Dispatch as SpanKlBackend>::span_kl_stacked(
-        supported(logits).into_dispatch(),
+        logits.into_dispatch(),
         arguments.into_dispatch(),
         temperature as f32,
     );
-    unpack(Tensor::from_dispatch(statistics), Tensor::from_dispatch(gradient), rows)
+    Ok(unpack(Tensor::from_dispatch(statistics), Tensor::from_dispatch(gradient), rows))
 }
 
 /// The loss as a differentiable tensor, `[1]` in f32; only the student's logits get a gradient.
@@ -123,54 +140,130 @@ pub fn span_kl_stacked(logits: Tensor<2>, rows: &[RowLoss], temperature: f64) ->
 /// # Shapes
 /// - `student`: `[R, V]` logits, tracked by autodiff; `teacher`: `[R, V]`, tracked or not
 ///
-/// # Panics
+/// # Errors
 /// As [`span_kl`].
-pub fn span_kl_loss(student: Tensor<2>, teacher: Tensor<2>, rows: &[RowLoss], temperature: f64) -> Tensor<1> {
-    let (student, teacher) = checked(student, teacher, rows, temperature);
-    let device = student.device();
-    if !is_fused(&student) {
-        let result = span_kl_reference(student.clone().inner(), teacher.inner(), rows, temperature);
-        // A product with the gradient has the right derivative; its value is taken away again.
-        let linear = (student * Tensor::from_inner(result.gradient)).sum().cast(DType::F32);
-        let value = linear.clone().detach();
-        return linear - value + result.loss;
-    }
-    Tensor::from_dispatch(<Dispatch as SpanKlBackend>::span_kl_loss(
-        student.into_dispatch(),
-        teacher.into_dispatch(),
-        pack(rows, &device).into_dispatch(),
-        temperature as f32,
-    ))
-}
-
-/// Both rows of logits in one supported precision.
-fn checked(
+pub fn span_kl_loss(
     student: Tensor<2>,
     teacher: Tensor<2>,
     rows: &[RowLoss],
     temperature: f64,
-) -> (Tensor<2>, Tensor<2>) {
-    assert_eq!(student.dims(), teacher.dims(), "student and teacher logits need one shape");
-    assert_eq!(student.dims()[0], rows.len(), "each row of logits needs its row of the loss");
-    assert!(temperature > 0.0, "the temperature is {temperature}, but has to be above zero");
-    let student = supported(student);
-    let precision = student.dtype();
-    let teacher = if teacher.dtype() == precision { teacher } else { teacher.cast(precision) };
-    (student, teacher)
+) -> Result<Tensor<1>, SpanKlError> {
+    check_pair(&student, &teacher, rows, temperature)?;
+    if !is_fused(&student) {
+        let result = composed(student.clone().inner(), teacher.inner(), rows, temperature);
+        // A product with the gradient has the right derivative; its value is taken away again.
+        let linear = (student * Tensor::from_inner(result.gradient)).sum().cast(DType::F32);
+        let value = linear.clone().detach();
+        return Ok(linear - value + result.loss);
+    }
+    let arguments = pack(rows, &student.device());
+    Ok(Tensor::from_dispatch(<Dispatch as SpanKlBackend>::span_kl_loss(
+        student.into_dispatch(),
+        teacher.into_dispatch(),
+        arguments.into_dispatch(),
+        temperature as f32,
+    )))
 }
 
-fn supported(logits: Tensor<2>) -> Tensor<2> {
-    match logits.dtype() {
-        DType::F32 | DType::F16 | DType::BF16 => logits,
-        _ => logits.cast(DType::F32),
+/// What [`span_kl`] computes, from operators that every backend has; several tensors of the logits' size come and
+/// go on the way. Backends without the fused operator take this, and tests compare with it.
+///
+/// # Shapes
+/// - `student`, `teacher`: `[R, V]` logits, without a gradient graph
+///
+/// # Errors
+/// As [`span_kl`].
+pub fn span_kl_reference(
+    student: Tensor<2>,
+    teacher: Tensor<2>,
+    rows: &[RowLoss],
+    temperature: f64,
+) -> Result<SpanKlRows, SpanKlError> {
+    check_pair(&student, &teacher, rows, temperature)?;
+    Ok(composed(student, teacher, rows, temperature))
+}
+
+/// Refuses two tensors of logits that do not fit together.
+fn check_pair(
+    student: &Tensor<2>,
+    teacher: &Tensor<2>,
+    rows: &[RowLoss],
+    temperature: f64,
+) -> Result<(), SpanKlError> {
+    let [count, vocabulary] = student.dims();
+    if teacher.dims() != student.dims() {
+        let wanted = format!("[{count}, {vocabulary}] as the student's");
+        return Err(SpanKlError::Shape { name: "teacher logits", found: teacher.dims(), wanted });
     }
+    if rows.len() != count {
+        return Err(SpanKlError::RowCount { rows: rows.len(), logits: count });
+    }
+    same_kind("teacher logits", teacher, student)?;
+    check("student logits", student, rows, temperature)
+}
+
+/// Refuses logits that cannot be read, and rows or a temperature that make no sense.
+fn check(
+    name: &'static str,
+    logits: &Tensor<2>,
+    rows: &[RowLoss],
+    temperature: f64,
+) -> Result<(), SpanKlError> {
+    let [_, vocabulary] = logits.dims();
+    if !(1..=LARGEST_VOCABULARY).contains(&vocabulary) {
+        let wanted = format!("1 to {LARGEST_VOCABULARY} columns");
+        return Err(SpanKlError::Shape { name, found: logits.dims(), wanted });
+    }
+    let found = logits.dtype();
+    if !matches!(found, DType::F32 | DType::F16 | DType::BF16) {
+        return Err(SpanKlError::Precision { name, found, wanted: "f32, f16 or bf16".into() });
+    }
+    // The kernels divide in f32.
+    if !(temperature as f32 > 0.0 && (temperature as f32).recip().is_normal()) {
+        return Err(SpanKlError::Temperature { found: temperature });
+    }
+    for (row, loss) in rows.iter().enumerate() {
+        if !(loss.weight >= 0.0 && (loss.weight as f32).is_finite()) {
+            return Err(SpanKlError::Row { row, field: "weight", found: loss.weight });
+        }
+        if let Some(clip) = loss.clip.filter(|clip| clip.is_nan() || *clip < 0.0) {
+            return Err(SpanKlError::Row { row, field: "clip", found: clip });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a tensor of another precision or on another device than the student's.
+pub(crate) fn same_kind(
+    name: &'static str,
+    tensor: &Tensor<2>,
+    student: &Tensor<2>,
+) -> Result<(), SpanKlError> {
+    if tensor.dtype() != student.dtype() {
+        let wanted = format!("{:?} as the student", student.dtype());
+        return Err(SpanKlError::Precision { name, found: tensor.dtype(), wanted });
+    }
+    // A tensor under autodiff is on the device that it wraps.
+    let place = |tensor: &Tensor<2>| tensor.device().inner();
+    if place(tensor) != place(student) {
+        let text = |tensor: &Tensor<2>| format!("{:?}", place(tensor));
+        return Err(SpanKlError::Device { name, found: text(tensor), wanted: text(student) });
+    }
+    Ok(())
 }
 
 /// Whether the tensor's backend has the operator.
 fn is_fused(tensor: &Tensor<2>) -> bool {
     fn native(kind: &DispatchTensorKind) -> bool {
-        matches!(kind, DispatchTensorKind::Flex(_))
-            || matches!(kind, DispatchTensorKind::Autodiff(inner) if native(inner))
+        match kind {
+            #[cfg(feature = "cube")]
+            DispatchTensorKind::Cube(_) => true,
+            #[cfg(feature = "flex")]
+            DispatchTensorKind::Flex(_) => true,
+            DispatchTensorKind::Autodiff(inner) => native(inner),
+            #[allow(unreachable_patterns, reason = "depends on the backends that Burn is built with")]
+            _ => false,
+        }
     }
     native(&tensor.clone().into_dispatch().kind)
 }

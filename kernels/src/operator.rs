@@ -6,6 +6,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata, backend_extension};
 use burn::tensor::Shape;
+#[cfg(feature = "fusion")]
+use burn::{backend::fusion::custom::TensorSpec, tensor::DType};
 
 /// Columns of the operator's statistics.
 pub(crate) mod column {
@@ -28,9 +30,15 @@ pub(crate) mod column {
 /// `rows` is `[R, 3]` in f32: direction (0 forward, 1 reverse), weight, clip (infinite for none).
 /// The statistics are `[R, 5]` in f32, see [`column`]; the gradient is `[R, V]` in the student's precision and
 /// takes the place of the student's logits if nobody else holds them.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(
+    Cube: cfg(feature = "cube"),
+    Flex: cfg(feature = "flex"),
+    Autodiff,
+    Fusion: cfg(feature = "fusion")
+)]
 pub(crate) trait SpanKlBackend: Backend {
     /// Statistics and gradient of `student`, `[R, V]`, against `teacher`, `[R, V]`.
+    #[fusion(meta = |student, _teacher, rows, _temperature| (statistics_of(&rows.shape), student.clone()))]
     fn span_kl_rows(
         student: FloatTensor<Self>,
         teacher: FloatTensor<Self>,
@@ -39,6 +47,7 @@ pub(crate) trait SpanKlBackend: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// The same for logits `[2R, V]`, the student's above the teacher's.
+    #[fusion(meta = |logits, rows, _temperature| (statistics_of(&rows.shape), upper_half(logits)))]
     fn span_kl_stacked(
         logits: FloatTensor<Self>,
         rows: FloatTensor<Self>,
@@ -46,6 +55,7 @@ pub(crate) trait SpanKlBackend: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// The loss of all rows, `[1]` in f32.
+    #[fusion(default)]
     fn span_kl_loss(
         student: FloatTensor<Self>,
         teacher: FloatTensor<Self>,
@@ -54,6 +64,18 @@ pub(crate) trait SpanKlBackend: Backend {
     ) -> FloatTensor<Self> {
         total::<Self>(Self::span_kl_rows(student, teacher, rows, temperature).0)
     }
+}
+
+/// The statistics that rows `[R, 3]` have.
+#[cfg(feature = "fusion")]
+fn statistics_of(rows: &Shape) -> TensorSpec {
+    TensorSpec::new(Shape::from([rows[0], column::COUNT]), DType::F32)
+}
+
+/// The student's half of stacked logits.
+#[cfg(feature = "fusion")]
+fn upper_half(logits: &TensorSpec) -> TensorSpec {
+    TensorSpec::new(Shape::from([logits.shape[0] / 2, logits.shape[1]]), logits.dtype)
 }
 
 /// The sum of the losses in the statistics.

@@ -26,12 +26,8 @@ pub fn row_kl(student: Tensor<2>, teacher: Tensor<2>, direction: Direction, temp
     divergence(log_p, log_q, direction, temperature)
 }
 
-/// What [`crate::span_kl`] computes, from operators that every backend has; several tensors of the logits' size
-/// come and go on the way.
-///
-/// # Shapes
-/// - `student`, `teacher`: `[R, V]` logits, without a gradient graph
-pub fn span_kl_reference(
+/// Statistics and gradient of checked rows.
+pub(crate) fn composed(
     student: Tensor<2>,
     teacher: Tensor<2>,
     rows: &[RowLoss],

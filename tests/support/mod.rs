@@ -178,3 +178,46 @@ pub fn recipe(data: &Path) -> PathBuf {
     std::fs::write(&path, text).unwrap();
     path
 }
+
+/// Trains by a recipe.
+pub fn train(recipe: &Path, run_dir: &Path, more: &[&str]) -> Ran {
+    let fixed = ["train", recipe.to_str().unwrap(), "--run-dir", run_dir.to_str().unwrap()];
+    run(fixed.iter().chain(more))
+}
+
+/// The lines of `metrics.jsonl` without what a clock says.
+pub fn metrics(run_dir: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap();
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &mut lines {
+        let line = line.as_object_mut().unwrap();
+        line.remove("seconds").unwrap();
+        line.remove("tokens_per_second").unwrap();
+    }
+    lines
+}
+
+/// A recipe and a file of rollouts for the recorded step.
+pub fn recorded(dir: &Path, result: &Value) -> (PathBuf, PathBuf) {
+    std::fs::create_dir(dir.join("images")).unwrap();
+    let rows = result["rows"].as_array().unwrap().iter().map(|row| {
+        let name = row["image"].as_str().unwrap();
+        std::fs::copy(image(name), dir.join("images").join(name)).unwrap();
+        let line = json!({
+            "id": row["name"], "image": format!("images/{name}"), "problem": row["problem"], "answer": row["answer"],
+            "completion_token_ids": row["completion_ids"], "prompts": row["prompts"],
+        });
+        format!("{line}\n")
+    });
+    let rollouts = dir.join("rollouts.jsonl");
+    std::fs::write(&rollouts, rows.collect::<String>()).unwrap();
+    let recipe = dir.join("recipe.toml");
+    let text = format!(
+        "[model]\npath = {:?}\nadapter = {:?}\n[data]\npath = \"unused.jsonl\"\n[lora]\nrank = 4\nalpha = 8\n\
+         dropout = 0.0\n[optim]\nlr = 1e-3\nschedule = \"constant\"\n[train]\nsteps = 1\nprecision = \"f32\"\n",
+        model(),
+        adapter()
+    );
+    std::fs::write(&recipe, text).unwrap();
+    (recipe, rollouts)
+}

@@ -8,6 +8,7 @@ use vigos_core::jsonl::JsonLinesError;
 use vigos_core::manifest::ManifestError;
 use vigos_data::DatasetError;
 use vigos_hub::HubError;
+use vigos_kernels::SpanKlError;
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
 use vigos_rollout::engine::RolloutError;
@@ -41,6 +42,9 @@ pub enum TrainError {
     /// A completion could not be sampled.
     #[error(transparent)]
     Rollout(RolloutError),
+    /// The loss refuses what it was given.
+    #[error(transparent)]
+    Loss(#[from] SpanKlError),
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -134,7 +138,7 @@ impl TrainError {
             Self::File(FileError::Io { action, .. }) => {
                 !matches!(*action, "write" | "sync" | "rename" | "create")
             }
-            Self::Rollout(_) | Self::Interrupted(_) => false,
+            Self::Rollout(_) | Self::Loss(_) | Self::Interrupted(_) => false,
             _ => true,
         }
     }

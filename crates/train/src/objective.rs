@@ -8,6 +8,7 @@
 //! Each loss is the mean over its tokens in the whole micro-batch; the weighted sum of the losses is what is
 //! minimised. Logits of row t−1 score token t.
 
+use crate::error::TrainError;
 use crate::recipe::Method;
 use crate::routing::{Reading, route};
 use crate::samples::Sample;
@@ -111,7 +112,7 @@ pub fn micro_batch(
     adapter: ActiveAdapter,
     method: &Method,
     rollouts: &[Rollout],
-) -> Result<MicroBatch, ModelError> {
+) -> Result<MicroBatch, TrainError> {
     let readings: Vec<(usize, Reading)> = rollouts
         .iter()
         .enumerate()
@@ -170,7 +171,8 @@ pub fn micro_batch(
         }
     }
     let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BYTES);
-    let result = span_kl_linear(&hidden, &teacher_hidden, &model.text.head, &rows, method.temperature, chunk);
+    let result =
+        span_kl_linear(&hidden, &teacher_hidden, &model.text.head, &rows, method.temperature, chunk)?;
 
     for ((token, row), &kl) in tokens.iter_mut().zip(&rows).zip(&result.kl) {
         token.kl = kl;

@@ -1,5 +1,6 @@
 //! One module for each command; each turns arguments into calls of the libraries.
 
+mod bench;
 mod doctor;
 mod generate;
 mod init;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Replay(args) => replay::run(args, device),
         Command::Init(args) => init::run(args),
         Command::Merge(args) => merge::run(args, device),
+        Command::Bench(args) => bench::run(args, device),
         Command::Doctor(args) => doctor::run(args, device),
     }
 }

@@ -2,6 +2,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 use vigos_core::random::{Key, Purpose, draws};
@@ -16,6 +17,8 @@ const SIDE: usize = 256;
 const ROWS: usize = 24;
 const WIDTH: usize = 64;
 const VOCABULARY: usize = 1000;
+/// Two chunks.
+const CHUNK: NonZeroUsize = NonZeroUsize::new(ROWS / 2).unwrap();
 const LOSS_TEMPERATURE: f64 = 1.5;
 
 /// The outcome of one check.
@@ -85,7 +88,8 @@ fn loss(device: &Device) -> Result<(f64, f64), String> {
     let (s, t) = (upload(&student, WIDTH, device), upload(&teacher, WIDTH, device));
     let h = upload(&head, WIDTH, device);
     let (found, seconds) = timed(|| {
-        let result = span_kl_linear(&s, &t, &h, &rows, LOSS_TEMPERATURE, ROWS / 2);
+        let result =
+            span_kl_linear(&s, &t, &h, &rows, LOSS_TEMPERATURE, CHUNK).map_err(|error| error.to_string())?;
         Ok((result.kl, download(result.gradient)?))
     })?;
     let (mut kl, mut gradient) = (Vec::new(), Vec::new());

@@ -6,7 +6,7 @@
 //! on their own row, so that a common offset of the logits costs no precision. The second pass, for rows with a
 //! gradient only, writes it over the student's logits.
 
-use crate::element::{BLOCK, Block, Element};
+use super::element::{BLOCK, Block, Element};
 use macerator::{Scalar, Simd, Vector};
 
 /// Exponents below this count as probability zero; `exp` of it is still a normal number.

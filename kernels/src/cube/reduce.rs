@@ -1,0 +1,76 @@
+//! One number from all units of a cube, the same in every unit, in an order that does not depend on timing.
+
+use cubecl::prelude::*;
+
+/// How two numbers become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum By {
+    Sum,
+    Largest,
+    Smallest,
+}
+
+/// The shape of a launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Blueprint {
+    /// Units of a cube, a power of two.
+    pub(crate) units: u32,
+    /// Whether units of a plane exchange registers; otherwise everything goes through shared memory.
+    pub(crate) planes: bool,
+}
+
+/// Combines the values of all units. `scratch` holds one number a unit.
+#[cube]
+pub(crate) fn reduce(
+    value: f32,
+    scratch: &mut Shared<[f32]>,
+    #[comptime] by: By,
+    #[comptime] blueprint: Blueprint,
+) -> f32 {
+    // Some unit may still read what the last reduction left.
+    sync_cube();
+    if comptime!(blueprint.planes) {
+        let partial = within_plane(value, by);
+        if UNIT_POS_PLANE == 0 {
+            scratch[(UNIT_POS / PLANE_DIM) as usize] = partial;
+        }
+        sync_cube();
+        let planes = CUBE_DIM.div_ceil(PLANE_DIM) as usize;
+        let mut total = scratch[0];
+        for plane in 1..planes {
+            total = combine(total, scratch[plane], by);
+        }
+        total
+    } else {
+        let unit = UNIT_POS as usize;
+        scratch[unit] = value;
+        sync_cube();
+        let mut width = CUBE_DIM as usize / 2;
+        while width > 0 {
+            if unit < width {
+                scratch[unit] = combine(scratch[unit], scratch[unit + width], by);
+            }
+            sync_cube();
+            width /= 2;
+        }
+        scratch[0]
+    }
+}
+
+#[cube]
+fn within_plane(value: f32, #[comptime] by: By) -> f32 {
+    match comptime!(by) {
+        By::Sum => plane_sum(value),
+        By::Largest => plane_max(value),
+        By::Smallest => plane_min(value),
+    }
+}
+
+#[cube]
+fn combine(a: f32, b: f32, #[comptime] by: By) -> f32 {
+    match comptime!(by) {
+        By::Sum => a + b,
+        By::Largest => max(a, b),
+        By::Smallest => min(a, b),
+    }
+}

@@ -1,0 +1,111 @@
+//! The command on a `wgpu` device, held against the CPU. Mesa's software Vulkan is device enough.
+#![allow(clippy::unwrap_used)] // In helpers too.
+
+mod support;
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use support::{data_folder, fixtures, metrics, questions, recipe, recorded, run, train};
+
+/// Largest difference between the devices, relative to what is compared.
+const BOUND: f64 = 1e-3;
+
+#[track_caller]
+fn close(found: f64, wanted: f64, scale: f64, what: &str) {
+    assert!((found - wanted).abs() <= BOUND * scale, "{what}: {found} on wgpu, {wanted} on flex");
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// The tensors of a file, which are f32.
+fn tensors(path: &Path) -> BTreeMap<String, Vec<f64>> {
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let values = |data: &[u8]| {
+        data.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
+    };
+    file.iter().map(|(name, view)| (name.to_owned(), values(view.data()))).collect()
+}
+
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// Compares two files as one long vector.
+fn same_tensors(found: &Path, wanted: &Path) {
+    let (found, wanted) = (tensors(found), tensors(wanted));
+    assert!(found.keys().eq(wanted.keys()));
+    let pairs = || found.values().flatten().zip(wanted.values().flatten());
+    let difference = norm(pairs().map(|(f, w)| f - w));
+    let size = norm(wanted.values().flatten().copied());
+    assert!(size > 0.0 && difference <= BOUND * size, "they differ by {difference:e} of {size:e}");
+}
+
+#[test]
+fn the_doctor_finds_the_device_and_nothing_wrong_with_it() {
+    let report = run(["doctor", "--device", "wgpu", "--json"]).ok().json();
+    assert_eq!(report["passed"], true, "{report}");
+    let checks = report["devices"][0]["checks"].as_array().unwrap();
+    assert!(checks.iter().all(|check| check["passed"] == true), "{report}");
+    assert!(checks.iter().any(|check| check["name"] == "loss"), "{report}");
+}
+
+#[test]
+fn a_recorded_step_is_the_same_on_both_devices() {
+    let result = read(&fixtures().join("method-qwen2_5-vl/result.json"));
+    let dir = tempfile::tempdir().unwrap();
+    let (recipe, rollouts) = recorded(dir.path(), &result);
+    for fidelity in ["paper", "released"] {
+        let [wgpu, flex] = ["wgpu", "flex"].map(|device| {
+            let out = dir.path().join(format!("{fidelity}-{device}"));
+            let set = format!("method.fidelity={fidelity}");
+            let fixed = ["replay", recipe.to_str().unwrap(), "--rollouts", rollouts.to_str().unwrap()];
+            let more = ["--out", out.to_str().unwrap(), "--set", &set, "--set", "method.clip=0.5"];
+            run(fixed.into_iter().chain(more).chain(["--device", device])).ok();
+            out
+        });
+        let (found, wanted) = (read(&wgpu.join("step.json")), read(&flex.join("step.json")));
+        let number = |value: &Value| value.as_f64().unwrap();
+        for key in ["loss", "grad_norm"] {
+            close(number(&found[key]), number(&wanted[key]), number(&wanted[key]), key);
+        }
+        for (found, wanted) in
+            found["rows"].as_array().unwrap().iter().zip(wanted["rows"].as_array().unwrap())
+        {
+            assert_eq!(found["spans"], wanted["spans"]);
+            let tokens = |row: &Value| row["tokens"].as_array().unwrap().clone();
+            assert_eq!(tokens(found).len(), tokens(wanted).len());
+            for (f, w) in tokens(found).iter().zip(&tokens(wanted)) {
+                assert_eq!((&f["position"], &f["teacher"]), (&w["position"], &w["teacher"]));
+                close(number(&f["kl"]), number(&w["kl"]), number(&w["kl"]).max(1.0), "kl");
+            }
+        }
+        for file in ["grads.safetensors", "adapter/adapter_model.safetensors"] {
+            same_tensors(&wgpu.join(file), &flex.join(file));
+        }
+    }
+}
+
+#[test]
+fn a_run_samples_and_learns_the_same_on_both_devices() {
+    let (dir, data) = data_folder(&questions());
+    let recipe = recipe(&data);
+    let [wgpu, flex] = ["wgpu", "flex"].map(|device| {
+        let run_dir = dir.path().join(device);
+        train(&recipe, &run_dir, &["--device", device]).ok();
+        run_dir
+    });
+    let rollouts =
+        |run_dir: &Path| std::fs::read_to_string(run_dir.join("rollouts/step-000001.jsonl")).unwrap();
+    assert_eq!(rollouts(&wgpu), rollouts(&flex), "the draws depend on seed and position alone");
+    for (found, wanted) in metrics(&wgpu).iter().zip(&metrics(&flex)) {
+        for key in ["loss", "grad_norm"] {
+            let (found, wanted) = (found[key].as_f64().unwrap(), wanted[key].as_f64().unwrap());
+            close(found, wanted, wanted.abs(), key);
+        }
+    }
+}
