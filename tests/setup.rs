@@ -48,7 +48,10 @@ fn doctor_checks_every_device_and_reports_it_as_json() {
     assert_eq!(flex["compiled"], true);
     let device = report["devices"].as_array().unwrap().iter().find(|d| d["device"] == "flex:0").unwrap();
     let checks = device["checks"].as_array().unwrap();
-    assert_eq!(checks.iter().map(|c| c["name"].as_str().unwrap()).collect::<Vec<_>>(), ["matmul", "loss"]);
+    assert_eq!(
+        checks.iter().map(|c| c["name"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["matmul", "kernel", "loss"]
+    );
     for check in checks {
         assert!(check["error"].as_f64().unwrap() < 1e-5, "{check}");
         assert!(check["seconds"].as_f64().unwrap() > 0.0, "{check}");

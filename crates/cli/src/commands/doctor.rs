@@ -100,11 +100,16 @@ impl Report {
                 let verdict = if check.passed { "ok    " } else { "FAILED" };
                 let numbers = match (check.error, check.seconds, &check.failure) {
                     (_, _, Some(failure)) => failure.clone(),
-                    (Some(error), Some(seconds), None) => format!(
-                        "error {error:.1e} (at most {:.0e}), {:.2} ms",
-                        check.tolerance,
-                        seconds * 1e3
-                    ),
+                    (Some(error), Some(seconds), None) => {
+                        let baseline = check.baseline_seconds.map_or(String::new(), |baseline| {
+                            format!(", separate operators {:.2} ms", baseline * 1e3)
+                        });
+                        let milliseconds = seconds * 1e3;
+                        format!(
+                            "error {error:.1e} (at most {:.0e}), {milliseconds:.2} ms{baseline}",
+                            check.tolerance
+                        )
+                    }
                     _ => String::new(),
                 };
                 let _ = writeln!(text, "  {verdict} {:<7} {numbers}", check.name);

@@ -6,7 +6,9 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 use vigos_core::random::{Key, Purpose, draws};
-use vigos_kernels::{ActiveRow, Direction, span_kl_linear};
+use vigos_kernels::{
+    ActiveRow, Direction, RowLoss, SpanKlError, SpanKlRows, span_kl, span_kl_linear, span_kl_reference,
+};
 
 /// Largest error of a product or loss, relative to the largest value. Reduced-precision matrix units, which
 /// some backends use for f32, stay below it; a wrong kernel does not.
@@ -17,6 +19,9 @@ const SIDE: usize = 256;
 const ROWS: usize = 24;
 const WIDTH: usize = 64;
 const VOCABULARY: usize = 1000;
+/// Logits that a real head gives, a few rows of them.
+const KERNEL_ROWS: usize = 8;
+const KERNEL_VOCABULARY: usize = 32_000;
 /// Two chunks.
 const CHUNK: NonZeroUsize = NonZeroUsize::new(ROWS / 2).unwrap();
 const LOSS_TEMPERATURE: f64 = 1.5;
@@ -34,32 +39,50 @@ pub(crate) struct Check {
     pub(crate) tolerance: f64,
     /// Wall-clock time of the best of three runs on the device.
     pub(crate) seconds: Option<f64>,
+    /// The same for what the check compares with, where that ran on the device as well.
+    pub(crate) baseline_seconds: Option<f64>,
     /// Why nothing was computed.
     pub(crate) failure: Option<String>,
 }
 
 /// Runs every check on a device.
 pub(crate) fn check(device: &Device) -> Vec<Check> {
-    vec![guarded("matmul", || matmul(device)), guarded("loss", || loss(device))]
+    vec![
+        guarded("matmul", || matmul(device)),
+        guarded("kernel", || kernel(device)),
+        guarded("loss", || loss(device)),
+    ]
 }
 
-/// Error and seconds of a check. A backend reports trouble by a panic, which a check-up has to outlive.
-fn guarded(name: &'static str, run: impl FnOnce() -> Result<(f64, f64), String>) -> Check {
+/// What a check found.
+struct Found {
+    error: f64,
+    seconds: f64,
+    baseline_seconds: Option<f64>,
+}
+
+/// Runs a check. A backend reports trouble by a panic, which a check-up has to outlive.
+fn guarded(name: &'static str, run: impl FnOnce() -> Result<Found, String>) -> Check {
     let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         Err(text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("the backend panicked").to_owned())
     });
-    let check =
-        Check { name, passed: false, error: None, tolerance: TOLERANCE, seconds: None, failure: None };
-    match outcome {
-        Ok((error, seconds)) => {
-            Check { passed: error <= TOLERANCE, error: Some(error), seconds: Some(seconds), ..check }
-        }
-        Err(failure) => Check { failure: Some(failure), ..check },
+    let (found, failure) = match outcome {
+        Ok(found) => (Some(found), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    Check {
+        name,
+        passed: found.as_ref().is_some_and(|found| found.error <= TOLERANCE),
+        error: found.as_ref().map(|found| found.error),
+        tolerance: TOLERANCE,
+        seconds: found.as_ref().map(|found| found.seconds),
+        baseline_seconds: found.and_then(|found| found.baseline_seconds),
+        failure,
     }
 }
 
-fn matmul(device: &Device) -> Result<(f64, f64), String> {
+fn matmul(device: &Device) -> Result<Found, String> {
     let (a, b) = (numbers(0, SIDE * SIDE), numbers(1, SIDE * SIDE));
     let (x, y) = (upload(&a, SIDE, device), upload(&b, SIDE, device));
     let (found, seconds) = timed(|| download(x.clone().matmul(y.clone())))?;
@@ -69,18 +92,46 @@ fn matmul(device: &Device) -> Result<(f64, f64), String> {
             wanted.iter_mut().zip(line).for_each(|(sum, y)| *sum += f64::from(*x) * f64::from(*y));
         }
     }
-    Ok((relative_error(&found, &wanted), seconds))
+    Ok(Found { error: relative_error(&found, &wanted), seconds, baseline_seconds: None })
+}
+
+/// The device's own kernel against separate operators on the device, from logits.
+fn kernel(device: &Device) -> Result<Found, String> {
+    let count = KERNEL_ROWS * KERNEL_VOCABULARY;
+    let student = numbers(5, count);
+    let teacher: Vec<f32> = student.iter().zip(numbers(6, count)).map(|(s, d)| s + 0.3 * d).collect();
+    let rows: Vec<RowLoss> =
+        (0..KERNEL_ROWS).map(|row| RowLoss { direction: direction(row), weight: 1.0, clip: None }).collect();
+    let on = |values: &[f32]| upload(values, KERNEL_VOCABULARY, device);
+    let (student, teacher) = (on(&student), on(&teacher));
+    let run = |operator: fn(Tensor<2>, Tensor<2>, &[RowLoss], f64) -> Result<SpanKlRows, SpanKlError>| {
+        timed(|| {
+            let found = operator(student.clone(), teacher.clone(), &rows, LOSS_TEMPERATURE);
+            let found = found.map_err(|error| error.to_string())?;
+            let kl: Vec<f64> = found.rows.iter().map(|row| row.kl).collect();
+            Ok((kl, download(found.gradient)?))
+        })
+    };
+    let (wanted, baseline) = run(span_kl_reference)?;
+    let (found, seconds) = run(span_kl)?;
+    let error = relative_error(&found.0, &wanted.0).max(relative_error(&found.1, &wanted.1));
+    Ok(Found { error, seconds, baseline_seconds: Some(baseline) })
+}
+
+/// Both directions in turn.
+fn direction(row: usize) -> Direction {
+    if row.is_multiple_of(2) { Direction::Forward } else { Direction::Reverse }
 }
 
 /// Divergence of every row and the gradient with respect to the student's hidden states.
-fn loss(device: &Device) -> Result<(f64, f64), String> {
+fn loss(device: &Device) -> Result<Found, String> {
     let (student, teacher) = (numbers(2, ROWS * WIDTH), numbers(3, ROWS * WIDTH));
     let head: Vec<f32> = numbers(4, VOCABULARY * WIDTH).iter().map(|v| v / 8.0).collect();
     let rows: Vec<ActiveRow> = (0..ROWS)
         .map(|row| ActiveRow {
             student: row,
             teacher: row,
-            direction: if row % 2 == 0 { Direction::Forward } else { Direction::Reverse },
+            direction: direction(row),
             weight: 1.0,
             clip: None,
         })
@@ -98,7 +149,8 @@ fn loss(device: &Device) -> Result<(f64, f64), String> {
         kl.push(value);
         gradient.extend(slope);
     }
-    Ok((relative_error(&found.0, &kl).max(relative_error(&found.1, &gradient)), seconds))
+    let error = relative_error(&found.0, &kl).max(relative_error(&found.1, &gradient));
+    Ok(Found { error, seconds, baseline_seconds: None })
 }
 
 /// The divergence of one row and its gradient, in f64.
@@ -182,8 +234,9 @@ mod tests {
 
     #[test]
     fn wrong_numbers_and_panics_fail_their_check_and_nothing_else() {
-        assert!(!guarded("wrong", || Ok((0.1, 1.0))).passed);
-        assert!(!guarded("nan", || Ok((relative_error(&[f64::NAN], &[1.0]), 1.0))).passed);
+        let found = |error| Ok(Found { error, seconds: 1.0, baseline_seconds: None });
+        assert!(!guarded("wrong", || found(0.1)).passed);
+        assert!(!guarded("nan", || found(relative_error(&[f64::NAN], &[1.0]))).passed);
         let failed = guarded("panic", || panic!("no device"));
         assert_eq!((failed.passed, failed.failure.as_deref()), (false, Some("no device")));
     }
