@@ -110,10 +110,11 @@ fn the_adapter_after_one_step_equals_the_reference() {
         for (name, found) in found {
             for (i, (found, want)) in found.iter().zip(&wanted[&name]).enumerate() {
                 // Adam's first update is lr·g/(|g| + ε): where g is near ε = 1e-8 it multiplies the f32
-                // rounding of g (here about 2e-10) by up to lr/ε = 1e5. No two implementations agree there.
+                // rounding of g by up to lr/ε = 1e5. No two implementations agree there, nor two processors: the
+                // worst of these values was off by 2.3e-5 on one and by 5.2e-5 on another, of an update of 1e-3.
                 let noisy = gradient.get(&name).is_some_and(|g| g[i].abs() < 1e-7);
                 amplified += usize::from(noisy);
-                let bound = if noisy { 5e-5 } else { 1e-5 };
+                let bound = if noisy { 1e-4 } else { 1e-5 };
                 let error = (found - want).abs();
                 assert!(error < bound, "{at} {name}[{i}]: {error:e}");
             }
