@@ -3,6 +3,7 @@
 //! Templates come with the model, in the dialect of Jinja2 that Hugging Face's libraries read. They are other
 //! people's programs, so a render has a budget that bounds both its time and its memory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use minijinja::value::{Serde, Value};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::{self, FileError};
 
 mod json;
+mod python;
 
 /// Where a template may lie in a model's folder, in the order of precedence.
 const JINJA_FILE: &str = "chat_template.jinja";
@@ -32,15 +34,23 @@ pub struct ChatTemplate {
     tokens: NamedTokens,
 }
 
-/// Tokens that a template knows by name, as text; those that the model lacks are `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// Tokens that a template knows by name, as text; those that the model lacks are `None`, and undefined in the
+/// template.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NamedTokens {
     /// Begins a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bos_token: Option<String>,
     /// Ends a turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub eos_token: Option<String>,
     /// Fills up a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pad_token: Option<String>,
+    /// Stands for what the vocabulary lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unk_token: Option<String>,
 }
 
 /// Why there is no template, or why it cannot be rendered.
@@ -126,12 +136,29 @@ impl ChatTemplate {
         messages: impl Serialize,
         add_generation_prompt: bool,
     ) -> Result<String, TemplateError> {
+        self.render_with(messages, add_generation_prompt, BTreeMap::<String, Value>::new())
+    }
+
+    /// As [`ChatTemplate::render`], with further variables that some templates know: `tools`, `enable_thinking`,
+    /// `add_vision_id`.
+    ///
+    /// # Errors
+    /// If the template refuses the messages, fails, or runs away.
+    pub fn render_with(
+        &self,
+        messages: impl Serialize,
+        add_generation_prompt: bool,
+        variables: impl Serialize,
+    ) -> Result<String, TemplateError> {
         let template = self.environment.get_template(NAME).map_err(TemplateError::Render)?;
+        // Transformers gives these two to every template, as none if there are none.
+        let absent = context! { tools => Value::from(()), documents => Value::from(()) };
         let text = template.render(context! {
             messages => Value::from(Serde(messages)),
             add_generation_prompt,
-            add_vision_id => false,
-            ..Value::from(Serde(&self.tokens))
+            ..Value::from(Serde(variables)),
+            ..Value::from(Serde(&self.tokens)),
+            ..absent
         });
         match text {
             Ok(text) if text.len() > MAX_OUTPUT_BYTES => Err(TemplateError::Runaway),
@@ -200,6 +227,7 @@ struct TokenizerConfig {
     bos_token: Option<Token>,
     eos_token: Option<Token>,
     pad_token: Option<Token>,
+    unk_token: Option<Token>,
 }
 
 impl TokenizerConfig {
@@ -209,6 +237,7 @@ impl TokenizerConfig {
             bos_token: text(&self.bos_token),
             eos_token: text(&self.eos_token),
             pad_token: text(&self.pad_token),
+            unk_token: text(&self.unk_token),
         }
     }
 }
