@@ -12,7 +12,7 @@ Every line of the table is one comparison of logits over all positions of some p
 - `ours`: PEFT loads the adapter that `vigos train` wrote, from nothing or going on with one of PEFT's;
 - `merged`: Transformers loads the folder that `vigos merge` made of such an adapter, and PEFT's own merge beside it.
 
-Prompt ids are compared too. Adapters that vigos must refuse are tried. Exits with 1 where a bound is broken.
+Prompt ids are compared too, and 16 greedy tokens of a merged folder with a prefill, as docs/interop.md serves it. Adapters that vigos must refuse are tried. Exits with 1 where a bound is broken.
 With --fixtures the adapters of `theirs` go to models/qwen/tests/fixtures/peft, with the logits that PEFT gives,
 for the tests that run without Python.
 """
@@ -71,18 +71,23 @@ REFUSED = {
 class Check:
     def __init__(self, vigos: Path, logits: Path, work: Path):
         self.vigos, self.logits_program, self.work = vigos, logits, work
+        self.known: dict[tuple[Path, Path | None], list[dict[str, torch.Tensor]]] = {}
         self.rows: list[tuple[str, str, str, float, float]] = []
         self.failed = False
 
     def ours(self, model: Path, adapter: Path | None = None) -> list[dict[str, torch.Tensor]]:
         """Ids and logits of every prompt, from vigos."""
+        if (model, adapter) in self.known:
+            return self.known[model, adapter]
         results = []
         for images, prompt in PROMPTS:
             args = [self.logits_program, "--model", model, "--prompt", prompt, "--out", self.work / "logits.safetensors"]
             for image in images:
                 args += ["--image", IMAGES / image]
             run(args + (["--adapter", adapter] if adapter else []))
-            results.append(load_file(self.work / "logits.safetensors"))
+            # Copied: the file is mapped, and the next prompt overwrites it.
+            results.append({name: tensor.clone() for name, tensor in load_file(self.work / "logits.safetensors").items()})
+        self.known[model, adapter] = results
         return results
 
     def record(self, family: str, kind: str, name: str, ours: list[dict], theirs: list[dict], scale: list[dict] | None = None):
@@ -109,11 +114,16 @@ def load(folder: Path) -> torch.nn.Module:
     return model.eval()
 
 
+def processor_of(folder: Path):
+    processor = AutoProcessor.from_pretrained(folder)
+    # The image processor that uses Pillow, whose numbers vigos gives.
+    processor.image_processor = AutoImageProcessor.from_pretrained(folder, use_fast=False)
+    return processor
+
+
 def theirs(model: torch.nn.Module, folder: Path) -> list[dict[str, torch.Tensor]]:
     """Ids and logits of every prompt, from Transformers."""
-    processor = AutoProcessor.from_pretrained(folder)
-    # The processors that read images with Pillow, as vigos does.
-    processor.image_processor = AutoImageProcessor.from_pretrained(folder, use_fast=False)
+    processor = processor_of(folder)
     results = []
     for images, prompt in PROMPTS:
         content = [{"type": "image"} for _ in images] + [{"type": "text", "text": prompt}]
@@ -124,6 +134,22 @@ def theirs(model: torch.nn.Module, folder: Path) -> list[dict[str, torch.Tensor]
             logits = model(**inputs).logits[0]
         results.append({"input_ids": inputs["input_ids"][0], "logits": logits})
     return results
+
+
+def greedy(vigos: Path, folder: Path) -> tuple[list[int], list[int]]:
+    """Greedy tokens behind a prefill, from vigos and from Transformers."""
+    (image, *_), prompt = PROMPTS[0]
+    count, prefill = 16, "<description>"
+    done = run([vigos, "generate", "--model", folder, "--image", IMAGES / image, "--prompt", prompt, "--prefill", prefill,
+                "--max-new-tokens", count, "--json"])
+    processor = processor_of(folder)
+    messages = [
+        {"role": "user", "content": [{"type": "image", "image": Image.open(IMAGES / image)}, {"type": "text", "text": prompt}]},
+        {"role": "assistant", "content": [{"type": "text", "text": prefill}]},
+    ]
+    inputs = processor.apply_chat_template(messages, continue_final_message=True, tokenize=True, return_dict=True, return_tensors="pt")
+    tokens = load(folder).generate(**inputs, max_new_tokens=count, do_sample=False)
+    return json.loads(done.stdout)["token_ids"], tokens[0, inputs["input_ids"].shape[1]:].tolist()
 
 
 def peft_adapter(family: str, folder: Path, out: Path, settings: dict) -> None:
@@ -203,6 +229,9 @@ def family(check: Check, name: str, folder: Path, fixtures: bool) -> None:
         check.record(name, "merged", label, check.ours(folder, adapters[label]), merged, base)
         own = PeftModel.from_pretrained(load(folder), adapters[label]).merge_and_unload().eval()
         check.record(name, "merged", f"{label}, by PEFT", merged, theirs(own, folder), base)
+        mine, reference = greedy(check.vigos, out)
+        check.failed |= mine != reference
+        print(f"{name:12} merged   {label:22} {len(reference)} greedy tokens {'equal' if mine == reference else f'DIFFER {mine} {reference}'}", flush=True)
 
     for key, settings in REFUSED.items():
         adapter = work / "refused" / key

@@ -255,7 +255,7 @@ STRINGS = r"""{% set s = "  <think>\n a b  c\n</think>\n\n" %}
 {{ "a.b.c".replace('.', '/') }} {{ "aaa".replace('a', 'b', 2) }} {{ "hello world".title() }} {{ "hello World".capitalize() }}
 {{ "MiX".upper() }} {{ "MiX".lower() }} {{ ", ".join(["x", "y"]) }} {{ "abcabc".find('c') }} {{ "abcabc".rfind('c') }} {{ "abcabc".count('b') }}
 {{ "a\nb\r\nc".splitlines() | join('|') }} {{ "123".isdigit() }} {{ "ab1".isalnum() }} {{ "a" * 3 }} {{ "abc"[::-1] }} {{ "abc"[1:] }} {{ "abc"[-1] }} {{ "añb"|length }}
-{{ "%s is %d" % ("x", 3) }} {{ "{} and {}".format("a", "b") }} {{ "a" ~ 1 ~ "b" }} {{ 'it''s' }} {{ "tab\tquote\"" }}"""
+{{ "%s is %d" | format("x", 3) }} {{ "{} and {}".format("a", "b") }} {{ "a" ~ 1 ~ "b" }} {{ 'it''s' }} {{ "tab\tquote\"" }}"""
 
 SLICES = r"""{% set l = [1, 2, 3, 4, 5] %}{{ l[::-1] | join }} {{ l[1:] | join }} {{ l[:-1] | join }} {{ l[-1] }} {{ l[1:-1:2] | join }} {{ l[-2:] | join }} {{ l[::2] | join }} {{ l[10:] | join }}| {{ l[3:0:-1] | join }} {{ (l + [6])[-1] }} {{ l|length }} {{ l[0] }} {{ 3 in l }} {{ messages[-1]['content'][:2] }} {{ messages[-1].content[::-1] }}"""
 
@@ -298,6 +298,15 @@ GENERATION = """{% for m in messages %}{% if m.role == 'assistant' %}{% generati
 
 VALUES = r"""{{ true }} {{ False }} {{ none }} {{ None }} {{ 1 }} {{ 1.0 }} {{ 2.50 }} {{ 10 / 4 }} {{ 7 // 2 }} {{ -7 // 2 }} {{ 7 % 3 }} {{ -7 % 3 }} {{ 2 ** 3 }} {{ 1 + 2 * 3 }} {{ 1 < 2 <= 2 }} {{ not true }} {{ 1 == 1.0 }} {{ "1" == 1 }} {{ [1, "a", none, true, 1.5] }} {{ {"k": "v", "n": [1]} }} {{ ("a", 1) }} {{ "" or "x" }} {{ 0 and 1 }} {{ 'a' ~ none ~ true ~ 1.0 }} {{ messages[0] }} {{ ["it's", "\n"] }}"""
 
+MISCELLANY = r"""{{ dict(a=1, b='x') | tojson }} {{ range(5)[-1] }} {{ 'a' in {'a': 1} }} {% for k in {'b': 1, 'a': 2} %}{{ k }}{% endfor %} {{ {'b': 1} | first }} {{ (messages | last).role }} {{ messages | length - 1 }}
+{{ messages | selectattr('content', 'string') | map(attribute='content') | join('+') }} {{ messages | map(attribute='role') | unique | sort | join(',') }} {{ messages[1:] | map(attribute='content') | list | tojson }}
+{%- set system = messages | selectattr('role', 'equalto', 'system') | map(attribute='content') | first %}[{{ system }}]{{ messages | selectattr('role', 'equalto', 'nobody') | list | length }}
+{%- macro outer(m) %}{% macro inner(x) %}<{{ x }}>{% endmacro %}{{ inner(m.role) }}{% endmacro %}{% for m in messages %}{{ outer(m) }}{% endfor %}
+{%- set state = namespace(seen=[], count=0) %}{% for m in messages %}{% if m.role not in state.seen %}{% set state.seen = state.seen + [m.role] %}{% endif %}{% set state.count = state.count + m.content | length %}{% endfor %}{{ state.seen | join }}{{ state.count }}
+{%- for m in messages %}{% if 'role' in m and m.get('content') is not none and m.content | length > 3 %}{{ loop.index % 2 == 0 }}{{ m.keys() | list | join(',') }}{% endif %}{% endfor %}
+{%- if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}{% else %}{% set rest = messages %}{% endif %}{{ rest | length }}{{ rest[0].content if rest else 'no' }}{% for a in ['x', 'x', 'y'] %}{{ loop.changed(a) }}{% endfor %}
+{{- '"' + 'quo"te' + "'" }}{{ "a\\b" }}{{ 1.5 | string }}{{ 5 | string | length }}{{ [1, [2, [3]]] | tojson }}{{ "\u00e9" }}{{ 'é' | upper }}{{ 'ß' | upper }}{{ "a" < "b" }}{{ [1, 2] == [1, 2] }}{{ {"a": 1} == {"a": 1} }}{{ none == false }}{{ '' is none }}{{ [] | length == 0 }}{{ not [] }}{{ 'yes' if {} else 'no' }}"""
+
 RAISES = "{% for m in messages %}{% if loop.index0 % 2 == 1 %}{{ raise_exception('Roles must alternate ' ~ m.role ~ '!') }}{% endif %}{% endfor %}ok"
 
 CASES = {
@@ -315,6 +324,7 @@ CASES = {
     "blocks": (BLOCKS, ["hello"], [{}]),
     "generation": (GENERATION, ["system"], [{}]),
     "values": (VALUES, ["hello"], [{}]),
+    "miscellany": (MISCELLANY, ["hello", "system"], [{}]),
     "raises": (RAISES, ["hello", "system"], [{}]),
     "undefined attribute": ("{{ nothing.at.all }}", ["hello"], [{}]),
     "text plus none": ("{{ 'a' + messages[0].nope }}", ["hello"], [{}]),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Serde, Value, ValueKind, merge_maps};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +121,7 @@ impl ChatTemplate {
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", json::to_json);
+        environment.add_test("sequence", is_sequence);
         let source = generation_blocks_to_ifs(source);
         environment.add_template_owned(NAME, source).map_err(TemplateError::Syntax)?;
         Ok(Self { environment, tokens })
@@ -151,15 +152,15 @@ impl ChatTemplate {
         variables: impl Serialize,
     ) -> Result<String, TemplateError> {
         let template = self.environment.get_template(NAME).map_err(TemplateError::Render)?;
-        // Transformers gives these two to every template, as none if there are none.
+        // Transformers gives these two to every template, as none if there are none. Later maps win.
         let absent = context! { tools => Value::from(()), documents => Value::from(()) };
-        let text = template.render(context! {
-            messages => Value::from(Serde(messages)),
-            add_generation_prompt,
-            ..Value::from(Serde(variables)),
-            ..Value::from(Serde(&self.tokens)),
-            ..absent
-        });
+        let given = context! { messages => Value::from(Serde(messages)), add_generation_prompt };
+        let text = template.render(merge_maps([
+            absent,
+            Value::from(Serde(&self.tokens)),
+            Value::from(Serde(variables)),
+            given,
+        ]));
         match text {
             Ok(text) if text.len() > MAX_OUTPUT_BYTES => Err(TemplateError::Runaway),
             other => other.map_err(render_error),
@@ -188,6 +189,11 @@ struct Raised(String);
 
 fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, "raised by the template").with_source(Raised(message)))
+}
+
+/// As Jinja2 has it: texts and maps have a length and items, too.
+fn is_sequence(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
 }
 
 /// The local date and time, written as `format` says.

@@ -7,8 +7,8 @@
 use crate::config::Config;
 use crate::dropout::Dropout;
 pub use crate::lora::{AdapterConfig, LoraConfig};
-pub use crate::sites::{Projection, Site, sites};
 use crate::sites::{PEFT_PREFIX, path};
+pub use crate::sites::{Projection, Site, sites};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::{BTreeMap, BTreeSet};
 use vigos_core::random::{Key, Purpose, draws};

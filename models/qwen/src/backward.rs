@@ -106,9 +106,7 @@ fn recompute(
     let tracked: BlockAdapter = lora
         .iter()
         .flat_map(|lora| lora.pairs)
-        .map(|(&projection, pair)| {
-            (projection, pair.map(|t| Tensor::from_inner(t.clone()).require_grad()))
-        })
+        .map(|(&projection, pair)| (projection, pair.map(|t| Tensor::from_inner(t.clone()).require_grad())))
         .collect();
     let output = forward(input.clone(), lora.map(|lora| lora.with_pairs(&tracked)));
     let mut gradients = (output * Tensor::from_inner(upstream)).sum().backward();

@@ -82,10 +82,7 @@ pub fn load(folder: &Path, model: &Config, device: &Device) -> Result<Adapter, M
         .iter()
         .flat_map(|placement| {
             let (module, (a, b)) = (placement.site.module(), shapes(placement));
-            [
-                parameter(format!("{module}.lora_A.weight"), a),
-                parameter(format!("{module}.lora_B.weight"), b),
-            ]
+            [parameter(format!("{module}.lora_A.weight"), a), parameter(format!("{module}.lora_B.weight"), b)]
         })
         .collect();
     weights.check(&wanted, &[])?;

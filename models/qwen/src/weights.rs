@@ -263,7 +263,9 @@ fn check_split(
     for (name, wanted) in map {
         match entries.get(&canonical(name)).map(file_of) {
             Some(found) if found == *wanted => {}
-            Some(found) => faults.push(format!("misplaced   {name}: found in {found}, the index says {wanted}")),
+            Some(found) => {
+                faults.push(format!("misplaced   {name}: found in {found}, the index says {wanted}"))
+            }
             None => faults.push(format!("missing     {name}: the index says {wanted}")),
         }
     }

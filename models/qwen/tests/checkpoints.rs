@@ -206,7 +206,10 @@ fn shards_that_do_not_hold_what_the_index_says_are_refused_tensor_by_tensor() {
     whole.bytes.truncate(whole.bytes.len() / 2);
     write_tensors(&tensors, &home);
     let message = load_error(folder.path()).to_string();
-    assert!(message.contains(&format!("wrong shape {name}: found [528, 64], wanted [1056, 64]")), "{message}");
+    assert!(
+        message.contains(&format!("wrong shape {name}: found [528, 64], wanted [1056, 64]")),
+        "{message}"
+    );
 }
 
 #[test]

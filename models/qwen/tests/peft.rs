@@ -80,7 +80,9 @@ fn what_is_written_back_says_what_peft_wrote() {
                     // How an adapter began is of no interest once it is there.
                     "init_lora_weights" => *value == json!(true),
                     _ if value.is_number() => value.as_f64() == wrote[key].as_f64(),
-                    "alpha_pattern" => value.as_object().unwrap().iter().all(|(k, v)| v.as_f64() == wrote[key][k].as_f64()),
+                    "alpha_pattern" => {
+                        value.as_object().unwrap().iter().all(|(k, v)| v.as_f64() == wrote[key][k].as_f64())
+                    }
                     _ => *value == wrote[key],
                 };
                 assert!(same, "{family} {name} {key}: {value}, PEFT wrote {}", wrote[key]);
