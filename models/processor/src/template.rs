@@ -121,6 +121,7 @@ impl ChatTemplate {
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", json::to_json);
+        environment.add_test("iterable", is_iterable);
         environment.add_test("sequence", is_sequence);
         let source = generation_blocks_to_ifs(source);
         environment.add_template_owned(NAME, source).map_err(TemplateError::Syntax)?;
@@ -189,6 +190,11 @@ struct Raised(String);
 
 fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, "raised by the template").with_source(Raised(message)))
+}
+
+/// As Jinja2 has it: one cannot go over none.
+fn is_iterable(value: &Value) -> bool {
+    !value.is_none() && value.try_iter().is_ok()
 }
 
 /// As Jinja2 has it: texts and maps have a length and items, too.
