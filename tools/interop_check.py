@@ -251,6 +251,9 @@ def keep(name: str, label: str, adapter: Path, wanted: list[dict]) -> None:
     shutil.copy(adapter / "adapter_model.safetensors", out)
     config = json.loads((adapter / "adapter_config.json").read_text())
     config["base_model_name_or_path"] = f"tiny-{name}"
+    if isinstance(config["target_modules"], list):
+        # A set in PEFT, and in another order every time.
+        config["target_modules"].sort()
     (out / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
     save_file({"logits": wanted[1]["logits"][-2:].contiguous()}, out / "logits.safetensors")
 
