@@ -12,7 +12,7 @@ use server::{Fault, Server};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use support::{Ran, image, model, ran, root, vigos};
+use support::{Ran, adapter, image, model, ran, root, vigos};
 
 /// `generate` with the model `name`, from the hub at `endpoint`.
 fn generate(name: &str, endpoint: &str, cache: &Path, offline: &str) -> Ran {
@@ -73,6 +73,28 @@ fn a_model_from_the_hub_is_the_local_one_and_stays_for_use_without_network() {
     let cached = generate("hf:org/tiny", &server.endpoint, cache.path(), "1").ok();
     assert_eq!(cached.stdout, local.stdout);
     assert!(server.requests().is_empty());
+}
+
+#[test]
+fn an_adapter_is_merged_into_a_base_from_the_hub() {
+    let server = Server::start();
+    add_model(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let merge = |base: &str, adapter: &Path, out: &str| {
+        let mut command = at(&server.endpoint, folder.path(), "0");
+        command.args(["merge", "--model", base, "--check", "--adapter"]).arg(adapter);
+        ran(command.arg("--out").arg(folder.path().join(out)).output().unwrap())
+    };
+    let weights = |out: &str| std::fs::read(folder.path().join(out).join("model.safetensors")).unwrap();
+    merge(model().to_str().unwrap(), &adapter(), "local").ok();
+    let fetched = merge("hf:org/tiny", &adapter(), "fetched").ok();
+    assert!(fetched.stderr.contains("fetching"), "{}", fetched.stderr);
+    assert!(fetched.stderr.contains("check: log-probabilities of"), "{}", fetched.stderr);
+    assert!(weights("fetched") == weights("local"));
+    let missing = folder.path().join("no/adapter");
+    merge("hf:org/tiny", &missing, "never").refused(&["--adapter", "no such folder"]);
+    merge("hf:org/absent", &adapter(), "never").refused(&["hf:org/absent", "check the name"]);
+    assert!(!folder.path().join("never").exists());
 }
 
 #[test]

@@ -217,7 +217,7 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MergeArgs {
-    /// Model folder in Hugging Face layout.
+    /// Model folder in Hugging Face layout, or hf:ORG/NAME, with @REVISION if wanted.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Adapter folder in PEFT layout.

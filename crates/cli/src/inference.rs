@@ -35,6 +35,33 @@ impl Loaded {
     }
 }
 
+/// The folder of the model that `--model` names, fetched from the hub if it is named as `hf:ORG/NAME`.
+///
+/// # Errors
+/// If it cannot be fetched, or there is no such folder.
+pub(crate) fn base_folder(name: &Path) -> Result<PathBuf, CliError> {
+    let mut transfer = Transfer::default();
+    let folder = model_folder(name, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+    transfer.finish();
+    exists("--model", &folder, "name a model folder in Hugging Face layout, as downloaded")?;
+    Ok(folder)
+}
+
+/// Checks that the folder that `--adapter` names is there.
+///
+/// # Errors
+/// If it is not.
+pub(crate) fn adapter_folder(path: &Path) -> Result<(), CliError> {
+    exists("--adapter", path, "name a PEFT folder, such as runs/NAME/checkpoints/step-000050")
+}
+
+fn exists(flag: &str, folder: &Path, hint: &str) -> Result<(), CliError> {
+    match folder.is_dir() {
+        true => Ok(()),
+        false => Err(CliError::input(flag, format!("{}: there is no such folder", folder.display()), hint)),
+    }
+}
+
 impl<'a> Opened<'a> {
     /// Reads the configuration, the tokenizer and the processor of the folder, which comes from the hub if the
     /// model is named as `hf:ORG/NAME`.
@@ -42,16 +69,9 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// If a folder is missing, a file is missing or wrong, or the files are not of one model.
     pub(crate) fn open(args: &'a ModelArgs) -> Result<Self, CliError> {
-        let folder = |flag: &str, path: &Path, hint: &str| match path.is_dir() {
-            true => Ok(()),
-            false => Err(CliError::input(flag, format!("{}: there is no such folder", path.display()), hint)),
-        };
-        let mut transfer = Transfer::default();
-        let model = model_folder(&args.model, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
-        transfer.finish();
-        folder("--model", &model, "name a model folder in Hugging Face layout, as downloaded")?;
+        let model = base_folder(&args.model)?;
         if let Some(adapter) = &args.adapter {
-            folder("--adapter", adapter, "name a PEFT folder, such as runs/NAME/checkpoints/step-000050")?;
+            adapter_folder(adapter)?;
         }
         let config = Config::read(&model)?;
         let processor = Processor::from_dir(&model)?;

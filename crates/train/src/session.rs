@@ -56,12 +56,18 @@ impl<'a> Session<'a> {
             None => Adapter::init(&wanted, &model.config, recipe.train.seed, device),
             Some(path) => {
                 let mut adapter = peft::load(path, &model.config, device)?;
-                let found = &adapter.config;
-                if (found.rank, found.alpha, &found.targets) != (wanted.rank, wanted.alpha, &wanted.targets) {
+                // Patterns that give some layers another rank or α, or fewer layers, are the adapter's own to keep.
+                let found = LoraConfig {
+                    rank: adapter.config.rank,
+                    alpha: adapter.config.alpha,
+                    dropout: wanted.dropout,
+                    targets: adapter.projections().into_iter().collect(),
+                };
+                if found != wanted {
                     return Err(TrainError::Setting {
                         key: "lora".into(),
                         found: describe(&wanted),
-                        wanted: format!("what the adapter {} has: {}", path.display(), describe(found)),
+                        wanted: format!("what the adapter {} has: {}", path.display(), describe(&found)),
                     });
                 }
                 adapter.config.dropout = wanted.dropout;

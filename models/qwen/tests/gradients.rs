@@ -8,7 +8,7 @@ use common::folders::values;
 use common::lora::{lora_config, normal, random_adapter};
 use common::{Case, tiny_model, tiny_processor};
 use vigos_models::model::Packed;
-use vigos_models::{ActiveAdapter, Adapter, Dropout, DropoutPair, Model, Projection, Sequence};
+use vigos_models::{ActiveAdapter, Adapter, Dropout, DropoutPair, Model, Projection, Sequence, peft};
 use vigos_processor::ImagePatches;
 
 /// Two packed sequences with three images in all, and a gradient that arrives at their hidden states.
@@ -100,6 +100,19 @@ fn every_gradient_equals_that_of_one_graph_over_the_whole_model() {
     let found = batch.gradient(&adapter, None);
     assert_eq!(found.tensors().len(), 2 * (3 * 7 + 3 * 3), "language model and vision MLPs");
     assert_equal_gradients(&found, &batch.whole_graph(&adapter, None));
+}
+
+#[test]
+fn layers_with_a_rank_and_a_strength_of_their_own_have_their_gradients_too() {
+    let batch = Batch::new();
+    for name in ["patterns", "rslora"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/peft/qwen2_5-vl");
+        let adapter = peft::load(&folder.join(name), &batch.model.config, &batch.model.device).unwrap();
+        let ranks: std::collections::BTreeSet<usize> =
+            adapter.pairs().map(|(_, pair)| pair.a.dims()[0]).collect();
+        assert!(ranks.len() > 1, "{name}");
+        assert_equal_gradients(&batch.gradient(&adapter, None), &batch.whole_graph(&adapter, None));
+    }
 }
 
 #[test]
