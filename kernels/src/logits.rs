@@ -81,7 +81,7 @@ pub struct SpanKlRows {
 /// If the shapes differ or do not have one row for each of `rows`, or `temperature` is not above zero.
 pub fn span_kl(student: Tensor<2>, teacher: Tensor<2>, rows: &[RowLoss], temperature: f64) -> SpanKlRows {
     let (student, teacher) = checked(student, teacher, rows, temperature);
-    if !is_fused(&student) {
+    if !is_native(&student) {
         return span_kl_reference(student, teacher, rows, temperature);
     }
     let arguments = pack(rows, &student.device());
@@ -104,7 +104,7 @@ pub fn span_kl(student: Tensor<2>, teacher: Tensor<2>, rows: &[RowLoss], tempera
 pub fn span_kl_stacked(logits: Tensor<2>, rows: &[RowLoss], temperature: f64) -> SpanKlRows {
     let count = rows.len();
     assert_eq!(logits.dims()[0], 2 * count, "stacked logits need two rows for each row of the loss");
-    if count == 0 || !is_fused(&logits) {
+    if count == 0 || !is_native(&logits) {
         let (student, teacher) = (logits.clone().slice(s![0..count, ..]), logits.slice(s![count.., ..]));
         return span_kl(student, teacher, rows, temperature);
     }
@@ -128,7 +128,7 @@ pub fn span_kl_stacked(logits: Tensor<2>, rows: &[RowLoss], temperature: f64) ->
 pub fn span_kl_loss(student: Tensor<2>, teacher: Tensor<2>, rows: &[RowLoss], temperature: f64) -> Tensor<1> {
     let (student, teacher) = checked(student, teacher, rows, temperature);
     let device = student.device();
-    if !is_fused(&student) {
+    if !is_native(&student) {
         let result = span_kl_reference(student.clone().inner(), teacher.inner(), rows, temperature);
         // A product with the gradient has the right derivative; its value is taken away again.
         let linear = (student * Tensor::from_inner(result.gradient)).sum().cast(DType::F32);
@@ -166,8 +166,8 @@ fn supported(logits: Tensor<2>) -> Tensor<2> {
     }
 }
 
-/// Whether the tensor's backend has the operator.
-fn is_fused(tensor: &Tensor<2>) -> bool {
+/// Whether the tensor's backend has operators of this crate.
+pub(crate) fn is_native(tensor: &Tensor<2>) -> bool {
     fn native(kind: &DispatchTensorKind) -> bool {
         matches!(kind, DispatchTensorKind::Flex(_))
             || matches!(kind, DispatchTensorKind::Autodiff(inner) if native(inner))
