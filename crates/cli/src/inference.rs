@@ -5,16 +5,19 @@ use crate::error::CliError;
 use crate::progress::Transfer;
 use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
-use vigos_hub::model_folder;
+use vigos_hub::{adapter_folder, model_folder};
 use vigos_models::agreement::check_processor;
+use vigos_models::weights::Weights;
 use vigos_models::{ActiveAdapter, Adapter, Config, Model, Sequence, peft};
 use vigos_processor::patches::{self, PatchError};
 use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, RgbImage, decode};
+use vigos_train::memory::{Estimate, generation};
 
 /// The small files of a model folder, read and checked.
 pub(crate) struct Opened<'a> {
     args: &'a ModelArgs,
     folder: PathBuf,
+    adapter: Option<PathBuf>,
     /// The model's shape.
     pub(crate) config: Config,
     /// Text and images to what the model reads.
@@ -47,16 +50,18 @@ impl<'a> Opened<'a> {
             false => Err(CliError::input(flag, format!("{}: there is no such folder", path.display()), hint)),
         };
         let mut transfer = Transfer::default();
-        let model = model_folder(&args.model, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+        let mut fetching = |file: &str, bytes, size| transfer.set(file, bytes, size);
+        let model = model_folder(&args.model, &mut fetching)?;
+        let adapter = args.adapter.as_ref().map(|path| adapter_folder(path, &mut fetching)).transpose()?;
         transfer.finish();
         folder("--model", &model, "name a model folder in Hugging Face layout, as downloaded")?;
-        if let Some(adapter) = &args.adapter {
+        if let Some(adapter) = &adapter {
             folder("--adapter", adapter, "name a PEFT folder, such as runs/NAME/checkpoints/step-000050")?;
         }
         let config = Config::read(&model)?;
         let processor = Processor::from_dir(&model)?;
         check_processor(&config, &processor, &model)?;
-        Ok(Self { args, folder: model, config, processor })
+        Ok(Self { args, folder: model, adapter, config, processor })
     }
 
     /// The folder.
@@ -69,15 +74,28 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// If the weights or the adapter are not those of this model.
     pub(crate) fn load(&self, device: &Device) -> Result<Loaded, CliError> {
-        let dtype = match self.args.precision {
-            Precision::F32 => DType::F32,
-            Precision::Bf16 => DType::BF16,
-        };
-        let adapter = match &self.args.adapter {
+        let adapter = match &self.adapter {
             Some(folder) => Some(peft::load(folder, &self.config, device)?),
             None => None,
         };
-        Ok(Loaded { model: Model::load(&self.folder, device, dtype)?, adapter })
+        Ok(Loaded { model: Model::load(&self.folder, device, self.dtype())?, adapter })
+    }
+
+    /// What it takes to complete a prompt of so many tokens with up to `completion` more, `images` of the prompt's
+    /// being its images'.
+    pub(crate) fn memory(&self, prompt: usize, images: usize, completion: usize) -> Estimate {
+        // An adapter that cannot be opened is an error when it is loaded.
+        let file = self.adapter.as_ref().map(|folder| folder.join("adapter_model.safetensors"));
+        let adapter = file.and_then(|file| Weights::open_file(&file).ok()).map_or(0, |file| file.values());
+        let tokens = [prompt, images, completion].map(|n| n as u64);
+        generation(&self.config, self.dtype(), adapter, tokens)
+    }
+
+    fn dtype(&self) -> DType {
+        match self.args.precision {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+        }
     }
 
     /// The prompt of a user's turn, images first, of which `grids` has one each.

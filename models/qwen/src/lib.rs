@@ -22,6 +22,7 @@ pub mod generation;
 pub mod init;
 pub mod layers;
 pub mod layout;
+pub mod memory;
 pub mod merge;
 pub mod model;
 pub mod norms;

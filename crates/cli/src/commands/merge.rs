@@ -5,8 +5,10 @@ use crate::device::Choice;
 use crate::error::CliError;
 use crate::inference::Opened;
 use crate::output::note;
+use crate::progress::Transfer;
 use burn::tensor::Device;
 use std::path::Path;
+use vigos_hub::{adapter_folder, model_folder};
 use vigos_models::merge::merge;
 use vigos_models::scoring::{Target, score_tokens};
 use vigos_models::weights::Weights;
@@ -24,22 +26,27 @@ const CHUNK: usize = 64;
 pub(crate) fn run(args: &MergeArgs, device: &Choice) -> Result<(), CliError> {
     let device = device.open()?;
     super::unclaimed(&args.out)?;
-    let merged = merge(&args.model, &args.adapter, &args.out, &device)?;
+    let mut transfer = Transfer::default();
+    let mut fetching = |file: &str, bytes, size| transfer.set(file, bytes, size);
+    let model = model_folder(&args.model, &mut fetching)?;
+    let adapter = adapter_folder(&args.adapter, &mut fetching)?;
+    transfer.finish();
+    let merged = merge(&model, &adapter, &args.out, &device)?;
     note(&format!(
         "{} of {} tensors updated, model saved to {}",
         merged.updated,
         merged.tensors,
         args.out.display()
     ));
-    if args.check { check(args, &device) } else { Ok(()) }
+    if args.check { check(&model, &adapter, &args.out, &device) } else { Ok(()) }
 }
 
-/// Scores the prompt with base and adapter, and with the merged model.
-fn check(args: &MergeArgs, device: &Device) -> Result<(), CliError> {
-    let before = logprobs(&args.model, Some(&args.adapter), device)?;
-    let after = logprobs(&args.out, None, device)?;
+/// Scores the prompt with base and adapter, and with the merged model in `out`.
+fn check(model: &Path, adapter: &Path, out: &Path, device: &Device) -> Result<(), CliError> {
+    let before = logprobs(model, Some(adapter), device)?;
+    let after = logprobs(out, None, device)?;
     let difference = before.iter().zip(&after).map(|(b, a)| (b - a).abs()).fold(0.0, f64::max);
-    let half = Weights::open(&args.out)?.by_file().into_values().flatten().any(|t| t.bytes_per_value() < 4);
+    let half = Weights::open(out)?.by_file().into_values().flatten().any(|t| t.bytes_per_value() < 4);
     // Weights stored in 16 bits are rounded once more by the merge.
     let bound = if half { 0.25 } else { 1e-3 };
     let found = format!(

@@ -4,6 +4,7 @@ mod doctor;
 mod generate;
 mod init;
 mod merge;
+mod prompts;
 mod replay;
 mod score;
 mod selftest;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Replay(args) => replay::run(args, device),
         Command::Init(args) => init::run(args),
         Command::Merge(args) => merge::run(args, device),
+        Command::Prompts(args) => prompts::run(args),
         Command::Doctor(args) => doctor::run(args, device),
     }
 }
