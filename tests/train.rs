@@ -6,8 +6,7 @@ mod support;
 use serde_json::{Value, json};
 use std::path::Path;
 use support::{
-    adapter, data_folder, fixtures, generate, image, metrics, model, questions, recipe, recorded, root, run,
-    train,
+    data_folder, fixtures, generate, image, metrics, model, questions, recipe, recorded, root, run, train,
 };
 
 fn adapter_bytes(run_dir: &Path, step: usize) -> Vec<u8> {

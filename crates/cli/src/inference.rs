@@ -5,16 +5,18 @@ use crate::error::CliError;
 use crate::progress::Transfer;
 use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
-use vigos_hub::model_folder;
 use vigos_models::agreement::check_processor;
+use vigos_models::weights::Weights;
 use vigos_models::{ActiveAdapter, Adapter, Config, Model, Sequence, peft};
 use vigos_processor::patches::{self, PatchError};
 use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, RgbImage, decode};
+use vigos_train::memory::{Estimate, generation};
 
 /// The small files of a model folder, read and checked.
 pub(crate) struct Opened<'a> {
     args: &'a ModelArgs,
     folder: PathBuf,
+    adapter: Option<PathBuf>,
     /// The model's shape.
     pub(crate) config: Config,
     /// Text and images to what the model reads.
@@ -41,18 +43,22 @@ impl Loaded {
 /// If it cannot be fetched, or there is no such folder.
 pub(crate) fn base_folder(name: &Path) -> Result<PathBuf, CliError> {
     let mut transfer = Transfer::default();
-    let folder = model_folder(name, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+    let folder = vigos_hub::model_folder(name, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
     transfer.finish();
     exists("--model", &folder, "name a model folder in Hugging Face layout, as downloaded")?;
     Ok(folder)
 }
 
-/// Checks that the folder that `--adapter` names is there.
+/// The same for the adapter that `--adapter` names.
 ///
 /// # Errors
-/// If it is not.
-pub(crate) fn adapter_folder(path: &Path) -> Result<(), CliError> {
-    exists("--adapter", path, "name a PEFT folder, such as runs/NAME/checkpoints/step-000050")
+/// As [`base_folder`].
+pub(crate) fn adapter_folder(name: &Path) -> Result<PathBuf, CliError> {
+    let mut transfer = Transfer::default();
+    let folder = vigos_hub::adapter_folder(name, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+    transfer.finish();
+    exists("--adapter", &folder, "name a PEFT folder, such as runs/NAME/checkpoints/step-000050")?;
+    Ok(folder)
 }
 
 fn exists(flag: &str, folder: &Path, hint: &str) -> Result<(), CliError> {
@@ -70,13 +76,11 @@ impl<'a> Opened<'a> {
     /// If a folder is missing, a file is missing or wrong, or the files are not of one model.
     pub(crate) fn open(args: &'a ModelArgs) -> Result<Self, CliError> {
         let model = base_folder(&args.model)?;
-        if let Some(adapter) = &args.adapter {
-            adapter_folder(adapter)?;
-        }
+        let adapter = args.adapter.as_deref().map(adapter_folder).transpose()?;
         let config = Config::read(&model)?;
         let processor = Processor::from_dir(&model)?;
         check_processor(&config, &processor, &model)?;
-        Ok(Self { args, folder: model, config, processor })
+        Ok(Self { args, folder: model, adapter, config, processor })
     }
 
     /// The folder.
@@ -89,15 +93,28 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// If the weights or the adapter are not those of this model.
     pub(crate) fn load(&self, device: &Device) -> Result<Loaded, CliError> {
-        let dtype = match self.args.precision {
-            Precision::F32 => DType::F32,
-            Precision::Bf16 => DType::BF16,
-        };
-        let adapter = match &self.args.adapter {
+        let adapter = match &self.adapter {
             Some(folder) => Some(peft::load(folder, &self.config, device)?),
             None => None,
         };
-        Ok(Loaded { model: Model::load(&self.folder, device, dtype)?, adapter })
+        Ok(Loaded { model: Model::load(&self.folder, device, self.dtype())?, adapter })
+    }
+
+    /// What it takes to complete a prompt of so many tokens with up to `completion` more, `images` of the prompt's
+    /// being its images'.
+    pub(crate) fn memory(&self, prompt: usize, images: usize, completion: usize) -> Estimate {
+        // An adapter that cannot be opened is an error when it is loaded.
+        let file = self.adapter.as_ref().map(|folder| folder.join("adapter_model.safetensors"));
+        let adapter = file.and_then(|file| Weights::open_file(&file).ok()).map_or(0, |file| file.values());
+        let tokens = [prompt, images, completion].map(|n| n as u64);
+        generation(&self.config, self.dtype(), adapter, tokens)
+    }
+
+    fn dtype(&self) -> DType {
+        match self.args.precision {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+        }
     }
 
     /// The prompt of a user's turn, images first, of which `grids` has one each.

@@ -7,7 +7,9 @@ mod args;
 mod commands;
 mod device;
 mod error;
+mod host;
 mod inference;
+mod memory;
 mod output;
 mod progress;
 

@@ -1,10 +1,13 @@
 //! How far a command is: a bar on a terminal, plain lines otherwise.
 
+use crate::memory::Outlook;
 use crate::output::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use vigos_models::Config;
+use vigos_train::memory::plan::Plan;
 use vigos_train::metrics::StepMetrics;
 use vigos_train::trainer::Observer;
 
@@ -54,15 +57,26 @@ impl Counter {
     }
 }
 
-/// Shows a file from the hub come.
-#[derive(Default)]
+/// Shows a file come, from the hub unless said otherwise.
 pub(crate) struct Transfer {
+    verb: &'static str,
     bar: Option<ProgressBar>,
     file: String,
     told: Option<Instant>,
 }
 
+impl Default for Transfer {
+    fn default() -> Self {
+        Self { verb: "fetching", bar: None, file: String::new(), told: None }
+    }
+}
+
 impl Transfer {
+    /// Shows a file being made here; a small one is not worth a line.
+    pub(crate) fn making() -> Self {
+        Self { verb: "making", told: Some(Instant::now()), ..Self::default() }
+    }
+
     /// So many of the file's bytes are there.
     pub(crate) fn set(&mut self, file: &str, bytes: u64, size: u64) {
         if self.file != file {
@@ -77,7 +91,7 @@ impl Transfer {
             Some(bar) => bar.set_position(bytes),
             None if self.told.is_none_or(|told| told.elapsed() >= INTERVAL) => {
                 self.told = Some(Instant::now());
-                note(&format!("fetching {file}: {} of {} MB", bytes / 1_000_000, size / 1_000_000));
+                note(&format!("{} {file}: {} of {} MB", self.verb, bytes / 1_000_000, size / 1_000_000));
             }
             None => {}
         }
@@ -93,6 +107,7 @@ impl Transfer {
 
 /// Shows a training run: a line for each step, and on a terminal a bar with what goes on within it.
 pub(crate) struct Run {
+    available: Option<u64>,
     transfer: Transfer,
     bar: Option<ProgressBar>,
     first: usize,
@@ -102,9 +117,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A run that has not begun.
-    pub(crate) fn new() -> Self {
-        Self { transfer: Transfer::default(), bar: None, first: 0, total: 0, done: 0, begin: Instant::now() }
+    /// A run that has not begun, on a device with so much memory available.
+    pub(crate) fn new(available: Option<u64>) -> Self {
+        Self {
+            available,
+            transfer: Transfer::default(),
+            bar: None,
+            first: 0,
+            total: 0,
+            done: 0,
+            begin: Instant::now(),
+        }
     }
 
     /// Takes the bar away.
@@ -126,6 +149,10 @@ impl Run {
 impl Observer for Run {
     fn fetching(&mut self, file: &str, bytes: u64, size: u64) {
         self.transfer.set(file, bytes, size);
+    }
+
+    fn memory(&mut self, plan: &Plan, config: &Config, longest_prompt: usize) {
+        self.line(&Outlook::of_run(plan, config, self.available, longest_prompt).summary());
     }
 
     fn started(&mut self, first_step: usize, total_steps: usize) {

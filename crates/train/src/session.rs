@@ -6,8 +6,9 @@ use crate::prompts::Prompts;
 use crate::recipe::{Lora, Precision, Recipe};
 use crate::samples::SampleMaker;
 use burn::tensor::{DType, Device};
+use std::path::Path;
 use vigos_data::{Dataset, Fields};
-use vigos_hub::{Hub, Progress, Reference, is_reference, model_folder};
+use vigos_hub::{Hub, Progress, Reference, adapter_folder, is_reference, model_folder};
 use vigos_models::agreement::check_processor;
 use vigos_models::generation::stop_tokens;
 use vigos_models::{Adapter, Dropout, DropoutPair, LoraConfig, Model, Projection, peft};
@@ -41,21 +42,14 @@ impl<'a> Session<'a> {
         let wanted = lora_config(&recipe.lora)?;
         sampling(recipe).check()?;
         let folder = &model_folder(&recipe.model.path, progress)?;
-        let mut processor = Processor::from_dir(folder)?;
-        if let Some(pixels) = recipe.data.max_pixels {
-            processor = processor.with_max_pixels(pixels as u64)?;
-        }
+        let processor = open_processor(recipe, folder)?;
         let stops = stop_tokens(folder)?;
-        let dtype = match recipe.train.precision {
-            Precision::F32 => DType::F32,
-            Precision::Bf16 => DType::BF16,
-        };
-        let model = Model::load(folder, device, dtype)?;
+        let model = Model::load(folder, device, dtype(recipe.train.precision))?;
         check_processor(&model.config, &processor, folder)?;
         let adapter = match &recipe.model.adapter {
             None => Adapter::init(&wanted, &model.config, recipe.train.seed, device),
             Some(path) => {
-                let mut adapter = peft::load(path, &model.config, device)?;
+                let mut adapter = peft::load(&adapter_folder(path, progress)?, &model.config, device)?;
                 // Patterns that give some layers another rank or α, or fewer layers, are the adapter's own to keep.
                 let found = LoraConfig {
                     rank: adapter.config.rank,
@@ -79,13 +73,7 @@ impl<'a> Session<'a> {
 
     /// Makes samples ready for this model and method.
     pub fn samples(&self) -> SampleMaker<'_> {
-        SampleMaker {
-            processor: &self.processor,
-            prompts: &self.prompts,
-            method: &self.recipe.method,
-            max_prompt_tokens: self.recipe.train.max_prompt_tokens,
-            min_image_side: self.recipe.data.min_image_side,
-        }
+        SampleMaker::of(self.recipe, &self.processor, &self.prompts)
     }
 
     /// The bytes of a completion and where they come from.
@@ -122,6 +110,18 @@ impl<'a> Session<'a> {
     pub fn judge(&self, completion: &[u32]) -> Verdict {
         self.text(completion).verdict(self.recipe.method.fidelity)
     }
+}
+
+/// The processor of the model in `folder`, with the recipe's limits.
+///
+/// # Errors
+/// If one of its files is missing or wrong, or a limit is.
+pub(crate) fn open_processor(recipe: &Recipe, folder: &Path) -> Result<Processor, TrainError> {
+    let processor = Processor::from_dir(folder)?;
+    Ok(match recipe.data.max_pixels {
+        Some(pixels) => processor.with_max_pixels(pixels as u64)?,
+        None => processor,
+    })
 }
 
 /// Opens the recipe's data set; `progress` sees what has to be fetched from the hub.
@@ -165,7 +165,15 @@ pub fn sampling(recipe: &Recipe) -> Sampling {
     }
 }
 
-fn lora_config(lora: &Lora) -> Result<LoraConfig, TrainError> {
+/// Burn's name of a precision.
+pub(crate) fn dtype(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+    }
+}
+
+pub(crate) fn lora_config(lora: &Lora) -> Result<LoraConfig, TrainError> {
     let mut targets = lora
         .targets
         .iter()

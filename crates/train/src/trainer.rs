@@ -5,6 +5,7 @@
 
 use crate::checkpoint::{Checkpoints, State};
 use crate::error::TrainError;
+use crate::memory::plan::Plan;
 use crate::metrics::{LossSummary, Phases, RolloutRecord, RolloutSummary, StepMetrics};
 use crate::objective::{Rollout, Work, micro_batch};
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
@@ -21,7 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
 use vigos_data::{BadRow, Dataset, Order, grade, last_box};
-use vigos_models::{ActiveAdapter, Adapter};
+use vigos_hub::side_files_folder;
+use vigos_models::{ActiveAdapter, Adapter, Config};
 use vigos_rollout::engine::{Completion, Engine, Request};
 use vigos_rollout::spans::{CompletionText, Verdict};
 
@@ -42,6 +44,9 @@ pub struct TrainOptions<'a> {
 pub trait Observer {
     /// `bytes` of the `size` bytes of a file from the hub are there.
     fn fetching(&mut self, _file: &str, _bytes: u64, _size: u64) {}
+    /// The run is about to load the model of `config` and to take the memory of `plan`; prompts may have up to
+    /// `longest_prompt` tokens.
+    fn memory(&mut self, _plan: &Plan, _config: &Config, _longest_prompt: usize) {}
     /// Training begins after `first_step` steps of `total_steps`.
     fn started(&mut self, _first_step: usize, _total_steps: usize) {}
     /// Tokens drawn so far in the step under way.
@@ -79,7 +84,12 @@ pub fn train(
     let recipe = options.recipe;
     let folder = RunFolder::open(options.run_dir, recipe, options.resume)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let dataset = open_dataset(recipe, &mut fetching)?;
+    let mut dataset = open_dataset(recipe, &mut fetching)?;
+    let side_files = side_files_folder(&recipe.model.path, &mut fetching)?;
+    let config = Config::read(&side_files)?;
+    let plan = Plan::of(recipe, None)?.with_first_rows(recipe, &mut dataset, &side_files);
+    observer.memory(&plan, &config, recipe.train.max_prompt_tokens);
+    let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let session = Session::open(recipe, options.device, &mut fetching)?;
     let checkpoints = Checkpoints::of(folder.path());
     let loaded = checkpoints.load(&session.model, &mut |text| observer.note(&text))?;

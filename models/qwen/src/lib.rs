@@ -23,6 +23,7 @@ pub mod init;
 pub mod layers;
 pub mod layout;
 pub mod lora;
+pub mod memory;
 pub mod merge;
 pub mod model;
 pub mod norms;

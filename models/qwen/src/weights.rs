@@ -130,6 +130,11 @@ impl Weights {
         self.entries.keys().map(String::as_str)
     }
 
+    /// Number of values of all tensors.
+    pub fn values(&self) -> u64 {
+        self.entries.values().map(|e| (e.bytes / e.bytes_per_value().max(1)) as u64).sum()
+    }
+
     /// The shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entries.get(name).map(|e| e.shape.as_slice())

@@ -5,6 +5,7 @@ mod doctor;
 mod generate;
 mod init;
 mod merge;
+mod prompts;
 mod replay;
 mod score;
 mod selftest;
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Init(args) => init::run(args),
         Command::Merge(args) => merge::run(args, device),
         Command::Bench(args) => bench::run(args, device),
+        Command::Prompts(args) => prompts::run(args),
         Command::Doctor(args) => doctor::run(args, device),
     }
 }

@@ -1,7 +1,7 @@
 //! `vigos train`: a recipe in, a run folder out.
 
 use crate::args::TrainArgs;
-use crate::device::Choice;
+use crate::device::{Choice, available_memory};
 use crate::error::CliError;
 use crate::output::{self, note};
 use crate::progress::Run;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
         PathBuf::from("runs").join(name)
     });
     let stop = stop_on_interrupt()?;
-    let mut progress = Run::new();
+    let mut progress = Run::new(available_memory(&device));
     let options = TrainOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
     let finished = train(&options, &mut progress, &stop);
     progress.finish();

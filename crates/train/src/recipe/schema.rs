@@ -112,7 +112,8 @@ pub static KEYS: &[Key] = &[
     key("model.path", Kind::Filled, Default::Required,
         "Folder of the base model in Hugging Face layout, or `hf:ORG/NAME[@REVISION]`. It is never changed."),
     key("model.adapter", Kind::Text, Default::Text(""),
-        "PEFT adapter folder to start from; `[lora]` must agree with its rank, alpha and names of layers. Empty: a new adapter."),
+        "PEFT adapter to start from, a folder or `hf:ORG/NAME[@REVISION]`; `[lora]` must agree with its rank, alpha and \
+         names of layers. Empty: a new adapter."),
     key("data.path", Kind::Filled, Default::Required,
         "The data set: a JSON Lines file, a Parquet file, a folder of Parquet files, or `hf:ORG/NAME@SPLIT`."),
     key("data.split", Kind::Text, Default::Text(""),
