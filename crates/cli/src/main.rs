@@ -8,6 +8,7 @@ mod commands;
 mod device;
 mod error;
 mod inference;
+mod interrupt;
 mod output;
 mod progress;
 

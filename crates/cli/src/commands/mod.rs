@@ -1,9 +1,11 @@
 //! One module for each command; each turns arguments into calls of the libraries.
 
 mod doctor;
+mod eval;
 mod generate;
 mod init;
 mod merge;
+mod palr;
 mod replay;
 mod score;
 mod selftest;
@@ -24,6 +26,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Generate(args) => generate::run(args, device),
         Command::Score(args) => score::run(args, device),
         Command::Replay(args) => replay::run(args, device),
+        Command::Eval(args) => eval::run(args, device),
+        Command::Palr(args) => palr::run(args, device),
         Command::Init(args) => init::run(args),
         Command::Merge(args) => merge::run(args, device),
         Command::Doctor(args) => doctor::run(args, device),
