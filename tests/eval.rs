@@ -6,7 +6,9 @@ mod support;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use support::{Ran, adapter, data_folder, fixtures, questions, recipe, run};
+use std::process::Stdio;
+use std::time::Duration;
+use support::{Ran, adapter, data_folder, fixtures, questions, recipe, run, vigos};
 
 /// Runs a command on a recipe that asks each question once and lets it answer in four tokens.
 fn ask(command: &str, recipe: &Path, run_dir: &Path, more: &[&str]) -> Ran {
@@ -34,6 +36,36 @@ fn an_evaluation_prints_the_report_that_it_saves() {
     let again = ask("eval", &recipe, &run_dir, &["--resume"]).ok();
     assert_eq!(again.stdout, ran.stdout);
     assert!(again.stderr.contains("going on after 4 of 4 items"), "{}", again.stderr);
+}
+
+#[test]
+fn an_evaluation_that_was_killed_goes_on_to_the_same_bytes() {
+    let row = |i: usize| json!({"image": "wide.png", "problem": format!("How many? {i}"), "answer": "3"});
+    let (dir, data) = data_folder(&(0..24).map(row).collect::<Vec<_>>());
+    let recipe = recipe(&data);
+    let set = ["eval.samples=1", "eval.batch=1", "eval.max_new_tokens=24"].map(|set| ["--set", set]).concat();
+    let args = |run_dir: &Path| {
+        let fixed = ["eval", recipe.to_str().unwrap(), "--run-dir", run_dir.to_str().unwrap()];
+        fixed.iter().chain(&set).map(|arg| (*arg).to_owned()).collect::<Vec<_>>()
+    };
+    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
+    run(args(&whole)).ok();
+
+    let mut child = vigos().args(args(&killed)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun =
+        || fs::read_to_string(killed.join("samples.jsonl")).is_ok_and(|text| text.lines().count() > 4);
+    while !begun() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    run(args(&killed).into_iter().chain(["--resume".to_owned()])).ok();
+    for name in ["samples.jsonl", "report.json", "report.md"] {
+        assert!(
+            fs::read(whole.join(name)).unwrap() == fs::read(killed.join(name)).unwrap(),
+            "{name} differs"
+        );
+    }
 }
 
 #[test]
