@@ -63,6 +63,24 @@ pub(crate) enum Command {
         vigos replay configs/first-light.toml --rollouts rollouts.jsonl --out replay\n\n\
         The output folder gets step.json, grads.safetensors (before clipping by norm) and adapter/.")]
     Replay(ReplayArgs),
+    /// Ask the student of a recipe questions, grade its answers and sum them up.
+    #[command(after_help = "Examples:\n  \
+        vigos eval configs/first-light.toml --set eval.limit=20 --set eval.max_new_tokens=32\n  \
+        vigos eval configs/vigos-3b.toml --adapter runs/a/checkpoints/step-000050 --data test.jsonl\n  \
+        vigos eval configs/vigos-3b.toml --data hf:ViLP/ViLP@train --set eval.layout=vilp-f --set eval.samples=1\n\n\
+        The section [eval] says what is asked and how answers are sampled. The report goes to stdout; the run's\n\
+        folder gets it as report.md and report.json, and every answer in samples.jsonl. Ctrl-C stops, --resume\n\
+        goes on.")]
+    Eval(EvaluateArgs),
+    /// Tell how much of what the teachers of a recipe teach hangs on the reference answer alone (PALR).
+    #[command(after_help = "Examples:\n  \
+        vigos palr configs/first-light.toml --set data.limit=8\n  \
+        vigos palr configs/vigos-3b.toml --adapter runs/a/checkpoints/step-000050 --set data.limit=200\n  \
+        vigos palr configs/vigos-3b.toml --set method.preset=opsd-same-prompt --run-dir runs/palr-opsd\n\n\
+        Rollouts are sampled as [rollout] says, or read from --rollouts. The report goes to stdout; the run's folder\n\
+        gets it as report.md and report.json, and every token's values in tokens.jsonl. Ctrl-C stops, --resume\n\
+        goes on.")]
+    Palr(PalrArgs),
     /// Make a model folder with random weights, for tests and benchmarks.
     #[command(after_help = "Example:\n  \
         vigos init assets/tiny-qwen2_5-vl/config.json --out tiny --seed 1\n\n\
@@ -213,6 +231,37 @@ pub(crate) struct ReplayArgs {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// The recipe, a TOML file.
+    #[arg(value_name = "CONFIG")]
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+    /// The student's adapter, a PEFT folder such as a checkpoint of a run; model.adapter of the recipe unless given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Ask this data set instead of those that the recipe names.
+    #[arg(long, value_name = "DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// Folder for the results; runs/ and the recipe's name with -eval or -palr unless given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_dir: Option<PathBuf>,
+    /// Go on in that folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PalrArgs {
+    #[command(flatten)]
+    pub(crate) evaluate: EvaluateArgs,
+    /// Diagnose these completions instead of sampling, JSON Lines: id, completion_token_ids. A run's snapshots of
+    /// rollouts are such files.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rollouts: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

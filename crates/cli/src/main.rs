@@ -9,6 +9,7 @@ mod device;
 mod error;
 mod host;
 mod inference;
+mod interrupt;
 mod memory;
 mod output;
 mod progress;

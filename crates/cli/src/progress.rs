@@ -18,6 +18,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct Counter {
     bar: Option<ProgressBar>,
     unit: &'static str,
+    /// Done before it began to count.
+    first: usize,
     total: usize,
     done: usize,
     begin: Instant,
@@ -27,8 +29,19 @@ pub(crate) struct Counter {
 impl Counter {
     /// A counter up to `total` of `unit`, a plural noun.
     pub(crate) fn new(unit: &'static str, total: usize) -> Self {
+        Self::after(0, unit, total)
+    }
+
+    /// The same after the first so many.
+    fn after(first: usize, unit: &'static str, total: usize) -> Self {
         let now = Instant::now();
-        Self { bar: bar(unit, total), unit, total, done: 0, begin: now, told: now }
+        let bar = bar(unit, total);
+        if let Some(bar) = &bar {
+            bar.set_position(first as u64);
+            // The rest is as fast as what is done from here on.
+            bar.reset_eta();
+        }
+        Self { bar, unit, first, total, done: first, begin: now, told: now }
     }
 
     /// So many are done now.
@@ -38,7 +51,7 @@ impl Counter {
             Some(bar) => bar.set_position(done as u64),
             None if self.told.elapsed() >= INTERVAL => {
                 self.told = Instant::now();
-                let (rate, eta) = pace(done, self.total, self.begin.elapsed());
+                let (rate, eta) = pace(done - self.first, self.total - self.first, self.begin.elapsed());
                 note(&format!("{done}/{} {}, {rate} a second, {eta} left", self.total, self.unit));
             }
             None => {}
@@ -50,7 +63,7 @@ impl Counter {
         match &self.bar {
             Some(bar) => bar.finish_and_clear(),
             None => {
-                let (rate, _) = pace(self.done, self.total, self.begin.elapsed());
+                let (rate, _) = pace(self.done - self.first, self.total, self.begin.elapsed());
                 note(&format!("{} {} done, {rate} a second", self.done, self.unit));
             }
         }
@@ -101,6 +114,60 @@ impl Transfer {
     pub(crate) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+        }
+    }
+}
+
+/// Shows an evaluation, item by item.
+#[derive(Default)]
+pub(crate) struct Items {
+    transfer: Transfer,
+    counter: Option<Counter>,
+}
+
+impl Items {
+    /// One that has not begun.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        if let Some(counter) = &self.counter {
+            counter.finish();
+        }
+    }
+}
+
+impl vigos_eval::Observer for Items {
+    fn fetching(&mut self, file: &str, bytes: u64, size: u64) {
+        self.transfer.set(file, bytes, size);
+    }
+
+    fn started(&mut self, done: usize, total: usize) {
+        self.transfer.finish();
+        if done > 0 {
+            note(&format!("going on after {done} of {total} items"));
+        }
+        self.counter = Some(Counter::after(done, "items", total));
+    }
+
+    fn items(&mut self, done: usize) {
+        if let Some(counter) = &mut self.counter {
+            counter.set(done);
+        }
+    }
+
+    fn tokens(&mut self, drawn: usize) {
+        if let Some(bar) = self.counter.as_ref().and_then(|counter| counter.bar.as_ref()) {
+            bar.set_message(format!("{drawn} tokens"));
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        match self.counter.as_ref().and_then(|counter| counter.bar.as_ref()) {
+            Some(bar) => bar.suspend(|| note(text)),
+            None => note(text),
         }
     }
 }

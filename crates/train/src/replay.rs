@@ -13,7 +13,7 @@ use std::path::Path;
 use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
-use vigos_data::{ImageSource, Row};
+use vigos_data::{ImageSource, Labels, Row};
 use vigos_hub::Progress;
 use vigos_models::{ActiveAdapter, peft};
 use vigos_rollout::spans::{Spans, Verdict};
@@ -170,6 +170,7 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
             problem: line.problem.clone(),
             answer: line.answer.clone(),
             images,
+            labels: Labels::default(),
         };
         let sample = maker.make(&source, &line.prompts)?.map_err(|skip| match skip {
             Skip::LongPrompt { role, tokens } => fail(

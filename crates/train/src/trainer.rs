@@ -21,11 +21,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
-use vigos_data::{BadRow, Dataset, Order, grade, last_box};
+use vigos_data::{BadRow, Dataset, Order};
 use vigos_hub::side_files_folder;
 use vigos_models::{ActiveAdapter, Adapter, Config};
 use vigos_rollout::engine::{Completion, Engine, Request};
 use vigos_rollout::spans::{CompletionText, Verdict};
+
+/// Keys that may change between a run and its continuation: how long, how often, what is written, forgiven or
+/// only looked at.
+const FREE: [&str; 7] =
+    ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share", "eval.", "palr."];
 
 /// What to train, and where.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +87,7 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Finished, TrainError> {
     let recipe = options.recipe;
-    let folder = RunFolder::open(options.run_dir, recipe, options.resume)?;
+    let folder = RunFolder::open(options.run_dir, recipe, options.resume, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let mut dataset = open_dataset(recipe, &mut fetching)?;
     let side_files = side_files_folder(&recipe.model.path, &mut fetching)?;
@@ -363,24 +368,7 @@ impl Trainer<'_> {
             .zip(judged)
             .map(|(Numbered { sample, .. }, Judged { completion, text, verdict })| {
                 untagged += usize::from(!text.has_delimiter());
-                let text = text.text(0..text.bytes().len()).into_owned();
-                let predicted = last_box(&text).map(str::to_owned);
-                RolloutRecord {
-                    id: sample.id.clone(),
-                    problem: sample.problem.clone(),
-                    answer: sample.reference.clone(),
-                    completion_token_ids: completion.tokens.clone(),
-                    finish_reason: completion.finish,
-                    valid: verdict.spans().is_some(),
-                    reason: match verdict {
-                        Verdict::Valid(_) => None,
-                        Verdict::Invalid(reason) => Some(*reason),
-                    },
-                    correct: predicted.as_ref().is_some_and(|p| grade(p, &sample.reference)),
-                    predicted,
-                    spans: verdict.spans().cloned(),
-                    completion: text,
-                }
+                RolloutRecord::new(sample, completion, text, verdict)
             })
             .collect();
         (records, untagged)
@@ -399,7 +387,7 @@ impl Trainer<'_> {
             }
         }
         if log.rollouts_every > 0 && metrics.step.is_multiple_of(log.rollouts_every) {
-            let mut snapshot = JsonLines::resume(&self.folder.rollouts(metrics.step), 0)?;
+            let mut snapshot = JsonLines::resume(&self.folder.rollouts(metrics.step)?, 0)?;
             for record in records.iter().take(log.rollouts_max) {
                 snapshot.write(record)?;
             }

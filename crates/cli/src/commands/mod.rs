@@ -2,9 +2,11 @@
 
 mod bench;
 mod doctor;
+mod eval;
 mod generate;
 mod init;
 mod merge;
+mod palr;
 mod prompts;
 mod replay;
 mod score;
@@ -26,6 +28,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Generate(args) => generate::run(args, device),
         Command::Score(args) => score::run(args, device),
         Command::Replay(args) => replay::run(args, device),
+        Command::Eval(args) => eval::run(args, device),
+        Command::Palr(args) => palr::run(args, device),
         Command::Init(args) => init::run(args),
         Command::Merge(args) => merge::run(args, device),
         Command::Bench(args) => bench::run(args, device),
