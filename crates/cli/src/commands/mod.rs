@@ -1,5 +1,6 @@
 //! One module for each command; each turns arguments into calls of the libraries.
 
+mod data;
 mod doctor;
 mod generate;
 mod init;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Score(args) => score::run(args, device),
         Command::Replay(args) => replay::run(args, device),
         Command::Init(args) => init::run(args),
+        Command::Data(args) => data::run(args),
         Command::Merge(args) => merge::run(args, device),
         Command::Doctor(args) => doctor::run(args, device),
     }
