@@ -86,6 +86,11 @@ pub(crate) enum Command {
         vigos init assets/tiny-qwen2_5-vl/config.json --out tiny --seed 1\n\n\
         Tokenizer, processor and template files beside the configuration are copied.")]
     Init(InitArgs),
+    /// Make data: the drawn world of shapes, a tokenizer for its language.
+    #[command(after_help = "Examples:\n  \
+        vigos data shapes --out shapes\n  \
+        vigos data tokenizer shapes/warmup.jsonl --config configs/models/shapes/config.json --out shapes-start")]
+    Data(DataArgs),
     /// Merge an adapter into its base: a model folder that needs no adapter.
     #[command(after_help = "Example:\n  \
         vigos merge --model Qwen2.5-VL-3B-Instruct --adapter runs/a/checkpoints/step-000050 --out merged --check\n\n\
@@ -278,6 +283,79 @@ pub(crate) struct InitArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// What to make.
+    #[command(subcommand)]
+    pub(crate) what: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Draw the world of shapes: images, questions, answers, and what is expected before looking.
+    #[command(after_help = "Examples:\n  \
+        vigos data shapes --out shapes\n  \
+        vigos data shapes --out careless --seed 7 --set train.prior_references=0.9\n  \
+        vigos data shapes --out small --set splits.warmup=0 --set splits.train=200 --format both\n\n\
+        The folder gets warmup.jsonl, train.jsonl, test.jsonl, prior.jsonl, images/, sheet.png (a look at the\n\
+        first pictures) and world.toml: every dial with its value, and what --config takes. docs/world.md\n\
+        explains the dials. The same seed and dials give the same bytes on every machine.")]
+    Shapes(ShapesArgs),
+    /// Train a tokenizer on the texts of a data set, for a model that starts from nothing.
+    #[command(after_help = "Example:\n  \
+        vigos data tokenizer shapes/warmup.jsonl --config configs/models/shapes/config.json --out shapes-start\n  \
+        vigos init shapes-start/config.json --out shapes-model --seed 1\n\n\
+        Read are the texts under problem, answer, prompt and completion. The folder gets tokenizer.json,\n\
+        tokenizer_config.json, chat_template.jinja, preprocessor_config.json, generation_config.json, and the\n\
+        configuration with this tokenizer's vocabulary and token ids.")]
+    Tokenizer(TokenizerArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShapesArgs {
+    /// Folder to make.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Seed of everything that is drawn; the same as --set seed=S.
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Dials that differ from the defaults, a TOML file such as another world's world.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Override one dial, such as train.conflict=0.5. May be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// How rows are written.
+    #[arg(long, value_enum, default_value_t = RowFormat::Jsonl)]
+    pub(crate) format: RowFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// JSON Lines, and PNG files in images/.
+    Jsonl,
+    /// Parquet files with the images inside, in parquet/, as on the hub.
+    Parquet,
+    /// Both of them.
+    Both,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenizerArgs {
+    /// Data sets to read, JSON Lines.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// The model's configuration, a config.json.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Folder to make.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Most tokens; merging ends earlier when every word is one.
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub(crate) vocab_size: usize,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct MergeArgs {
     /// Model folder in Hugging Face layout, or hf:ORG/NAME, with @REVISION if wanted.
     #[arg(long, value_name = "DIR")]
@@ -400,8 +478,14 @@ mod tests {
         let command = Cli::command();
         command.clone().debug_assert();
         for sub in command.get_subcommands() {
-            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains(&format!("vigos {}", sub.get_name())), "{}", sub.get_name());
+            has_example(sub, &format!("vigos {}", sub.get_name()));
+            for below in sub.get_subcommands().filter(|below| below.get_name() != "help") {
+                has_example(below, &format!("vigos {} {}", sub.get_name(), below.get_name()));
+            }
         }
+    }
+    fn has_example(command: &clap::Command, call: &str) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(help.contains(call), "{call}");
     }
 }

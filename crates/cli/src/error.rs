@@ -9,6 +9,7 @@ use vigos_models::ModelError;
 use vigos_processor::ProcessError;
 use vigos_rollout::engine::RolloutError;
 use vigos_train::TrainError;
+use vigos_world::WorldError;
 
 /// An error of the command.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,9 @@ pub(crate) enum CliError {
     /// Training or replay stopped.
     #[error(transparent)]
     Train(Box<TrainError>),
+    /// The drawn world's configuration is wrong, or it could not be written.
+    #[error(transparent)]
+    World(#[from] WorldError),
     /// Lines could not be read or written.
     #[error(transparent)]
     Lines(#[from] JsonLinesError),
@@ -75,6 +79,7 @@ impl CliError {
             Self::Model(error) | Self::Rollout(RolloutError::Model(error)) => error.is_input(),
             Self::Rollout(error) => matches!(error, RolloutError::EmptyPrompt { .. }),
             Self::Lines(error) => error.is_input(),
+            Self::World(error) => error.is_input(),
             Self::Train(error) => error.is_input(),
             Self::Failed(_) => false,
         }

@@ -18,6 +18,8 @@ pub enum Purpose {
     Initialisation = 3,
     /// The order of a data set.
     Shuffle = 4,
+    /// Scenes, questions and pictures of the drawn world.
+    World = 8,
     /// Wrong answers of the leakage diagnostic.
     WrongAnswers = 16,
 }

@@ -7,7 +7,8 @@
 //! * [`patches`] takes an RGB image to rows of normalised patch values;
 //! * [`config`] reads `preprocessor_config.json`;
 //! * [`template`] renders the chat template of the model's folder;
-//! * [`tokenizer`] takes text to ids, and ids to bytes.
+//! * [`tokenizer`] takes text to ids, and ids to bytes;
+//! * [`fresh`] trains a tokenizer, for a model that starts from nothing.
 //!
 //! Nothing here knows of tensors, so everything can be checked exactly: pixels to the last bit, ids to the
 //! last token.
@@ -15,6 +16,7 @@
 pub mod config;
 pub mod decode;
 mod files;
+pub mod fresh;
 mod jpeg;
 pub mod patches;
 mod processor;

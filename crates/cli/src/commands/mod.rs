@@ -1,6 +1,7 @@
 //! One module for each command; each turns arguments into calls of the libraries.
 
 mod bench;
+mod data;
 mod doctor;
 mod eval;
 mod generate;
@@ -31,6 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Eval(args) => eval::run(args, device),
         Command::Palr(args) => palr::run(args, device),
         Command::Init(args) => init::run(args),
+        Command::Data(args) => data::run(args),
         Command::Merge(args) => merge::run(args, device),
         Command::Bench(args) => bench::run(args, device),
         Command::Prompts(args) => prompts::run(args),
