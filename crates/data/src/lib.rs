@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod dataset;
+pub mod demonstrations;
 mod error;
 pub mod grade;
 mod json_lines;
@@ -13,6 +14,7 @@ mod row;
 
 pub use answer::{last_box, reference_target};
 pub use dataset::Dataset;
+pub use demonstrations::{Demonstration, DemonstrationFields, Demonstrations};
 pub use error::DatasetError;
 pub use grade::grade;
 pub use order::{Order, RowGroup, sample_at};

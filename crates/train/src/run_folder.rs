@@ -1,8 +1,9 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
+use crate::checkpoint::Checkpoints;
 use crate::error::TrainError;
 use crate::leaves::leaves;
-use crate::recipe::Recipe;
+use crate::recipe::RunRecipe;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
@@ -24,7 +25,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If a new run's folder is taken, or a resumed one is not there or had another recipe.
-    pub fn open(path: &Path, recipe: &Recipe, resume: bool) -> Result<Self, TrainError> {
+    pub fn open<R: RunRecipe>(path: &Path, recipe: &R, resume: bool) -> Result<Self, TrainError> {
         let fault = |message: String, hint: &str| TrainError::RunFolder {
             path: path.to_owned(),
             message,
@@ -44,7 +45,7 @@ impl RunFolder {
             (true, true) => {
                 let text = read_limited(&config, MAX_CONFIG)?;
                 let text = String::from_utf8_lossy(&text);
-                let saved = Recipe::parse(&text, &config.display().to_string(), &[])?;
+                let saved = R::parse(&text, &config.display().to_string(), &[])?;
                 let difference = difference(&saved, recipe).map_err(|e| {
                     fault(format!("the recipe cannot be compared: {e}"), "use paths in UTF-8")
                 })?;
@@ -64,11 +65,15 @@ impl RunFolder {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn begin(&self, recipe: &Recipe) -> Result<(), TrainError> {
-        let rollouts = self.path.join("rollouts");
-        std::fs::create_dir_all(&rollouts).map_err(|e| FileError::io("create", &rollouts, e))?;
+    pub fn begin(&self, recipe: &impl RunRecipe) -> Result<(), TrainError> {
+        std::fs::create_dir_all(&self.path).map_err(|e| FileError::io("create", &self.path, e))?;
         write_atomic_bytes(&self.path.join(CONFIG), recipe.to_toml()?.as_bytes())?;
         Ok(())
+    }
+
+    /// Its checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::of(&self.path)
     }
 
     /// `metrics.jsonl`
@@ -81,9 +86,14 @@ impl RunFolder {
         self.path.join("quarantine.jsonl")
     }
 
-    /// The snapshot of a step's rollouts.
-    pub fn rollouts(&self, step: usize) -> PathBuf {
-        self.path.join("rollouts").join(format!("step-{step:06}.jsonl"))
+    /// The snapshot of a step's rollouts, in a folder that is made if it is missing.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn rollouts(&self, step: usize) -> Result<PathBuf, FileError> {
+        let folder = self.path.join("rollouts");
+        std::fs::create_dir_all(&folder).map_err(|e| FileError::io("create", &folder, e))?;
+        Ok(folder.join(format!("step-{step:06}.jsonl")))
     }
 
     /// TensorBoard's event files.
@@ -98,7 +108,7 @@ impl RunFolder {
 }
 
 /// The first key that may not change and did.
-fn difference(saved: &Recipe, now: &Recipe) -> Result<Option<String>, serde_json::Error> {
+fn difference(saved: &impl RunRecipe, now: &impl RunRecipe) -> Result<Option<String>, serde_json::Error> {
     let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
     let flat = |tree| -> Vec<(String, &Value)> {
         let mut keys = leaves(tree, '.');

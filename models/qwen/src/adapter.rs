@@ -6,6 +6,7 @@
 use crate::config::Config;
 use crate::dropout::Dropout;
 use crate::family::TowerStyle;
+use crate::trained::Trained;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use vigos_core::random::{Key, Purpose, draws};
@@ -126,6 +127,12 @@ impl Site {
         let (parent, name) = (self.projection.parent(), self.projection.name());
         format!("base_model.model.model.{tower}.{}.{parent}.{name}", self.block)
     }
+
+    /// The names of its two tensors inside a PEFT file, A and B.
+    pub fn names(&self) -> [String; 2] {
+        let module = self.module();
+        ["lora_A", "lora_B"].map(|part| format!("{module}.{part}.weight"))
+    }
 }
 
 /// The layers of `model` that `targets` name, decoder first.
@@ -208,9 +215,8 @@ impl Adapter {
         for (vision, tower) in [(true, &self.vision), (false, &self.text)] {
             for (block, pairs) in tower.iter().enumerate() {
                 for (&projection, pair) in pairs {
-                    let module = Site { vision, block, projection, input: 0, output: 0 }.module();
-                    all.push((format!("{module}.lora_A.weight"), pair.a.clone()));
-                    all.push((format!("{module}.lora_B.weight"), pair.b.clone()));
+                    let names = Site { vision, block, projection, input: 0, output: 0 }.names();
+                    all.extend(names.into_iter().zip([pair.a.clone(), pair.b.clone()]));
                 }
             }
         }
@@ -228,10 +234,8 @@ impl Adapter {
             for (block, pairs) in blocks.iter().enumerate() {
                 let mut new = BlockAdapter::new();
                 for (&projection, pair) in pairs {
-                    let module = Site { vision, block, projection, input: 0, output: 0 }.module();
-                    let a = f(&format!("{module}.lora_A.weight"), &pair.a)?;
-                    let b = f(&format!("{module}.lora_B.weight"), &pair.b)?;
-                    new.insert(projection, LoraPair { a, b });
+                    let [a, b] = Site { vision, block, projection, input: 0, output: 0 }.names();
+                    new.insert(projection, LoraPair { a: f(&a, &pair.a)?, b: f(&b, &pair.b)? });
                 }
                 mapped.push(new);
             }
@@ -253,6 +257,21 @@ impl Adapter {
     /// Number of values in all tensors.
     pub fn parameters(&self) -> usize {
         self.tensors().iter().map(|(_, t)| t.dims().iter().product::<usize>()).sum()
+    }
+}
+
+impl Trained for Adapter {
+    fn tensors(&self) -> Vec<(String, Tensor<2>)> {
+        self.tensors()
+    }
+
+    fn map(&self, f: impl FnMut(&str, &Tensor<2>) -> Tensor<2>) -> Self {
+        self.map(f)
+    }
+
+    /// All of it decays.
+    fn decays(&self, _name: &str) -> bool {
+        true
     }
 }
 

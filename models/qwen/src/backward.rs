@@ -1,27 +1,51 @@
-//! The student's training forward and its backward, block by block.
+//! The training forward and its backward, block by block.
 //!
 //! Only each block's input is kept. The backward goes from the last block to the first: it runs one block
 //! again on the autodiff device from its kept input, takes the vector-Jacobian product with the gradient that
-//! arrived, collects the gradients of that block's adapter and goes on with the gradient of its input. At any
-//! time the graph of a single block exists. Frozen weights are plain tensors, so nothing can give them a
-//! gradient.
+//! arrived, collects the gradients of what is trained in that block and goes on with the gradient of its
+//! input. At any time the graph of a single block exists.
+//!
+//! What is trained is either an adapter beside a frozen base ([`Model::backward`]), whose tensors are plain so
+//! that nothing can give them a gradient, or every weight ([`Parameters::backward`]). The way through the
+//! model is the same; a [`Parts`] says which tensors of a part are leaves.
 
-use crate::adapter::{ActiveAdapter, Adapter, BlockAdapter, BlockLora, DropoutPair, LoraPair};
+use crate::adapter::{ActiveAdapter, Adapter, BlockAdapter, BlockLora, DropoutPair, LoraPair, Site};
 use crate::dropout::Dropout;
+use crate::error::ModelError;
 use crate::layers::indices;
 use crate::model::{Model, Packed, split_rows};
-use crate::vision::{VisionPlan, lora};
-use burn::tensor::Tensor;
+use crate::parameters::{Leaves, Parameters};
+use crate::text::{DecoderLayer, EMBEDDINGS, HEAD, LanguageModel};
+use crate::vision::{PatchEmbedding, VisionBlock, VisionPlan, VisionTower};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor};
+use std::collections::BTreeMap;
 use vigos_processor::ImagePatches;
 
 /// What a training forward keeps for its backward.
 #[derive(Debug)]
 pub struct Trace {
-    /// Inputs of the vision blocks and, last, of the merger, and where the patches went; nothing without images
-    /// or vision adapters.
-    vision: Option<(Vec<Tensor<2>>, VisionPlan)>,
+    /// Nothing without images, or where nothing is trained in the vision tower.
+    vision: Option<VisionTrace>,
     /// Inputs of the decoder layers and, last, of the final norm.
     text: Vec<Tensor<2>>,
+}
+
+#[derive(Debug)]
+struct VisionTrace {
+    /// `[N, channels·frames·patch²]`
+    patches: Tensor<2>,
+    /// Inputs of the blocks and, last, of the merger.
+    inputs: Vec<Tensor<2>>,
+    plan: VisionPlan,
+}
+
+/// The gradient of a loss with respect to what the model gives.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Of the hidden states after the final norm. `[T, D]`
+    pub hidden: Tensor<2>,
+    /// Of the head's weight. `[V, D]`
+    pub head: Tensor<2>,
 }
 
 impl Model {
@@ -35,21 +59,16 @@ impl Model {
         images: &[&ImagePatches],
         adapter: ActiveAdapter,
     ) -> (Tensor<2>, Trace) {
-        let mut trace = Trace { vision: None, text: Vec::new() };
         // A tower with deepstack has no layer that can carry an adapter (see `adapter::sites`), so it is never
-        // traced: the backward knows the gradient of the image tokens alone, not of features of earlier blocks.
+        // traced for one.
         let adapts_vision = adapter.adapter.vision.iter().any(|pairs| !pairs.is_empty());
-        let features = if images.is_empty() || !adapts_vision {
-            self.encode_images(images, Some(adapter))
-        } else {
-            let mut inputs: Vec<Tensor<2>> = Vec::new();
-            let (features, plan) = self.vision_forward(images, Some(adapter), &mut inputs);
-            let features = split_rows(features, &plan.tokens);
-            trace.vision = Some((inputs, plan));
-            features
-        };
-        let hidden = self.forward(packed, &features, Some(adapter), &mut trace.text);
-        (hidden, trace)
+        if adapts_vision {
+            return self.traced(packed, images, Some(adapter));
+        }
+        let features = self.encode_images(images, Some(adapter));
+        let mut text = Vec::new();
+        let hidden = self.forward(packed, &features, Some(adapter), &mut text);
+        (hidden, Trace { vision: None, text })
     }
 
     /// The gradient of every tensor of the adapter, given the gradient of the hidden states.
@@ -66,59 +85,297 @@ impl Model {
         packed: &Packed,
         adapter: ActiveAdapter,
     ) -> Adapter {
+        let Trace { vision, text } = trace;
+        let ordered = vision.as_ref().and_then(|v| ordered_dropout(Some(adapter), &v.plan));
+        let adapter =
+            ActiveAdapter { adapter: adapter.adapter, dropout: ordered.as_ref().or(adapter.dropout) };
+        let parts = AdapterParts { model: self, adapter };
+        let mut gradients = Gradients::new();
+        let upstream = through_text(&parts, packed, text, upstream, &mut |_, _| {}, &mut gradients);
+        if let Some(mut vision) = vision {
+            let features = upstream.select(0, image_rows(packed, self));
+            through_vision(&parts, &mut vision, features, &[], &mut gradients);
+        }
         // A batch without images leaves the vision adapters their zeros.
-        let mut gradients = adapter.adapter.map(|_, t| t.zeros_like());
-        let Trace { vision, mut text } = trace;
+        adapter.adapter.map(|name, t| gradients.remove(name).unwrap_or_else(|| t.zeros_like()))
+    }
 
-        let mut upstream = recompute(pop(&mut text), upstream, None, |x, _| self.text.norm.forward(x)).0;
-        for (i, layer) in self.text.layers.iter().enumerate().rev() {
-            (upstream, gradients.text[i]) =
-                recompute(pop(&mut text), upstream, Some(adapter.text(i)), |x, lora| {
-                    layer.forward(x, &packed.rotary, &packed.segments, lora).0
-                });
+    /// The forward with every block's input kept, the vision tower's too.
+    fn traced(
+        &self,
+        packed: &Packed,
+        images: &[&ImagePatches],
+        adapter: Option<ActiveAdapter>,
+    ) -> (Tensor<2>, Trace) {
+        let (mut features, mut vision) = (Vec::new(), None);
+        if !images.is_empty() {
+            let (patches, plan) = (self.patches(images), self.vision_plan(images));
+            let mut inputs: Vec<Tensor<2>> = Vec::new();
+            let encoded = self.vision_forward(patches.clone(), &plan, adapter, &mut inputs);
+            features = split_rows(encoded, &plan.tokens);
+            vision = Some(VisionTrace { patches, inputs, plan });
         }
-
-        let Some((mut vision, plan)) = vision else { return gradients };
-        let dropout = ordered_dropout(Some(adapter), &plan);
-        let adapter = with_dropout(Some(adapter), dropout.as_ref());
-        let image_rows = packed.image_rows.iter().cloned().flatten();
-        let upstream = upstream.select(0, indices(image_rows, &self.device));
-        let mut upstream = recompute(pop(&mut vision), upstream, None, |x, _| self.vision.merge(x, &plan)).0;
-        for (i, block) in self.vision.blocks.iter().enumerate().rev() {
-            (upstream, gradients.vision[i]) =
-                recompute(pop(&mut vision), upstream, lora(adapter, i), |x, lora| {
-                    block.forward(x, &plan, lora)
-                });
-        }
-        gradients
+        let mut text = Vec::new();
+        let hidden = self.forward(packed, &features, adapter, &mut text);
+        (hidden, Trace { vision, text })
     }
 }
 
-/// Runs `forward` again under autodiff and pulls `upstream` back through it: the gradients of its input and
-/// of its adapter.
-fn recompute(
-    input: Tensor<2>,
+impl Parameters {
+    /// The forward of `model`, a frozen copy of these weights, with what [`Parameters::backward`] needs.
+    ///
+    /// # Shapes
+    /// - output: `[T, D]` after the final norm
+    pub fn forward_traced(model: &Model, packed: &Packed, images: &[&ImagePatches]) -> (Tensor<2>, Trace) {
+        model.traced(packed, images, None)
+    }
+
+    /// The gradient of every weight, given the gradients of the hidden states and of the head.
+    ///
+    /// # Panics
+    /// If `trace` is not of the same batch and of a frozen copy of these weights.
+    pub fn backward(&self, model: &Model, trace: Trace, upstream: Upstream, packed: &Packed) -> Self {
+        let Trace { vision, text } = trace;
+        let parts = AllParts { model, parameters: self };
+        let (config, rows) = (self.config(), image_rows(packed, model));
+        let mut gradients = Gradients::new();
+
+        // What the k-th deepstack merger gives is added to the image rows behind decoder layer k.
+        let deepstack = config.vision.deepstack_visual_indexes.len();
+        let mut added = Vec::new();
+        let mut behind = |layer: usize, upstream: &Tensor<2>| {
+            if layer < deepstack && vision.is_some() {
+                added.push(upstream.clone().select(0, rows.clone()));
+            }
+        };
+        let upstream_hidden = upstream.hidden;
+        let embedded = through_text(&parts, packed, text, upstream_hidden, &mut behind, &mut gradients);
+        // Seen from the last layer to the first.
+        added.reverse();
+
+        let embeddings = embedding_gradient(model, packed, &embedded);
+        if config.tie_word_embeddings {
+            gradients.insert(EMBEDDINGS.into(), embeddings + upstream.head);
+        } else {
+            gradients.insert(EMBEDDINGS.into(), embeddings);
+            gradients.insert(HEAD.into(), upstream.head);
+        }
+        if let Some(mut vision) = vision {
+            let features = embedded.select(0, rows);
+            let first = through_vision(&parts, &mut vision, features, &added, &mut gradients);
+            parts.pull(Place::Patches(&vision.plan), vision.patches, first, &mut gradients);
+        }
+        self.with(gradients)
+    }
+}
+
+/// Gradients by name.
+type Gradients = BTreeMap<String, Tensor<2>>;
+
+/// A place in the model where a backward stops to run a part again.
+#[derive(Clone, Copy, Debug)]
+enum Place<'a> {
+    FinalNorm,
+    Layer(usize, &'a Packed),
+    Merger(&'a VisionPlan),
+    Deepstack(usize, &'a VisionPlan),
+    Block(usize, &'a VisionPlan),
+    Patches(&'a VisionPlan),
+}
+
+/// A part of the model: the leaves of what is trained in it, by name, and its forward over them.
+struct Part<'a> {
+    leaves: Vec<(String, Tensor<2>)>,
+    forward: Box<dyn Fn(Tensor<2>) -> Tensor<2> + 'a>,
+}
+
+/// Says which tensors of a part are leaves.
+trait Parts {
+    fn model(&self) -> &Model;
+
+    fn part<'a>(&'a self, place: Place<'a>) -> Part<'a>;
+
+    /// Runs a part again under autodiff and pulls `upstream` back through it: the gradient of its input. Those
+    /// of its leaves go to `gradients`.
+    fn pull(
+        &self,
+        place: Place,
+        input: Tensor<2>,
+        upstream: Tensor<2>,
+        gradients: &mut Gradients,
+    ) -> Tensor<2> {
+        let part = self.part(place);
+        let input = Tensor::from_inner(input).require_grad();
+        let output = (part.forward)(input.clone());
+        let mut found = (output * Tensor::from_inner(upstream)).sum().backward();
+        let mut take = |leaf: &Tensor<2>| {
+            leaf.grad_remove(&mut found).unwrap_or_else(|| leaf.clone().inner().zeros_like())
+        };
+        gradients.extend(part.leaves.iter().map(|(name, leaf)| (name.clone(), take(leaf))));
+        take(&input)
+    }
+}
+
+/// An adapter's pairs are leaves.
+struct AdapterParts<'m> {
+    model: &'m Model,
+    adapter: ActiveAdapter<'m>,
+}
+
+impl AdapterParts<'_> {
+    /// The pairs of one block as leaves, and the leaves by name.
+    fn leaves(lora: BlockLora, vision: bool, block: usize) -> (BlockAdapter, Vec<(String, Tensor<2>)>) {
+        let (mut tracked, mut leaves) = (BlockAdapter::new(), Vec::new());
+        let leaf = |t: &Tensor<2>| Tensor::from_inner(t.clone()).require_grad();
+        for (&projection, pair) in lora.pairs {
+            let pair = LoraPair { a: leaf(&pair.a), b: leaf(&pair.b) };
+            let names = Site { vision, block, projection, input: 0, output: 0 }.names();
+            leaves.extend(names.into_iter().zip([pair.a.clone(), pair.b.clone()]));
+            tracked.insert(projection, pair);
+        }
+        (tracked, leaves)
+    }
+}
+
+impl Parts for AdapterParts<'_> {
+    fn model(&self) -> &Model {
+        self.model
+    }
+
+    fn part<'a>(&'a self, place: Place<'a>) -> Part<'a> {
+        let model = self.model;
+        let frozen = |forward| Part { leaves: Vec::new(), forward };
+        match place {
+            Place::FinalNorm => frozen(Box::new(|x| model.text.norm.forward(x))),
+            Place::Layer(i, packed) => {
+                let lora = self.adapter.text(i);
+                let (tracked, leaves) = Self::leaves(lora, false, i);
+                let forward = move |x| {
+                    let lora = Some(lora.with_pairs(&tracked));
+                    model.text.layers[i].forward(x, &packed.rotary, &packed.segments, lora).0
+                };
+                Part { leaves, forward: Box::new(forward) }
+            }
+            Place::Block(i, plan) => {
+                let lora = self.adapter.vision(i);
+                let (tracked, leaves) = Self::leaves(lora, true, i);
+                let forward = move |x| model.vision.blocks[i].forward(x, plan, Some(lora.with_pairs(&tracked)));
+                Part { leaves, forward: Box::new(forward) }
+            }
+            Place::Merger(plan) => frozen(Box::new(|x| model.vision.merge(x, plan))),
+            Place::Deepstack(..) | Place::Patches(_) => {
+                unreachable!("nothing that an adapter trains lies before these")
+            }
+        }
+    }
+}
+
+/// Every weight is a leaf.
+struct AllParts<'m> {
+    model: &'m Model,
+    parameters: &'m Parameters,
+}
+
+impl Parts for AllParts<'_> {
+    fn model(&self) -> &Model {
+        self.model
+    }
+
+    fn part<'a>(&'a self, place: Place<'a>) -> Part<'a> {
+        let leaves = Leaves::new(self.parameters);
+        let (text, vision) = (&self.model.config.text, &self.model.config.vision);
+        let forward = (|| -> Result<Box<dyn Fn(Tensor<2>) -> Tensor<2> + 'a>, ModelError> {
+            Ok(match place {
+                Place::FinalNorm => {
+                    let norm = LanguageModel::load_norm(text, &leaves)?;
+                    Box::new(move |x| norm.forward(x))
+                }
+                Place::Layer(i, packed) => {
+                    let layer = DecoderLayer::load(text, i, &leaves)?;
+                    Box::new(move |x| layer.forward(x, &packed.rotary, &packed.segments, None).0)
+                }
+                Place::Merger(plan) => {
+                    let merger = VisionTower::load_merger(vision, &leaves)?;
+                    Box::new(move |x| plan.restore(merger.forward(x)))
+                }
+                Place::Deepstack(k, plan) => {
+                    let merger = VisionTower::load_deepstack(vision, k, &leaves)?;
+                    Box::new(move |x| plan.restore(merger.forward(x)))
+                }
+                Place::Block(i, plan) => {
+                    let block = VisionBlock::load(vision, i, &leaves)?;
+                    Box::new(move |x| block.forward(x, plan, None))
+                }
+                Place::Patches(plan) => {
+                    let embedding = PatchEmbedding::load(vision, &leaves)?;
+                    Box::new(move |x| embedding.forward(x, plan))
+                }
+            })
+        })()
+        .expect("parameters hold every tensor of the model");
+        Part { leaves: leaves.given(), forward }
+    }
+}
+
+/// From the final norm back to the embeddings. `behind` sees the gradient of every layer's output.
+fn through_text(
+    parts: &impl Parts,
+    packed: &Packed,
+    mut inputs: Vec<Tensor<2>>,
     upstream: Tensor<2>,
-    lora: Option<BlockLora>,
-    forward: impl Fn(Tensor<2>, Option<BlockLora>) -> Tensor<2>,
-) -> (Tensor<2>, BlockAdapter) {
-    let input = Tensor::from_inner(input).require_grad();
-    let tracked: BlockAdapter = lora
-        .iter()
-        .flat_map(|lora| lora.pairs)
-        .map(|(&projection, pair)| {
-            let leaf = |t: &Tensor<2>| Tensor::from_inner(t.clone()).require_grad();
-            (projection, LoraPair { a: leaf(&pair.a), b: leaf(&pair.b) })
-        })
-        .collect();
-    let output = forward(input.clone(), lora.map(|lora| lora.with_pairs(&tracked)));
-    let mut gradients = (output * Tensor::from_inner(upstream)).sum().backward();
-    let mut take = |leaf: &Tensor<2>| {
-        leaf.grad_remove(&mut gradients).unwrap_or_else(|| leaf.clone().inner().zeros_like())
-    };
-    let adapter =
-        tracked.iter().map(|(&p, pair)| (p, LoraPair { a: take(&pair.a), b: take(&pair.b) })).collect();
-    (take(&input), adapter)
+    behind: &mut dyn FnMut(usize, &Tensor<2>),
+    gradients: &mut Gradients,
+) -> Tensor<2> {
+    let mut upstream = parts.pull(Place::FinalNorm, pop(&mut inputs), upstream, gradients);
+    while let Some(input) = inputs.pop() {
+        let layer = inputs.len();
+        behind(layer, &upstream);
+        upstream = parts.pull(Place::Layer(layer, packed), input, upstream, gradients);
+    }
+    upstream
+}
+
+/// From the image tokens, `[M, D]`, back to the input of the first block. `added` holds the gradient of what
+/// each deepstack merger gives.
+fn through_vision(
+    parts: &impl Parts,
+    trace: &mut VisionTrace,
+    features: Tensor<2>,
+    added: &[Tensor<2>],
+    gradients: &mut Gradients,
+) -> Tensor<2> {
+    let plan = &trace.plan;
+    let mut output = pop(&mut trace.inputs);
+    let mut upstream = parts.pull(Place::Merger(plan), output.clone(), features, gradients);
+    while let Some(input) = trace.inputs.pop() {
+        let block = trace.inputs.len();
+        let merged = parts.model().config.vision.deepstack_of(block);
+        if let Some((k, added)) = merged.and_then(|k| Some((k, added.get(k)?))) {
+            upstream = upstream + parts.pull(Place::Deepstack(k, plan), output, added.clone(), gradients);
+        }
+        output = input.clone();
+        upstream = parts.pull(Place::Block(block, plan), input, upstream, gradients);
+    }
+    upstream
+}
+
+/// The gradient of the token embeddings, `[V, D]`, from that of the first layer's input: rows of one token add
+/// up, and those of images have no token.
+fn embedding_gradient(model: &Model, packed: &Packed, embedded: &Tensor<2>) -> Tensor<2> {
+    let mut is_text = vec![true; packed.ids.len()];
+    for rows in &packed.image_rows {
+        is_text[rows.clone()].fill(false);
+    }
+    let rows: Vec<usize> = (0..packed.ids.len()).filter(|row| is_text[*row]).collect();
+    let ids = rows.iter().map(|row| packed.ids[*row] as usize);
+    let (ids, rows) = (indices(ids, &model.device), indices(rows.iter().copied(), &model.device));
+    let gradient = model.text.embeddings.zeros_like();
+    gradient.select_assign(0, ids, embedded.clone().select(0, rows), IndexingUpdateOp::Add)
+}
+
+/// The rows of all image tokens of a batch, in order.
+fn image_rows(packed: &Packed, model: &Model) -> Tensor<1, Int> {
+    indices(packed.image_rows.iter().cloned().flatten(), &model.device)
 }
 
 fn pop(inputs: &mut Vec<Tensor<2>>) -> Tensor<2> {

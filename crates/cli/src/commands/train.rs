@@ -8,8 +8,9 @@ use crate::progress::Run;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use vigos_train::Recipe;
-use vigos_train::trainer::{TrainOptions, train};
+use vigos_train::recipe::RunRecipe;
+use vigos_train::trainer::{Observer, RunOptions, train};
+use vigos_train::{Recipe, TrainError};
 
 /// What a shell expects of a program that was stopped by Ctrl-C.
 const STOPPED: i32 = 130;
@@ -19,9 +20,27 @@ const STOPPED: i32 = 130;
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
-    let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(vigos_train::TrainError::from)?;
+    with_recipe::<Recipe, _>(args, device, train, |finished| {
+        if finished.interrupted {
+            note(&format!("stopped after step {}; go on with --resume", finished.steps));
+        }
+        note(&format!("adapter saved to {}", finished.adapter.display()));
+    })
+}
+
+/// Reads the recipe, and shows it or trains by it; `done` sees how the run ended.
+///
+/// # Errors
+/// If the recipe or what it names is wrong, or the device or the disk fails.
+pub(super) fn with_recipe<R: RunRecipe, F>(
+    args: &TrainArgs,
+    device: &Choice,
+    train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<F, TrainError>,
+    done: impl FnOnce(F),
+) -> Result<(), CliError> {
+    let recipe = R::load(&args.config, &args.overrides.set).map_err(TrainError::from)?;
     if args.print_config {
-        let text = recipe.to_toml().map_err(vigos_train::TrainError::from)?;
+        let text = recipe.to_toml().map_err(TrainError::from)?;
         return output::data(text.trim_end());
     }
     let device = device.open()?;
@@ -31,14 +50,10 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
     });
     let stop = stop_on_interrupt()?;
     let mut progress = Run::new();
-    let options = TrainOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
+    let options = RunOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
     let finished = train(&options, &mut progress, &stop);
     progress.finish();
-    let finished = finished?;
-    if finished.interrupted {
-        note(&format!("stopped after step {}; go on with --resume", finished.steps));
-    }
-    note(&format!("adapter saved to {}", finished.adapter.display()));
+    done(finished?);
     Ok(())
 }
 
