@@ -133,8 +133,7 @@ impl Refusal {
 }
 
 /// Makes samples from rows: of each, its number in the run and its index in the data set.
-pub(crate) type Make<'m, T> =
-    dyn FnMut(&[(u64, usize)]) -> Result<Vec<Result<T, Refusal>>, TrainError> + 'm;
+pub(crate) type Make<'m, T> = dyn FnMut(&[(u64, usize)]) -> Result<Vec<Result<T, Refusal>>, TrainError> + 'm;
 
 impl<'a> Run<'a> {
     /// Goes on after `state` in a folder that was begun.
@@ -215,8 +214,9 @@ impl<'a> Run<'a> {
         let mut refused = 0;
         while samples.len() < count {
             let missing = (count - samples.len()) as u64;
-            let places: Vec<(u64, usize)> =
-                (state.cursor..state.cursor + missing).map(|number| (number, self.order.at(number).1)).collect();
+            let places: Vec<(u64, usize)> = (state.cursor..state.cursor + missing)
+                .map(|number| (number, self.order.at(number).1))
+                .collect();
             for made in make(&places)? {
                 state.cursor += 1;
                 let Refusal { kind, row } = match made {
@@ -275,11 +275,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn save(
-        &mut self,
-        training: &impl Training,
-        observer: &mut dyn Observer,
-    ) -> Result<PathBuf, TrainError> {
+    fn save(&mut self, training: &impl Training, observer: &mut dyn Observer) -> Result<PathBuf, TrainError> {
         self.metrics.sync()?;
         self.quarantine.sync()?;
         let path =

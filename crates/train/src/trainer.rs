@@ -9,8 +9,8 @@ use crate::metrics::{LossSummary, Phases, RolloutRecord, RolloutSummary, StepMet
 use crate::objective::{Rollout, Work, micro_batch};
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
 use crate::recipe::{Recipe, Span, When};
-use crate::run::{Plan, Refusal, Run, Training};
 pub use crate::run::{Finished, Observer, RunOptions};
+use crate::run::{Plan, Refusal, Run, Training};
 use crate::run_folder::RunFolder;
 use crate::samples::{Sample, Skip, UserTexts};
 use crate::session::{Session, base_name, open_dataset, sampling};

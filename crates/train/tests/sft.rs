@@ -163,8 +163,7 @@ fn a_model_stored_in_bf16_says_so_and_is_the_trained_one_rounded() {
     let [exact, rounded] = ["exact", "rounded"].map(|n| folder.path().join(n));
     let exact = run(&recipe(&[]), &exact, false).unwrap().output;
     let rounded = run(&recipe(&["output.dtype=bf16"]), &rounded, false).unwrap().output;
-    let config: Value =
-        serde_json::from_slice(&std::fs::read(rounded.join("config.json")).unwrap()).unwrap();
+    let config: Value = serde_json::from_slice(&std::fs::read(rounded.join("config.json")).unwrap()).unwrap();
     assert_eq!(config["dtype"], "bfloat16");
     let [exact, rounded] = [exact, rounded].map(|path| Weights::open(&path).unwrap());
     for name in exact.names() {
@@ -190,7 +189,8 @@ fn micro_batches_of_equal_token_counts_average_to_the_whole_batch() {
         .collect();
     std::fs::write(&data, rows.join("\n")).unwrap();
     let with = |batch: usize, accumulate: usize| {
-        let (data, run_dir) = (format!("data.path={}", data.display()), folder.path().join(batch.to_string()));
+        let (data, run_dir) =
+            (format!("data.path={}", data.display()), folder.path().join(batch.to_string()));
         let (batch, accumulate) = (format!("train.batch={batch}"), format!("train.accumulate={accumulate}"));
         let overrides = [
             data.as_str(),

@@ -259,7 +259,8 @@ impl Parts for AdapterParts<'_> {
             Place::Block(i, plan) => {
                 let lora = self.adapter.vision(i);
                 let (tracked, leaves) = Self::leaves(lora, true, i);
-                let forward = move |x| model.vision.blocks[i].forward(x, plan, Some(lora.with_pairs(&tracked)));
+                let forward =
+                    move |x| model.vision.blocks[i].forward(x, plan, Some(lora.with_pairs(&tracked)));
                 Part { leaves, forward: Box::new(forward) }
             }
             Place::Merger(plan) => frozen(Box::new(|x| model.vision.merge(x, plan))),

@@ -26,7 +26,12 @@ impl Linear {
     ///
     /// # Errors
     /// If a tensor is missing or cannot be read.
-    pub fn load(source: &impl Source, module: &str, shape: [usize; 2], bias: bool) -> Result<Self, ModelError> {
+    pub fn load(
+        source: &impl Source,
+        module: &str,
+        shape: [usize; 2],
+        bias: bool,
+    ) -> Result<Self, ModelError> {
         let weight = source.tensor(&format!("{module}.weight"), shape)?.transpose();
         let bias = bias.then(|| source.tensor(&format!("{module}.bias"), [1, shape[0]])).transpose()?;
         Ok(Self { weight, bias })

@@ -50,11 +50,7 @@ pub fn score_tokens(
 
 /// # Errors
 /// If a target's row is not in `hidden`, `[T, D]`, or its token is not in the vocabulary.
-pub(crate) fn check_targets(
-    model: &Model,
-    hidden: &Tensor<2>,
-    targets: &[Target],
-) -> Result<(), ModelError> {
+pub(crate) fn check_targets(model: &Model, hidden: &Tensor<2>, targets: &[Target]) -> Result<(), ModelError> {
     let (rows, vocabulary) = (hidden.dims()[0], model.config.text.vocab_size);
     match targets.iter().find(|t| t.row >= rows || t.token as usize >= vocabulary) {
         None => Ok(()),

@@ -64,11 +64,8 @@ impl LanguageModel {
         let text = &config.text;
         let shape = [text.vocab_size, text.hidden_size];
         let embeddings = source.tensor(EMBEDDINGS, shape)?;
-        let head = if config.tie_word_embeddings {
-            embeddings.clone()
-        } else {
-            source.tensor(HEAD, shape)?
-        };
+        let head =
+            if config.tie_word_embeddings { embeddings.clone() } else { source.tensor(HEAD, shape)? };
         let layers = (0..text.num_hidden_layers)
             .map(|i| DecoderLayer::load(text, i, source))
             .collect::<Result<_, _>>()?;

@@ -165,7 +165,11 @@ impl PatchEmbedding {
 }
 
 impl VisionBlock {
-    pub(crate) fn load(config: &VisionConfig, block: usize, source: &impl Source) -> Result<Self, ModelError> {
+    pub(crate) fn load(
+        config: &VisionConfig,
+        block: usize,
+        source: &impl Source,
+    ) -> Result<Self, ModelError> {
         let at = |name: &str| format!("visual.blocks.{block}.{name}");
         let (width, style) = (config.hidden_size, config.style);
         Ok(Self {

@@ -59,9 +59,11 @@ impl Batch {
         let hidden = model.forward(&self.packed, &features, None, &mut ());
         let rows: Vec<usize> = self.targets.iter().map(|t| t.row).collect();
         let log_p = log_softmax(model.logits_at(&hidden, &rows), 1);
-        let picked = self.targets.iter().enumerate().map(|(i, t)| {
-            log_p.clone().slice([i..i + 1, t.token as usize..t.token as usize + 1])
-        });
+        let picked = self
+            .targets
+            .iter()
+            .enumerate()
+            .map(|(i, t)| log_p.clone().slice([i..i + 1, t.token as usize..t.token as usize + 1]));
         let loss = Tensor::cat(picked.collect(), 0).sum() * -0.25;
         let gradients = loss.clone().backward();
         let value = f64::from(values(&loss.inner())[0]);
@@ -118,8 +120,7 @@ fn chunks_of_rows_do_not_change_the_gradient() {
         let (other, gradient) = batch.gradient(chunk);
         assert!((loss - other).abs() < 1e-6, "{loss} {other}");
         for ((name, a), (_, b)) in whole.tensors().iter().zip(gradient.tensors()) {
-            let worst =
-                values(a).iter().zip(values(&b)).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
+            let worst = values(a).iter().zip(values(&b)).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
             assert!(worst < 1e-6, "{name}: {worst:e}");
         }
     }

@@ -36,10 +36,7 @@ pub(super) fn check_table(
 }
 
 /// One override, `key=value`, as the key it names and the checked value.
-pub(super) fn parse_override(
-    keys: &'static [Key],
-    text: &str,
-) -> Result<(&'static Key, Value), RecipeError> {
+pub(super) fn parse_override(keys: &'static [Key], text: &str) -> Result<(&'static Key, Value), RecipeError> {
     const ORIGIN: &str = "--set";
     let (name, written) = match text.split_once('=') {
         Some((name, written)) if !name.trim().is_empty() => (name.trim(), written.trim()),

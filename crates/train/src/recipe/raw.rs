@@ -114,9 +114,10 @@ impl Document {
 
     fn fields<T: DeserializeOwned>(self) -> Result<T, RecipeError> {
         let origin = self.origin;
-        Value::Table(self.table)
-            .try_into()
-            .map_err(|error: toml::de::Error| RecipeError::Encoding { origin, message: error.message().to_owned() })
+        Value::Table(self.table).try_into().map_err(|error: toml::de::Error| RecipeError::Encoding {
+            origin,
+            message: error.message().to_owned(),
+        })
     }
 
     fn fill_defaults(&mut self) -> Result<(), RecipeError> {

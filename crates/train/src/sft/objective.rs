@@ -62,17 +62,17 @@ pub fn micro_batch<L: Learner>(
         .map(|part| learner.gradient(&model, weights, &batch(&model, part, weight, dropping)?))
         .collect::<Result<_, _>>()?;
 
-    let mut total = MicroBatch { loss: 0.0, tokens, correct: 0, gradient: None };
-    for (part, gradient) in parts {
-        total.loss += part.loss;
-        total.correct += part.correct;
-        total.gradient = Some(match total.gradient {
-            None => gradient,
-            Some(sum) => sum.plus(&gradient),
+    let (mut loss, mut correct, mut gradient) = (0.0, 0, None::<L::Weights>);
+    for (part, slope) in parts {
+        loss += part.loss;
+        correct += part.correct;
+        gradient = Some(match gradient {
+            None => slope,
+            Some(sum) => sum.plus(&slope),
         });
     }
-    let gradient = total.gradient.unwrap_or_else(|| weights.zeros());
-    Ok(MicroBatch { loss: total.loss, tokens, correct: total.correct, gradient })
+    let gradient = gradient.unwrap_or_else(|| weights.zeros());
+    Ok(MicroBatch { loss, tokens, correct, gradient })
 }
 
 /// Some lessons packed, each learnt token of this weight.
