@@ -2,12 +2,15 @@
 //!
 //!     cargo bench -p vigos-models --bench warm_start -- [STEPS]
 
-use burn::tensor::Device;
+#![allow(clippy::print_stdout)] // What a benchmark is for.
+
+use burn::tensor::{Device, Tensor};
 use std::time::Instant;
 use vigos_models::cross_entropy::cross_entropy_with_head;
+use vigos_models::graph::Graph;
 use vigos_models::init::init;
 use vigos_models::scoring::Target;
-use vigos_models::{Parameters, Sequence, Trained};
+use vigos_models::{Parameters, Sequence};
 use vigos_processor::{Grid, ImagePatches, ImageSlot};
 
 /// 1.2 million parameters.
@@ -46,38 +49,42 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Sequence { ids, images: vec![ImageSlot { start: 4, grid }] }
         })
         .collect();
-    let mut times = [0.0; 3];
-    for step in 0..=steps {
-        if step == 1 {
-            // The first step warms up.
-            times = [0.0; 3];
-        }
-        let mut begin = Instant::now();
-        let mut lap = |i: usize| {
-            times[i] += begin.elapsed().as_secs_f64();
-            begin = Instant::now();
-        };
-        let model = parameters.freeze(&device);
-        let packed = model.pack(&sequences)?;
-        let (hidden, trace) = Parameters::forward_traced(&model, &packed, &images);
-        lap(0);
-        let mut first = 0;
-        let mut targets = Vec::new();
-        for sequence in &sequences {
-            let ids = &sequence.ids;
-            targets.extend((ids.len() - 40..ids.len()).map(|t| Target { row: first + t - 1, token: ids[t] }));
-            first += ids.len();
-        }
-        let weight = 1.0 / targets.len() as f64;
-        let (_, upstream) = cross_entropy_with_head(&model, &hidden, &targets, weight, 4096)?;
-        lap(1);
-        let gradient = parameters.backward(&model, trace, upstream, &packed);
-        assert_eq!(gradient.tensors().len(), parameters.tensors().len());
-        lap(2);
+    let mut first = 0;
+    let mut targets = Vec::new();
+    for sequence in &sequences {
+        let ids = &sequence.ids;
+        targets.extend((ids.len() - 40..ids.len()).map(|t| Target { row: first + t - 1, token: ids[t] }));
+        first += ids.len();
     }
-    let [forward, loss, backward] = times.map(|t| 1e3 * t / steps as f64);
-    let total = forward + loss + backward;
-    println!("forward {forward:.1} ms, loss {loss:.1} ms, backward {backward:.1} ms");
-    println!("{:.1} samples a second", 1e3 * BATCH as f64 / total);
+    let weight = 1.0 / targets.len() as f64;
+    let model = parameters.freeze(&device);
+    let loss = |hidden: &Tensor<2>| cross_entropy_with_head(&model, hidden, &targets, weight, 4096);
+    let packed = model.pack(&sequences)?;
+    time("blocks run again", steps, || {
+        let (hidden, trace) = Parameters::forward_traced(&model, &packed, &images);
+        parameters.backward(&model, trace, loss(&hidden)?.1, &packed);
+        Ok(())
+    })?;
+    time("graph kept", steps, || {
+        let graph = Graph::forward(&parameters, &model, &packed, &images);
+        let upstream = loss(&graph.hidden())?.1;
+        graph.backward(upstream);
+        Ok(())
+    })
+}
+
+/// Times `step` after a first run that warms up.
+fn time(
+    what: &str,
+    steps: usize,
+    mut step: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    step()?;
+    let begin = Instant::now();
+    for _ in 0..steps {
+        step()?;
+    }
+    let seconds = begin.elapsed().as_secs_f64() / steps as f64;
+    println!("{what}: {:.1} ms, {:.1} samples a second", 1e3 * seconds, BATCH as f64 / seconds);
     Ok(())
 }

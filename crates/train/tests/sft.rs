@@ -46,10 +46,14 @@ keep = 2
 tensorboard = false
 "#;
 
-fn recipe(overrides: &[&str]) -> SftRecipe {
+fn parse(overrides: &[&str]) -> Result<SftRecipe, Box<RecipeError>> {
     let text = CONFIG.replace("{root}", &root().display().to_string());
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
-    SftRecipe::parse(&text, "test", &overrides).unwrap()
+    SftRecipe::parse(&text, "test", &overrides).map_err(Box::new)
+}
+
+fn recipe(overrides: &[&str]) -> SftRecipe {
+    parse(overrides).unwrap()
 }
 
 fn run(recipe: &SftRecipe, run_dir: &Path, resume: bool) -> Result<SftFinished, TrainError> {
@@ -112,6 +116,7 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
     // In bf16 the model that is stored is not the one that is trained.
     for (name, overrides) in [
         ("all", vec![]),
+        ("kept", vec!["train.activations=kept"]),
         ("bf16", vec!["output.dtype=bf16"]),
         ("adapter", vec!["train.weights=adapter", "train.batch=9"]),
     ] {
@@ -293,11 +298,6 @@ fn unusable_rows_are_left_out_counted_and_written_down() {
 
 #[test]
 fn a_recipe_that_contradicts_itself_or_names_a_stranger_is_refused() {
-    let parse = |overrides: &[&str]| {
-        let text = CONFIG.replace("{root}", "r");
-        let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
-        SftRecipe::parse(&text, "test", &overrides)
-    };
     for (overrides, named) in [
         (["train.precision=bf16"], "output.dtype"),
         (["model.adapter=a"], "vigos merge"),
@@ -305,7 +305,7 @@ fn a_recipe_that_contradicts_itself_or_names_a_stranger_is_refused() {
         (["train.weight=all"], "train.weights"),
         (["output.dtype=f64"], "\"bf16\""),
     ] {
-        let error: RecipeError = parse(&overrides).unwrap_err();
+        let error = parse(&overrides).unwrap_err();
         assert!(error.to_string().contains(named), "{error}");
     }
     let bf16 = parse(&["train.precision=bf16", "train.weights=adapter"]).unwrap();

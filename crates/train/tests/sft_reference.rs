@@ -13,6 +13,7 @@ use vigos_models::generation::stop_tokens;
 use vigos_models::{Parameters, Trained};
 use vigos_processor::Processor;
 use vigos_train::optim::{AdamW, clip_global_norm, global_norm};
+use vigos_train::recipe::sft::Activations;
 use vigos_train::recipe::{Optim, Schedule};
 use vigos_train::sft::learner::Whole;
 use vigos_train::sft::objective::{Dropping, MicroBatch, micro_batch};
@@ -22,7 +23,7 @@ const STILL: Dropping = Dropping { probability: 0.0, seed: 0, step: 0 };
 
 /// A family's recorded run, and ours.
 struct Run {
-    family: &'static str,
+    family: String,
     wanted: Value,
     lessons: Vec<Lesson>,
     losses: Vec<f64>,
@@ -32,17 +33,21 @@ struct Run {
     after_3: Parameters,
 }
 
-static RUNS: LazyLock<[Run; 2]> = LazyLock::new(|| FAMILIES.map(Run::of));
+/// Both families, both ways back.
+static RUNS: LazyLock<Vec<Run>> = LazyLock::new(|| {
+    let ways = [Activations::Recomputed, Activations::Kept];
+    FAMILIES.iter().flat_map(|family| ways.map(|way| Run::of(family, way))).collect()
+});
 
 impl Run {
-    fn of(family: &'static str) -> Self {
+    fn of(family: &str, activations: Activations) -> Self {
         let file = root().join(format!("tests/fixtures/sft/{family}.json"));
         let wanted: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         let folder = folder_of(family);
         let lessons = lessons(family);
         let weights = Parameters::load(&folder, &Device::flex()).unwrap();
         let (config, device) = (weights.config().clone(), Device::flex());
-        let learner = Whole { base: folder, config, device, stored: DType::F32 };
+        let learner = Whole { base: folder, config, device, stored: DType::F32, activations };
         let number = |key: &str| wanted[key].as_f64().unwrap();
         let settings = Optim {
             lr: number("lr"),
@@ -68,6 +73,7 @@ impl Run {
         }
         let [_, after_1, _, after_3] = <[Parameters; 4]>::try_from(after).unwrap();
         let gradient = kept.unwrap();
+        let family = format!("{family} {activations:?}");
         Self { family, wanted, lessons, losses, norms, gradient, after_1, after_3 }
     }
 

@@ -14,8 +14,9 @@ use crate::dropout::Dropout;
 use crate::error::ModelError;
 use crate::layers::indices;
 use crate::model::{Model, Packed, split_rows};
-use crate::parameters::{Leaves, Parameters};
+use crate::parameters::{COMPLETE, Leaves, Parameters};
 use crate::text::{DecoderLayer, EMBEDDINGS, HEAD, LanguageModel};
+use crate::trained::Trained;
 use crate::vision::{PatchEmbedding, VisionBlock, VisionPlan, VisionTower};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 use std::collections::BTreeMap;
@@ -148,29 +149,35 @@ impl Parameters {
                 added.push(upstream.clone().select(0, rows.clone()));
             }
         };
-        let upstream_hidden = upstream.hidden;
-        let embedded = through_text(&parts, packed, text, upstream_hidden, &mut behind, &mut gradients);
+        let Upstream { hidden, head } = upstream;
+        let embedded = through_text(&parts, packed, text, hidden, &mut behind, &mut gradients);
         // Seen from the last layer to the first.
         added.reverse();
 
-        let embeddings = embedding_gradient(model, packed, &embedded);
-        if config.tie_word_embeddings {
-            gradients.insert(EMBEDDINGS.into(), embeddings + upstream.head);
-        } else {
-            gradients.insert(EMBEDDINGS.into(), embeddings);
-            gradients.insert(HEAD.into(), upstream.head);
-        }
+        gradients.insert(EMBEDDINGS.into(), embedding_gradient(model, packed, &embedded));
         if let Some(mut vision) = vision {
             let features = embedded.select(0, rows);
             let first = through_vision(&parts, &mut vision, features, &added, &mut gradients);
             parts.pull(Place::Patches(&vision.plan), vision.patches, first, &mut gradients);
         }
-        self.with(gradients)
+        self.with_head(gradients, head)
+    }
+
+    /// Gradients of this form, zeros where there is none, with that of the head: it adds to that of the embeddings
+    /// where the two are one.
+    pub(crate) fn with_head(&self, mut gradients: Gradients, head: Tensor<2>) -> Self {
+        let name = if self.config().tie_word_embeddings { EMBEDDINGS } else { HEAD };
+        let sum = match gradients.remove(name) {
+            Some(gradient) => gradient + head,
+            None => head,
+        };
+        gradients.insert(name.to_owned(), sum);
+        self.map(|name, t| gradients.remove(name).unwrap_or_else(|| t.zeros_like()))
     }
 }
 
 /// Gradients by name.
-type Gradients = BTreeMap<String, Tensor<2>>;
+pub(crate) type Gradients = BTreeMap<String, Tensor<2>>;
 
 /// A place in the model where a backward stops to run a part again.
 #[derive(Clone, Copy, Debug)]
@@ -207,13 +214,28 @@ trait Parts {
         let part = self.part(place);
         let input = Tensor::from_inner(input).require_grad();
         let output = (part.forward)(input.clone());
-        let mut found = (output * Tensor::from_inner(upstream)).sum().backward();
-        let mut take = |leaf: &Tensor<2>| {
-            leaf.grad_remove(&mut found).unwrap_or_else(|| leaf.clone().inner().zeros_like())
-        };
-        gradients.extend(part.leaves.iter().map(|(name, leaf)| (name.clone(), take(leaf))));
-        take(&input)
+        let mut leaves = part.leaves;
+        leaves.push((INPUT.to_owned(), input));
+        pull(output, upstream, leaves, gradients);
+        gradients.remove(INPUT).expect("its gradient has just been put there")
     }
+}
+
+/// A name that no weight has.
+const INPUT: &str = "";
+
+/// Pulls `upstream` back through the graph of `output`: the gradients of its leaves go to `gradients`.
+pub(crate) fn pull(
+    output: Tensor<2>,
+    upstream: Tensor<2>,
+    leaves: Vec<(String, Tensor<2>)>,
+    gradients: &mut Gradients,
+) {
+    let mut found = (output * Tensor::from_inner(upstream)).sum().backward();
+    gradients.extend(leaves.into_iter().map(|(name, leaf)| {
+        let gradient = leaf.grad_remove(&mut found).unwrap_or_else(|| leaf.inner().zeros_like());
+        (name, gradient)
+    }));
 }
 
 /// An adapter's pairs are leaves.
@@ -313,7 +335,7 @@ impl Parts for AllParts<'_> {
                 }
             })
         })()
-        .expect("parameters hold every tensor of the model");
+        .expect(COMPLETE);
         Part { leaves: leaves.given(), forward }
     }
 }

@@ -21,6 +21,7 @@ pub mod error;
 pub mod export;
 pub mod family;
 pub mod generation;
+pub mod graph;
 pub mod init;
 pub mod layers;
 pub mod layout;

@@ -53,11 +53,6 @@ impl Parameters {
         Model::assemble(&self.config, self, device, DType::F32).expect(COMPLETE)
     }
 
-    /// The same form with these tensors; zeros where there is none.
-    pub(crate) fn with(&self, mut tensors: BTreeMap<String, Tensor<2>>) -> Self {
-        self.map(|name, t| tensors.remove(name).unwrap_or_else(|| t.zeros_like()))
-    }
-
     /// The shape of the model.
     pub fn config(&self) -> &Config {
         &self.config
@@ -70,7 +65,7 @@ impl Parameters {
 }
 
 /// Whoever made a [`Parameters`] has every tensor of its configuration.
-const COMPLETE: &str = "parameters hold every tensor of the model";
+pub(crate) const COMPLETE: &str = "parameters hold every tensor of the model";
 
 impl Trained for Parameters {
     fn tensors(&self) -> Vec<(String, Tensor<2>)> {

@@ -85,8 +85,20 @@ pub struct SftTrain {
     pub seed: u64,
     /// Number format of a frozen base and of the activations.
     pub precision: Precision,
+    /// What becomes of a forward's activations where every weight is trained.
+    pub activations: Activations,
     /// A longer sample is skipped, in tokens with its completion.
     pub max_tokens: usize,
+}
+
+/// What becomes of a forward's activations until its backward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activations {
+    /// All are kept.
+    Kept,
+    /// Each block's input is kept, and the block runs again.
+    Recomputed,
 }
 
 /// What a supervised run trains.
@@ -160,6 +172,8 @@ pub static SFT_KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
             "Seed of everything that is drawn: order, dropout, the new adapter."),
         key("train.precision", Kind::Choice(&["f32", "bf16"]), Default::Text("f32"),
             "Number format of a frozen base and of the activations. Trained weights are always f32."),
+        key("train.activations", Kind::Choice(&["recomputed", "kept"]), Default::Text("recomputed"),
+            "Run each block again in the backward, or keep all that it computed: faster, for small models. An adapter's are always recomputed."),
         key("train.max_tokens", POSITIVE, Default::Integer(32768),
             "A sample with more tokens, its completion included, is skipped and counted, never cut."),
     ]);

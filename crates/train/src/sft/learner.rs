@@ -1,11 +1,13 @@
 //! What a supervised run trains: every weight of a model, or an adapter beside a frozen one.
 
 use crate::error::TrainError;
-use burn::tensor::{DType, Device};
+use crate::recipe::sft::Activations;
+use burn::tensor::{DType, Device, Tensor};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use vigos_models::cross_entropy::{CrossEntropy, cross_entropy, cross_entropy_with_head};
 use vigos_models::export::save_model;
+use vigos_models::graph::Graph;
 use vigos_models::scoring::Target;
 use vigos_models::weights::Weights;
 use vigos_models::{
@@ -83,6 +85,8 @@ pub struct Whole {
     pub device: Device,
     /// In which precision it is stored.
     pub stored: DType,
+    /// How gradients go back.
+    pub activations: Activations,
 }
 
 impl Learner for Whole {
@@ -98,10 +102,21 @@ impl Learner for Whole {
         weights: &Parameters,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Parameters), ModelError> {
-        let (hidden, trace) = Parameters::forward_traced(model, &batch.packed, &batch.images);
-        let (loss, upstream) =
-            cross_entropy_with_head(model, &hidden, &batch.targets, batch.weight, batch.chunk)?;
-        Ok((loss, weights.backward(model, trace, upstream, &batch.packed)))
+        let loss = |hidden: &Tensor<2>| {
+            cross_entropy_with_head(model, hidden, &batch.targets, batch.weight, batch.chunk)
+        };
+        match self.activations {
+            Activations::Recomputed => {
+                let (hidden, trace) = Parameters::forward_traced(model, &batch.packed, &batch.images);
+                let (loss, upstream) = loss(&hidden)?;
+                Ok((loss, weights.backward(model, trace, upstream, &batch.packed)))
+            }
+            Activations::Kept => {
+                let graph = Graph::forward(weights, model, &batch.packed, &batch.images);
+                let (loss, upstream) = loss(&graph.hidden())?;
+                Ok((loss, graph.backward(upstream)))
+            }
+        }
     }
 
     fn export(&self, weights: &Parameters, folder: &Path) -> Result<(), TrainError> {

@@ -71,7 +71,9 @@ pub fn sft(
                 Stored::F16 => DType::F16,
                 Stored::Bf16 => DType::BF16,
             };
-            let learner = Whole { base: source.path.clone(), config, device: device.clone(), stored };
+            let activations = recipe.train.activations;
+            let learner =
+                Whole { base: source.path.clone(), config, device: device.clone(), stored, activations };
             Supervised { recipe, source, data, learner, lora: None }
                 .run(weights, folder, "model", observer, stop)
         }
