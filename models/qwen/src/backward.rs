@@ -7,19 +7,18 @@
 //!
 //! What is trained is either an adapter beside a frozen base ([`Model::backward`]), whose tensors are plain so
 //! that nothing can give them a gradient, or every weight ([`Parameters::backward`]). The way through the
-//! model is the same; a [`Parts`] says which tensors of a part are leaves.
+//! model is the same; a `Parts` says which tensors of a part are leaves.
 
-use crate::adapter::{ActiveAdapter, Adapter, BlockAdapter, BlockLora, DropoutPair, LoraPair, Site};
+use crate::adapter::{ActiveAdapter, Adapter, DropoutPair};
 use crate::dropout::Dropout;
-use crate::error::ModelError;
 use crate::layers::indices;
 use crate::model::{Model, Packed, split_rows};
-use crate::parameters::{COMPLETE, Leaves, Parameters};
-use crate::text::{DecoderLayer, EMBEDDINGS, HEAD, LanguageModel};
+use crate::parameters::Parameters;
+use crate::parts::{AdapterParts, AllParts, Gradients, Parts, Place};
+use crate::text::{EMBEDDINGS, HEAD};
 use crate::trained::Trained;
-use crate::vision::{PatchEmbedding, VisionBlock, VisionPlan, VisionTower};
+use crate::vision::VisionPlan;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
-use std::collections::BTreeMap;
 use vigos_processor::ImagePatches;
 
 /// What a training forward keeps for its backward.
@@ -173,170 +172,6 @@ impl Parameters {
         };
         gradients.insert(name.to_owned(), sum);
         self.map(|name, t| gradients.remove(name).unwrap_or_else(|| t.zeros_like()))
-    }
-}
-
-/// Gradients by name.
-pub(crate) type Gradients = BTreeMap<String, Tensor<2>>;
-
-/// A place in the model where a backward stops to run a part again.
-#[derive(Clone, Copy, Debug)]
-enum Place<'a> {
-    FinalNorm,
-    Layer(usize, &'a Packed),
-    Merger(&'a VisionPlan),
-    Deepstack(usize, &'a VisionPlan),
-    Block(usize, &'a VisionPlan),
-    Patches(&'a VisionPlan),
-}
-
-/// A part of the model: the leaves of what is trained in it, by name, and its forward over them.
-struct Part<'a> {
-    leaves: Vec<(String, Tensor<2>)>,
-    forward: Box<dyn Fn(Tensor<2>) -> Tensor<2> + 'a>,
-}
-
-/// Says which tensors of a part are leaves.
-trait Parts {
-    fn model(&self) -> &Model;
-
-    fn part<'a>(&'a self, place: Place<'a>) -> Part<'a>;
-
-    /// Runs a part again under autodiff and pulls `upstream` back through it: the gradient of its input. Those
-    /// of its leaves go to `gradients`.
-    fn pull(
-        &self,
-        place: Place,
-        input: Tensor<2>,
-        upstream: Tensor<2>,
-        gradients: &mut Gradients,
-    ) -> Tensor<2> {
-        let part = self.part(place);
-        let input = Tensor::from_inner(input).require_grad();
-        let output = (part.forward)(input.clone());
-        let mut leaves = part.leaves;
-        leaves.push((INPUT.to_owned(), input));
-        pull(output, upstream, leaves, gradients);
-        gradients.remove(INPUT).expect("its gradient has just been put there")
-    }
-}
-
-/// A name that no weight has.
-const INPUT: &str = "";
-
-/// Pulls `upstream` back through the graph of `output`: the gradients of its leaves go to `gradients`.
-pub(crate) fn pull(
-    output: Tensor<2>,
-    upstream: Tensor<2>,
-    leaves: Vec<(String, Tensor<2>)>,
-    gradients: &mut Gradients,
-) {
-    let mut found = (output * Tensor::from_inner(upstream)).sum().backward();
-    gradients.extend(leaves.into_iter().map(|(name, leaf)| {
-        let gradient = leaf.grad_remove(&mut found).unwrap_or_else(|| leaf.inner().zeros_like());
-        (name, gradient)
-    }));
-}
-
-/// An adapter's pairs are leaves.
-struct AdapterParts<'m> {
-    model: &'m Model,
-    adapter: ActiveAdapter<'m>,
-}
-
-impl AdapterParts<'_> {
-    /// The pairs of one block as leaves, and the leaves by name.
-    fn leaves(lora: BlockLora, vision: bool, block: usize) -> (BlockAdapter, Vec<(String, Tensor<2>)>) {
-        let (mut tracked, mut leaves) = (BlockAdapter::new(), Vec::new());
-        let leaf = |t: &Tensor<2>| Tensor::from_inner(t.clone()).require_grad();
-        for (&projection, pair) in lora.pairs {
-            let pair = LoraPair { a: leaf(&pair.a), b: leaf(&pair.b) };
-            let names = Site { vision, block, projection, input: 0, output: 0 }.names();
-            leaves.extend(names.into_iter().zip([pair.a.clone(), pair.b.clone()]));
-            tracked.insert(projection, pair);
-        }
-        (tracked, leaves)
-    }
-}
-
-impl Parts for AdapterParts<'_> {
-    fn model(&self) -> &Model {
-        self.model
-    }
-
-    fn part<'a>(&'a self, place: Place<'a>) -> Part<'a> {
-        let model = self.model;
-        let frozen = |forward| Part { leaves: Vec::new(), forward };
-        match place {
-            Place::FinalNorm => frozen(Box::new(|x| model.text.norm.forward(x))),
-            Place::Layer(i, packed) => {
-                let lora = self.adapter.text(i);
-                let (tracked, leaves) = Self::leaves(lora, false, i);
-                let forward = move |x| {
-                    let lora = Some(lora.with_pairs(&tracked));
-                    model.text.layers[i].forward(x, &packed.rotary, &packed.segments, lora).0
-                };
-                Part { leaves, forward: Box::new(forward) }
-            }
-            Place::Block(i, plan) => {
-                let lora = self.adapter.vision(i);
-                let (tracked, leaves) = Self::leaves(lora, true, i);
-                let forward =
-                    move |x| model.vision.blocks[i].forward(x, plan, Some(lora.with_pairs(&tracked)));
-                Part { leaves, forward: Box::new(forward) }
-            }
-            Place::Merger(plan) => frozen(Box::new(|x| model.vision.merge(x, plan))),
-            Place::Deepstack(..) | Place::Patches(_) => {
-                unreachable!("nothing that an adapter trains lies before these")
-            }
-        }
-    }
-}
-
-/// Every weight is a leaf.
-struct AllParts<'m> {
-    model: &'m Model,
-    parameters: &'m Parameters,
-}
-
-impl Parts for AllParts<'_> {
-    fn model(&self) -> &Model {
-        self.model
-    }
-
-    fn part<'a>(&'a self, place: Place<'a>) -> Part<'a> {
-        let leaves = Leaves::new(self.parameters);
-        let (text, vision) = (&self.model.config.text, &self.model.config.vision);
-        let forward = (|| -> Result<Box<dyn Fn(Tensor<2>) -> Tensor<2> + 'a>, ModelError> {
-            Ok(match place {
-                Place::FinalNorm => {
-                    let norm = LanguageModel::load_norm(text, &leaves)?;
-                    Box::new(move |x| norm.forward(x))
-                }
-                Place::Layer(i, packed) => {
-                    let layer = DecoderLayer::load(text, i, &leaves)?;
-                    Box::new(move |x| layer.forward(x, &packed.rotary, &packed.segments, None).0)
-                }
-                Place::Merger(plan) => {
-                    let merger = VisionTower::load_merger(vision, &leaves)?;
-                    Box::new(move |x| plan.restore(merger.forward(x)))
-                }
-                Place::Deepstack(k, plan) => {
-                    let merger = VisionTower::load_deepstack(vision, k, &leaves)?;
-                    Box::new(move |x| plan.restore(merger.forward(x)))
-                }
-                Place::Block(i, plan) => {
-                    let block = VisionBlock::load(vision, i, &leaves)?;
-                    Box::new(move |x| block.forward(x, plan, None))
-                }
-                Place::Patches(plan) => {
-                    let embedding = PatchEmbedding::load(vision, &leaves)?;
-                    Box::new(move |x| embedding.forward(x, plan))
-                }
-            })
-        })()
-        .expect(COMPLETE);
-        Part { leaves: leaves.given(), forward }
     }
 }
 

@@ -3,9 +3,10 @@
 //! The gradients are those of the block-by-block backward ([`Parameters::backward`]), which needs the memory of one
 //! block's graph and about a quarter more time.
 
-use crate::backward::{Gradients, Upstream, pull};
+use crate::backward::Upstream;
 use crate::model::{Model, Packed};
 use crate::parameters::{COMPLETE, Leaves, Parameters};
+use crate::parts::{Gradients, pull};
 use burn::tensor::{DType, Tensor};
 use vigos_processor::ImagePatches;
 

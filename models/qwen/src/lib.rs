@@ -29,6 +29,7 @@ pub mod merge;
 pub mod model;
 pub mod norms;
 pub mod parameters;
+mod parts;
 pub mod peft;
 pub mod positions;
 pub mod scoring;

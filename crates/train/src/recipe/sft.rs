@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::error::RecipeError;
-use super::kind::{Bounds, Kind};
+use super::kind::Kind;
 use super::raw::Document;
 use super::schema::{ABOVE_ZERO, COUNT, Default, KEYS, Key, NOT_NEGATIVE, POSITIVE, key, tables};
 use super::{Checkpoint, Length, Lora, Model, Optim, Precision, RunRecipe, unset};
@@ -177,21 +177,13 @@ pub static SFT_KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         key("train.max_tokens", POSITIVE, Default::Integer(32768),
             "A sample with more tokens, its completion included, is skipped and counted, never cut."),
     ]);
-    keys.extend([
-        key("optim.lr", ABOVE_ZERO, Default::Number(1e-5), "Learning rate at its highest."),
-        key("optim.betas", Kind::Pair(Bounds::at_least(0.0).below(1.0)), Default::Numbers(&[0.9, 0.999]),
-            "AdamW's decay rates of the mean and of the square of the gradient."),
-        key("optim.eps", ABOVE_ZERO, Default::Number(1e-8),
-            "AdamW's term against division by zero."),
-        key("optim.weight_decay", NOT_NEGATIVE, Default::Number(0.0),
-            "AdamW's decoupled weight decay, of matrices alone: norms and biases do not decay."),
-        key("optim.schedule", Kind::Choice(&["linear", "constant", "cosine"]), Default::Text("linear"),
-            "How the learning rate goes from its highest to the end: linear and cosine fall to 0."),
-        key("optim.warmup_steps", COUNT, Default::Integer(0),
-            "Steps in which the learning rate rises from 0 to its highest."),
-        key("optim.max_grad_norm", NOT_NEGATIVE, Default::Number(1.0),
-            "Largest norm of the gradient over all trained tensors together. 0: off."),
-    ]);
+    keys.push(key("optim.lr", ABOVE_ZERO, Default::Number(1e-5), "Learning rate at its highest."));
+    keys.extend(shared(&["optim.betas", "optim.eps"]));
+    keys.push(key("optim.weight_decay", NOT_NEGATIVE, Default::Number(0.0),
+        "AdamW's decoupled weight decay, of matrices alone: norms and biases do not decay."));
+    keys.extend(shared(&["optim.schedule", "optim.warmup_steps"]));
+    keys.push(key("optim.max_grad_norm", NOT_NEGATIVE, Default::Number(1.0),
+        "Largest norm of the gradient over all trained tensors together. 0: off."));
     keys.extend(shared(&["lora.rank", "lora.alpha", "lora.dropout", "lora.targets"]));
     keys.push(key("checkpoint.every", COUNT, Default::Integer(500),
         "Steps between checkpoints. 0: at the end only."));
