@@ -40,6 +40,16 @@ pub(crate) enum Command {
         vigos train configs/vigos-3b.toml --run-dir runs/a --resume\n\n\
         Ctrl-C saves the last whole step and ends; --resume goes on from there.")]
     Train(TrainArgs),
+    /// Train on given completions: all weights of a model, or an adapter.
+    #[command(after_help = "Examples:\n  \
+        vigos sft configs/first-lessons.toml\n  \
+        vigos sft configs/first-lessons.toml --set train.weights=adapter --run-dir runs/adapter\n  \
+        vigos sft configs/first-lessons.toml --resume\n\n\
+        A data row: {\"id\": \"1\", \"image\": \"a.png\", \"prompt\": \"What is it?\", \"prefill\": \"\", \
+        \"completion\": \"A cat.\"}\n\
+        What is learnt is the completion and the token that ends it. The run's folder gets model/ or adapter/,\n\
+        which every other command reads. Ctrl-C saves the last whole step and ends; --resume goes on from there.")]
+    Sft(TrainArgs),
     /// Complete a prompt about one or more images.
     #[command(after_help = "Example:\n  \
         vigos generate --model assets/tiny-qwen2_5-vl --image tests/fixtures/images/wide.png \\\n      \

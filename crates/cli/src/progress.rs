@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use vigos_models::Config;
 use vigos_train::memory::plan::Plan;
-use vigos_train::metrics::StepMetrics;
+use vigos_train::metrics::{SftMetrics, StepMetrics};
 use vigos_train::trainer::Observer;
 
 /// Least time between two plain lines of a counter.
@@ -181,6 +181,8 @@ pub(crate) struct Run {
     total: usize,
     done: usize,
     begin: Instant,
+    /// When a step was last told of.
+    told: Option<Instant>,
 }
 
 impl Run {
@@ -194,7 +196,21 @@ impl Run {
             total: 0,
             done: 0,
             begin: Instant::now(),
+            told: None,
         }
+    }
+
+    /// A step is done: the steps a second, and the time that the rest will take.
+    fn step_done(&mut self, step: usize) -> (String, String) {
+        self.done = step;
+        if let Some(bar) = &self.bar {
+            bar.set_position(step as u64);
+        }
+        pace(
+            self.done.saturating_sub(self.first),
+            self.total.saturating_sub(self.first),
+            self.begin.elapsed(),
+        )
     }
 
     /// Takes the bar away.
@@ -251,12 +267,7 @@ impl Observer for Run {
     }
 
     fn step(&mut self, metrics: &StepMetrics) {
-        self.done = metrics.step;
-        let (rate, eta) = pace(
-            self.done.saturating_sub(self.first),
-            self.total.saturating_sub(self.first),
-            self.begin.elapsed(),
-        );
+        let (rate, eta) = self.step_done(metrics.step);
         self.line(&format!(
             "step {}/{}  loss {:.4}  fallback {:.2}  accuracy {:.2}  grad {:.3}  lr {:.2e}  \
              {:.0} tokens/s  {rate} steps/s  {eta} left",
@@ -269,9 +280,26 @@ impl Observer for Run {
             metrics.lr,
             metrics.tokens_per_second.rollout,
         ));
-        if let Some(bar) = &self.bar {
-            bar.set_position(metrics.step as u64);
+    }
+
+    fn sft_step(&mut self, metrics: &SftMetrics) {
+        let (_, eta) = self.step_done(metrics.step);
+        // A small model makes several steps a second: the file of metrics has them all.
+        let first_or_last = self.told.is_none() || metrics.step == self.total;
+        if !first_or_last && self.told.is_some_and(|told| told.elapsed() < INTERVAL) {
+            return;
         }
+        self.told = Some(Instant::now());
+        self.line(&format!(
+            "step {}/{}  loss {:.4}  token accuracy {:.3}  grad {:.3}  lr {:.2e}  {:.0} samples/s  {eta} left",
+            metrics.step,
+            self.total,
+            metrics.loss,
+            metrics.token_accuracy,
+            metrics.grad_norm,
+            metrics.lr,
+            metrics.samples_per_second,
+        ));
     }
 
     fn saved(&mut self, checkpoint: &Path) {

@@ -8,7 +8,7 @@ use crate::error::DatasetError;
 use crate::json_lines::read_rows;
 use crate::order::{Order, RowGroup};
 use crate::parquet::{Table, WINDOW_BYTES, files};
-use crate::row::{BadRow, Fields, ImageSource, Row};
+use crate::row::{BadRow, Fields, Row, missing_file};
 
 /// An open data set; it has at least one row.
 ///
@@ -125,21 +125,10 @@ impl Dataset {
         match row {
             None => Err(DatasetError::NoSuchRow { path: self.path.clone(), index, rows }),
             Some(Err(bad)) => Ok(Err(bad)),
-            Some(Ok(row)) => Ok(with_files(row)),
+            Some(Ok(row)) => Ok(match missing_file(&row.images) {
+                None => Ok(row),
+                Some(reason) => Err(BadRow { origin: row.origin, id: row.id, reason }),
+            }),
         }
     }
-}
-
-/// The row, if its image files are there.
-fn with_files(row: Row) -> Result<Row, BadRow> {
-    let missing = row.images.iter().find_map(|image| match image {
-        ImageSource::File(path) if !path.is_file() => Some(path),
-        _ => None,
-    });
-    let Some(path) = missing else { return Ok(row) };
-    let reason = format!(
-        "there is no image file {}; image paths are relative to the data set's folder",
-        path.display()
-    );
-    Err(BadRow { origin: row.origin, id: row.id, reason })
 }

@@ -20,19 +20,29 @@ pub(crate) fn read_rows(
     fields: &Fields,
     limit: Option<usize>,
 ) -> Result<Vec<Row>, DatasetError> {
+    each_line(path, limit, |line| line.row(fields))
+}
+
+/// What `make` makes of the lines of the file at `path`, of the first `limit` of them if given. Blank lines do not
+/// count.
+pub(crate) fn each_line<T>(
+    path: &Path,
+    limit: Option<usize>,
+    make: impl Fn(Source) -> Result<T, DatasetError>,
+) -> Result<Vec<T>, DatasetError> {
     // People write these files, often without a line break at the end.
     let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
     read_lines::<Map<String, Value>>(path, options)?
         .take(limit.unwrap_or(usize::MAX))
         .map(|item| {
             let (line, object) = item?;
-            Source { path, line, object: &object }.row(fields)
+            make(Source { path, line, object: &object })
         })
         .collect()
 }
 
 /// A line of the file, to be made a row.
-struct Source<'a> {
+pub(crate) struct Source<'a> {
     path: &'a Path,
     line: usize,
     object: &'a Map<String, Value>,
@@ -42,10 +52,10 @@ impl Source<'_> {
     fn row(&self, fields: &Fields) -> Result<Row, DatasetError> {
         Ok(Row {
             id: self.id(&fields.id)?,
-            problem: self.problem(&fields.problem)?,
+            problem: self.text(&fields.problem)?,
             answer: self.answer(&fields.answer)?,
             images: self.images(&fields.image)?,
-            origin: format!("{}:{}", self.path.display(), self.line),
+            origin: self.origin(),
             labels: self.labels()?,
         })
     }
@@ -86,7 +96,13 @@ impl Source<'_> {
         role.ok_or_else(|| self.wrong("role", value, "\"prior\" or \"score\", beside a triple's number"))
     }
 
-    fn id(&self, field: &str) -> Result<String, DatasetError> {
+    /// Where the line stands: `FILE:LINE`.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}:{}", self.path.display(), self.line)
+    }
+
+    /// The row's name; without one the line's number.
+    pub(crate) fn id(&self, field: &str) -> Result<String, DatasetError> {
         match self.get(field) {
             None => Ok(self.line.to_string()),
             Some(Value::String(text)) => Ok(text.clone()),
@@ -95,10 +111,24 @@ impl Source<'_> {
         }
     }
 
-    fn problem(&self, field: &str) -> Result<String, DatasetError> {
+    /// A text that has to be there and may be empty.
+    pub(crate) fn text(&self, field: &str) -> Result<String, DatasetError> {
         match self.required(field)? {
             Value::String(text) => Ok(text.clone()),
             other => Err(self.wrong(field, other, "a string")),
+        }
+    }
+
+    /// A text that is empty where it is not there.
+    pub(crate) fn optional_text(&self, field: &str) -> Result<String, DatasetError> {
+        if self.get(field).is_none() { Ok(String::new()) } else { self.text(field) }
+    }
+
+    /// A text that has to be there and says something.
+    pub(crate) fn filled_text(&self, field: &str) -> Result<String, DatasetError> {
+        match self.required(field)? {
+            Value::String(text) if !text.trim().is_empty() => Ok(text.clone()),
+            other => Err(self.wrong(field, other, "a string that is not blank")),
         }
     }
 
@@ -111,7 +141,8 @@ impl Source<'_> {
         }
     }
 
-    fn images(&self, field: &str) -> Result<Vec<ImageSource>, DatasetError> {
+    /// The images of a row, at least one.
+    pub(crate) fn images(&self, field: &str) -> Result<Vec<ImageSource>, DatasetError> {
         let field = match (field, self.get("image"), self.get("images")) {
             ("image", Some(_), Some(other)) => {
                 return Err(self.wrong("images", other, "only one of \"image\" and \"images\" in a row"));

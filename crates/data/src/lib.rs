@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod dataset;
+pub mod demonstrations;
 mod error;
 pub mod grade;
 mod json_lines;
@@ -12,6 +13,7 @@ pub mod vilp;
 
 pub use answer::{last_box, reference_target};
 pub use dataset::Dataset;
+pub use demonstrations::{Demonstration, DemonstrationFields, Demonstrations};
 pub use error::DatasetError;
 pub use grade::{Choices, grade, grade_question};
 pub use order::{Order, RowGroup, sample_at};

@@ -106,3 +106,15 @@ pub struct BadRow {
     /// What was found and what was wanted.
     pub reason: String,
 }
+
+/// Why a row cannot be used, if one of its image files is not there.
+pub(crate) fn missing_file(images: &[ImageSource]) -> Option<String> {
+    let missing = images.iter().find_map(|image| match image {
+        ImageSource::File(path) if !path.is_file() => Some(path),
+        _ => None,
+    })?;
+    Some(format!(
+        "there is no image file {}; image paths are relative to the data set's folder",
+        missing.display()
+    ))
+}

@@ -1,4 +1,4 @@
-//! Checkpoints: the adapter as a PEFT folder, beside it what a resumed run needs.
+//! Checkpoints: the trained weights as others read them, beside them what a resumed run needs.
 //!
 //! A checkpoint is written to a folder of another name, its manifest last, and then renamed: a folder called
 //! `step-…` is whole or was damaged afterwards, and the manifest's hashes tell.
@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 use vigos_core::manifest::Manifest;
 use vigos_models::weights::Weights;
-use vigos_models::{Adapter, Model, ModelError, peft};
+use vigos_models::{ModelError, Trained, peft};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "trainer.json";
 const MAX_STATE: u64 = 1 << 20;
 
-/// Where a run stands, besides the adapter and the optimiser.
+/// Where a run stands, besides the trained weights and the optimiser.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -55,43 +55,31 @@ impl Checkpoints {
         self.folder.join(format!("step-{step:06}"))
     }
 
-    /// Writes a checkpoint; `base` names the model in PEFT's configuration.
+    /// Writes a checkpoint; `weights` fills its folder with what was trained.
     ///
     /// # Errors
     /// If a file cannot be written. A checkpoint of that step from before is then still there.
     pub fn save(
         &self,
-        adapter: &Adapter,
-        optimiser: &AdamW,
         state: &State,
-        base: &str,
+        optimiser: &AdamW,
+        weights: impl FnOnce(&Path) -> Result<(), TrainError>,
     ) -> Result<PathBuf, TrainError> {
         let target = self.path(state.step);
-        let temporary = self.folder.join(format!(".writing-step-{:06}", state.step));
-        let io = |action, path: &Path| {
-            let path = path.to_owned();
-            move |e| TrainError::File(FileError::io(action, &path, e))
-        };
-        if temporary.exists() {
-            fs::remove_dir_all(&temporary).map_err(io("write", &temporary))?;
-        }
-        fs::create_dir_all(&temporary).map_err(io("create", &temporary))?;
-        peft::save(adapter, base, &temporary)?;
-        let moments: Vec<_> = optimiser
-            .moments
-            .iter()
-            .flat_map(|(name, m)| {
-                [(format!("mean.{name}"), m.mean.clone()), (format!("square.{name}"), m.square.clone())]
-            })
-            .collect();
-        peft::save_tensors(&moments, &temporary.join(OPTIMIZER))?;
-        let text = serde_json::to_vec_pretty(state).unwrap_or_default();
-        write_atomic_bytes(&temporary.join(STATE), &text)?;
-        Manifest::write(&temporary)?;
-        if target.exists() {
-            fs::remove_dir_all(&target).map_err(io("write", &target))?;
-        }
-        fs::rename(&temporary, &target).map_err(io("rename", &target))?;
+        write_folder(&target, |folder| {
+            weights(folder)?;
+            let moments: Vec<_> = optimiser
+                .moments
+                .iter()
+                .flat_map(|(name, m)| {
+                    [(format!("mean.{name}"), m.mean.clone()), (format!("square.{name}"), m.square.clone())]
+                })
+                .collect();
+            peft::save_tensors(&moments, &folder.join(OPTIMIZER))?;
+            let text = serde_json::to_vec_pretty(state).unwrap_or_default();
+            write_atomic_bytes(&folder.join(STATE), &text)?;
+            Ok(())
+        })?;
         Ok(target)
     }
 
@@ -108,19 +96,20 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Loads the newest checkpoint whose files are what its manifest says, or nothing if there is none.
-    /// A damaged one is reported through `note` and the one before it is tried.
+    /// Loads the newest checkpoint whose files are what its manifest says, or nothing if there is none; `weights`
+    /// reads what was trained from its folder. A damaged one is reported through `note` and the one before it is
+    /// tried.
     ///
     /// # Errors
     /// If there are checkpoints and every one is damaged.
-    pub fn load(
+    pub fn load<T: Trained>(
         &self,
-        model: &Model,
+        weights: impl Fn(&Path) -> Result<T, TrainError>,
         note: &mut dyn FnMut(String),
-    ) -> Result<Option<(Adapter, AdamW, State)>, TrainError> {
+    ) -> Result<Option<(T, AdamW, State)>, TrainError> {
         let mut damage = None;
         for (_, path) in self.list()?.into_iter().rev() {
-            match read(&path, model) {
+            match read(&path, &weights) {
                 Ok(found) => return Ok(Some(found)),
                 Err(error) => {
                     note(format!("{} cannot be used: {error}", path.display()));
@@ -148,7 +137,37 @@ impl Checkpoints {
     }
 }
 
-fn read(path: &Path, model: &Model) -> Result<(Adapter, AdamW, State), TrainError> {
+/// Makes the folder `target` out of what `fill` writes, its manifest last: it is there whole or not at all. One
+/// that is there already is replaced.
+///
+/// # Errors
+/// If a file cannot be written. The folder from before is then still there.
+pub(crate) fn write_folder(
+    target: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), TrainError>,
+) -> Result<(), TrainError> {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = target.with_file_name(format!(".writing-{name}"));
+    let io = |action, path: &Path| {
+        let path = path.to_owned();
+        move |e| TrainError::File(FileError::io(action, &path, e))
+    };
+    if temporary.exists() {
+        fs::remove_dir_all(&temporary).map_err(io("write", &temporary))?;
+    }
+    fs::create_dir_all(&temporary).map_err(io("create", &temporary))?;
+    fill(&temporary)?;
+    Manifest::write(&temporary)?;
+    if target.exists() {
+        fs::remove_dir_all(target).map_err(io("write", target))?;
+    }
+    fs::rename(&temporary, target).map_err(io("rename", target))
+}
+
+fn read<T: Trained>(
+    path: &Path,
+    weights: &impl Fn(&Path) -> Result<T, TrainError>,
+) -> Result<(T, AdamW, State), TrainError> {
     Manifest::verify(path)?;
     let file = path.join(STATE);
     let state: State =
@@ -158,14 +177,14 @@ fn read(path: &Path, model: &Model) -> Result<(Adapter, AdamW, State), TrainErro
             found: e.to_string(),
             wanted: "the state of a run".into(),
         })?;
-    let adapter = peft::load(path, &model.config, &model.device)?;
-    let weights = Weights::open_file(&path.join(OPTIMIZER))?;
+    let trained = weights(path)?;
+    let stored = Weights::open_file(&path.join(OPTIMIZER))?;
     let mut moments = BTreeMap::new();
-    for (name, tensor) in adapter.tensors() {
-        let read =
-            |kind: &str| weights.tensor(&format!("{kind}.{name}"), tensor.dims(), &model.device, DType::F32);
+    for (name, tensor) in trained.tensors() {
+        let device = tensor.device();
+        let read = |kind: &str| stored.tensor(&format!("{kind}.{name}"), tensor.dims(), &device, DType::F32);
         moments.insert(name.clone(), Moments { mean: read("mean")?, square: read("square")? });
     }
     let optimiser = AdamW { updates: state.updates, moments };
-    Ok((adapter, optimiser, state))
+    Ok((trained, optimiser, state))
 }

@@ -46,13 +46,36 @@ pub struct StepMetrics {
     pub tokens_per_second: Phases,
 }
 
-impl StepMetrics {
-    /// Every number but the step under its path, `terms/perception/kl` for example.
-    pub fn scalars(&self) -> Vec<(String, f64)> {
-        let tree = serde_json::to_value(self).unwrap_or_default();
-        let numbers = leaves(&tree, '/').into_iter().filter_map(|(path, leaf)| Some((path, leaf.as_f64()?)));
-        numbers.filter(|(path, _)| path != "step").collect()
-    }
+/// Every number of a step's metrics but the step under its path, `terms/perception/kl` for example.
+pub fn scalars(metrics: &impl Serialize) -> Vec<(String, f64)> {
+    let tree = serde_json::to_value(metrics).unwrap_or_default();
+    let numbers = leaves(&tree, '/').into_iter().filter_map(|(path, leaf)| Some((path, leaf.as_f64()?)));
+    numbers.filter(|(path, _)| path != "step").collect()
+}
+
+/// One line of the `metrics.jsonl` of a supervised run.
+#[derive(Clone, Debug, Serialize)]
+pub struct SftMetrics {
+    /// The step, counted from 1.
+    pub step: usize,
+    /// Passes over the data set begun so far, counted from 0, as a fraction.
+    pub epoch: f64,
+    /// Mean cross entropy of a supervised token in nats, averaged over the micro-batches.
+    pub loss: f64,
+    /// Share of the supervised tokens that are the most probable one.
+    pub token_accuracy: f64,
+    /// Supervised tokens of the step.
+    pub tokens: usize,
+    /// Global norm of the gradient before it is clipped.
+    pub grad_norm: f64,
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Samples left out so far, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Wall-clock time of the step.
+    pub seconds: f64,
+    /// Samples trained on per second.
+    pub samples_per_second: f64,
 }
 
 /// Shares of the completion tokens.

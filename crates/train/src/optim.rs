@@ -1,16 +1,16 @@
-//! AdamW, its learning-rate schedule and the global norm clip, over all tensors of an adapter together.
+//! AdamW, its learning-rate schedule and the global norm clip, over all trained tensors together.
 
 use crate::recipe::{Optim, Schedule};
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
-use vigos_models::Adapter;
+use vigos_models::Trained;
 
 /// AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) and bias correction.
 #[derive(Clone, Debug)]
 pub struct AdamW {
     /// Updates made so far.
     pub updates: u64,
-    /// First and second moment of each tensor's gradient, by its PEFT name.
+    /// First and second moment of each tensor's gradient, by its name.
     pub moments: BTreeMap<String, Moments>,
 }
 
@@ -25,32 +25,35 @@ pub struct Moments {
 
 impl AdamW {
     /// An optimiser that has seen nothing yet.
-    pub fn new(adapter: &Adapter) -> Self {
+    pub fn new(weights: &impl Trained) -> Self {
         let fresh = |t: Tensor<2>| Moments { mean: t.zeros_like(), square: t.zeros_like() };
-        let moments = adapter.tensors().into_iter().map(|(name, t)| (name, fresh(t))).collect();
+        let moments = weights.tensors().into_iter().map(|(name, t)| (name, fresh(t))).collect();
         Self { updates: 0, moments }
     }
 
-    /// The adapter after one update at learning rate `lr`.
+    /// The weights after one update at learning rate `lr`.
     ///
     /// # Panics
-    /// If `gradient` has not the form of `adapter`.
-    pub fn update(&mut self, adapter: &Adapter, gradient: &Adapter, lr: f64, settings: &Optim) -> Adapter {
+    /// If `gradient` has not the form of `weights`.
+    pub fn update<T: Trained>(&mut self, weights: &T, gradient: &T, lr: f64, settings: &Optim) -> T {
         self.updates += 1;
         let (beta1, beta2) = settings.betas;
         let correction = |beta: f64| 1.0 - beta.powf(self.updates as f64);
         let (correction1, correction2) = (correction(beta1), correction(beta2));
         let gradients: BTreeMap<String, Tensor<2>> = gradient.tensors().into_iter().collect();
         let moments = &mut self.moments;
-        adapter.map(|name, weight| {
+        weights.map(|name, weight| {
             let gradient = gradients[name].clone();
-            let old = moments.remove(name).expect("the optimiser was made for this adapter");
+            let old = moments.remove(name).expect("the optimiser was made for these weights");
             let mean = old.mean * beta1 + gradient.clone() * (1.0 - beta1);
             let square = old.square * beta2 + gradient.square() * (1.0 - beta2);
             let scale = (square.clone() / correction2).sqrt() + settings.eps;
             let step = mean.clone() / correction1 / scale * lr;
             moments.insert(name.to_owned(), Moments { mean, square });
-            weight.clone() * (1.0 - lr * settings.weight_decay) - step
+            match weights.decays(name) && settings.weight_decay > 0.0 {
+                true => weight.clone() * (1.0 - lr * settings.weight_decay) - step,
+                false => weight.clone() - step,
+            }
         })
     }
 }
@@ -73,7 +76,7 @@ pub fn learning_rate(settings: &Optim, step: usize, total: usize) -> f64 {
 }
 
 /// L2 norm over all tensors together.
-pub fn global_norm(gradient: &Adapter) -> f64 {
+pub fn global_norm(gradient: &impl Trained) -> f64 {
     let squares: Vec<Tensor<1>> = gradient.tensors().into_iter().map(|(_, t)| t.square().sum()).collect();
     if squares.is_empty() {
         return 0.0;
@@ -83,7 +86,7 @@ pub fn global_norm(gradient: &Adapter) -> f64 {
 }
 
 /// Scales the gradient down to `max_norm` over all tensors together, if its norm is above; 0 is off.
-pub fn clip_global_norm(gradient: Adapter, norm: f64, max_norm: f64) -> Adapter {
+pub fn clip_global_norm<T: Trained>(gradient: T, norm: f64, max_norm: f64) -> T {
     if max_norm <= 0.0 {
         return gradient;
     }

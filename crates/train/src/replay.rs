@@ -123,7 +123,7 @@ pub fn replay(
     };
     std::fs::create_dir_all(out).map_err(|e| FileError::io("create", out, e))?;
     peft::save_tensors(&result.gradient.tensors(), &out.join("grads.safetensors"))?;
-    peft::save(&adapter, &base_name(recipe), &out.join("adapter"))?;
+    peft::save(&adapter, &base_name(&recipe.model.path), &out.join("adapter"))?;
     let text = serde_json::to_vec_pretty(&report).unwrap_or_default();
     write_atomic_bytes(&out.join("step.json"), &text)?;
     Ok(())
@@ -177,6 +177,7 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
                 &role,
                 format!("found a prompt of {tokens} tokens, wanted at most {}", maker.max_prompt_tokens),
             ),
+            Skip::LongSample { tokens } => fail("completion_token_ids", format!("found {tokens} tokens")),
             Skip::BadRow { field, reason } => fail(&field, reason),
             Skip::SmallImage { side } => {
                 fail("image", format!("found a side of {side} pixels, wanted {}", maker.min_image_side))

@@ -1,8 +1,9 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
+use crate::checkpoint::Checkpoints;
 use crate::error::TrainError;
 use crate::leaves::leaves;
-use crate::recipe::Recipe;
+use crate::recipe::RunRecipe;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
@@ -22,7 +23,12 @@ impl RunFolder {
     ///
     /// # Errors
     /// If a new run's folder is taken, or a resumed one is not there or had another recipe.
-    pub fn open(path: &Path, recipe: &Recipe, resume: bool, free: &[&str]) -> Result<Self, TrainError> {
+    pub fn open<R: RunRecipe>(
+        path: &Path,
+        recipe: &R,
+        resume: bool,
+        free: &[&str],
+    ) -> Result<Self, TrainError> {
         let fault = |message: String, hint: &str| TrainError::RunFolder {
             path: path.to_owned(),
             message,
@@ -42,7 +48,7 @@ impl RunFolder {
             (true, true) => {
                 let text = read_limited(&config, MAX_CONFIG)?;
                 let text = String::from_utf8_lossy(&text);
-                let saved = Recipe::parse(&text, &config.display().to_string(), &[])?;
+                let saved = R::parse(&text, &config.display().to_string(), &[])?;
                 let difference = difference(&saved, recipe, free).map_err(|e| {
                     fault(format!("the recipe cannot be compared: {e}"), "use paths in UTF-8")
                 })?;
@@ -62,10 +68,15 @@ impl RunFolder {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn begin(&self, recipe: &Recipe) -> Result<(), TrainError> {
+    pub fn begin(&self, recipe: &impl RunRecipe) -> Result<(), TrainError> {
         std::fs::create_dir_all(&self.path).map_err(|e| FileError::io("create", &self.path, e))?;
         write_atomic_bytes(&self.path.join(CONFIG), recipe.to_toml()?.as_bytes())?;
         Ok(())
+    }
+
+    /// Its checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::of(&self.path)
     }
 
     /// `metrics.jsonl`
@@ -100,7 +111,11 @@ impl RunFolder {
 }
 
 /// The first key that may not change and did.
-fn difference(saved: &Recipe, now: &Recipe, free: &[&str]) -> Result<Option<String>, serde_json::Error> {
+fn difference(
+    saved: &impl RunRecipe,
+    now: &impl RunRecipe,
+    free: &[&str],
+) -> Result<Option<String>, serde_json::Error> {
     let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
     let flat = |tree| -> Vec<(String, &Value)> {
         let mut keys = leaves(tree, '.');

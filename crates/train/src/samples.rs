@@ -6,7 +6,9 @@ use crate::recipe::{Input, Method, Recipe, Teacher};
 use std::fmt::{self, Display, Formatter};
 use vigos_data::{ImageSource, Row, reference_target};
 use vigos_models::model::Sequence;
-use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, Prompt, decode};
+use vigos_processor::{
+    DecodeLimits, Grid, ImagePatches, Message, Part, ProcessError, Processor, Prompt, decode,
+};
 
 /// A sample ready for the model.
 #[derive(Clone, Debug)]
@@ -35,6 +37,11 @@ pub enum Skip {
         /// Its tokens.
         tokens: usize,
     },
+    /// A demonstration has more tokens than `train.max_tokens`.
+    LongSample {
+        /// Its tokens, those of the completion included.
+        tokens: usize,
+    },
     /// An image has a shorter side below `data.min_image_side`.
     SmallImage {
         /// Pixels of the shorter side.
@@ -57,6 +64,7 @@ impl Skip {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::LongPrompt { .. } => "long_prompt",
+            Self::LongSample { .. } => "long_sample",
             Self::SmallImage { .. } => "small_image",
             Self::BadRow { .. } => Self::BAD_ROW,
         }
@@ -67,6 +75,7 @@ impl Display for Skip {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::LongPrompt { role, tokens } => write!(out, "the {role} prompt has {tokens} tokens"),
+            Self::LongSample { tokens } => write!(out, "with its completion it has {tokens} tokens"),
             Self::SmallImage { side } => write!(out, "an image side has {side} pixels"),
             Self::BadRow { field, reason } => write!(out, "field `{field}`: {reason}"),
         }
@@ -180,18 +189,7 @@ impl<'a> SampleMaker<'a> {
     /// # Errors
     /// [`Skip::SmallImage`] and [`Skip::BadRow`].
     pub fn images(&self, source: &Row) -> Result<Vec<ImagePatches>, Skip> {
-        let patches = |(number, encoded): (usize, &ImageSource)| match self.patches(encoded) {
-            Ok(Ok(patches)) => Ok(patches),
-            Ok(Err(side)) => Err(Skip::SmallImage { side }),
-            Err(message) => {
-                let reason = match encoded {
-                    ImageSource::File(path) => format!("{}: {message}", path.display()),
-                    ImageSource::Bytes(_) => format!("image {number}: {message}"),
-                };
-                Err(Skip::BadRow { field: "image".into(), reason })
-            }
-        };
-        source.images.iter().enumerate().map(patches).collect()
+        load_images(&source.images, self.processor, self.min_image_side)
     }
 
     /// The prompt of one role for a row with these images; `text` replaces what its template gives.
@@ -221,27 +219,57 @@ impl<'a> SampleMaker<'a> {
             }
         };
         let images: &[ImagePatches] = if role.context.contains(&Input::Image) { images } else { &[] };
-        let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
-        let mut parts = vec![Part::Image; grids.len()];
-        if !text.is_empty() {
-            parts.push(Part::Text(text));
-        }
-        let prompt = self.processor.prompt(&[Message::user(parts)], role.prefill, &grids);
+        let prompt = user_prompt(self.processor, images, text, role.prefill);
         prompt.map_err(|e| fail(role.name, e.to_string()))
     }
+}
 
-    /// An image's patches; or its shorter side, if that is too short.
-    fn patches(&self, encoded: &ImageSource) -> Result<Result<ImagePatches, usize>, String> {
+/// The images of a row, decoded and cut into patches.
+///
+/// # Errors
+/// [`Skip`] for the first that cannot be decoded or has a side of fewer than `min_side` pixels.
+pub(crate) fn load_images(
+    sources: &[ImageSource],
+    processor: &Processor,
+    min_side: usize,
+) -> Result<Vec<ImagePatches>, Skip> {
+    let load = |(number, source): (usize, &ImageSource)| {
+        let bad = |message: String| Skip::BadRow {
+            field: "image".into(),
+            reason: match source {
+                ImageSource::File(path) => format!("{}: {message}", path.display()),
+                ImageSource::Bytes(_) => format!("image {number}: {message}"),
+            },
+        };
         let limits = DecodeLimits::default();
-        let image = match encoded {
+        let image = match source {
             ImageSource::File(path) => decode::open(path, &limits),
             ImageSource::Bytes(bytes) => decode::decode(bytes, &limits),
         };
-        let image = image.map_err(|e| e.to_string())?;
+        let image = image.map_err(|e| bad(e.to_string()))?;
         let side = image.width().min(image.height()) as usize;
-        if side < self.min_image_side {
-            return Ok(Err(side));
+        if side < min_side {
+            return Err(Skip::SmallImage { side });
         }
-        self.processor.patches(&image).map(Ok).map_err(|e| e.to_string())
+        processor.patches(&image).map_err(|e| bad(e.to_string()))
+    };
+    sources.iter().enumerate().map(load).collect()
+}
+
+/// The prompt of a user who shows images and then says `text`, which may be empty.
+///
+/// # Errors
+/// If the template or the tokenizer refuses it.
+pub(crate) fn user_prompt(
+    processor: &Processor,
+    images: &[ImagePatches],
+    text: String,
+    prefill: &str,
+) -> Result<Prompt, ProcessError> {
+    let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
+    let mut parts = vec![Part::Image; grids.len()];
+    if !text.is_empty() {
+        parts.push(Part::Text(text));
     }
+    processor.prompt(&[Message::user(parts)], prefill, &grids)
 }

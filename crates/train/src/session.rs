@@ -7,13 +7,13 @@ use crate::recipe::{Lora, Precision, Recipe};
 use crate::samples::SampleMaker;
 use burn::tensor::{DType, Device};
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use vigos_data::{Dataset, Fields};
 use vigos_hub::{Hub, Progress, Reference, adapter_folder, is_reference, model_folder};
 use vigos_models::agreement::check_processor;
 use vigos_models::generation::stop_tokens;
-use vigos_models::{Adapter, Dropout, DropoutPair, LoraConfig, Model, Projection, peft};
-use vigos_processor::Processor;
+use vigos_models::{Adapter, Config, Dropout, DropoutPair, LoraConfig, Model, Projection, peft};
+use vigos_processor::{ImagePatches, Processor};
 use vigos_rollout::sampler::Sampling;
 use vigos_rollout::spans::{CompletionText, Verdict};
 
@@ -54,11 +54,10 @@ impl<'a> Base<'a> {
     /// If a file is missing or wrong.
     pub fn open(recipe: &'a Recipe, device: &Device, progress: &mut Progress) -> Result<Self, TrainError> {
         let prompts = Prompts::for_method(&recipe.method)?;
-        let folder = &model_folder(&recipe.model.path, progress)?;
-        let processor = open_processor(recipe, folder)?;
-        let stops = stop_tokens(folder)?;
-        let model = Model::load(folder, device, dtype(recipe.train.precision))?;
-        check_processor(&model.config, &processor, folder)?;
+        let ModelFolder { path, processor, stops } =
+            ModelFolder::open(&recipe.model.path, recipe.data.max_pixels, progress)?;
+        let model = Model::load(&path, device, dtype(recipe.train.precision))?;
+        check_processor(&model.config, &processor, &path)?;
         Ok(Self { recipe, model, processor, stops, prompts })
     }
 
@@ -88,65 +87,131 @@ impl<'a> Session<'a> {
         let wanted = lora_config(&recipe.lora)?;
         sampling(recipe).check()?;
         let base = Base::open(recipe, device, progress)?;
-        let adapter = match &recipe.model.adapter {
-            None => Adapter::init(&wanted, &base.model.config, recipe.train.seed, device),
-            Some(path) => {
-                let mut adapter = peft::load(&adapter_folder(path, progress)?, &base.model.config, device)?;
-                // Patterns that give some layers another rank or α, or fewer layers, are the adapter's own to keep.
-                let found = LoraConfig {
-                    rank: adapter.config.rank,
-                    alpha: adapter.config.alpha,
-                    dropout: wanted.dropout,
-                    targets: adapter.projections().into_iter().collect(),
-                };
-                if found != wanted {
-                    return Err(TrainError::Setting {
-                        key: "lora".into(),
-                        found: describe(&wanted),
-                        wanted: format!("what the adapter {} has: {}", path.display(), describe(&found)),
-                    });
-                }
-                adapter.config.dropout = wanted.dropout;
-                adapter
-            }
-        };
+        let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
+        let adapter = open_adapter(&wanted, from, &base.model.config, seed, device, progress)?;
         Ok(Self { base, adapter })
     }
 
     /// The training forward's dropout over the packed rows of a micro-batch whose samples have these numbers
     /// in the run; nothing if the recipe has none.
     pub fn dropout(&self, step: u64, numbers: &[u64], rollouts: &[Rollout]) -> Option<DropoutPair> {
-        let (probability, seed) = (self.recipe.lora.dropout, self.recipe.train.seed);
-        if probability <= 0.0 {
-            return None;
-        }
-        let text = numbers.iter().zip(rollouts).flat_map(|(number, r)| {
-            let length = r.sample.student.ids.len() + r.completion.len();
-            (0..length as u64).map(move |position| (*number, position))
-        });
-        // A patch is named by its image and its place in it.
-        let vision = numbers.iter().zip(rollouts).flat_map(|(number, r)| {
-            r.sample.images.iter().zip(1u64..).flat_map(move |(image, order)| {
-                (0..image.grid.patches() as u64).map(move |patch| (*number, (order << 32) + patch))
+        let samples: Vec<DroppedSample> = numbers
+            .iter()
+            .zip(rollouts)
+            .map(|(&number, r)| DroppedSample {
+                number,
+                tokens: r.sample.student.ids.len() + r.completion.len(),
+                images: &r.sample.images,
             })
-        });
-        let device = &self.model.device;
-        Some(DropoutPair {
-            vision: Dropout::new(probability, seed, step, vision, device),
-            text: Dropout::new(probability, seed, step, text, device),
-        })
+            .collect();
+        let (probability, seed) = (self.recipe.lora.dropout, self.recipe.train.seed);
+        dropout(probability, seed, step, &samples, &self.model.device)
     }
 }
 
-/// The processor of the model in `folder`, with the recipe's limits.
+/// What a model folder holds besides its weights.
+pub(crate) struct ModelFolder {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Text and images to what the model reads.
+    pub(crate) processor: Processor,
+    /// Tokens that end a completion.
+    pub(crate) stops: Vec<u32>,
+}
+
+impl ModelFolder {
+    /// Opens a folder, or what `hf:` names; `progress` sees what has to be fetched from the hub.
+    ///
+    /// # Errors
+    /// If a file is missing or wrong.
+    pub(crate) fn open(
+        path: &Path,
+        max_pixels: Option<usize>,
+        progress: &mut Progress,
+    ) -> Result<Self, TrainError> {
+        let path = model_folder(path, progress)?;
+        let processor = open_processor(&path, max_pixels)?;
+        let stops = stop_tokens(&path)?;
+        Ok(Self { path, processor, stops })
+    }
+}
+
+/// The processor of the model in `folder`, which scales larger images down to `max_pixels`.
 ///
 /// # Errors
-/// If one of its files is missing or wrong, or a limit is.
-pub(crate) fn open_processor(recipe: &Recipe, folder: &Path) -> Result<Processor, TrainError> {
+/// If one of its files is missing or wrong, or the limit is.
+pub(crate) fn open_processor(folder: &Path, max_pixels: Option<usize>) -> Result<Processor, TrainError> {
     let processor = Processor::from_dir(folder)?;
-    Ok(match recipe.data.max_pixels {
+    Ok(match max_pixels {
         Some(pixels) => processor.with_max_pixels(pixels as u64)?,
         None => processor,
+    })
+}
+
+/// The adapter to start from: a new one, or that of a PEFT folder or of what `hf:` names, which must be as `wanted`
+/// says; `progress` sees what has to be fetched from the hub.
+///
+/// # Errors
+/// If that adapter cannot be read or is another.
+pub(crate) fn open_adapter(
+    wanted: &LoraConfig,
+    path: Option<&Path>,
+    model: &Config,
+    seed: u64,
+    device: &Device,
+    progress: &mut Progress,
+) -> Result<Adapter, TrainError> {
+    let Some(path) = path else { return Ok(Adapter::init(wanted, model, seed, device)) };
+    let mut adapter = peft::load(&adapter_folder(path, progress)?, model, device)?;
+    // Patterns that give some layers another rank or α, or fewer layers, are the adapter's own to keep.
+    let found = LoraConfig {
+        rank: adapter.config.rank,
+        alpha: adapter.config.alpha,
+        dropout: wanted.dropout,
+        targets: adapter.projections().into_iter().collect(),
+    };
+    if found != *wanted {
+        return Err(TrainError::Setting {
+            key: "lora".into(),
+            found: describe(wanted),
+            wanted: format!("what the adapter {} has: {}", path.display(), describe(&found)),
+        });
+    }
+    adapter.config.dropout = wanted.dropout;
+    Ok(adapter)
+}
+
+/// A sample of a micro-batch, as dropout sees it.
+pub(crate) struct DroppedSample<'a> {
+    /// Its number in the run.
+    pub(crate) number: u64,
+    /// Its tokens.
+    pub(crate) tokens: usize,
+    /// Its images.
+    pub(crate) images: &'a [ImagePatches],
+}
+
+/// The training forward's dropout over the packed rows of these samples; nothing at probability 0.
+pub(crate) fn dropout(
+    probability: f64,
+    seed: u64,
+    step: u64,
+    samples: &[DroppedSample],
+    device: &Device,
+) -> Option<DropoutPair> {
+    if probability <= 0.0 {
+        return None;
+    }
+    let text = samples.iter().flat_map(|s| (0..s.tokens as u64).map(move |position| (s.number, position)));
+    // A patch is named by its image and its place in it.
+    let vision = samples.iter().flat_map(|s| {
+        s.images.iter().zip(1u64..).flat_map(move |(image, order)| {
+            (0..image.grid.patches() as u64).map(move |patch| (s.number, (order << 32) + patch))
+        })
+    });
+    Some(DropoutPair {
+        vision: Dropout::new(probability, seed, step, vision, device),
+        text: Dropout::new(probability, seed, step, text, device),
     })
 }
 
@@ -197,9 +262,8 @@ impl Source<'_> {
     }
 }
 
-/// The name of the base in an adapter's configuration: its name on the hub, or its folder.
-pub fn base_name(recipe: &Recipe) -> String {
-    let path = &recipe.model.path;
+/// The name of a base in an adapter's configuration: its name on the hub, or its folder.
+pub fn base_name(path: &Path) -> String {
     Reference::model(path).map_or_else(|_| path.display().to_string(), |reference| reference.id)
 }
 
@@ -216,7 +280,7 @@ pub fn sampling(recipe: &Recipe) -> Sampling {
     }
 }
 
-/// Burn's name of a precision.
+/// Burn's name of a number format.
 pub(crate) fn dtype(precision: Precision) -> DType {
     match precision {
         Precision::F32 => DType::F32,
@@ -224,6 +288,10 @@ pub(crate) fn dtype(precision: Precision) -> DType {
     }
 }
 
+/// The adapter that a recipe asks for.
+///
+/// # Errors
+/// If a target is no layer that can carry one.
 pub(crate) fn lora_config(lora: &Lora) -> Result<LoraConfig, TrainError> {
     let mut targets = lora
         .targets

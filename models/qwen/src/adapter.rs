@@ -7,8 +7,9 @@
 use crate::config::Config;
 use crate::dropout::Dropout;
 pub use crate::lora::{AdapterConfig, LoraConfig};
-use crate::sites::{PEFT_PREFIX, path};
 pub use crate::sites::{Projection, Site, sites};
+use crate::sites::{path, tensor_names};
+use crate::trained::Trained;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::{BTreeMap, BTreeSet};
 use vigos_core::random::{Key, Purpose, draws};
@@ -101,9 +102,7 @@ impl Adapter {
     pub fn tensors(&self) -> Vec<(String, Tensor<2>)> {
         let mut all = Vec::new();
         for (path, pair) in self.pairs() {
-            for (part, tensor) in [("lora_A", &pair.a), ("lora_B", &pair.b)] {
-                all.push((format!("{PEFT_PREFIX}{path}.{part}.weight"), tensor.clone()));
-            }
+            all.extend(tensor_names(&path).into_iter().zip([pair.a.clone(), pair.b.clone()]));
         }
         all.sort_by(|x, y| x.0.cmp(&y.0));
         all
@@ -119,9 +118,8 @@ impl Adapter {
             for (block, pairs) in blocks.iter().enumerate() {
                 let mut new = BlockAdapter::new();
                 for (&projection, pair) in pairs {
-                    let module = format!("{PEFT_PREFIX}{}", path(vision, block, projection));
-                    let a = f(&format!("{module}.lora_A.weight"), &pair.a)?;
-                    let b = f(&format!("{module}.lora_B.weight"), &pair.b)?;
+                    let [a, b] = tensor_names(&path(vision, block, projection));
+                    let (a, b) = (f(&a, &pair.a)?, f(&b, &pair.b)?);
                     new.insert(projection, LoraPair { a, b, scale: pair.scale });
                 }
                 mapped.push(new);
@@ -144,6 +142,21 @@ impl Adapter {
     /// Number of values in all tensors.
     pub fn parameters(&self) -> usize {
         self.tensors().iter().map(|(_, t)| t.dims().iter().product::<usize>()).sum()
+    }
+}
+
+impl Trained for Adapter {
+    fn tensors(&self) -> Vec<(String, Tensor<2>)> {
+        self.tensors()
+    }
+
+    fn map(&self, f: impl FnMut(&str, &Tensor<2>) -> Tensor<2>) -> Self {
+        self.map(f)
+    }
+
+    /// All of it decays.
+    fn decays(&self, _name: &str) -> bool {
+        true
     }
 }
 

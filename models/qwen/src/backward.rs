@@ -1,27 +1,51 @@
-//! The student's training forward and its backward, block by block.
+//! The training forward and its backward, block by block.
 //!
 //! Only each block's input is kept. The backward goes from the last block to the first: it runs one block
 //! again on the autodiff device from its kept input, takes the vector-Jacobian product with the gradient that
-//! arrived, collects the gradients of that block's adapter and goes on with the gradient of its input. At any
-//! time the graph of a single block exists. Frozen weights are plain tensors, so nothing can give them a
-//! gradient.
+//! arrived, collects the gradients of what is trained in that block and goes on with the gradient of its
+//! input. At any time the graph of a single block exists.
+//!
+//! What is trained is either an adapter beside a frozen base ([`Model::backward`]), whose tensors are plain so
+//! that nothing can give them a gradient, or every weight ([`Parameters::backward`]). The way through the
+//! model is the same; a `Parts` says which tensors of a part are leaves.
 
-use crate::adapter::{ActiveAdapter, Adapter, BlockAdapter, BlockLora, DropoutPair};
+use crate::adapter::{ActiveAdapter, Adapter, DropoutPair};
 use crate::dropout::Dropout;
 use crate::layers::indices;
 use crate::model::{Model, Packed, split_rows};
-use crate::vision::{VisionPlan, lora};
-use burn::tensor::Tensor;
+use crate::parameters::Parameters;
+use crate::parts::{AdapterParts, AllParts, Gradients, Parts, Place};
+use crate::text::{EMBEDDINGS, HEAD};
+use crate::trained::Trained;
+use crate::vision::VisionPlan;
+use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 use vigos_processor::ImagePatches;
 
 /// What a training forward keeps for its backward.
 #[derive(Debug)]
 pub struct Trace {
-    /// Inputs of the vision blocks and, last, of the merger, and where the patches went; nothing without images
-    /// or vision adapters.
-    vision: Option<(Vec<Tensor<2>>, VisionPlan)>,
+    /// Nothing without images, or where nothing is trained in the vision tower.
+    vision: Option<VisionTrace>,
     /// Inputs of the decoder layers and, last, of the final norm.
     text: Vec<Tensor<2>>,
+}
+
+#[derive(Debug)]
+struct VisionTrace {
+    /// `[N, channels·frames·patch²]`
+    patches: Tensor<2>,
+    /// Inputs of the blocks and, last, of the merger.
+    inputs: Vec<Tensor<2>>,
+    plan: VisionPlan,
+}
+
+/// The gradient of a loss with respect to what the model gives.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Of the hidden states after the final norm. `[T, D]`
+    pub hidden: Tensor<2>,
+    /// Of the head's weight. `[V, D]`
+    pub head: Tensor<2>,
 }
 
 impl Model {
@@ -35,21 +59,16 @@ impl Model {
         images: &[&ImagePatches],
         adapter: ActiveAdapter,
     ) -> (Tensor<2>, Trace) {
-        let mut trace = Trace { vision: None, text: Vec::new() };
         // A tower with deepstack has no layer that can carry an adapter (see `adapter::sites`), so it is never
-        // traced: the backward knows the gradient of the image tokens alone, not of features of earlier blocks.
+        // traced for one.
         let adapts_vision = adapter.adapter.vision.iter().any(|pairs| !pairs.is_empty());
-        let features = if images.is_empty() || !adapts_vision {
-            self.encode_images(images, Some(adapter))
-        } else {
-            let mut inputs: Vec<Tensor<2>> = Vec::new();
-            let (features, plan) = self.vision_forward(images, Some(adapter), &mut inputs);
-            let features = split_rows(features, &plan.tokens);
-            trace.vision = Some((inputs, plan));
-            features
-        };
-        let hidden = self.forward(packed, &features, Some(adapter), &mut trace.text);
-        (hidden, trace)
+        if adapts_vision {
+            return self.traced(packed, images, Some(adapter));
+        }
+        let features = self.encode_images(images, Some(adapter));
+        let mut text = Vec::new();
+        let hidden = self.forward(packed, &features, Some(adapter), &mut text);
+        (hidden, Trace { vision: None, text })
     }
 
     /// The gradient of every tensor of the adapter, given the gradient of the hidden states.
@@ -66,55 +85,155 @@ impl Model {
         packed: &Packed,
         adapter: ActiveAdapter,
     ) -> Adapter {
+        let Trace { vision, text } = trace;
+        let ordered = vision.as_ref().and_then(|v| ordered_dropout(Some(adapter), &v.plan));
+        let adapter =
+            ActiveAdapter { adapter: adapter.adapter, dropout: ordered.as_ref().or(adapter.dropout) };
+        let parts = AdapterParts { model: self, adapter };
+        let mut gradients = Gradients::new();
+        let upstream = through_text(&parts, packed, text, upstream, &mut |_, _| {}, &mut gradients);
+        if let Some(mut vision) = vision {
+            let features = upstream.select(0, image_rows(packed, self));
+            through_vision(&parts, &mut vision, features, &[], &mut gradients);
+        }
         // A batch without images leaves the vision adapters their zeros.
-        let mut gradients = adapter.adapter.map(|_, t| t.zeros_like());
-        let Trace { vision, mut text } = trace;
+        adapter.adapter.map(|name, t| gradients.remove(name).unwrap_or_else(|| t.zeros_like()))
+    }
 
-        let mut upstream = recompute(pop(&mut text), upstream, None, |x, _| self.text.norm.forward(x)).0;
-        for (i, layer) in self.text.layers.iter().enumerate().rev() {
-            (upstream, gradients.text[i]) =
-                recompute(pop(&mut text), upstream, Some(adapter.text(i)), |x, lora| {
-                    layer.forward(x, &packed.rotary, &packed.segments, lora).0
-                });
+    /// The forward with every block's input kept, the vision tower's too.
+    fn traced(
+        &self,
+        packed: &Packed,
+        images: &[&ImagePatches],
+        adapter: Option<ActiveAdapter>,
+    ) -> (Tensor<2>, Trace) {
+        let (mut features, mut vision) = (Vec::new(), None);
+        if !images.is_empty() {
+            let (patches, plan) = (self.patches(images), self.vision_plan(images));
+            let mut inputs: Vec<Tensor<2>> = Vec::new();
+            let encoded = self.vision_forward(patches.clone(), &plan, adapter, &mut inputs);
+            features = split_rows(encoded, &plan.tokens);
+            vision = Some(VisionTrace { patches, inputs, plan });
         }
-
-        let Some((mut vision, plan)) = vision else { return gradients };
-        let dropout = ordered_dropout(Some(adapter), &plan);
-        let adapter = with_dropout(Some(adapter), dropout.as_ref());
-        let image_rows = packed.image_rows.iter().cloned().flatten();
-        let upstream = upstream.select(0, indices(image_rows, &self.device));
-        let mut upstream = recompute(pop(&mut vision), upstream, None, |x, _| self.vision.merge(x, &plan)).0;
-        for (i, block) in self.vision.blocks.iter().enumerate().rev() {
-            (upstream, gradients.vision[i]) =
-                recompute(pop(&mut vision), upstream, lora(adapter, i), |x, lora| {
-                    block.forward(x, &plan, lora)
-                });
-        }
-        gradients
+        let mut text = Vec::new();
+        let hidden = self.forward(packed, &features, adapter, &mut text);
+        (hidden, Trace { vision, text })
     }
 }
 
-/// Runs `forward` again under autodiff and pulls `upstream` back through it: the gradients of its input and
-/// of its adapter.
-fn recompute(
-    input: Tensor<2>,
+impl Parameters {
+    /// The forward of `model`, a frozen copy of these weights, with what [`Parameters::backward`] needs.
+    ///
+    /// # Shapes
+    /// - output: `[T, D]` after the final norm
+    pub fn forward_traced(model: &Model, packed: &Packed, images: &[&ImagePatches]) -> (Tensor<2>, Trace) {
+        model.traced(packed, images, None)
+    }
+
+    /// The gradient of every weight, given the gradients of the hidden states and of the head.
+    ///
+    /// # Panics
+    /// If `trace` is not of the same batch and of a frozen copy of these weights.
+    pub fn backward(&self, model: &Model, trace: Trace, upstream: Upstream, packed: &Packed) -> Self {
+        let Trace { vision, text } = trace;
+        let parts = AllParts { model, parameters: self };
+        let (config, rows) = (self.config(), image_rows(packed, model));
+        let mut gradients = Gradients::new();
+
+        // What the k-th deepstack merger gives is added to the image rows behind decoder layer k.
+        let deepstack = config.vision.deepstack_visual_indexes.len();
+        let mut added = Vec::new();
+        let mut behind = |layer: usize, upstream: &Tensor<2>| {
+            if layer < deepstack && vision.is_some() {
+                added.push(upstream.clone().select(0, rows.clone()));
+            }
+        };
+        let Upstream { hidden, head } = upstream;
+        let embedded = through_text(&parts, packed, text, hidden, &mut behind, &mut gradients);
+        // Seen from the last layer to the first.
+        added.reverse();
+
+        gradients.insert(EMBEDDINGS.into(), embedding_gradient(model, packed, &embedded));
+        if let Some(mut vision) = vision {
+            let features = embedded.select(0, rows);
+            let first = through_vision(&parts, &mut vision, features, &added, &mut gradients);
+            parts.pull(Place::Patches(&vision.plan), vision.patches, first, &mut gradients);
+        }
+        self.with_head(gradients, head)
+    }
+
+    /// Gradients of this form, zeros where there is none, with that of the head: it adds to that of the embeddings
+    /// where the two are one.
+    pub(crate) fn with_head(&self, mut gradients: Gradients, head: Tensor<2>) -> Self {
+        let name = if self.config().tie_word_embeddings { EMBEDDINGS } else { HEAD };
+        let sum = match gradients.remove(name) {
+            Some(gradient) => gradient + head,
+            None => head,
+        };
+        gradients.insert(name.to_owned(), sum);
+        self.map(|name, t| gradients.remove(name).unwrap_or_else(|| t.zeros_like()))
+    }
+}
+
+/// From the final norm back to the embeddings. `behind` sees the gradient of every layer's output.
+fn through_text(
+    parts: &impl Parts,
+    packed: &Packed,
+    mut inputs: Vec<Tensor<2>>,
     upstream: Tensor<2>,
-    lora: Option<BlockLora>,
-    forward: impl Fn(Tensor<2>, Option<BlockLora>) -> Tensor<2>,
-) -> (Tensor<2>, BlockAdapter) {
-    let input = Tensor::from_inner(input).require_grad();
-    let tracked: BlockAdapter = lora
-        .iter()
-        .flat_map(|lora| lora.pairs)
-        .map(|(&projection, pair)| (projection, pair.map(|t| Tensor::from_inner(t.clone()).require_grad())))
-        .collect();
-    let output = forward(input.clone(), lora.map(|lora| lora.with_pairs(&tracked)));
-    let mut gradients = (output * Tensor::from_inner(upstream)).sum().backward();
-    let mut take = |leaf: &Tensor<2>| {
-        leaf.grad_remove(&mut gradients).unwrap_or_else(|| leaf.clone().inner().zeros_like())
-    };
-    let adapter = tracked.iter().map(|(&projection, pair)| (projection, pair.map(&mut take))).collect();
-    (take(&input), adapter)
+    behind: &mut dyn FnMut(usize, &Tensor<2>),
+    gradients: &mut Gradients,
+) -> Tensor<2> {
+    let mut upstream = parts.pull(Place::FinalNorm, pop(&mut inputs), upstream, gradients);
+    while let Some(input) = inputs.pop() {
+        let layer = inputs.len();
+        behind(layer, &upstream);
+        upstream = parts.pull(Place::Layer(layer, packed), input, upstream, gradients);
+    }
+    upstream
+}
+
+/// From the image tokens, `[M, D]`, back to the input of the first block. `added` holds the gradient of what
+/// each deepstack merger gives.
+fn through_vision(
+    parts: &impl Parts,
+    trace: &mut VisionTrace,
+    features: Tensor<2>,
+    added: &[Tensor<2>],
+    gradients: &mut Gradients,
+) -> Tensor<2> {
+    let plan = &trace.plan;
+    let mut output = pop(&mut trace.inputs);
+    let mut upstream = parts.pull(Place::Merger(plan), output.clone(), features, gradients);
+    while let Some(input) = trace.inputs.pop() {
+        let block = trace.inputs.len();
+        let merged = parts.model().config.vision.deepstack_of(block);
+        if let Some((k, added)) = merged.and_then(|k| Some((k, added.get(k)?))) {
+            upstream = upstream + parts.pull(Place::Deepstack(k, plan), output, added.clone(), gradients);
+        }
+        output = input.clone();
+        upstream = parts.pull(Place::Block(block, plan), input, upstream, gradients);
+    }
+    upstream
+}
+
+/// The gradient of the token embeddings, `[V, D]`, from that of the first layer's input: rows of one token add
+/// up, and those of images have no token.
+fn embedding_gradient(model: &Model, packed: &Packed, embedded: &Tensor<2>) -> Tensor<2> {
+    let mut is_text = vec![true; packed.ids.len()];
+    for rows in &packed.image_rows {
+        is_text[rows.clone()].fill(false);
+    }
+    let rows: Vec<usize> = (0..packed.ids.len()).filter(|row| is_text[*row]).collect();
+    let ids = rows.iter().map(|row| packed.ids[*row] as usize);
+    let (ids, rows) = (indices(ids, &model.device), indices(rows.iter().copied(), &model.device));
+    let gradient = model.text.embeddings.zeros_like();
+    gradient.select_assign(0, ids, embedded.clone().select(0, rows), IndexingUpdateOp::Add)
+}
+
+/// The rows of all image tokens of a batch, in order.
+fn image_rows(packed: &Packed, model: &Model) -> Tensor<1, Int> {
+    indices(packed.image_rows.iter().cloned().flatten(), &model.device)
 }
 
 fn pop(inputs: &mut Vec<Tensor<2>>) -> Tensor<2> {

@@ -313,6 +313,11 @@ impl VisionConfig {
         self.spatial_merge_size * self.spatial_merge_size
     }
 
+    /// Which deepstack merger reads the output of block `block`, if one does.
+    pub fn deepstack_of(&self, block: usize) -> Option<usize> {
+        self.deepstack_visual_indexes.iter().position(|index| *index == block)
+    }
+
     /// Width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.num_heads

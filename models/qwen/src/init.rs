@@ -12,7 +12,7 @@ use std::path::Path;
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::random::{Key, Purpose, draws};
 
-const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 /// A shard takes no further tensor once it is this large, as on the hub.
 const SHARD_BYTES: usize = 5 << 30;
 
@@ -128,7 +128,11 @@ const SIDE_FILES: &[&str] = &[
     "vocab.json",
 ];
 
-fn copy_side_files(config_file: &Path, out: &Path) -> Result<(), ModelError> {
+/// Copies the side files that lie beside a configuration file.
+///
+/// # Errors
+/// If one cannot be copied.
+pub(crate) fn copy_side_files(config_file: &Path, out: &Path) -> Result<(), ModelError> {
     let folder = config_file.parent().unwrap_or(Path::new("."));
     for name in SIDE_FILES {
         let from = folder.join(name);

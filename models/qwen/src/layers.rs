@@ -6,7 +6,7 @@
 
 use crate::adapter::{BlockLora, Projection};
 use crate::error::ModelError;
-use crate::weights::Weights;
+use crate::source::Source;
 use burn::tensor::activation::{gelu, sigmoid, silu};
 use burn::tensor::module::attention as scaled_dot_product;
 use burn::tensor::ops::AttentionModuleOptions;
@@ -27,7 +27,12 @@ impl Linear {
     ///
     /// # Errors
     /// If a tensor is missing or cannot be read.
-    pub fn load(source: &Source, module: &str, shape: [usize; 2], bias: bool) -> Result<Self, ModelError> {
+    pub fn load(
+        source: &impl Source,
+        module: &str,
+        shape: [usize; 2],
+        bias: bool,
+    ) -> Result<Self, ModelError> {
         let weight = source.tensor(&format!("{module}.weight"), shape)?;
         let bias = bias.then(|| source.tensor(&format!("{module}.bias"), [1, shape[0]])).transpose()?;
         Ok(Self { weight, bias })
@@ -67,7 +72,7 @@ impl GatedMlp {
     /// # Errors
     /// If a tensor is missing or cannot be read.
     pub fn load(
-        source: &Source,
+        source: &impl Source,
         module: &str,
         width: usize,
         inner: usize,
@@ -113,7 +118,7 @@ impl GeluMlp {
     /// # Errors
     /// If a tensor is missing or cannot be read.
     pub fn load(
-        source: &Source,
+        source: &impl Source,
         [expand, project]: [&str; 2],
         [input, inner, output]: [usize; 3],
         gelu: Gelu,
@@ -264,26 +269,6 @@ impl Rotary {
 /// Rotary frequencies `θ^(−2i/width)` for i below `width / 2`, in f32 as the reference has them.
 pub fn frequencies(theta: f64, width: usize) -> Vec<f32> {
     (0..width / 2).map(|i| 1.0 / (theta as f32).powf((2 * i) as f32 / width as f32)).collect()
-}
-
-/// Where the tensors of a model come from, and as what they are kept.
-pub struct Source<'a> {
-    /// The checkpoint.
-    pub weights: &'a Weights,
-    /// Where the tensors go.
-    pub device: &'a Device,
-    /// In which precision they are kept.
-    pub dtype: DType,
-}
-
-impl Source<'_> {
-    /// Reads one tensor.
-    ///
-    /// # Errors
-    /// If it is missing or cannot be read.
-    pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, ModelError> {
-        self.weights.tensor(name, shape, self.device, self.dtype)
-    }
 }
 
 /// Indices as a tensor on `device`.

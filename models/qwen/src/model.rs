@@ -8,8 +8,9 @@ use crate::cache::KvCache;
 use crate::config::Config;
 use crate::deepstack::{Deepstack, tokens};
 use crate::error::ModelError;
-use crate::layers::{Rotary, Segments, Source, indices};
+use crate::layers::{Rotary, Segments, indices};
 use crate::positions::{Position, positions, rotary};
+use crate::source::{Checkpoint, Source};
 use crate::text::{KeyValue, LanguageModel};
 use crate::vision::{VisionPlan, VisionTower, lora};
 use crate::weights::Weights;
@@ -91,13 +92,25 @@ impl Model {
         let config = Config::read(folder)?;
         let weights = Weights::open(folder)?;
         weights.check_model(&config)?;
-        let source = Source { weights: &weights, device, dtype };
+        Self::assemble(&config, &Checkpoint { weights: &weights, device, dtype }, device, dtype)
+    }
+
+    /// The model of this configuration with tensors from `source`, which lie on `device` as `dtype`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or cannot be read.
+    pub fn assemble(
+        config: &Config,
+        source: &impl Source,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self, ModelError> {
         Ok(Self {
-            vision: VisionTower::load(&config.vision, &source)?,
-            text: LanguageModel::load(&config, &source)?,
+            config: config.clone(),
+            vision: VisionTower::load(&config.vision, source)?,
+            text: LanguageModel::load(config, source)?,
             device: device.clone(),
             dtype,
-            config,
         })
     }
 
@@ -139,32 +152,38 @@ impl Model {
         if images.is_empty() {
             return Vec::new();
         }
-        let (features, plan) = self.vision_forward(images, adapter, &mut ());
+        let plan = self.vision_plan(images);
+        let features = self.vision_forward(self.patches(images), &plan, adapter, &mut ());
         split_rows(features, &plan.tokens)
     }
 
-    /// The vision tower over several images: features `[M, (1 + K)·D]`, and where their patches went.
+    /// Where the patches of these images go.
+    pub(crate) fn vision_plan(&self, images: &[&ImagePatches]) -> VisionPlan {
+        let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
+        self.vision.plan(&grids, &self.device)
+    }
+
+    /// The vision tower over the patches of several images, `[N, …]`: their features, `[M, (1 + K)·D]`.
     pub(crate) fn vision_forward(
         &self,
-        images: &[&ImagePatches],
+        patches: Tensor<2>,
+        plan: &VisionPlan,
         adapter: Option<ActiveAdapter>,
         observer: &mut dyn Observer,
-    ) -> (Tensor<2>, VisionPlan) {
-        let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
-        let plan = self.vision.plan(&grids, &self.device);
-        let mut hidden = self.vision.embed(self.patches(images), &plan);
-        let dropout = crate::backward::ordered_dropout(adapter, &plan);
+    ) -> Tensor<2> {
+        let mut hidden = self.vision.embed(patches, plan);
+        let dropout = crate::backward::ordered_dropout(adapter, plan);
         let adapter = crate::backward::with_dropout(adapter, dropout.as_ref());
         let mut deepstack = Vec::new();
         for (i, block) in self.vision.blocks.iter().enumerate() {
             observer.block_input(&hidden);
-            hidden = block.forward(hidden, &plan, lora(adapter, i));
-            deepstack.extend(self.vision.deepstack(i, &hidden, &plan));
+            hidden = block.forward(hidden, plan, lora(adapter, i));
+            deepstack.extend(self.vision.deepstack(i, &hidden, plan));
         }
         observer.block_input(&hidden);
-        let mut features = vec![self.vision.merge(hidden, &plan)];
+        let mut features = vec![self.vision.merge(hidden, plan)];
         features.extend(deepstack);
-        (Tensor::cat(features, 1), plan)
+        Tensor::cat(features, 1)
     }
 
     /// The language model over a packed batch.
@@ -252,7 +271,8 @@ impl Model {
         self.text.embeddings.clone().select(0, crate::cache::ids(ids, &self.device))
     }
 
-    fn patches(&self, images: &[&ImagePatches]) -> Tensor<2> {
+    /// The patches of these images, one after another. `[N, channels·frames·patch²]`
+    pub(crate) fn patches(&self, images: &[&ImagePatches]) -> Tensor<2> {
         let width = self.config.vision.patch_values();
         let values: Vec<f32> = images.iter().flat_map(|i| i.values.iter().copied()).collect();
         let rows = values.len() / width;

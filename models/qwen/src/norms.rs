@@ -2,7 +2,7 @@
 
 use crate::error::ModelError;
 use crate::family::TowerStyle;
-use crate::layers::Source;
+use crate::source::Source;
 use burn::tensor::module::layer_norm;
 use burn::tensor::{DType, Tensor};
 
@@ -19,7 +19,7 @@ impl RmsNorm {
     ///
     /// # Errors
     /// If the tensor is missing or cannot be read.
-    pub fn load(source: &Source, module: &str, width: usize, epsilon: f64) -> Result<Self, ModelError> {
+    pub fn load(source: &impl Source, module: &str, width: usize, epsilon: f64) -> Result<Self, ModelError> {
         Ok(Self { scale: source.tensor(&format!("{module}.weight"), [1, width])?, epsilon })
     }
 
@@ -58,7 +58,7 @@ impl LayerNorm {
     ///
     /// # Errors
     /// If a tensor is missing or cannot be read.
-    pub fn load(source: &Source, module: &str, width: usize, epsilon: f64) -> Result<Self, ModelError> {
+    pub fn load(source: &impl Source, module: &str, width: usize, epsilon: f64) -> Result<Self, ModelError> {
         let vector = |part: &str| source.tensor(&format!("{module}.{part}"), [width]);
         let (scale, shift) = (vector("weight")?.cast(DType::F32), vector("bias")?.cast(DType::F32));
         Ok(Self { scale, shift, epsilon })
@@ -90,7 +90,7 @@ impl Norm {
     /// If a tensor is missing or cannot be read.
     pub fn load(
         style: TowerStyle,
-        source: &Source,
+        source: &impl Source,
         module: &str,
         width: usize,
         epsilon: f64,

@@ -3,7 +3,7 @@
 use crate::error::ModelError;
 use crate::model::Model;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 /// A token to score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +38,7 @@ pub fn score_tokens(
     targets: &[Target],
     chunk: usize,
 ) -> Result<Vec<TokenScore>, ModelError> {
-    let (rows, vocabulary) = (hidden.dims()[0], model.config.text.vocab_size);
-    if let Some(target) = targets.iter().find(|t| t.row >= rows || t.token as usize >= vocabulary) {
-        return Err(ModelError::Prompt(format!(
-            "token id {} at row {}: wanted an id below {vocabulary} and a row below {rows}",
-            target.token, target.row
-        )));
-    }
+    check_targets(model, hidden, targets)?;
     let mut scores = Vec::with_capacity(targets.len());
     for targets in targets.chunks(chunk.max(1)) {
         let rows: Vec<usize> = targets.iter().map(|t| t.row).collect();
@@ -54,12 +48,28 @@ pub fn score_tokens(
     Ok(scores)
 }
 
+/// # Errors
+/// If a target's row is not in `hidden`, `[T, D]`, or its token is not in the vocabulary.
+pub(crate) fn check_targets(model: &Model, hidden: &Tensor<2>, targets: &[Target]) -> Result<(), ModelError> {
+    let (rows, vocabulary) = (hidden.dims()[0], model.config.text.vocab_size);
+    match targets.iter().find(|t| t.row >= rows || t.token as usize >= vocabulary) {
+        None => Ok(()),
+        Some(target) => Err(ModelError::Prompt(format!(
+            "token id {} at row {}: wanted an id below {vocabulary} and a row below {rows}",
+            target.token, target.row
+        ))),
+    }
+}
+
+/// The ids of the targets, `[R, 1]`.
+pub(crate) fn token_column(targets: &[Target], device: &Device) -> Tensor<2, Int> {
+    let tokens: Vec<i32> = targets.iter().map(|t| t.token as i32).collect();
+    Tensor::from_data(TensorData::new(tokens, [targets.len(), 1]), (device, DType::I32))
+}
+
 /// Scores one target for each row of `logits`. `[R, V]`
 fn score_rows(logits: Tensor<2>, targets: &[Target]) -> Result<Vec<TokenScore>, ModelError> {
-    let device = logits.device();
-    let tokens: Vec<i32> = targets.iter().map(|t| t.token as i32).collect();
-    let tokens: Tensor<2, Int> =
-        Tensor::from_data(TensorData::new(tokens, [targets.len(), 1]), (&device, DType::I32));
+    let tokens = token_column(targets, &logits.device());
     let top1 = logits.clone().argmax(1);
     let log_p = log_softmax(logits, 1);
     let p = log_p.clone().exp();

@@ -88,6 +88,11 @@ impl Site {
 /// What PEFT puts before a module's path.
 pub const PEFT_PREFIX: &str = "base_model.model.";
 
+/// The names of the two tensors of the layer at `path` inside a PEFT file, A and B.
+pub fn tensor_names(path: &str) -> [String; 2] {
+    ["lora_A", "lora_B"].map(|part| format!("{PEFT_PREFIX}{path}.{part}.weight"))
+}
+
 /// The path of one layer in Transformers' module tree.
 pub fn path(vision: bool, block: usize, projection: Projection) -> String {
     let tower = if vision { "visual.blocks" } else { "language_model.layers" };

@@ -6,10 +6,16 @@ use crate::adapter::{BlockLora, Projection};
 use crate::cache::LayerCache;
 use crate::config::{Config, TextConfig};
 use crate::error::ModelError;
-use crate::layers::{GatedMlp, Linear, Rotary, Segments, Source, attention};
+use crate::layers::{GatedMlp, Linear, Rotary, Segments, attention};
 use crate::norms::RmsNorm;
+use crate::source::Source;
 use burn::tensor::{DType, Tensor};
 use vigos_kernels::project;
+
+/// Name of the token embeddings; where they are tied, of the head as well.
+pub(crate) const EMBEDDINGS: &str = "model.embed_tokens.weight";
+/// Name of the head where it is not tied.
+pub(crate) const HEAD: &str = "lm_head.weight";
 
 /// The frozen language model.
 #[derive(Clone, Debug)]
@@ -55,20 +61,24 @@ impl LanguageModel {
     ///
     /// # Errors
     /// If a tensor is missing or cannot be read.
-    pub fn load(config: &Config, source: &Source) -> Result<Self, ModelError> {
+    pub fn load(config: &Config, source: &impl Source) -> Result<Self, ModelError> {
         let text = &config.text;
         let shape = [text.vocab_size, text.hidden_size];
-        let embeddings = source.tensor("model.embed_tokens.weight", shape)?;
-        let head = if config.tie_word_embeddings {
-            embeddings.clone()
-        } else {
-            source.tensor("lm_head.weight", shape)?
-        };
+        let embeddings = source.tensor(EMBEDDINGS, shape)?;
+        let head =
+            if config.tie_word_embeddings { embeddings.clone() } else { source.tensor(HEAD, shape)? };
         let layers = (0..text.num_hidden_layers)
             .map(|i| DecoderLayer::load(text, i, source))
             .collect::<Result<_, _>>()?;
-        let norm = RmsNorm::load(source, "model.norm", text.hidden_size, text.rms_norm_eps)?;
-        Ok(Self { embeddings, layers, norm, head })
+        Ok(Self { embeddings, layers, norm: Self::load_norm(text, source)?, head })
+    }
+
+    /// Reads the norm before the head.
+    ///
+    /// # Errors
+    /// If its tensor is missing or cannot be read.
+    pub(crate) fn load_norm(config: &TextConfig, source: &impl Source) -> Result<RmsNorm, ModelError> {
+        RmsNorm::load(source, "model.norm", config.hidden_size, config.rms_norm_eps)
     }
 
     /// Logits in f32.
@@ -82,7 +92,7 @@ impl LanguageModel {
 }
 
 impl DecoderLayer {
-    fn load(config: &TextConfig, layer: usize, source: &Source) -> Result<Self, ModelError> {
+    pub(crate) fn load(config: &TextConfig, layer: usize, source: &impl Source) -> Result<Self, ModelError> {
         let at = |name: &str| format!("model.layers.{layer}.{name}");
         let d = config.hidden_size;
         let (q, kv) =

@@ -15,8 +15,9 @@ use crate::adapter::{ActiveAdapter, BlockLora};
 use crate::config::VisionConfig;
 use crate::error::ModelError;
 use crate::family::TowerStyle;
-use crate::layers::{GatedMlp, Gelu, GeluMlp, Linear, Source, attention};
+use crate::layers::{GatedMlp, Gelu, GeluMlp, Linear, attention};
 use crate::norms::Norm;
+use crate::source::Source;
 use burn::tensor::{Device, Tensor};
 use embeddings::PositionGrid;
 use merger::{Merger, NormOrder};
@@ -31,13 +32,19 @@ const EPSILON: f64 = 1e-6;
 #[derive(Clone, Debug)]
 pub struct VisionTower {
     config: VisionConfig,
-    patch_embed: Linear,
-    positions: Option<PositionGrid>,
+    embedding: PatchEmbedding,
     /// The blocks, first to last.
     pub blocks: Vec<VisionBlock>,
     merger: Merger,
     /// Mergers of the outputs of `deepstack_visual_indexes`.
     deepstack: Vec<Merger>,
+}
+
+/// From patches to the first block's input.
+#[derive(Clone, Debug)]
+pub(crate) struct PatchEmbedding {
+    project: Linear,
+    positions: Option<PositionGrid>,
 }
 
 /// One block: attention within segments, then an MLP.
@@ -66,23 +73,39 @@ impl VisionTower {
     ///
     /// # Errors
     /// If a tensor is missing or cannot be read.
-    pub fn load(config: &VisionConfig, source: &Source) -> Result<Self, ModelError> {
-        let patch_shape = [config.hidden_size, config.patch_values()];
-        let patch_bias = config.style == TowerStyle::Plain;
-        let deepstack = |k| {
-            let module = format!("visual.deepstack_merger_list.{k}");
-            Merger::load(config, source, &module, NormOrder::AfterMerging)
-        };
+    pub fn load(config: &VisionConfig, source: &impl Source) -> Result<Self, ModelError> {
         Ok(Self {
             config: config.clone(),
-            patch_embed: Linear::load(source, "visual.patch_embed.proj", patch_shape, patch_bias)?,
-            positions: PositionGrid::load(config, source)?,
+            embedding: PatchEmbedding::load(config, source)?,
             blocks: (0..config.depth)
                 .map(|i| VisionBlock::load(config, i, source))
                 .collect::<Result<_, _>>()?,
-            merger: Merger::load(config, source, "visual.merger", NormOrder::BeforeMerging)?,
-            deepstack: (0..config.deepstack_visual_indexes.len()).map(deepstack).collect::<Result<_, _>>()?,
+            merger: Self::load_merger(config, source)?,
+            deepstack: (0..config.deepstack_visual_indexes.len())
+                .map(|k| Self::load_deepstack(config, k, source))
+                .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Reads the merger of the last block's output.
+    ///
+    /// # Errors
+    /// If a tensor is missing or cannot be read.
+    pub(crate) fn load_merger(config: &VisionConfig, source: &impl Source) -> Result<Merger, ModelError> {
+        Merger::load(config, source, "visual.merger", NormOrder::BeforeMerging)
+    }
+
+    /// Reads the `k`-th deepstack merger.
+    ///
+    /// # Errors
+    /// If a tensor is missing or cannot be read.
+    pub(crate) fn load_deepstack(
+        config: &VisionConfig,
+        k: usize,
+        source: &impl Source,
+    ) -> Result<Merger, ModelError> {
+        let module = format!("visual.deepstack_merger_list.{k}");
+        Merger::load(config, source, &module, NormOrder::AfterMerging)
     }
 
     /// Lays out the patches of images with these grids.
@@ -96,11 +119,7 @@ impl VisionTower {
     /// - `patches`: `[N, channels·frames·patch²]` in image order
     /// - output: `[N, W]`
     pub fn embed(&self, patches: Tensor<2>, plan: &VisionPlan) -> Tensor<2> {
-        let mut hidden = self.patch_embed.forward(patches);
-        if let (Some(positions), Some(corners)) = (&self.positions, &plan.corners) {
-            hidden = hidden + positions.at(corners);
-        }
-        plan.arrange(hidden)
+        self.embedding.forward(patches, plan)
     }
 
     /// Merges squares of patches into tokens and restores the order of the images.
@@ -118,13 +137,39 @@ impl VisionTower {
     /// - `hidden`: `[N, W]`
     /// - output: `[M, D]`
     pub fn deepstack(&self, block: usize, hidden: &Tensor<2>, plan: &VisionPlan) -> Option<Tensor<2>> {
-        let which = self.config.deepstack_visual_indexes.iter().position(|index| *index == block)?;
+        let which = self.config.deepstack_of(block)?;
         self.deepstack.get(which).map(|merger| plan.restore(merger.forward(hidden.clone())))
     }
 }
 
+impl PatchEmbedding {
+    pub(crate) fn load(config: &VisionConfig, source: &impl Source) -> Result<Self, ModelError> {
+        let shape = [config.hidden_size, config.patch_values()];
+        let bias = config.style == TowerStyle::Plain;
+        Ok(Self {
+            project: Linear::load(source, "visual.patch_embed.proj", shape, bias)?,
+            positions: PositionGrid::load(config, source)?,
+        })
+    }
+
+    /// # Shapes
+    /// - `patches`: `[N, channels·frames·patch²]` in image order
+    /// - output: `[N, W]` in the order of the plan
+    pub(crate) fn forward(&self, patches: Tensor<2>, plan: &VisionPlan) -> Tensor<2> {
+        let mut hidden = self.project.forward(patches);
+        if let (Some(positions), Some(corners)) = (&self.positions, &plan.corners) {
+            hidden = hidden + positions.at(corners);
+        }
+        plan.arrange(hidden)
+    }
+}
+
 impl VisionBlock {
-    fn load(config: &VisionConfig, block: usize, source: &Source) -> Result<Self, ModelError> {
+    pub(crate) fn load(
+        config: &VisionConfig,
+        block: usize,
+        source: &impl Source,
+    ) -> Result<Self, ModelError> {
         let at = |name: &str| format!("visual.blocks.{block}.{name}");
         let (width, style) = (config.hidden_size, config.style);
         Ok(Self {
@@ -154,7 +199,7 @@ impl VisionBlock {
 }
 
 impl VisionMlp {
-    fn load(config: &VisionConfig, module: &str, source: &Source) -> Result<Self, ModelError> {
+    fn load(config: &VisionConfig, module: &str, source: &impl Source) -> Result<Self, ModelError> {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         Ok(match config.style {
             TowerStyle::Gated => Self::Gated(GatedMlp::load(source, module, width, inner, true)?),

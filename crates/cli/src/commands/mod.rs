@@ -12,6 +12,7 @@ mod prompts;
 mod replay;
 mod score;
 mod selftest;
+mod sft;
 mod train;
 
 use crate::args::{Cli, Command};
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
     let device = &cli.global.device;
     match &cli.command {
         Command::Train(args) => train::run(args, device),
+        Command::Sft(args) => sft::run(args, device),
         Command::Generate(args) => generate::run(args, device),
         Command::Score(args) => score::run(args, device),
         Command::Replay(args) => replay::run(args, device),

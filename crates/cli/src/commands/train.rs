@@ -7,17 +7,46 @@ use crate::interrupt::stop_on_interrupt;
 use crate::output::{self, note};
 use crate::progress::Run;
 use std::path::PathBuf;
-use vigos_train::Recipe;
-use vigos_train::trainer::{TrainOptions, train};
+use std::sync::atomic::AtomicBool;
+use vigos_train::recipe::RunRecipe;
+use vigos_train::trainer::{Observer, RunOptions, train};
+use vigos_train::{Recipe, TrainError};
 
 /// Runs the command. A run that is stopped by Ctrl-C saves its last whole step and counts as a success.
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
-    let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(vigos_train::TrainError::from)?;
+    with_recipe::<Recipe, _>(args, device, train, |finished, options, stop| {
+        if finished.interrupted {
+            note(&format!("stopped after step {}; go on with --resume", finished.steps));
+        }
+        note(&format!("adapter saved to {}", finished.adapter.display()));
+        let recipe = options.recipe;
+        if recipe.eval.around && !finished.interrupted {
+            let step = format!("step-{:06}", finished.steps);
+            let students =
+                [("before", recipe.model.adapter.clone()), (step.as_str(), Some(finished.adapter))];
+            let folder = options.run_dir.join("eval");
+            super::eval::side_by_side(recipe, &students, &folder, options.device, stop)?;
+        }
+        Ok(())
+    })
+}
+
+/// Reads the recipe, and shows it or trains by it; `done` sees how the run ended, and goes on from there.
+///
+/// # Errors
+/// If the recipe or what it names is wrong, or the device or the disk fails.
+pub(super) fn with_recipe<R: RunRecipe, F>(
+    args: &TrainArgs,
+    device: &Choice,
+    train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<F, TrainError>,
+    done: impl FnOnce(F, &RunOptions<R>, &AtomicBool) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let recipe = R::load(&args.config, &args.overrides.set).map_err(TrainError::from)?;
     if args.print_config {
-        let text = recipe.to_toml().map_err(vigos_train::TrainError::from)?;
+        let text = recipe.to_toml().map_err(TrainError::from)?;
         return output::data(text.trim_end());
     }
     let device = device.open()?;
@@ -27,18 +56,8 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
     });
     let stop = stop_on_interrupt()?;
     let mut progress = Run::new(available_memory(&device));
-    let options = TrainOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
+    let options = RunOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
     let finished = train(&options, &mut progress, &stop);
     progress.finish();
-    let finished = finished?;
-    if finished.interrupted {
-        note(&format!("stopped after step {}; go on with --resume", finished.steps));
-    }
-    note(&format!("adapter saved to {}", finished.adapter.display()));
-    if recipe.eval.around && !finished.interrupted {
-        let step = format!("step-{:06}", finished.steps);
-        let students = [("before", recipe.model.adapter.clone()), (step.as_str(), Some(finished.adapter))];
-        super::eval::side_by_side(&recipe, &students, &run_dir.join("eval"), &device, &stop)?;
-    }
-    Ok(())
+    done(finished?, &options, &stop)
 }

@@ -147,7 +147,7 @@ impl Plan {
 /// Tokens of the longest prompt of the first rows, and the most that are its images'.
 fn first_rows(recipe: &Recipe, dataset: &mut Dataset, model: &Path) -> Result<[usize; 2], TrainError> {
     let prompts = Prompts::for_method(&recipe.method)?;
-    let processor = open_processor(recipe, model)?;
+    let processor = open_processor(model, recipe.data.max_pixels)?;
     let merge = processor.image_config().merge_size as usize;
     let maker = SampleMaker::of(recipe, &processor, &prompts);
     let mut order = dataset.order(recipe.train.seed);

@@ -4,26 +4,31 @@ use toml::{Table, Value};
 
 use super::error::RecipeError;
 use super::kind::{Fault, Kind, describe, nearest};
-use super::schema::{KEYS, Key, TEACHER_KEYS};
+use super::schema::{Key, TEACHER_KEYS};
 
-/// The table of a section (`""` for the whole file) with every key known and every value in the form the
-/// recipe keeps it in.
-pub(super) fn check_table(table: Table, section: &str, origin: &str) -> Result<Table, RecipeError> {
+/// The table of a section (`""` for the whole file) with every key one of `keys` and every value in the form
+/// the recipe keeps it in.
+pub(super) fn check_table(
+    keys: &'static [Key],
+    table: Table,
+    section: &str,
+    origin: &str,
+) -> Result<Table, RecipeError> {
     let mut checked = Table::new();
     for (part, value) in table {
         let name = join(section, &part);
-        let value = if let Some(key) = find(section, &part) {
+        let value = if let Some(key) = find(keys, section, &part) {
             check_value(key, value, origin)?
-        } else if is_section(section, &part) {
+        } else if is_section(keys, section, &part) {
             match value {
-                Value::Table(inner) => Value::Table(check_table(inner, &name, origin)?),
+                Value::Table(inner) => Value::Table(check_table(keys, inner, &name, origin)?),
                 other => {
                     let wanted = format!("a table `[{name}]`");
                     return Err(wrong_type(origin, &name, &other, wanted, String::new()));
                 }
             }
         } else {
-            return Err(unknown(origin, section, &part));
+            return Err(unknown(keys, origin, section, &part));
         };
         checked.insert(part, value);
     }
@@ -31,15 +36,15 @@ pub(super) fn check_table(table: Table, section: &str, origin: &str) -> Result<T
 }
 
 /// One override, `key=value`, as the key it names and the checked value.
-pub(super) fn parse_override(text: &str) -> Result<(&'static Key, Value), RecipeError> {
+pub(super) fn parse_override(keys: &'static [Key], text: &str) -> Result<(&'static Key, Value), RecipeError> {
     const ORIGIN: &str = "--set";
     let (name, written) = match text.split_once('=') {
         Some((name, written)) if !name.trim().is_empty() => (name.trim(), written.trim()),
         _ => return Err(RecipeError::Override { text: text.to_owned() }),
     };
     let (section, part) = name.rsplit_once('.').unwrap_or(("", name));
-    let Some(key) = KEYS.iter().find(|key| key.name == name) else {
-        return Err(unknown(ORIGIN, section, part));
+    let Some(key) = keys.iter().find(|key| key.name == name) else {
+        return Err(unknown(keys, ORIGIN, section, part));
     };
     let value = match written.parse::<Value>() {
         Ok(value) if value.is_str() || !key.kind.takes_text() => value,
@@ -88,7 +93,7 @@ fn check_teachers(teachers: Vec<Value>, key: &Key, origin: &str) -> Result<Value
         let mut fields = Table::new();
         for (part, value) in teacher {
             let name = format!("{}[{index}].{part}", key.name);
-            let Some(known) = find(key.name, &part) else {
+            let Some(known) = find(TEACHER_KEYS, key.name, &part) else {
                 let nearest = nearest(TEACHER_KEYS.iter().map(Key::field), &part).map(str::to_owned);
                 let hint = match &nearest {
                     Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -133,12 +138,12 @@ fn wrong_type(origin: &str, name: &str, value: &Value, wanted: String, hint: Str
 
 /// The error for a key that nobody knows, with the one that was probably meant: a key of that last part
 /// in another section, or the most similar name.
-fn unknown(origin: &str, section: &str, part: &str) -> RecipeError {
+fn unknown(keys: &[Key], origin: &str, section: &str, part: &str) -> RecipeError {
     let name = join(section, part);
-    let names = || KEYS.iter().map(|key| key.name);
+    let names = || keys.iter().map(|key| key.name);
     let sections = || names().filter_map(|name| name.split_once('.')).map(|(section, _)| section);
     let elsewhere = || {
-        let mut homes = KEYS.iter().filter(|key| key.field() == part);
+        let mut homes = keys.iter().filter(|key| key.field() == part);
         // A last part that several sections have says nothing.
         homes.next().filter(|_| homes.next().is_none()).map(|key| key.name)
     };
@@ -171,14 +176,14 @@ fn unknown(origin: &str, section: &str, part: &str) -> RecipeError {
 }
 
 /// The key of a section by its last part. A quoted part with a dot in it is no path into a section.
-fn find(section: &str, part: &str) -> Option<&'static Key> {
-    KEYS.iter().chain(TEACHER_KEYS).find(|key| key.section() == section && key.field() == part)
+fn find(keys: &'static [Key], section: &str, part: &str) -> Option<&'static Key> {
+    keys.iter().find(|key| key.section() == section && key.field() == part)
 }
 
-fn is_section(section: &str, part: &str) -> bool {
+fn is_section(keys: &[Key], section: &str, part: &str) -> bool {
     let name = join(section, part);
     let prefix = format!("{name}.");
-    !part.contains('.') && KEYS.iter().any(|key| key.name.starts_with(&prefix))
+    !part.contains('.') && keys.iter().any(|key| key.name.starts_with(&prefix))
 }
 
 fn join(section: &str, part: &str) -> String {

@@ -1,8 +1,8 @@
 //! The recipe of a run: everything that decides what is trained, as one TOML file and overrides of it.
 //!
 //! [`raw::Document`] is the file as written, every key known and every value checked. [`Recipe`] is what
-//! the trainer reads: defaults filled in, the preset expanded to its teacher table. Relative paths in a
-//! recipe start at the working directory.
+//! the trainer reads: defaults filled in, the preset expanded to its teacher table. [`sft::SftRecipe`] is the
+//! same for supervised training. Relative paths in a recipe start at the working directory.
 
 mod check;
 mod error;
@@ -12,6 +12,7 @@ mod preset;
 pub mod raw;
 mod schema;
 mod sections;
+pub mod sft;
 mod unset;
 
 use std::path::Path;
@@ -64,7 +65,7 @@ impl Recipe {
     /// [`RecipeError`] for a file that cannot be read or is not TOML, an unknown key, a value of the wrong
     /// type or out of range, a missing key, and values that contradict each other.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
-        Self::resolve(raw::Document::load(path)?, overrides)
+        Self::resolve(raw::Document::load(KEYS, path)?, overrides)
     }
 
     /// The same from text; `origin` stands for the file's name in errors.
@@ -72,7 +73,7 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::load`].
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, RecipeError> {
-        Self::resolve(raw::Document::parse(text, origin)?, overrides)
+        Self::resolve(raw::Document::parse(KEYS, text, origin)?, overrides)
     }
 
     fn resolve(mut document: raw::Document, overrides: &[String]) -> Result<Self, RecipeError> {
@@ -87,9 +88,46 @@ impl Recipe {
     /// [`RecipeError::Encoding`] for a recipe built by hand with what TOML cannot hold, such as a path that
     /// is not UTF-8.
     pub fn to_toml(&self) -> Result<String, RecipeError> {
-        toml::to_string(self).map_err(|error| RecipeError::Encoding {
-            origin: "effective configuration".into(),
-            message: error.to_string(),
-        })
+        to_toml(self)
     }
+}
+
+/// A recipe of any kind of run.
+pub trait RunRecipe: Serialize + Sized {
+    /// Read a configuration file and apply overrides, each `key=value`, the last one of a key winning.
+    ///
+    /// # Errors
+    /// As [`Recipe::load`].
+    fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError>;
+
+    /// The same from text; `origin` stands for the file's name in errors.
+    ///
+    /// # Errors
+    /// As [`Recipe::load`].
+    fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, RecipeError>;
+
+    /// The effective configuration: reading it gives the same recipe.
+    ///
+    /// # Errors
+    /// As [`Recipe::to_toml`].
+    fn to_toml(&self) -> Result<String, RecipeError> {
+        to_toml(self)
+    }
+}
+
+impl RunRecipe for Recipe {
+    fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
+        Self::load(path, overrides)
+    }
+
+    fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Self, RecipeError> {
+        Self::parse(text, origin, overrides)
+    }
+}
+
+fn to_toml(recipe: &impl Serialize) -> Result<String, RecipeError> {
+    toml::to_string(recipe).map_err(|error| RecipeError::Encoding {
+        origin: "effective configuration".into(),
+        message: error.to_string(),
+    })
 }

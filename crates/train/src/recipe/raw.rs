@@ -12,7 +12,7 @@ use super::Recipe;
 use super::check::{check_table, missing, parse_override, syntax};
 use super::error::RecipeError;
 use super::preset::Preset;
-use super::schema::{Default, KEYS, TEACHER_KEYS};
+use super::schema::{Default, Key, TEACHER_KEYS};
 
 /// A configuration is a page of text; anything much larger is another file named by mistake.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -20,31 +20,32 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// A configuration as written.
 #[derive(Debug, Clone)]
 pub struct Document {
+    keys: &'static [Key],
     origin: String,
     table: Table,
 }
 
 impl Document {
-    /// Read a configuration file.
+    /// Read a configuration file that may have these keys.
     ///
     /// # Errors
     /// [`RecipeError`] when it cannot be read or is refused by [`Document::parse`].
-    pub fn load(path: &Path) -> Result<Self, RecipeError> {
+    pub fn load(keys: &'static [Key], path: &Path) -> Result<Self, RecipeError> {
         let origin = path.display().to_string();
         let unreadable = |reason: String| RecipeError::Read { origin: origin.clone(), reason };
         let bytes = read_limited(path, LARGEST_FILE).map_err(|error| unreadable(error.to_string()))?;
         let text =
             String::from_utf8(bytes).map_err(|error| unreadable(format!("{origin} is not text: {error}")))?;
-        Self::parse(&text, &origin)
+        Self::parse(keys, &text, &origin)
     }
 
     /// Read a configuration; `origin` stands for the file's name in errors.
     ///
     /// # Errors
     /// [`RecipeError`] when it is not TOML, has an unknown key or a value that its key does not take.
-    pub fn parse(text: &str, origin: &str) -> Result<Self, RecipeError> {
+    pub fn parse(keys: &'static [Key], text: &str, origin: &str) -> Result<Self, RecipeError> {
         let table: Table = toml::from_str(text).map_err(|error| syntax(&error, text, origin))?;
-        Ok(Self { origin: origin.to_owned(), table: check_table(table, "", origin)? })
+        Ok(Self { keys, origin: origin.to_owned(), table: check_table(keys, table, "", origin)? })
     }
 
     /// Apply overrides, each `key=value` with a TOML value; a value that is no TOML is taken as text, so
@@ -54,7 +55,8 @@ impl Document {
     /// # Errors
     /// [`RecipeError`] for what is not `key=value`, an unknown key and a value that its key does not take.
     pub fn set_all(&mut self, overrides: &[String]) -> Result<(), RecipeError> {
-        let overrides = overrides.iter().map(|text| parse_override(text)).collect::<Result<Vec<_>, _>>()?;
+        let overrides =
+            overrides.iter().map(|text| parse_override(self.keys, text)).collect::<Result<Vec<_>, _>>()?;
         let sets = |name: &str| overrides.iter().any(|(key, _)| key.name == name);
         if sets("method.preset") || sets("method.fidelity") {
             self.forget_expansion()?;
@@ -90,15 +92,36 @@ impl Document {
             }
         }
         self.fill_teachers()?;
-        let recipe: Recipe = Value::Table(self.table).try_into().map_err(|error: toml::de::Error| {
-            RecipeError::Encoding { origin: self.origin.clone(), message: error.message().to_owned() }
-        })?;
-        recipe.method.check(&self.origin)?;
+        let origin = self.origin.clone();
+        let recipe: Recipe = self.fields()?;
+        recipe.method.check(&origin)?;
         Ok(recipe)
     }
 
+    /// Whatever has these keys and no preset: defaults filled in.
+    ///
+    /// # Errors
+    /// [`RecipeError`] for a missing key.
+    pub(super) fn resolve_plain<T: DeserializeOwned>(mut self) -> Result<T, RecipeError> {
+        self.fill_defaults()?;
+        self.fields()
+    }
+
+    /// Where it was written, for errors.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    fn fields<T: DeserializeOwned>(self) -> Result<T, RecipeError> {
+        let origin = self.origin;
+        Value::Table(self.table).try_into().map_err(|error: toml::de::Error| RecipeError::Encoding {
+            origin,
+            message: error.message().to_owned(),
+        })
+    }
+
     fn fill_defaults(&mut self) -> Result<(), RecipeError> {
-        for key in KEYS {
+        for key in self.keys {
             let present = self.get(key.name).is_some();
             match key.default {
                 Default::Preset => {}

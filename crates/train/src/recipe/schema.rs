@@ -5,7 +5,7 @@
 use super::kind::{Bounds, Kind};
 
 /// One key of a recipe.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Key {
     /// Its name with its section, such as `optim.lr`. Keys of a teacher start with `method.teacher.`.
     pub name: &'static str,
@@ -97,12 +97,12 @@ const PRESETS: &[&str] = &[
 
 const TARGETS: &[&str] = &["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
-const COUNT: Kind = Kind::Integer { min: 0, max: 1_000_000_000 };
-const POSITIVE: Kind = Kind::Integer { min: 1, max: 1_000_000_000 };
-const ABOVE_ZERO: Kind = Kind::Number(Bounds::above(0.0));
-const NOT_NEGATIVE: Kind = Kind::Number(Bounds::at_least(0.0));
+pub(super) const COUNT: Kind = Kind::Integer { min: 0, max: 1_000_000_000 };
+pub(super) const POSITIVE: Kind = Kind::Integer { min: 1, max: 1_000_000_000 };
+pub(super) const ABOVE_ZERO: Kind = Kind::Number(Bounds::above(0.0));
+pub(super) const NOT_NEGATIVE: Kind = Kind::Number(Bounds::at_least(0.0));
 
-const fn key(name: &'static str, kind: Kind, default: Default, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, default: Default, doc: &'static str) -> Key {
     Key { name, kind, default, doc }
 }
 
@@ -284,11 +284,16 @@ pub static TEACHER_KEYS: &[Key] = &[
         "Weight of its loss in the sum. 0: the teacher is not run."),
 ];
 
-/// All keys as Markdown tables, one a section: the reference part of `docs/config.md`.
+/// All keys of a ViGOS recipe as Markdown tables: the reference part of `docs/config.md`.
 pub fn reference() -> String {
+    tables(KEYS.iter().chain(TEACHER_KEYS))
+}
+
+/// Keys as Markdown tables, one a section.
+pub(super) fn tables<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
     let mut text = String::new();
     let mut section = "";
-    for key in KEYS.iter().chain(TEACHER_KEYS) {
+    for key in keys {
         let head = key.section();
         if head != section {
             section = head;

@@ -145,13 +145,7 @@ impl Train {
     /// Optimiser steps to train over a data set of `samples` rows: what `steps` says, or the whole steps
     /// that `epochs` fills, the last one rounded up; none over an empty data set.
     pub fn total_steps(&self, samples: usize) -> usize {
-        match self.length {
-            Length::Steps(steps) => steps,
-            Length::Epochs(epochs) => {
-                let step = self.batch as f64 * self.accumulate as f64;
-                (epochs * samples as f64 / step).ceil() as usize
-            }
-        }
+        self.length.total_steps(samples, self.batch * self.accumulate)
     }
 }
 
@@ -163,6 +157,16 @@ pub enum Length {
     Steps(usize),
     /// So many passes over the data set, above 0.
     Epochs(f64),
+}
+
+impl Length {
+    /// Steps of `step` samples to train over a data set of `samples` rows, the last one rounded up.
+    pub fn total_steps(self, samples: usize, step: usize) -> usize {
+        match self {
+            Self::Steps(steps) => steps,
+            Self::Epochs(epochs) => (epochs * samples as f64 / step as f64).ceil() as usize,
+        }
+    }
 }
 
 /// Number format of weights and activations.

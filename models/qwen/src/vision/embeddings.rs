@@ -2,7 +2,8 @@
 
 use crate::config::VisionConfig;
 use crate::error::ModelError;
-use crate::layers::{Source, indices};
+use crate::layers::indices;
+use crate::source::Source;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 /// The learned grid.
@@ -21,7 +22,7 @@ impl PositionGrid {
     ///
     /// # Errors
     /// If its tensor is missing or cannot be read.
-    pub fn load(config: &VisionConfig, source: &Source) -> Result<Option<Self>, ModelError> {
+    pub fn load(config: &VisionConfig, source: &impl Source) -> Result<Option<Self>, ModelError> {
         let read = |n| source.tensor("visual.pos_embed.weight", [n, config.hidden_size]);
         let table = config.num_position_embeddings.map(read).transpose()?;
         Ok(table.map(|table| Self { table }))

@@ -2,8 +2,9 @@
 
 use crate::config::VisionConfig;
 use crate::error::ModelError;
-use crate::layers::{Gelu, GeluMlp, Source};
+use crate::layers::{Gelu, GeluMlp};
 use crate::norms::Norm;
+use crate::source::Source;
 use burn::tensor::Tensor;
 
 use super::EPSILON;
@@ -34,7 +35,7 @@ impl Merger {
     /// If a tensor is missing or cannot be read.
     pub fn load(
         config: &VisionConfig,
-        source: &Source,
+        source: &impl Source,
         module: &str,
         order: NormOrder,
     ) -> Result<Self, ModelError> {

@@ -1,0 +1,90 @@
+//! Samples a second of full training on a small model: forward, cross entropy and backward of every weight.
+//!
+//!     cargo bench -p vigos-models --bench warm_start -- [STEPS]
+
+#![allow(clippy::print_stdout)] // What a benchmark is for.
+
+use burn::tensor::{Device, Tensor};
+use std::time::Instant;
+use vigos_models::cross_entropy::cross_entropy_with_head;
+use vigos_models::graph::Graph;
+use vigos_models::init::init;
+use vigos_models::scoring::Target;
+use vigos_models::{Parameters, Sequence};
+use vigos_processor::{Grid, ImagePatches, ImageSlot};
+
+/// 1.2 million parameters.
+const CONFIG: &str = r#"{
+    "model_type": "qwen2_5_vl", "image_token_id": 499,
+    "hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "vocab_size": 500, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
+    "rope_scaling": {"type": "mrope", "mrope_section": [4, 6, 6]}, "tie_word_embeddings": true,
+    "initializer_range": 0.02, "hidden_act": "silu",
+    "vision_config": {"depth": 4, "hidden_size": 64, "intermediate_size": 128, "num_heads": 2, "in_channels": 3,
+        "out_hidden_size": 128, "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
+        "window_size": 112, "fullatt_block_indexes": [1, 3], "hidden_act": "silu"}
+}"#;
+const BATCH: usize = 32;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let steps: usize = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(10);
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("in.json");
+    std::fs::write(&file, CONFIG)?;
+    let out = folder.path().join("model");
+    init(&file, &out, 1)?;
+    let device = Device::flex();
+    let parameters = Parameters::load(&out, &device)?;
+    println!("{} parameters, {BATCH} samples a step, {steps} steps", parameters.count());
+
+    let grid = Grid { t: 1, h: 6, w: 6 };
+    let images: Vec<ImagePatches> =
+        (0..BATCH).map(|i| ImagePatches { grid, values: vec![0.01 * i as f32; 36 * 1176] }).collect();
+    let images: Vec<&ImagePatches> = images.iter().collect();
+    let sequences: Vec<Sequence> = (0..BATCH)
+        .map(|i| {
+            let length = 60 + (i * 7) % 31;
+            let mut ids: Vec<u32> = (0..length as u32).map(|t| (t * 13 + i as u32) % 499).collect();
+            ids[4..13].fill(499);
+            Sequence { ids, images: vec![ImageSlot { start: 4, grid }] }
+        })
+        .collect();
+    let mut first = 0;
+    let mut targets = Vec::new();
+    for sequence in &sequences {
+        let ids = &sequence.ids;
+        targets.extend((ids.len() - 40..ids.len()).map(|t| Target { row: first + t - 1, token: ids[t] }));
+        first += ids.len();
+    }
+    let weight = 1.0 / targets.len() as f64;
+    let model = parameters.freeze(&device);
+    let loss = |hidden: &Tensor<2>| cross_entropy_with_head(&model, hidden, &targets, weight, 4096);
+    let packed = model.pack(&sequences)?;
+    time("blocks run again", steps, || {
+        let (hidden, trace) = Parameters::forward_traced(&model, &packed, &images);
+        parameters.backward(&model, trace, loss(&hidden)?.1, &packed);
+        Ok(())
+    })?;
+    time("graph kept", steps, || {
+        let graph = Graph::forward(&parameters, &model, &packed, &images);
+        let upstream = loss(&graph.hidden())?.1;
+        graph.backward(upstream);
+        Ok(())
+    })
+}
+
+/// Times `step` after a first run that warms up.
+fn time(
+    what: &str,
+    steps: usize,
+    mut step: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    step()?;
+    let begin = Instant::now();
+    for _ in 0..steps {
+        step()?;
+    }
+    let seconds = begin.elapsed().as_secs_f64() / steps as f64;
+    println!("{what}: {:.1} ms, {:.1} samples a second", 1e3 * seconds, BATCH as f64 / seconds);
+    Ok(())
+}

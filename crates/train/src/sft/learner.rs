@@ -1,0 +1,182 @@
+//! What a supervised run trains: every weight of a model, or an adapter beside a frozen one.
+
+use crate::error::TrainError;
+use crate::recipe::sft::Activations;
+use burn::tensor::{DType, Device, Tensor};
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use vigos_models::cross_entropy::{CrossEntropy, cross_entropy, cross_entropy_with_head};
+use vigos_models::export::save_model;
+use vigos_models::graph::Graph;
+use vigos_models::scoring::Target;
+use vigos_models::weights::Weights;
+use vigos_models::{
+    ActiveAdapter, Adapter, Config, DropoutPair, Model, ModelError, Packed, Parameters, Trained, peft,
+};
+use vigos_processor::ImagePatches;
+
+/// The weights in f32, where the model is stored in fewer bits.
+const MASTER: &str = "weights.safetensors";
+
+/// Sequences with the tokens to learn in them.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// The sequences.
+    pub packed: Packed,
+    /// Their images, in order.
+    pub images: Vec<&'a ImagePatches>,
+    /// The tokens to learn.
+    pub targets: Vec<Target>,
+    /// The weight of each.
+    pub weight: f64,
+    /// Rows of logits that may exist at a time.
+    pub chunk: usize,
+    /// An adapter's dropout.
+    pub dropout: Option<DropoutPair>,
+}
+
+/// Knows how weights make up a model, and how they are stored. What does not change is in here, what does in
+/// its weights.
+pub trait Learner: Sync {
+    /// What changes.
+    type Weights: Trained + Clone + Send + Sync;
+
+    /// The model that a step computes with.
+    fn model(&self, weights: &Self::Weights) -> Cow<'_, Model>;
+
+    /// The loss of a batch and its gradient; `model` is that of these weights.
+    ///
+    /// # Errors
+    /// If a token is not in the model's vocabulary, or the device fails.
+    fn gradient(
+        &self,
+        model: &Model,
+        weights: &Self::Weights,
+        batch: &Batch,
+    ) -> Result<(CrossEntropy, Self::Weights), ModelError>;
+
+    /// Writes the weights to a folder as others read them.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    fn export(&self, weights: &Self::Weights, folder: &Path) -> Result<(), TrainError>;
+
+    /// Writes beside them what the export rounds away, so that training can go on as if never stopped.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    fn keep(&self, weights: &Self::Weights, folder: &Path) -> Result<(), TrainError>;
+
+    /// The weights that were exported to and kept in `folder`.
+    ///
+    /// # Errors
+    /// If a file is missing or wrong.
+    fn restore(&self, folder: &Path) -> Result<Self::Weights, TrainError>;
+}
+
+/// Trains every weight of a model.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// The folder that training started from: its other files go into every export.
+    pub base: PathBuf,
+    /// The shape of the model.
+    pub config: Config,
+    /// Where it is trained.
+    pub device: Device,
+    /// In which precision it is stored.
+    pub stored: DType,
+    /// How gradients go back.
+    pub activations: Activations,
+}
+
+impl Learner for Whole {
+    type Weights = Parameters;
+
+    fn model(&self, weights: &Parameters) -> Cow<'_, Model> {
+        Cow::Owned(weights.freeze(&self.device))
+    }
+
+    fn gradient(
+        &self,
+        model: &Model,
+        weights: &Parameters,
+        batch: &Batch,
+    ) -> Result<(CrossEntropy, Parameters), ModelError> {
+        let loss = |hidden: &Tensor<2>| {
+            cross_entropy_with_head(model, hidden, &batch.targets, batch.weight, batch.chunk)
+        };
+        match self.activations {
+            Activations::Recomputed => {
+                let (hidden, trace) = Parameters::forward_traced(model, &batch.packed, &batch.images);
+                let (loss, upstream) = loss(&hidden)?;
+                Ok((loss, weights.backward(model, trace, upstream, &batch.packed)))
+            }
+            Activations::Kept => {
+                let graph = Graph::forward(weights, model, &batch.packed, &batch.images);
+                let (loss, upstream) = loss(&graph.hidden())?;
+                Ok((loss, graph.backward(upstream)))
+            }
+        }
+    }
+
+    fn export(&self, weights: &Parameters, folder: &Path) -> Result<(), TrainError> {
+        Ok(save_model(weights, &self.base, folder, self.stored)?)
+    }
+
+    fn keep(&self, weights: &Parameters, folder: &Path) -> Result<(), TrainError> {
+        match self.stored {
+            DType::F32 => Ok(()),
+            _ => Ok(peft::save_tensors(&weights.tensors(), &folder.join(MASTER))?),
+        }
+    }
+
+    fn restore(&self, folder: &Path) -> Result<Parameters, TrainError> {
+        let stored = match self.stored {
+            DType::F32 => Weights::open(folder)?,
+            _ => Weights::open_file(&folder.join(MASTER))?,
+        };
+        Ok(Parameters::read(&self.config, &stored, &self.device)?)
+    }
+}
+
+/// Trains an adapter beside a frozen model.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// The frozen model.
+    pub base: Model,
+    /// What it is called in the adapter's configuration.
+    pub name: String,
+}
+
+impl Learner for Beside {
+    type Weights = Adapter;
+
+    fn model(&self, _weights: &Adapter) -> Cow<'_, Model> {
+        Cow::Borrowed(&self.base)
+    }
+
+    fn gradient(
+        &self,
+        model: &Model,
+        weights: &Adapter,
+        batch: &Batch,
+    ) -> Result<(CrossEntropy, Adapter), ModelError> {
+        let active = ActiveAdapter { adapter: weights, dropout: batch.dropout.as_ref() };
+        let (hidden, trace) = model.forward_traced(&batch.packed, &batch.images, active);
+        let (loss, upstream) = cross_entropy(model, &hidden, &batch.targets, batch.weight, batch.chunk)?;
+        Ok((loss, model.backward(trace, upstream.cast(hidden.dtype()), &batch.packed, active)))
+    }
+
+    fn export(&self, weights: &Adapter, folder: &Path) -> Result<(), TrainError> {
+        Ok(peft::save(weights, &self.name, folder)?)
+    }
+
+    /// An adapter is stored in f32.
+    fn keep(&self, _weights: &Adapter, _folder: &Path) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn restore(&self, folder: &Path) -> Result<Adapter, TrainError> {
+        Ok(peft::load(folder, &self.base.config, &self.base.device)?)
+    }
+}
