@@ -126,7 +126,11 @@ fn a_configuration_gets_the_tokenizers_numbers_in_both_of_its_forms() {
     assert_eq!(nested["image_token_id"], tokenizer.id("<|image_pad|>").unwrap());
     let flat = config(r#"{"model_type": "qwen2_5_vl", "vocab_size": 9, "bos_token_id": 1}"#);
     assert_eq!(flat["vocab_size"], fresh.vocab_size());
-    assert_eq!(flat["eos_token_id"], tokenizer.id("<|im_end|>").unwrap());
+    for numbers in [&nested["text_config"], &flat] {
+        assert_eq!(numbers["bos_token_id"], tokenizer.id("<|endoftext|>").unwrap());
+        assert_eq!(numbers["eos_token_id"], tokenizer.id("<|im_end|>").unwrap());
+        assert_eq!(numbers["pad_token_id"], tokenizer.id("<|endoftext|>").unwrap());
+    }
     for wrong in ["[]", "{", "{\"text_config\": 3}"] {
         assert!(matches!(fresh.files(wrong), Err(FreshError::Config(_))), "{wrong}");
     }
