@@ -250,8 +250,14 @@ impl Question {
     pub fn reasoning(self, scene: &Scene) -> Option<String> {
         let answer = self.answer(scene)?;
         Some(match (self, scene) {
-            (Self::Colour(thing) | Self::Size(thing), _) => format!("the {} is {answer}.", thing.word()),
-            (Self::Which(colour), _) => format!("the {} thing is {}.", colour.word(), the(answer)),
+            (Self::Colour(thing) | Self::Size(thing), Scene::Stage(stage)) => {
+                let at = place(stage.the(thing)?.place, stage);
+                format!("the {} at {at} is {answer}.", thing.word())
+            }
+            (Self::Which(colour), Scene::Stage(stage)) => {
+                let at = stage.objects.iter().find(|object| object.colour == colour)?.place;
+                format!("the {} thing at {} is {}.", colour.word(), place(at, stage), the(answer))
+            }
             (Self::Larger(a, b), Scene::Stage(stage)) => {
                 let (a, b) = (stage.the(a)?, stage.the(b)?);
                 format!(

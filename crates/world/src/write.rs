@@ -184,10 +184,11 @@ fn written(image: &RgbImage, rows: Vec<Row>) -> Result<Written, WorldError> {
     Ok(Written { png: png(&name, image)?, name, rows })
 }
 
-/// The bytes of a PNG file, the same wherever they are made: the encoder's fast method is a fixed code.
+/// The bytes of a PNG file, the same wherever they are made: the encoder's fast method is a fixed code. The filter
+/// leaves nothing of a grain but its first pixel.
 fn png(name: &str, image: &RgbImage) -> Result<Vec<u8>, WorldError> {
     let mut bytes = Cursor::new(Vec::new());
-    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Up);
+    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Paeth);
     encoder
         .write_image(image, image.width(), image.height(), ExtendedColorType::Rgb8)
         .map_err(|e| WorldError::Encode { file: name.to_owned(), reason: e.to_string() })?;

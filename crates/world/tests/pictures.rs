@@ -23,11 +23,14 @@ fn hash(images: impl Iterator<Item = RgbImage>) -> String {
 #[test]
 fn pictures_are_the_recorded_bytes() {
     let world = world(&[]);
-    assert_eq!(hash((0..60).map(|n| world.train(n).draw())), "TRAIN");
-    assert_eq!(hash((0..60).map(|n| world.test(n).draw())), "TEST");
-    assert_eq!(hash((0..60).map(|n| world.warmup(n).sample.draw())), "WARMUP");
     let triples = (0..20).flat_map(|n| world.prior(n).unwrap().members);
-    assert_eq!(hash(triples.map(|member| member.sample.draw())), "PRIOR");
+    let found = [
+        hash((0..60).map(|n| world.train(n).draw())),
+        hash((0..60).map(|n| world.test(n).draw())),
+        hash((0..60).map(|n| world.warmup(n).sample.draw())),
+        hash(triples.map(|member| member.sample.draw())),
+    ];
+    assert_eq!(found, ["e052415c9c3ec1e5", "a47201fbbe81ccae", "691d2cba7efb942f", "4d8815d09b81ffeb"]);
 }
 
 #[test]
@@ -122,4 +125,60 @@ fn the_sheet_shows_the_first_training_pictures() {
         })
     });
     assert!(found);
+}
+
+#[test]
+fn bars_and_needles_show_what_is_said_of_them() {
+    let world = world(&["image.noise=0", "train.conflict=0", "kinds.chart=9", "kinds.dial=9"]);
+    let (mut heights, mut values) = (0, 0);
+    for number in 0..400 {
+        let sample = world.test(number);
+        let image = sample.draw();
+        let painted = |rgb: [u8; 3]| -> Vec<(f64, f64)> {
+            let pixels = image.enumerate_pixels().filter(|(_, _, pixel)| pixel.0 == rgb);
+            pixels.map(|(x, y, _)| (f64::from(x) + 0.5, f64::from(y) + 0.5)).collect()
+        };
+        match &sample.scene {
+            Scene::Chart(chart) => {
+                // Between the margins of 8 pixels there are five levels.
+                let level = f64::from(image.height() - 16) / 5.0;
+                let mut last = 0.0;
+                for bar in &chart.bars {
+                    let pixels = painted(bar.colour.rgb());
+                    let rows: std::collections::BTreeSet<u32> =
+                        pixels.iter().map(|(_, y)| *y as u32).collect();
+                    assert_eq!((rows.len() as f64 / level).round(), f64::from(bar.height), "{chart:?}");
+                    let left = pixels.iter().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
+                    assert!(left > last, "{chart:?}: not from left to right");
+                    last = pixels.iter().map(|(x, _)| *x).fold(left, f64::max);
+                    heights += 1;
+                }
+            }
+            Scene::Dial(dial) => {
+                let pixels = painted(dial.colour.rgb());
+                // The needle's tip is the pixel of its colour that is farthest from the hub.
+                let hub = hub(&image);
+                let away = |(x, y): &(f64, f64)| (x - hub.0).hypot(y - hub.1);
+                let tip = pixels.iter().max_by(|a, b| away(a).total_cmp(&away(b))).unwrap();
+                let angle = (hub.1 - tip.1).atan2(hub.0 - tip.0).to_degrees();
+                // Twelve marks to the whole turn; rounding may leave the last one just under minus six.
+                let mark = (angle / 30.0).round().rem_euclid(12.0);
+                assert_eq!(mark, f64::from(dial.value), "{dial:?} {angle}");
+                values += 1;
+            }
+            Scene::Stage(_) => {}
+        }
+    }
+    assert!(heights > 200 && values > 70, "{heights} {values}");
+}
+
+/// Where the hub of a dial is: its face is a half disc whose outline ends an eighth of the radius below the hub.
+fn hub(image: &RgbImage) -> (f64, f64) {
+    let ink: Vec<(u32, u32)> =
+        image.enumerate_pixels().filter(|(_, _, p)| p.0 == [38, 38, 44]).map(|(x, y, _)| (x, y)).collect();
+    let columns = ink.iter().map(|(x, _)| f64::from(*x));
+    let left = columns.clone().fold(f64::INFINITY, f64::min);
+    let right = columns.fold(0.0, f64::max) + 1.0;
+    let lowest = f64::from(ink.iter().map(|(_, y)| *y).max().unwrap()) + 1.0;
+    ((left + right) / 2.0, lowest - 1.0 - (right - left - 2.0) / 2.0 / 8.0)
 }

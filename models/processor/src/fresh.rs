@@ -170,10 +170,9 @@ impl Fresh {
         };
         let text = text.ok_or_else(|| malformed("`text_config` is no JSON object".into()))?;
         text.insert("vocab_size".into(), json!(self.size));
-        for (key, id) in numbers.into_iter().take(2) {
-            if text.contains_key(key) {
-                text.insert(key.into(), json!(id));
-            }
+        // What transformers would take instead are numbers beyond this vocabulary. A text begins as Qwen's do.
+        for (key, token) in [("bos_token_id", PAD), ("eos_token_id", EOS), ("pad_token_id", PAD)] {
+            text.insert(key.into(), json!(self.id(token)));
         }
         Ok(config)
     }

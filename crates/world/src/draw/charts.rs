@@ -7,7 +7,8 @@ use super::figures::{INK, shade};
 use crate::scene::{Chart, Dial};
 
 const LINE: [u8; 3] = [176, 180, 186];
-const FACE: [u8; 3] = [250, 250, 246];
+/// Darker than white, which is the colour of some needles.
+const FACE: [u8; 3] = [208, 214, 222];
 
 /// Cosine and sine of the angle of each mark of the dial, from the left over the top to the right in steps of
 /// 30 degrees.
