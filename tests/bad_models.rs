@@ -82,6 +82,68 @@ fn a_configuration_that_no_model_can_have_is_named_by_key() {
 }
 
 #[test]
+fn shards_that_lie_elsewhere_or_do_not_hold_what_the_index_says_are_refused() {
+    let folder = copied_model();
+    let index = folder.path().join("model.safetensors.index.json");
+    let with = |tensor: &str, file: &str, parts: &[&str]| {
+        std::fs::write(&index, json!({"weight_map": {tensor: file}}).to_string()).unwrap();
+        refused(folder.path(), parts);
+    };
+    let outside = folder.path().join("model.safetensors");
+    for file in ["../model.safetensors", "sub/model.safetensors", outside.to_str().unwrap()] {
+        with("model.norm.weight", file, &["weight_map", file.rsplit('/').next().unwrap(), "same folder"]);
+    }
+    with("model.norm.weight", "absent.safetensors", &["absent.safetensors"]);
+    let unlisted = ["missing", "model.stray", "unlisted", "model.norm.weight"];
+    with("model.stray", "model.safetensors", &unlisted);
+}
+
+#[test]
+fn weights_of_a_type_that_is_not_supported_are_named() {
+    let folder = copied_model();
+    let path = folder.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    // Four bytes a value either way.
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let text = String::from_utf8(bytes[8..8 + header].to_vec()).unwrap().replacen("\"F32\"", "\"I32\"", 1);
+    std::fs::write(&path, [&bytes[..8], text.as_bytes(), &bytes[8 + header..]].concat()).unwrap();
+    refused(folder.path(), &["wrong dtype", "found I32", "wanted F32, F16 or BF16"]);
+}
+
+#[test]
+fn a_tokenizer_without_the_special_tokens_is_refused() {
+    for token in ["<|image_pad|>", "<|vision_start|>", "<|vision_end|>"] {
+        let folder = copied_model();
+        let path = folder.path().join("tokenizer.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace(token, "<|other|>")).unwrap();
+        refused(folder.path(), &["tokenizer.json", token, "missing"]);
+    }
+}
+
+#[test]
+fn a_template_that_raises_runs_away_or_is_none_is_refused() {
+    for (source, part) in [
+        ("{{ raise_exception('No images here!') }}", "No images here!"),
+        (
+            "{% for a in range(90000) %}{% for b in range(90000) %}x{% endfor %}{% endfor %}",
+            "loop without end",
+        ),
+        (
+            "{% set n = namespace(s='xxxxxxxx') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}",
+            "more time or memory",
+        ),
+        ("{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}", "chat template"),
+        ("{% for %}", "does not compile"),
+        ("{{ messages[0].content.nothing.at.all }}", "the chat template fails"),
+    ] {
+        let folder = copied_model();
+        std::fs::write(folder.path().join("chat_template.jinja"), source).unwrap();
+        refused(folder.path(), &[part]);
+    }
+}
+
+#[test]
 fn an_adapter_that_does_not_fit_is_refused() {
     let with = |adapter: &Path| {
         let args = generate(&model(), &image("wide.png"), "What?");

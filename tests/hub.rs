@@ -8,11 +8,11 @@ mod support;
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, StructArray};
 use arrow_schema::{DataType, Field};
 use parquet::arrow::ArrowWriter;
-use server::{Fault, Server};
+use server::{COMMIT, Fault, Server};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use support::{Ran, image, model, ran, root, vigos};
+use support::{Ran, adapter, image, model, ran, root, vigos};
 
 /// `generate` with the model `name`, from the hub at `endpoint`.
 fn generate(name: &str, endpoint: &str, cache: &Path, offline: &str) -> Ran {
@@ -76,6 +76,28 @@ fn a_model_from_the_hub_is_the_local_one_and_stays_for_use_without_network() {
 }
 
 #[test]
+fn an_adapter_is_merged_into_a_base_from_the_hub() {
+    let server = Server::start();
+    add_model(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let merge = |base: &str, adapter: &Path, out: &str| {
+        let mut command = at(&server.endpoint, folder.path(), "0");
+        command.args(["merge", "--model", base, "--check", "--adapter"]).arg(adapter);
+        ran(command.arg("--out").arg(folder.path().join(out)).output().unwrap())
+    };
+    let weights = |out: &str| std::fs::read(folder.path().join(out).join("model.safetensors")).unwrap();
+    merge(model().to_str().unwrap(), &adapter(), "local").ok();
+    let fetched = merge("hf:org/tiny", &adapter(), "fetched").ok();
+    assert!(fetched.stderr.contains("fetching"), "{}", fetched.stderr);
+    assert!(fetched.stderr.contains("check: log-probabilities of"), "{}", fetched.stderr);
+    assert!(weights("fetched") == weights("local"));
+    let missing = folder.path().join("no/adapter");
+    merge("hf:org/tiny", &missing, "never").refused(&["--adapter", "no such folder"]);
+    merge("hf:org/absent", &adapter(), "never").refused(&["hf:org/absent", "check the name"]);
+    assert!(!folder.path().join("never").exists());
+}
+
+#[test]
 fn a_run_takes_model_and_data_from_the_hub_and_its_adapter_names_the_base() {
     let server = Server::start();
     add_model(&server);
@@ -95,6 +117,66 @@ fn a_run_takes_model_and_data_from_the_hub_and_its_adapter_names_the_base() {
     let adapter = std::fs::read(run_dir.join("checkpoints/step-000001/adapter_config.json")).unwrap();
     let adapter: serde_json::Value = serde_json::from_slice(&adapter).unwrap();
     assert_eq!(adapter["base_model_name_or_path"], "org/tiny");
+}
+
+#[test]
+fn every_command_takes_names_of_the_hub_for_model_and_adapter() {
+    let server = Server::start();
+    add_model(&server);
+    let read = |name: &str| std::fs::read(adapter().join(name)).unwrap();
+    let files = ["adapter_config.json", "adapter_model.safetensors"].map(|name| (name, read(name)));
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, &bytes[..])).collect();
+    server.add("models", "org/lora", "main", &files);
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["--model", "hf:org/tiny", "--adapter", "hf:org/lora"];
+    let command = |args: &[&str]| {
+        let mut command = at(&server.endpoint, folder.path(), "0");
+        command.args(args);
+        command
+    };
+    let out = folder.path().join("merged");
+    let merged = ran(command(&["merge", "--out", out.to_str().unwrap()]).args(names).output().unwrap()).ok();
+    assert!(merged.stderr.contains("30 of 80 tensors updated"), "{}", merged.stderr);
+
+    std::fs::copy(image("tiny.png"), folder.path().join("tiny.png")).unwrap();
+    let rows = folder.path().join("rows.jsonl");
+    std::fs::write(&rows, r#"{"id": "1", "image": "tiny.png", "prompt": "What?", "completion": "A cat."}"#)
+        .unwrap();
+    let scores = folder.path().join("scores.jsonl");
+    let files = ["--input", rows.to_str().unwrap(), "--output", scores.to_str().unwrap()];
+    ran(command(&["score"]).args(names).args(files).output().unwrap()).ok();
+    assert!(std::fs::read_to_string(&scores).unwrap().contains("logprobs"));
+
+    let recipe = root().join("configs/first-light.toml");
+    let set = ["--set", "model.path=hf:org/tiny"];
+    let shown =
+        ran(command(&["prompts", recipe.to_str().unwrap(), "--json"]).args(set).output().unwrap()).ok();
+    assert_eq!(shown.json()["prompts"].as_array().unwrap().len(), 4);
+    let planned = command(&["doctor", "--json", "--config", recipe.to_str().unwrap()]).args(set).output();
+    assert!(ran(planned.unwrap()).ok().json()["peak_bytes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_file_that_ends_early_or_never_comes_is_a_failure_that_says_so() {
+    let server = Server::start();
+    add_model(&server);
+    let weights = format!("/org/tiny/resolve/{COMMIT}/model.safetensors");
+    let cache = tempfile::tempdir().unwrap();
+    let args = ["generate", "--model", "hf:org/tiny", "--prompt", "What?", "--image"];
+    let attempt = || {
+        let mut command = at(&server.endpoint, cache.path(), "0");
+        command.args(args).arg(image("tiny.png")).env("HF_HUB_DOWNLOAD_TIMEOUT", "1");
+        let failed = ran(command.output().unwrap());
+        assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+        failed.stderr
+    };
+    server.fault(&weights, Fault::CutAfter(0));
+    let said = attempt();
+    assert!(said.contains("model.safetensors"), "{said}");
+    assert!(said.contains("ends after 0 of") || said.contains("check the network"), "{said}");
+    server.fault(&weights, Fault::Stall);
+    let said = attempt();
+    assert!(said.contains("nothing came for 1 seconds"), "{said}");
 }
 
 #[test]

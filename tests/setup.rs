@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 use support::{Ran, adapter, generate, image, model, run};
 
-const COMMANDS: [&str; 7] = ["train", "generate", "score", "replay", "init", "merge", "doctor"];
+const COMMANDS: [&str; 8] = ["train", "generate", "score", "replay", "init", "merge", "prompts", "doctor"];
 
 fn init(config: &Path, out: &Path, seed: &str) -> Ran {
     run(["init", config.to_str().unwrap(), "--out", out.to_str().unwrap(), "--seed", seed])

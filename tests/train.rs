@@ -6,7 +6,7 @@ mod support;
 use serde_json::{Value, json};
 use std::path::Path;
 use support::{
-    data_folder, fixtures, generate, image, metrics, model, questions, recipe, recorded, run, train,
+    data_folder, fixtures, generate, image, metrics, model, questions, recipe, recorded, root, run, train,
 };
 
 fn adapter_bytes(run_dir: &Path, step: usize) -> Vec<u8> {
@@ -36,6 +36,46 @@ fn a_run_fills_its_folder_and_its_adapter_generates() {
     let args = generate(&model(), &image("wide.png"), "What?");
     let path = checkpoint.to_str().unwrap().to_owned();
     run(args.into_iter().chain(["--adapter".into(), path])).ok();
+}
+
+#[test]
+fn a_run_goes_on_with_an_adapter_of_pefts_and_keeps_its_patterns() {
+    let (dir, data) = data_folder(&questions());
+    let recipe = recipe(&data);
+    for (name, keys) in [
+        (
+            "patterns",
+            ["lora.rank=3", "lora.alpha=5", r#"lora.targets=["q_proj","v_proj","gate_proj","down_proj"]"#],
+        ),
+        ("rslora", ["lora.rank=4", "lora.alpha=2", r#"lora.targets=["k_proj","o_proj","up_proj"]"#]),
+    ] {
+        let start = root().join("models/qwen/tests/fixtures/peft/qwen2_5-vl").join(name);
+        let from = format!("model.adapter={}", start.display());
+        let keys = [from.as_str(), "method.clip=0", "optim.schedule=constant"].into_iter().chain(keys);
+        let sets: Vec<&str> = keys.flat_map(|set| ["--set", set]).collect();
+        train(&recipe, &dir.path().join("other"), &sets[..2]).refused(&["lora", "rank", "alpha"]);
+
+        let run_dir = dir.path().join(name);
+        train(&recipe, &run_dir, &sets).ok();
+        let config = |folder: &Path| -> Value {
+            serde_json::from_slice(&std::fs::read(folder.join("adapter_config.json")).unwrap()).unwrap()
+        };
+        let (began, ended) = (config(&start), config(&run_dir.join("checkpoints/step-000002")));
+        for key in ["target_modules", "rank_pattern", "use_rslora"] {
+            assert_eq!(ended[key], began[key], "{name} {key}");
+        }
+        let names =
+            |config: &Value| config["alpha_pattern"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&ended), names(&began), "{name}");
+        let trained = adapter_bytes(&run_dir, 2);
+        assert_ne!(trained, std::fs::read(start.join("adapter_model.safetensors")).unwrap(), "{name}");
+
+        // Stopped behind its first step and resumed, it comes to the same.
+        let resumed = dir.path().join(format!("{name}-resumed"));
+        train(&recipe, &resumed, &[&sets[..], &["--set", "train.steps=1"]].concat()).ok();
+        train(&recipe, &resumed, &[&sets[..], &["--resume"]].concat()).ok();
+        assert!(adapter_bytes(&resumed, 2) == trained, "{name}");
+    }
 }
 
 #[test]

@@ -18,6 +18,8 @@
 //!   goes over the rows in chunks and returns the gradient with respect to the student's hidden states, already
 //!   computed.
 //! - [`span_kl_reference`] computes it from plain operators, for backends without the fused one.
+//! - [`project`] and [`project_back`] are products with a frozen bf16 weight, such as the head, that never make a
+//!   whole copy of it.
 //!
 //! Nothing here knows of text, images or files.
 //!
@@ -31,6 +33,7 @@ mod flex;
 mod linear;
 mod logits;
 mod operator;
+mod projection;
 mod reference;
 
 #[cfg(feature = "lowering")]
@@ -40,4 +43,5 @@ pub use linear::{ActiveRow, SpanKl, chunk_rows, span_kl_linear};
 pub use logits::{
     Direction, RowLoss, RowStatistics, SpanKlRows, span_kl, span_kl_loss, span_kl_reference, span_kl_stacked,
 };
+pub use projection::{project, project_back};
 pub use reference::{RowKl, row_kl};

@@ -2,6 +2,7 @@
 
 use crate::error::SpanKlError;
 use crate::logits::{Direction, RowLoss, RowStatistics, same_kind, span_kl_stacked};
+use crate::projection::{project, project_back};
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use std::num::NonZeroUsize;
 
@@ -82,7 +83,7 @@ pub fn span_kl_linear(
             ],
             0,
         );
-        let logits = gathered.matmul(head.clone().transpose());
+        let logits = project(gathered, head);
         let losses: Vec<RowLoss> = rows.iter().map(ActiveRow::loss).collect();
         let result = span_kl_stacked(logits, &losses, temperature)?;
         loss += result.loss;
@@ -98,7 +99,7 @@ pub fn span_kl_linear(
         } else {
             result.gradient.select(0, indices(kept.iter().copied(), &device))
         };
-        let back = upstream.matmul(head.clone()).cast(DType::F32);
+        let back = project_back(upstream, head).cast(DType::F32);
         let places = indices(kept.iter().map(|i| rows[*i].student), &device);
         gradient = gradient.select_assign(0, places, back, IndexingUpdateOp::Add);
     }

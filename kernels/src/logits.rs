@@ -91,7 +91,7 @@ pub fn span_kl(
     temperature: f64,
 ) -> Result<SpanKlRows, SpanKlError> {
     check_pair(&student, &teacher, rows, temperature)?;
-    if !is_fused(&student) {
+    if !is_native(&student) {
         return Ok(composed(student, teacher, rows, temperature));
     }
     let arguments = pack(rows, &student.device());
@@ -122,7 +122,7 @@ pub fn span_kl_stacked(
         return Err(SpanKlError::Shape { name: "stacked logits", found, wanted });
     }
     check("stacked logits", &logits, rows, temperature)?;
-    if !is_fused(&logits) {
+    if !is_native(&logits) {
         let (student, teacher) = (logits.clone().slice(s![0..count, ..]), logits.slice(s![count.., ..]));
         return Ok(composed(student, teacher, rows, temperature));
     }
@@ -149,7 +149,7 @@ pub fn span_kl_loss(
     temperature: f64,
 ) -> Result<Tensor<1>, SpanKlError> {
     check_pair(&student, &teacher, rows, temperature)?;
-    if !is_fused(&student) {
+    if !is_native(&student) {
         let result = composed(student.clone().inner(), teacher.inner(), rows, temperature);
         // A product with the gradient has the right derivative; its value is taken away again.
         let linear = (student * Tensor::from_inner(result.gradient)).sum().cast(DType::F32);
@@ -253,7 +253,7 @@ pub(crate) fn same_kind(
 }
 
 /// Whether the tensor's backend has the operator.
-fn is_fused(tensor: &Tensor<2>) -> bool {
+fn is_native(tensor: &Tensor<2>) -> bool {
     fn native(kind: &DispatchTensorKind) -> bool {
         match kind {
             #[cfg(feature = "cube")]

@@ -63,6 +63,24 @@ pub(crate) enum Command {
         vigos replay configs/first-light.toml --rollouts rollouts.jsonl --out replay\n\n\
         The output folder gets step.json, grads.safetensors (before clipping by norm) and adapter/.")]
     Replay(ReplayArgs),
+    /// Ask the student of a recipe questions, grade its answers and sum them up.
+    #[command(after_help = "Examples:\n  \
+        vigos eval configs/first-light.toml --set eval.limit=20 --set eval.max_new_tokens=32\n  \
+        vigos eval configs/vigos-3b.toml --adapter runs/a/checkpoints/step-000050 --data test.jsonl\n  \
+        vigos eval configs/vigos-3b.toml --data hf:ViLP/ViLP@train --set eval.layout=vilp-f --set eval.samples=1\n\n\
+        The section [eval] says what is asked and how answers are sampled. The report goes to stdout; the run's\n\
+        folder gets it as report.md and report.json, and every answer in samples.jsonl. Ctrl-C stops, --resume\n\
+        goes on.")]
+    Eval(EvaluateArgs),
+    /// Tell how much of what the teachers of a recipe teach hangs on the reference answer alone (PALR).
+    #[command(after_help = "Examples:\n  \
+        vigos palr configs/first-light.toml --set data.limit=8\n  \
+        vigos palr configs/vigos-3b.toml --adapter runs/a/checkpoints/step-000050 --set data.limit=200\n  \
+        vigos palr configs/vigos-3b.toml --set method.preset=opsd-same-prompt --run-dir runs/palr-opsd\n\n\
+        Rollouts are sampled as [rollout] says, or read from --rollouts. The report goes to stdout; the run's folder\n\
+        gets it as report.md and report.json, and every token's values in tokens.jsonl. Ctrl-C stops, --resume\n\
+        goes on.")]
+    Palr(PalrArgs),
     /// Make a model folder with random weights, for tests and benchmarks.
     #[command(after_help = "Example:\n  \
         vigos init assets/tiny-qwen2_5-vl/config.json --out tiny --seed 1\n\n\
@@ -79,8 +97,21 @@ pub(crate) enum Command {
     #[command(subcommand)]
     #[command(after_help = "Example:\n  vigos bench loss --rows 64 --vocab 32000 --hidden 256 --json")]
     Bench(BenchArgs),
-    /// List compiled-in backends and devices, and test each device against the host.
-    #[command(after_help = "Example:\n  vigos doctor --json")]
+    /// Show what the student and every teacher read of one row of the data.
+    #[command(after_help = "Example:\n  \
+        vigos prompts configs/first-light.toml --row 3\n\n\
+        Each prompt is shown as rendered, with the number of its tokens and the places of its images' tokens; a\n\
+        single image token stands for all of its image's. No weights are read. To change a prompt, copy\n\
+        configs/prompts/vigos, edit the copy and name it: --set method.prompts=FOLDER.\n\
+        --json writes one object: row, id, origin, problem, answer, reference, images, prompts, skipped.")]
+    Prompts(PromptsArgs),
+    /// List compiled-in backends and devices, and test each device; or estimate the memory of a recipe.
+    #[command(after_help = "Examples:\n  \
+        vigos doctor --json\n  \
+        vigos doctor --config configs/vigos-3b.toml --memory 80 --prompt-tokens 4096\n\n\
+        With --config nothing is loaded or tested: the recipe and the model's config.json are enough. Without\n\
+        --memory the estimate is held against what this machine has available, where the device computes in its\n\
+        memory. docs/memory.md explains the lines.")]
     Doctor(DoctorArgs),
 }
 
@@ -115,7 +146,7 @@ pub(crate) struct ModelArgs {
     /// Model folder in Hugging Face layout, or hf:ORG/NAME, with @REVISION if wanted.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
-    /// Adapter folder in PEFT layout, such as a checkpoint of a run.
+    /// Adapter folder in PEFT layout, such as a checkpoint of a run, or hf:ORG/NAME, with @REVISION if wanted.
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: Option<PathBuf>,
     /// Number format of weights and activations.
@@ -203,6 +234,37 @@ pub(crate) struct ReplayArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// The recipe, a TOML file.
+    #[arg(value_name = "CONFIG")]
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+    /// The student's adapter, a PEFT folder such as a checkpoint of a run; model.adapter of the recipe unless given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Ask this data set instead of those that the recipe names.
+    #[arg(long, value_name = "DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// Folder for the results; runs/ and the recipe's name with -eval or -palr unless given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_dir: Option<PathBuf>,
+    /// Go on in that folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PalrArgs {
+    #[command(flatten)]
+    pub(crate) evaluate: EvaluateArgs,
+    /// Diagnose these completions instead of sampling, JSON Lines: id, completion_token_ids. A run's snapshots of
+    /// rollouts are such files.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rollouts: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// The configuration, a config.json.
     #[arg(value_name = "CONFIG")]
@@ -217,10 +279,10 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MergeArgs {
-    /// Model folder in Hugging Face layout.
+    /// Model folder in Hugging Face layout, or hf:ORG/NAME, with @REVISION if wanted.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
-    /// Adapter folder in PEFT layout.
+    /// Adapter folder in PEFT layout, or hf:ORG/NAME, with @REVISION if wanted.
     #[arg(long, value_name = "DIR")]
     pub(crate) adapter: PathBuf,
     /// Folder to make.
@@ -294,7 +356,35 @@ pub(crate) enum BenchDirection {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PromptsArgs {
+    /// The recipe, a TOML file.
+    #[arg(value_name = "CONFIG")]
+    pub(crate) config: PathBuf,
+    /// Which row of the data set, counted from 0.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) row: usize,
+    /// Write one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
+    /// Estimate the memory that training by this recipe takes, instead of testing devices.
+    #[arg(long, value_name = "CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Tokens of the longest prompt to plan for, images' included; 2048 unless given, and never more than
+    /// train.max_prompt_tokens.
+    #[arg(long, value_name = "N", requires = "config")]
+    pub(crate) prompt_tokens: Option<usize>,
+    /// Memory of the device to plan for, in GB (10^9 bytes).
+    #[arg(long, value_name = "GB", requires = "config", allow_negative_numbers = true)]
+    pub(crate) memory: Option<f64>,
+    /// Override one key of the recipe, such as train.batch=1. May be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "config")]
+    pub(crate) set: Vec<String>,
     /// Write one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

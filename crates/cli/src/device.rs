@@ -15,6 +15,8 @@ pub(crate) struct Backend {
     /// Its name, which is also its cargo feature.
     pub(crate) name: &'static str,
     kind: fn() -> DeviceType,
+    /// Whether it computes in the machine's own memory.
+    host: bool,
     /// What the backend takes where no index is given; it may look at the environment.
     default: fn() -> Device,
 }
@@ -25,51 +27,58 @@ const COMPILED: &[Backend] = &[
     Backend {
         name: "cuda",
         kind: || DeviceType::Cuda,
+        host: false,
         default: || Device::cuda(burn::tensor::DeviceIndex::Default),
     },
     #[cfg(feature = "rocm")]
     Backend {
         name: "rocm",
         kind: || DeviceType::Rocm,
+        host: false,
         default: || Device::rocm(burn::tensor::DeviceIndex::Default),
     },
     #[cfg(feature = "metal")]
     Backend {
         name: "metal",
         kind: || DeviceType::Metal,
+        host: false,
         default: || Device::metal(burn::tensor::DeviceKind::DefaultDevice),
     },
     #[cfg(feature = "vulkan")]
     Backend {
         name: "vulkan",
         kind: || DeviceType::Vulkan,
+        host: false,
         default: || Device::vulkan(burn::tensor::DeviceKind::DefaultDevice),
     },
     #[cfg(feature = "wgpu")]
     Backend {
         name: "wgpu",
         kind: || DeviceType::Wgpu,
+        host: false,
         default: || Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
     },
     #[cfg(feature = "webgpu")]
     Backend {
         name: "webgpu",
         kind: || DeviceType::WebGpu,
+        host: false,
         default: || Device::webgpu(burn::tensor::DeviceKind::DefaultDevice),
     },
     #[cfg(feature = "flex")]
-    Backend { name: "flex", kind: || DeviceType::Flex, default: Device::flex },
+    Backend { name: "flex", kind: || DeviceType::Flex, host: true, default: Device::flex },
     #[cfg(feature = "tch")]
     Backend {
         name: "tch",
         kind: || DeviceType::LibTorch,
+        host: true,
         default: || {
             #[allow(deprecated)] // Burn is about to drop LibTorch; until then it is offered.
             Device::libtorch()
         },
     },
     #[cfg(feature = "cpu")]
-    Backend { name: "cpu", kind: || DeviceType::Cpu, default: Device::cpu },
+    Backend { name: "cpu", kind: || DeviceType::Cpu, host: true, default: Device::cpu },
 ];
 
 /// A value of `--device`.
@@ -182,6 +191,15 @@ impl Choice {
         tracing::info!("device {device:?}");
         Ok(device)
     }
+}
+
+/// Memory that a new program can take on `device`, in bytes; `None` where the device does not tell.
+pub(crate) fn available_memory(device: &Device) -> Option<u64> {
+    let host = COMPILED.iter().any(|backend| backend.host && backend.devices().contains(device));
+    if !host {
+        return None;
+    }
+    crate::host::available_memory()
 }
 
 impl Backend {

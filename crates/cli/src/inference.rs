@@ -5,16 +5,18 @@ use crate::error::CliError;
 use crate::progress::Transfer;
 use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
-use vigos_hub::model_folder;
 use vigos_models::agreement::check_processor;
+use vigos_models::weights::Weights;
 use vigos_models::{ActiveAdapter, Adapter, Config, Model, Sequence, peft};
 use vigos_processor::patches::{self, PatchError};
 use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, RgbImage, decode};
+use vigos_train::memory::{Estimate, generation};
 
 /// The small files of a model folder, read and checked.
 pub(crate) struct Opened<'a> {
     args: &'a ModelArgs,
     folder: PathBuf,
+    adapter: Option<PathBuf>,
     /// The model's shape.
     pub(crate) config: Config,
     /// Text and images to what the model reads.
@@ -35,6 +37,37 @@ impl Loaded {
     }
 }
 
+/// The folder of the model that `--model` names, fetched from the hub if it is named as `hf:ORG/NAME`.
+///
+/// # Errors
+/// If it cannot be fetched, or there is no such folder.
+pub(crate) fn base_folder(name: &Path) -> Result<PathBuf, CliError> {
+    let mut transfer = Transfer::default();
+    let folder = vigos_hub::model_folder(name, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+    transfer.finish();
+    exists("--model", &folder, "name a model folder in Hugging Face layout, as downloaded")?;
+    Ok(folder)
+}
+
+/// The same for the adapter that `--adapter` names.
+///
+/// # Errors
+/// As [`base_folder`].
+pub(crate) fn adapter_folder(name: &Path) -> Result<PathBuf, CliError> {
+    let mut transfer = Transfer::default();
+    let folder = vigos_hub::adapter_folder(name, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+    transfer.finish();
+    exists("--adapter", &folder, "name a PEFT folder, such as runs/NAME/checkpoints/step-000050")?;
+    Ok(folder)
+}
+
+fn exists(flag: &str, folder: &Path, hint: &str) -> Result<(), CliError> {
+    match folder.is_dir() {
+        true => Ok(()),
+        false => Err(CliError::input(flag, format!("{}: there is no such folder", folder.display()), hint)),
+    }
+}
+
 impl<'a> Opened<'a> {
     /// Reads the configuration, the tokenizer and the processor of the folder, which comes from the hub if the
     /// model is named as `hf:ORG/NAME`.
@@ -42,21 +75,12 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// If a folder is missing, a file is missing or wrong, or the files are not of one model.
     pub(crate) fn open(args: &'a ModelArgs) -> Result<Self, CliError> {
-        let folder = |flag: &str, path: &Path, hint: &str| match path.is_dir() {
-            true => Ok(()),
-            false => Err(CliError::input(flag, format!("{}: there is no such folder", path.display()), hint)),
-        };
-        let mut transfer = Transfer::default();
-        let model = model_folder(&args.model, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
-        transfer.finish();
-        folder("--model", &model, "name a model folder in Hugging Face layout, as downloaded")?;
-        if let Some(adapter) = &args.adapter {
-            folder("--adapter", adapter, "name a PEFT folder, such as runs/NAME/checkpoints/step-000050")?;
-        }
+        let model = base_folder(&args.model)?;
+        let adapter = args.adapter.as_deref().map(adapter_folder).transpose()?;
         let config = Config::read(&model)?;
         let processor = Processor::from_dir(&model)?;
         check_processor(&config, &processor, &model)?;
-        Ok(Self { args, folder: model, config, processor })
+        Ok(Self { args, folder: model, adapter, config, processor })
     }
 
     /// The folder.
@@ -69,15 +93,28 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// If the weights or the adapter are not those of this model.
     pub(crate) fn load(&self, device: &Device) -> Result<Loaded, CliError> {
-        let dtype = match self.args.precision {
-            Precision::F32 => DType::F32,
-            Precision::Bf16 => DType::BF16,
-        };
-        let adapter = match &self.args.adapter {
+        let adapter = match &self.adapter {
             Some(folder) => Some(peft::load(folder, &self.config, device)?),
             None => None,
         };
-        Ok(Loaded { model: Model::load(&self.folder, device, dtype)?, adapter })
+        Ok(Loaded { model: Model::load(&self.folder, device, self.dtype())?, adapter })
+    }
+
+    /// What it takes to complete a prompt of so many tokens with up to `completion` more, `images` of the prompt's
+    /// being its images'.
+    pub(crate) fn memory(&self, prompt: usize, images: usize, completion: usize) -> Estimate {
+        // An adapter that cannot be opened is an error when it is loaded.
+        let file = self.adapter.as_ref().map(|folder| folder.join("adapter_model.safetensors"));
+        let adapter = file.and_then(|file| Weights::open_file(&file).ok()).map_or(0, |file| file.values());
+        let tokens = [prompt, images, completion].map(|n| n as u64);
+        generation(&self.config, self.dtype(), adapter, tokens)
+    }
+
+    fn dtype(&self) -> DType {
+        match self.args.precision {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+        }
     }
 
     /// The prompt of a user's turn, images first, of which `grids` has one each.

@@ -7,7 +7,10 @@ mod args;
 mod commands;
 mod device;
 mod error;
+mod host;
 mod inference;
+mod interrupt;
+mod memory;
 mod output;
 mod progress;
 

@@ -1,10 +1,13 @@
 //! How far a command is: a bar on a terminal, plain lines otherwise.
 
+use crate::memory::Outlook;
 use crate::output::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use vigos_models::Config;
+use vigos_train::memory::plan::Plan;
 use vigos_train::metrics::StepMetrics;
 use vigos_train::trainer::Observer;
 
@@ -15,6 +18,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct Counter {
     bar: Option<ProgressBar>,
     unit: &'static str,
+    /// Done before it began to count.
+    first: usize,
     total: usize,
     done: usize,
     begin: Instant,
@@ -24,8 +29,19 @@ pub(crate) struct Counter {
 impl Counter {
     /// A counter up to `total` of `unit`, a plural noun.
     pub(crate) fn new(unit: &'static str, total: usize) -> Self {
+        Self::after(0, unit, total)
+    }
+
+    /// The same after the first so many.
+    fn after(first: usize, unit: &'static str, total: usize) -> Self {
         let now = Instant::now();
-        Self { bar: bar(unit, total), unit, total, done: 0, begin: now, told: now }
+        let bar = bar(unit, total);
+        if let Some(bar) = &bar {
+            bar.set_position(first as u64);
+            // The rest is as fast as what is done from here on.
+            bar.reset_eta();
+        }
+        Self { bar, unit, first, total, done: first, begin: now, told: now }
     }
 
     /// So many are done now.
@@ -35,7 +51,7 @@ impl Counter {
             Some(bar) => bar.set_position(done as u64),
             None if self.told.elapsed() >= INTERVAL => {
                 self.told = Instant::now();
-                let (rate, eta) = pace(done, self.total, self.begin.elapsed());
+                let (rate, eta) = pace(done - self.first, self.total - self.first, self.begin.elapsed());
                 note(&format!("{done}/{} {}, {rate} a second, {eta} left", self.total, self.unit));
             }
             None => {}
@@ -47,22 +63,33 @@ impl Counter {
         match &self.bar {
             Some(bar) => bar.finish_and_clear(),
             None => {
-                let (rate, _) = pace(self.done, self.total, self.begin.elapsed());
+                let (rate, _) = pace(self.done - self.first, self.total, self.begin.elapsed());
                 note(&format!("{} {} done, {rate} a second", self.done, self.unit));
             }
         }
     }
 }
 
-/// Shows a file from the hub come.
-#[derive(Default)]
+/// Shows a file come, from the hub unless said otherwise.
 pub(crate) struct Transfer {
+    verb: &'static str,
     bar: Option<ProgressBar>,
     file: String,
     told: Option<Instant>,
 }
 
+impl Default for Transfer {
+    fn default() -> Self {
+        Self { verb: "fetching", bar: None, file: String::new(), told: None }
+    }
+}
+
 impl Transfer {
+    /// Shows a file being made here; a small one is not worth a line.
+    pub(crate) fn making() -> Self {
+        Self { verb: "making", told: Some(Instant::now()), ..Self::default() }
+    }
+
     /// So many of the file's bytes are there.
     pub(crate) fn set(&mut self, file: &str, bytes: u64, size: u64) {
         if self.file != file {
@@ -77,7 +104,7 @@ impl Transfer {
             Some(bar) => bar.set_position(bytes),
             None if self.told.is_none_or(|told| told.elapsed() >= INTERVAL) => {
                 self.told = Some(Instant::now());
-                note(&format!("fetching {file}: {} of {} MB", bytes / 1_000_000, size / 1_000_000));
+                note(&format!("{} {file}: {} of {} MB", self.verb, bytes / 1_000_000, size / 1_000_000));
             }
             None => {}
         }
@@ -91,8 +118,63 @@ impl Transfer {
     }
 }
 
+/// Shows an evaluation, item by item.
+#[derive(Default)]
+pub(crate) struct Items {
+    transfer: Transfer,
+    counter: Option<Counter>,
+}
+
+impl Items {
+    /// One that has not begun.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        if let Some(counter) = &self.counter {
+            counter.finish();
+        }
+    }
+}
+
+impl vigos_eval::Observer for Items {
+    fn fetching(&mut self, file: &str, bytes: u64, size: u64) {
+        self.transfer.set(file, bytes, size);
+    }
+
+    fn started(&mut self, done: usize, total: usize) {
+        self.transfer.finish();
+        if done > 0 {
+            note(&format!("going on after {done} of {total} items"));
+        }
+        self.counter = Some(Counter::after(done, "items", total));
+    }
+
+    fn items(&mut self, done: usize) {
+        if let Some(counter) = &mut self.counter {
+            counter.set(done);
+        }
+    }
+
+    fn tokens(&mut self, drawn: usize) {
+        if let Some(bar) = self.counter.as_ref().and_then(|counter| counter.bar.as_ref()) {
+            bar.set_message(format!("{drawn} tokens"));
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        match self.counter.as_ref().and_then(|counter| counter.bar.as_ref()) {
+            Some(bar) => bar.suspend(|| note(text)),
+            None => note(text),
+        }
+    }
+}
+
 /// Shows a training run: a line for each step, and on a terminal a bar with what goes on within it.
 pub(crate) struct Run {
+    available: Option<u64>,
     transfer: Transfer,
     bar: Option<ProgressBar>,
     first: usize,
@@ -102,9 +184,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A run that has not begun.
-    pub(crate) fn new() -> Self {
-        Self { transfer: Transfer::default(), bar: None, first: 0, total: 0, done: 0, begin: Instant::now() }
+    /// A run that has not begun, on a device with so much memory available.
+    pub(crate) fn new(available: Option<u64>) -> Self {
+        Self {
+            available,
+            transfer: Transfer::default(),
+            bar: None,
+            first: 0,
+            total: 0,
+            done: 0,
+            begin: Instant::now(),
+        }
     }
 
     /// Takes the bar away.
@@ -126,6 +216,10 @@ impl Run {
 impl Observer for Run {
     fn fetching(&mut self, file: &str, bytes: u64, size: u64) {
         self.transfer.set(file, bytes, size);
+    }
+
+    fn memory(&mut self, plan: &Plan, config: &Config, longest_prompt: usize) {
+        self.line(&Outlook::of_run(plan, config, self.available, longest_prompt).summary());
     }
 
     fn started(&mut self, first_step: usize, total_steps: usize) {

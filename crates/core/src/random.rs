@@ -18,6 +18,8 @@ pub enum Purpose {
     Initialisation = 3,
     /// The order of a data set.
     Shuffle = 4,
+    /// Wrong answers of the leakage diagnostic.
+    WrongAnswers = 16,
 }
 
 /// Where in a run a draw belongs. Fields that do not apply are zero.

@@ -3,14 +3,20 @@
 
 /// The start of a box.
 const BOX: &str = r"\boxed{";
+/// The longest answer, in bytes, that is unwrapped: each of its wrappers costs another look at the whole.
+const LONGEST_WRAPPED: usize = 1 << 16;
 
 /// The bare answer in a data set's answer: without code fences, a leading "answer:", an `<answer>` wrapper,
 /// an outer `\boxed{}`, surrounding quotes or backticks, and white space, in any order and depth.
 ///
-/// A wrapper around nothing is kept, so an answer that is not blank stays so.
+/// A wrapper around nothing is kept, so an answer that is not blank stays so. An answer of more than 64 KiB is only
+/// trimmed.
 pub fn reference_target(answer: &str) -> String {
     let rules = [unfenced, unlabelled, untagged, unboxed, unquoted];
     let mut text = answer.trim();
+    if text.len() > LONGEST_WRAPPED {
+        return text.to_owned();
+    }
     // Every rule that applies shortens the text, so this ends.
     while let Some(shorter) =
         rules.iter().filter_map(|rule| rule(text)).map(str::trim).find(|inner| !inner.is_empty())

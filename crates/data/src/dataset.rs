@@ -111,11 +111,11 @@ impl Dataset {
         }
     }
 
-    /// Row `index`, counted from 0; or why it cannot be used: its image files are not there, or its cells hold
-    /// what they cannot.
+    /// Row `index`, counted from 0; or why it cannot be used: its image files are not there, its cells hold what
+    /// they cannot, or its row group is damaged.
     ///
     /// # Errors
-    /// [`DatasetError::NoSuchRow`], and for Parquet any error of reading the row's group.
+    /// [`DatasetError::NoSuchRow`], and for Parquet a file that cannot be opened or a row group that is too large.
     pub fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
         let rows = self.count.get();
         let row = match &mut self.source {

@@ -11,7 +11,7 @@ use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
 
 use crate::error::DatasetError;
-use crate::row::{Fields, ImageSource, Row};
+use crate::row::{Fields, ImageSource, Labels, Place, Role, Row};
 
 /// Reads the rows of the file at `path`, the first `limit` of them if given. Blank lines are no rows. Images
 /// need not be there yet.
@@ -46,7 +46,44 @@ impl Source<'_> {
             answer: self.answer(&fields.answer)?,
             images: self.images(&fields.image)?,
             origin: format!("{}:{}", self.path.display(), self.line),
+            labels: self.labels()?,
         })
+    }
+
+    fn labels(&self) -> Result<Labels, DatasetError> {
+        let text = |field: &str| match self.get(field) {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        let place = match self.get("triple") {
+            None => None,
+            Some(triple) => Some(Place {
+                triple: triple.as_u64().ok_or_else(|| self.wrong("triple", triple, "a whole number"))?,
+                role: self.role()?,
+                wording: text("wording"),
+            }),
+        };
+        let wanted = "a list of strings that are not blank";
+        let wrong_answers = match self.get("wrong_answers") {
+            None => Vec::new(),
+            Some(Value::Array(answers)) => {
+                let each = answers.iter().map(|answer| match answer {
+                    Value::String(text) if !text.trim().is_empty() => Ok(text.clone()),
+                    Value::Number(number) => Ok(number.to_string()),
+                    other => Err(self.wrong("wrong_answers", other, wanted)),
+                });
+                each.collect::<Result<_, _>>()?
+            }
+            Some(other) => return Err(self.wrong("wrong_answers", other, wanted)),
+        };
+        Ok(Labels { kind: text("kind"), place, wrong_answers })
+    }
+
+    fn role(&self) -> Result<Role, DatasetError> {
+        let value = self.required("role")?;
+        let role = value.as_str().and_then(Role::named);
+        role.ok_or_else(|| self.wrong("role", value, "\"prior\" or \"score\", beside a triple's number"))
     }
 
     fn id(&self, field: &str) -> Result<String, DatasetError> {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The names that the fields of a row have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fields {
@@ -37,6 +39,52 @@ pub struct Row {
     pub images: Vec<ImageSource>,
     /// Where it stands: `FILE:LINE`, or `FILE: row group G row R`, both counted from 0.
     pub origin: String,
+    /// What else it says of itself, for evaluation.
+    pub labels: Labels,
+}
+
+/// What a row may say of itself beside question and answer, in fields of these names; training reads none of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// The kind of question, which results are grouped by.
+    pub kind: Option<String>,
+    /// Its place in a prior suite.
+    pub place: Option<Place>,
+    /// `wrong_answers`: answers to the question that are not right.
+    pub wrong_answers: Vec<String>,
+}
+
+/// The place of a row in a prior suite, which asks one question of three images: one that shows what one would
+/// guess, and two that do not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The three rows of a number and wording belong together.
+    pub triple: u64,
+    /// Which of the images it asks about.
+    pub role: Role,
+    /// How the question is put, such as `fact` and `plain`: with and without a sentence that suggests the guess.
+    pub wording: Option<String>,
+}
+
+/// Whether the guess is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It is.
+    Prior,
+    /// It is not.
+    Score,
+}
+
+impl Role {
+    /// The role of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "prior" => Some(Self::Prior),
+            "score" => Some(Self::Score),
+            _ => None,
+        }
+    }
 }
 
 /// Where the encoded bytes of an image are.

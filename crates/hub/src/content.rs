@@ -11,6 +11,9 @@ use vigos_data::split_of;
 use crate::error::HubError;
 
 const INDEX: &str = "model.safetensors.index.json";
+/// Without these no model can be used.
+const SIDE_FILES: [&str; 2] = ["config.json", "tokenizer.json"];
+const ADAPTER: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 const MAX_INDEX: u64 = 64 << 20;
 
 /// What is wanted of a repository of the hub.
@@ -18,6 +21,10 @@ const MAX_INDEX: u64 = 64 << 20;
 pub(crate) enum Content {
     /// A model.
     Model,
+    /// A model without its weights.
+    SideFiles,
+    /// An adapter.
+    Adapter,
     /// The Parquet files of this split of a data set.
     Split(String),
 }
@@ -26,7 +33,7 @@ impl Content {
     /// The kind of the repository.
     pub(crate) fn kind(&self) -> RepoType {
         match self {
-            Self::Model => RepoType::Model,
+            Self::Model | Self::SideFiles | Self::Adapter => RepoType::Model,
             Self::Split(_) => RepoType::Dataset,
         }
     }
@@ -34,7 +41,7 @@ impl Content {
     /// Where the hub's interface lists repositories of this kind.
     pub(crate) fn listing(&self) -> &'static str {
         match self {
-            Self::Model => "api/models",
+            Self::Model | Self::SideFiles | Self::Adapter => "api/models",
             Self::Split(_) => "api/datasets",
         }
     }
@@ -42,15 +49,18 @@ impl Content {
     /// What precedes the repository's name in the address of a file.
     pub(crate) fn prefix(&self) -> &'static str {
         match self {
-            Self::Model => "",
+            Self::Model | Self::SideFiles | Self::Adapter => "",
             Self::Split(_) => "datasets/",
         }
     }
 
     /// The files wanted of those that the repository `name` has.
     pub(crate) fn choose(&self, name: &str, files: &[String]) -> Result<Vec<String>, HubError> {
+        let those = |wanted: fn(&str) -> bool| files.iter().filter(|file| wanted(file)).cloned().collect();
         match self {
-            Self::Model => Ok(files.iter().filter(|file| is_of_model(file)).cloned().collect()),
+            Self::Model => Ok(those(is_of_model)),
+            Self::SideFiles => Ok(those(is_side_file)),
+            Self::Adapter => Ok(those(|file| ADAPTER.contains(&file))),
             Self::Split(split) => files_of_split(name, files, split),
         }
     }
@@ -59,6 +69,8 @@ impl Content {
     pub(crate) fn missing(&self, folder: &Path, files: &[String]) -> Option<String> {
         match self {
             Self::Model => missing_of_model(folder, files),
+            Self::SideFiles => missing_of(&SIDE_FILES, files),
+            Self::Adapter => missing_of(&ADAPTER, files),
             Self::Split(_) => missing_shard(files),
         }
     }
@@ -70,11 +82,22 @@ fn is_of_model(file: &str) -> bool {
     file == "merges.txt" || (!file.contains('/') && kinds.iter().any(|kind| file.ends_with(kind)))
 }
 
+/// What of a model is no weight and tells of none.
+fn is_side_file(file: &str) -> bool {
+    is_of_model(file) && !file.contains(".safetensors")
+}
+
+/// The first of `wanted` that is not there.
+fn missing_of(wanted: &[&str], files: &[String]) -> Option<String> {
+    let absent = wanted.iter().find(|name| !files.iter().any(|file| file == *name));
+    absent.map(|name| (*name).to_owned())
+}
+
 /// What a model's folder with these files lacks to be one.
 fn missing_of_model(folder: &Path, files: &[String]) -> Option<String> {
     let has = |name: &str| files.iter().any(|file| file == name);
-    if let Some(missing) = ["config.json", "tokenizer.json"].into_iter().find(|name| !has(name)) {
-        return Some(missing.to_owned());
+    if let Some(missing) = missing_of(&SIDE_FILES, files) {
+        return Some(missing);
     }
     if !has(INDEX) {
         let weights = files.iter().any(|file| file.ends_with(".safetensors"));

@@ -80,7 +80,9 @@ pub enum HubError {
         folders: Vec<String>,
     },
     /// A file is missing without which the model or split is not whole.
-    #[error("{what} has no {missing}; wanted a model with weights as safetensors, or all files of a split")]
+    #[error(
+        "{what} has no {missing}; wanted a model with weights as safetensors, a PEFT adapter, or all files of a split"
+    )]
     Incomplete {
         /// The model or data set.
         what: String,

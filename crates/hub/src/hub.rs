@@ -26,6 +26,22 @@ pub fn model_folder(path: &Path, progress: &mut Progress) -> Result<PathBuf, Hub
     if is_reference(path) { Hub::from_env()?.model(path, progress) } else { Ok(path.to_owned()) }
 }
 
+/// The same without the weights: configuration, tokenizer, processor and template.
+///
+/// # Errors
+/// As [`Hub::model`].
+pub fn side_files_folder(path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
+    if is_reference(path) { Hub::from_env()?.side_files(path, progress) } else { Ok(path.to_owned()) }
+}
+
+/// The same for an adapter.
+///
+/// # Errors
+/// As [`Hub::model`].
+pub fn adapter_folder(path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
+    if is_reference(path) { Hub::from_env()?.adapter(path, progress) } else { Ok(path.to_owned()) }
+}
+
 /// The hub and its cache.
 #[derive(Debug)]
 pub struct Hub {
@@ -86,9 +102,29 @@ impl Hub {
     /// # Errors
     /// [`HubError`].
     pub fn model(&self, path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
+        self.folder(path, Content::Model, progress)
+    }
+
+    /// The same without the weights.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub fn side_files(&self, path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
+        self.folder(path, Content::SideFiles, progress)
+    }
+
+    /// The folder of the PEFT adapter `hf:ORG/NAME[@REVISION]`: its configuration and its tensors.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub fn adapter(&self, path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
+        self.folder(path, Content::Adapter, progress)
+    }
+
+    fn folder(&self, path: &Path, content: Content, progress: &mut Progress) -> Result<PathBuf, HubError> {
         let Reference { id, at } = Reference::model(path)?;
         let revision = at.unwrap_or_else(|| MAIN.to_owned());
-        let source = Source { id, revision, content: Content::Model, name: path.display().to_string() };
+        let source = Source { id, revision, content, name: path.display().to_string() };
         Ok(self.resolve(&source, progress)?.0)
     }
 

@@ -1,6 +1,6 @@
 //! Models and data sets from the Hugging Face hub, through the cache that its other tools share.
 //!
-//! `hf:ORG/NAME` names a model, `hf:ORG/NAME@REVISION` a branch, tag or commit of it, and `hf:ORG/NAME@SPLIT` a
+//! `hf:ORG/NAME` names a model or an adapter, `hf:ORG/NAME@REVISION` a branch, tag or commit of it, and `hf:ORG/NAME@SPLIT` a
 //! split of a data set of Parquet files. Only the files needed are fetched. What was fetched before, by this or
 //! by another program, is not fetched again, and is enough where there is no network.
 //!
@@ -17,6 +17,6 @@ mod reference;
 mod settings;
 
 pub use error::HubError;
-pub use hub::{Hub, Progress, model_folder};
+pub use hub::{Hub, Progress, adapter_folder, model_folder, side_files_folder};
 pub use reference::{Reference, is_reference};
 pub use settings::Settings;

@@ -8,6 +8,7 @@ use hf_hub::Cache;
 use crate::error::HubError;
 
 const ENDPOINT: &str = "https://huggingface.co";
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The environment variables that the hub's other tools read, and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Settings {
     pub token: Option<String>,
     /// Whether to do without network (`HF_HUB_OFFLINE`).
     pub offline: bool,
-    /// How long to wait for a connection, an answer, or the next bytes.
+    /// How long to wait for a connection, an answer, or the next bytes (`HF_HUB_DOWNLOAD_TIMEOUT`, in seconds).
     pub patience: Duration,
     /// Attempts in a row that bring nothing before giving up.
     pub attempts: u32,
@@ -71,12 +72,26 @@ impl Settings {
         }
         let offline = get("HF_HUB_OFFLINE")
             .is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str()));
+        let patience = match get("HF_HUB_DOWNLOAD_TIMEOUT") {
+            None => PATIENCE,
+            Some(text) => match text.parse() {
+                Ok(seconds) if (1..=86_400).contains(&seconds) => Duration::from_secs(seconds),
+                _ => {
+                    let wanted = "a whole number of seconds from 1 to 86400";
+                    return Err(HubError::Setting {
+                        variable: "HF_HUB_DOWNLOAD_TIMEOUT",
+                        found: text,
+                        wanted,
+                    });
+                }
+            },
+        };
         Ok(Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             cache,
             token,
             offline,
-            patience: Duration::from_secs(30),
+            patience,
             attempts: 4,
         })
     }

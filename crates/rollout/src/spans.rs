@@ -135,6 +135,11 @@ impl CompletionText {
         Self { bytes, starts }
     }
 
+    /// The positions of all tokens that have bytes.
+    pub fn positions(&self) -> Vec<usize> {
+        self.starts.iter().map(|(position, _)| *position).collect()
+    }
+
     /// All bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -186,7 +191,7 @@ impl CompletionText {
 
     fn spans(&self, fidelity: Fidelity) -> Result<Spans, Reason> {
         let Segments { description, reasoning, answer } = self.segments()?;
-        let description = self.positions(description);
+        let description = self.positions_in(description);
         if description.is_empty() {
             return Err(Reason::EmptyDescription);
         }
@@ -195,8 +200,8 @@ impl CompletionText {
             Fidelity::Paper if self.text(answer.clone()).trim().is_empty() => {
                 return Err(Reason::EmptyAnswer);
             }
-            Fidelity::Paper => [self.positions(reasoning), self.positions(answer)].concat(),
-            Fidelity::Released => self.positions(reasoning.start..answer.end + 1),
+            Fidelity::Paper => [self.positions_in(reasoning), self.positions_in(answer)].concat(),
+            Fidelity::Released => self.positions_in(reasoning.start..answer.end + 1),
         };
         if reasoning_answer.is_empty() {
             return Err(Reason::EmptyReasoning);
@@ -205,7 +210,7 @@ impl CompletionText {
     }
 
     /// The positions of the tokens whose first byte lies in `range`.
-    fn positions(&self, range: Range<usize>) -> Vec<usize> {
+    fn positions_in(&self, range: Range<usize>) -> Vec<usize> {
         self.starts.iter().filter(|(_, start)| range.contains(start)).map(|&(position, _)| position).collect()
     }
 }

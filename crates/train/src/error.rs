@@ -66,6 +66,16 @@ pub enum TrainError {
         /// What is wrong.
         message: String,
     },
+    /// The one row that was asked for cannot be used.
+    #[error("{origin} (id `{id}`): {reason}")]
+    UnusableRow {
+        /// File and place.
+        origin: String,
+        /// The row's name.
+        id: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// More rows of the data cannot be used than the recipe allows.
     #[error(
         "{last}; with it {bad} of {seen} rows cannot be used, more than data.max_bad_share = {share} allows; mend \

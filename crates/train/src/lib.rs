@@ -8,9 +8,11 @@
 pub mod checkpoint;
 pub mod error;
 mod leaves;
+pub mod memory;
 pub mod metrics;
 pub mod objective;
 pub mod optim;
+pub mod preview;
 pub mod prompts;
 mod quarantine;
 pub mod recipe;

@@ -2,10 +2,12 @@
 
 use crate::leaves::leaves;
 use crate::objective::{MicroBatch, Term, Work};
-use serde::Serialize;
+use crate::samples::Sample;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use vigos_rollout::engine::Finish;
-use vigos_rollout::spans::{Reason, Spans};
+use vigos_data::{grade_question, last_box};
+use vigos_rollout::engine::{Completion, Finish};
+use vigos_rollout::spans::{CompletionText, Reason, Spans, Verdict};
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, Serialize)]
@@ -87,7 +89,7 @@ pub struct Phases {
 }
 
 /// One line of a snapshot of rollouts.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RolloutRecord {
     /// The sample's name.
     pub id: String,
@@ -111,6 +113,31 @@ pub struct RolloutRecord {
     pub correct: bool,
     /// Token positions of the spans.
     pub spans: Option<Spans>,
+}
+
+impl RolloutRecord {
+    /// What is written down of a completion of `sample`, whose text and verdict these are.
+    pub fn new(sample: &Sample, completion: &Completion, text: &CompletionText, verdict: &Verdict) -> Self {
+        let text = text.text(0..text.bytes().len()).into_owned();
+        let predicted = last_box(&text).map(str::to_owned);
+        let right = |p: &String| grade_question(&sample.problem, p, &sample.reference);
+        Self {
+            id: sample.id.clone(),
+            problem: sample.problem.clone(),
+            answer: sample.reference.clone(),
+            completion_token_ids: completion.tokens.clone(),
+            finish_reason: completion.finish,
+            valid: verdict.spans().is_some(),
+            reason: match verdict {
+                Verdict::Valid(_) => None,
+                Verdict::Invalid(reason) => Some(*reason),
+            },
+            correct: predicted.as_ref().is_some_and(right),
+            predicted,
+            spans: verdict.spans().cloned(),
+            completion: text,
+        }
+    }
 }
 
 /// The rollouts' part of a step's metrics.

@@ -22,7 +22,7 @@ use vigos_processor::ImagePatches;
 use vigos_rollout::spans::Verdict;
 
 /// Memory that the logits of one chunk of rows may take.
-const LOGITS_BYTES: usize = 256 << 20;
+pub(crate) const LOGITS_BYTES: usize = 256 << 20;
 
 /// A sample with its sampled completion.
 #[derive(Clone, Debug)]

@@ -13,7 +13,8 @@ use std::path::Path;
 use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
-use vigos_data::{ImageSource, Row};
+use vigos_data::{ImageSource, Labels, Row};
+use vigos_hub::Progress;
 use vigos_models::{ActiveAdapter, peft};
 use vigos_rollout::spans::{Spans, Verdict};
 
@@ -61,11 +62,17 @@ struct TokenReport {
 /// Runs the step and writes `step.json`, `grads.safetensors` (before the norm clip) and `adapter/` to `out`.
 ///
 /// All rows of the file are one micro-batch. Nothing is written before the whole step is computed, and
-/// `step.json` is written last.
+/// `step.json` is written last. `progress` sees what has to be fetched from the hub.
 ///
 /// # Errors
 /// If the recipe, the model or a row is wrong, or `out` holds a replay already or cannot be written.
-pub fn replay(recipe: &Recipe, rollouts: &Path, out: &Path, device: &Device) -> Result<(), TrainError> {
+pub fn replay(
+    recipe: &Recipe,
+    rollouts: &Path,
+    out: &Path,
+    device: &Device,
+    progress: &mut Progress,
+) -> Result<(), TrainError> {
     if out.join("step.json").exists() {
         return Err(TrainError::RunFolder {
             path: out.to_owned(),
@@ -73,7 +80,7 @@ pub fn replay(recipe: &Recipe, rollouts: &Path, out: &Path, device: &Device) -> 
             hint: "name another folder with --out".into(),
         });
     }
-    let session = Session::open(recipe, device, &mut |_, _, _| {})?;
+    let session = Session::open(recipe, device, progress)?;
     let rows = read(rollouts, &session)?;
     let verdicts: Vec<Verdict> = rows.iter().map(|(_, ids)| session.judge(ids)).collect();
     let batch: Vec<Rollout> = rows
@@ -163,6 +170,7 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
             problem: line.problem.clone(),
             answer: line.answer.clone(),
             images,
+            labels: Labels::default(),
         };
         let sample = maker.make(&source, &line.prompts)?.map_err(|skip| match skip {
             Skip::LongPrompt { role, tokens } => fail(

@@ -9,8 +9,6 @@ use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 
 const CONFIG: &str = "config.toml";
 const MAX_CONFIG: u64 = 1 << 20;
-/// Keys that may change between a run and its continuation: how long, how often, what is written or forgiven.
-const FREE: [&str; 5] = ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share"];
 
 /// The folder of a run.
 #[derive(Clone, Debug)]
@@ -19,12 +17,12 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Claims a folder for a new run, or checks that it holds the run that `recipe` continues. Nothing is
-    /// written yet.
+    /// Claims a folder for a new run, or checks that it holds the run that `recipe` continues: all keys are as
+    /// they were but those that begin with one of `free`. Nothing is written yet.
     ///
     /// # Errors
     /// If a new run's folder is taken, or a resumed one is not there or had another recipe.
-    pub fn open(path: &Path, recipe: &Recipe, resume: bool) -> Result<Self, TrainError> {
+    pub fn open(path: &Path, recipe: &Recipe, resume: bool, free: &[&str]) -> Result<Self, TrainError> {
         let fault = |message: String, hint: &str| TrainError::RunFolder {
             path: path.to_owned(),
             message,
@@ -45,7 +43,7 @@ impl RunFolder {
                 let text = read_limited(&config, MAX_CONFIG)?;
                 let text = String::from_utf8_lossy(&text);
                 let saved = Recipe::parse(&text, &config.display().to_string(), &[])?;
-                let difference = difference(&saved, recipe).map_err(|e| {
+                let difference = difference(&saved, recipe, free).map_err(|e| {
                     fault(format!("the recipe cannot be compared: {e}"), "use paths in UTF-8")
                 })?;
                 match difference {
@@ -65,8 +63,7 @@ impl RunFolder {
     /// # Errors
     /// If it cannot be written.
     pub fn begin(&self, recipe: &Recipe) -> Result<(), TrainError> {
-        let rollouts = self.path.join("rollouts");
-        std::fs::create_dir_all(&rollouts).map_err(|e| FileError::io("create", &rollouts, e))?;
+        std::fs::create_dir_all(&self.path).map_err(|e| FileError::io("create", &self.path, e))?;
         write_atomic_bytes(&self.path.join(CONFIG), recipe.to_toml()?.as_bytes())?;
         Ok(())
     }
@@ -81,9 +78,14 @@ impl RunFolder {
         self.path.join("quarantine.jsonl")
     }
 
-    /// The snapshot of a step's rollouts.
-    pub fn rollouts(&self, step: usize) -> PathBuf {
-        self.path.join("rollouts").join(format!("step-{step:06}.jsonl"))
+    /// The snapshot of a step's rollouts, in a folder that is made if it is missing.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn rollouts(&self, step: usize) -> Result<PathBuf, FileError> {
+        let folder = self.path.join("rollouts");
+        std::fs::create_dir_all(&folder).map_err(|e| FileError::io("create", &folder, e))?;
+        Ok(folder.join(format!("step-{step:06}.jsonl")))
     }
 
     /// TensorBoard's event files.
@@ -98,11 +100,11 @@ impl RunFolder {
 }
 
 /// The first key that may not change and did.
-fn difference(saved: &Recipe, now: &Recipe) -> Result<Option<String>, serde_json::Error> {
+fn difference(saved: &Recipe, now: &Recipe, free: &[&str]) -> Result<Option<String>, serde_json::Error> {
     let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
     let flat = |tree| -> Vec<(String, &Value)> {
         let mut keys = leaves(tree, '.');
-        keys.retain(|(key, _)| !FREE.iter().any(|free| key.starts_with(free)));
+        keys.retain(|(key, _)| !free.iter().any(|free| key.starts_with(free)));
         keys
     };
     let (saved, now) = (flat(&saved), flat(&now));

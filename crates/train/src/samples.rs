@@ -2,11 +2,11 @@
 
 use crate::error::TrainError;
 use crate::prompts::Prompts;
-use crate::recipe::{Input, Method};
+use crate::recipe::{Input, Method, Recipe, Teacher};
 use std::fmt::{self, Display, Formatter};
 use vigos_data::{ImageSource, Row, reference_target};
 use vigos_models::model::Sequence;
-use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, decode};
+use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, Prompt, decode};
 
 /// A sample ready for the model.
 #[derive(Clone, Debug)]
@@ -76,6 +76,41 @@ impl Display for Skip {
 /// User text per role that replaces the rendered template, as a replay may bring it.
 pub type UserTexts = std::collections::BTreeMap<String, String>;
 
+/// A reader of prompts: the student or a teacher.
+#[derive(Clone, Copy, Debug)]
+pub struct Role<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The template of its prompt.
+    pub template: &'a str,
+    /// What it is shown.
+    pub context: &'a [Input],
+    /// Text that its answer starts with.
+    pub prefill: &'a str,
+}
+
+impl<'a> Role<'a> {
+    /// The method's student.
+    pub fn student(method: &'a Method) -> Self {
+        Self {
+            name: "student",
+            template: &method.student_prompt,
+            context: &[Input::Image, Input::Problem],
+            prefill: &method.student_prefill,
+        }
+    }
+
+    /// A teacher of the method's table.
+    pub fn teacher(teacher: &'a Teacher) -> Self {
+        Self {
+            name: &teacher.name,
+            template: &teacher.prompt,
+            context: &teacher.context,
+            prefill: &teacher.prefill,
+        }
+    }
+}
+
 /// Makes samples ready.
 #[derive(Debug)]
 pub struct SampleMaker<'a> {
@@ -91,64 +126,40 @@ pub struct SampleMaker<'a> {
     pub min_image_side: usize,
 }
 
-impl SampleMaker<'_> {
+impl<'a> SampleMaker<'a> {
+    /// Makes samples of a recipe's data.
+    pub fn of(recipe: &'a Recipe, processor: &'a Processor, prompts: &'a Prompts) -> Self {
+        Self {
+            processor,
+            prompts,
+            method: &recipe.method,
+            max_prompt_tokens: recipe.train.max_prompt_tokens,
+            min_image_side: recipe.data.min_image_side,
+        }
+    }
+
     /// Reads the images and renders every prompt. `texts` replaces the user text of the roles that it names.
     ///
     /// # Errors
     /// If a prompt cannot be built; the error names the row.
     pub fn make(&self, source: &Row, texts: &UserTexts) -> Result<Result<Sample, Skip>, TrainError> {
-        let fail = |field: &str, message: String| TrainError::Sample {
-            origin: source.origin.clone(),
-            id: source.id.clone(),
-            field: field.to_owned(),
-            message,
+        let images = match self.images(source) {
+            Ok(images) => images,
+            Err(skip) => return Ok(Err(skip)),
         };
-        let mut images = Vec::with_capacity(source.images.len());
-        for (number, encoded) in source.images.iter().enumerate() {
-            match self.patches(encoded) {
-                Ok(Ok(patches)) => images.push(patches),
-                Ok(Err(side)) => return Ok(Err(Skip::SmallImage { side })),
-                Err(message) => {
-                    let reason = match encoded {
-                        ImageSource::File(path) => format!("{}: {message}", path.display()),
-                        ImageSource::Bytes(_) => format!("image {number}: {message}"),
-                    };
-                    return Ok(Err(Skip::BadRow { field: "image".into(), reason }));
-                }
-            }
-        }
         let reference = reference_target(&source.answer);
-        let build = |role: &str, template: &str, context: &[Input], prefill: &str| {
-            let text = match texts.get(role) {
-                Some(text) => text.clone(),
-                None => {
-                    let shown = context.contains(&Input::Reference).then_some(reference.as_str());
-                    self.prompts
-                        .render(template, &source.problem, shown)
-                        .map_err(|e| fail("problem", e.to_string()))?
-                }
-            };
-            let images: &[ImagePatches] = if context.contains(&Input::Image) { &images } else { &[] };
-            let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
-            let mut parts = vec![Part::Image; grids.len()];
-            if !text.is_empty() {
-                parts.push(Part::Text(text));
-            }
-            let prompt = self
-                .processor
-                .prompt(&[Message::user(parts)], prefill, &grids)
-                .map_err(|e| fail(role, e.to_string()))?;
+        let build = |role: Role| {
+            let prompt = self.prompt(source, &role, &reference, &images, texts.get(role.name))?;
             Ok(Sequence { ids: prompt.ids, images: prompt.images })
         };
 
         let method = self.method;
-        let seen_by_student = [Input::Image, Input::Problem];
-        let student = build("student", &method.student_prompt, &seen_by_student, &method.student_prefill)?;
+        let student = build(Role::student(method))?;
         let teachers = method
             .teachers
             .iter()
-            .map(|t| match t.runs() {
-                true => build(&t.name, &t.prompt, &t.context, &t.prefill),
+            .map(|teacher| match teacher.runs() {
+                true => build(Role::teacher(teacher)),
                 // Its template need not even be there.
                 false => Ok(Sequence::default()),
             })
@@ -162,6 +173,61 @@ impl SampleMaker<'_> {
         }
         let (id, problem) = (source.id.clone(), source.problem.clone());
         Ok(Ok(Sample { id, problem, reference, images, student, teachers }))
+    }
+
+    /// The images of a row, or why it is left out.
+    ///
+    /// # Errors
+    /// [`Skip::SmallImage`] and [`Skip::BadRow`].
+    pub fn images(&self, source: &Row) -> Result<Vec<ImagePatches>, Skip> {
+        let patches = |(number, encoded): (usize, &ImageSource)| match self.patches(encoded) {
+            Ok(Ok(patches)) => Ok(patches),
+            Ok(Err(side)) => Err(Skip::SmallImage { side }),
+            Err(message) => {
+                let reason = match encoded {
+                    ImageSource::File(path) => format!("{}: {message}", path.display()),
+                    ImageSource::Bytes(_) => format!("image {number}: {message}"),
+                };
+                Err(Skip::BadRow { field: "image".into(), reason })
+            }
+        };
+        source.images.iter().enumerate().map(patches).collect()
+    }
+
+    /// The prompt of one role for a row with these images; `text` replaces what its template gives.
+    ///
+    /// # Errors
+    /// If it cannot be built; the error names the row.
+    pub fn prompt(
+        &self,
+        source: &Row,
+        role: &Role,
+        reference: &str,
+        images: &[ImagePatches],
+        text: Option<&String>,
+    ) -> Result<Prompt, TrainError> {
+        let fail = |field: &str, message: String| TrainError::Sample {
+            origin: source.origin.clone(),
+            id: source.id.clone(),
+            field: field.to_owned(),
+            message,
+        };
+        let text = match text {
+            Some(text) => text.clone(),
+            None => {
+                let shown = role.context.contains(&Input::Reference).then_some(reference);
+                let rendered = self.prompts.render(role.template, &source.problem, shown);
+                rendered.map_err(|e| fail("problem", e.to_string()))?
+            }
+        };
+        let images: &[ImagePatches] = if role.context.contains(&Input::Image) { images } else { &[] };
+        let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
+        let mut parts = vec![Part::Image; grids.len()];
+        if !text.is_empty() {
+            parts.push(Part::Text(text));
+        }
+        let prompt = self.processor.prompt(&[Message::user(parts)], role.prefill, &grids);
+        prompt.map_err(|e| fail(role.name, e.to_string()))
     }
 
     /// An image's patches; or its shorter side, if that is too short.

@@ -6,8 +6,10 @@ use crate::prompts::Prompts;
 use crate::recipe::{Lora, Precision, Recipe};
 use crate::samples::SampleMaker;
 use burn::tensor::{DType, Device};
+use std::ops::Deref;
+use std::path::Path;
 use vigos_data::{Dataset, Fields};
-use vigos_hub::{Hub, Progress, Reference, is_reference, model_folder};
+use vigos_hub::{Hub, Progress, Reference, adapter_folder, is_reference, model_folder};
 use vigos_models::agreement::check_processor;
 use vigos_models::generation::stop_tokens;
 use vigos_models::{Adapter, Dropout, DropoutPair, LoraConfig, Model, Projection, peft};
@@ -15,20 +17,66 @@ use vigos_processor::Processor;
 use vigos_rollout::sampler::Sampling;
 use vigos_rollout::spans::{CompletionText, Verdict};
 
-/// A loaded recipe.
+/// The base that a recipe names, and all that stands between it and text.
 #[derive(Debug)]
-pub struct Session<'a> {
+pub struct Base<'a> {
     /// What was asked for.
     pub recipe: &'a Recipe,
     /// The frozen base.
     pub model: Model,
-    /// The adapter to start from.
-    pub adapter: Adapter,
     /// Text and images to what the model reads.
     pub processor: Processor,
     /// Tokens that end a completion.
     pub stops: Vec<u32>,
     prompts: Prompts,
+}
+
+/// A loaded recipe: the base with an adapter to train.
+#[derive(Debug)]
+pub struct Session<'a> {
+    base: Base<'a>,
+    /// The adapter to start from.
+    pub adapter: Adapter,
+}
+
+impl<'a> Deref for Session<'a> {
+    type Target = Base<'a>;
+
+    fn deref(&self) -> &Base<'a> {
+        &self.base
+    }
+}
+
+impl<'a> Base<'a> {
+    /// Loads the base onto `device`; `progress` sees what has to be fetched from the hub.
+    ///
+    /// # Errors
+    /// If a file is missing or wrong.
+    pub fn open(recipe: &'a Recipe, device: &Device, progress: &mut Progress) -> Result<Self, TrainError> {
+        let prompts = Prompts::for_method(&recipe.method)?;
+        let folder = &model_folder(&recipe.model.path, progress)?;
+        let processor = open_processor(recipe, folder)?;
+        let stops = stop_tokens(folder)?;
+        let model = Model::load(folder, device, dtype(recipe.train.precision))?;
+        check_processor(&model.config, &processor, folder)?;
+        Ok(Self { recipe, model, processor, stops, prompts })
+    }
+
+    /// Makes samples ready for this model and method.
+    pub fn samples(&self) -> SampleMaker<'_> {
+        SampleMaker::of(self.recipe, &self.processor, &self.prompts)
+    }
+
+    /// The bytes of a completion and where they come from.
+    pub fn text(&self, completion: &[u32]) -> CompletionText {
+        let tokenizer = self.processor.tokenizer();
+        CompletionText::new(completion, |id| tokenizer.token_bytes(id).unwrap_or_default(), &self.stops)
+    }
+
+    /// The format verdict on a completion.
+    pub fn judge(&self, completion: &[u32]) -> Verdict {
+        self.text(completion).verdict(self.recipe.method.fidelity)
+    }
 }
 
 impl<'a> Session<'a> {
@@ -37,55 +85,32 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If a file is missing or wrong, or the recipe asks for what the model does not have.
     pub fn open(recipe: &'a Recipe, device: &Device, progress: &mut Progress) -> Result<Self, TrainError> {
-        let prompts = Prompts::for_method(&recipe.method)?;
         let wanted = lora_config(&recipe.lora)?;
         sampling(recipe).check()?;
-        let folder = &model_folder(&recipe.model.path, progress)?;
-        let mut processor = Processor::from_dir(folder)?;
-        if let Some(pixels) = recipe.data.max_pixels {
-            processor = processor.with_max_pixels(pixels as u64)?;
-        }
-        let stops = stop_tokens(folder)?;
-        let dtype = match recipe.train.precision {
-            Precision::F32 => DType::F32,
-            Precision::Bf16 => DType::BF16,
-        };
-        let model = Model::load(folder, device, dtype)?;
-        check_processor(&model.config, &processor, folder)?;
+        let base = Base::open(recipe, device, progress)?;
         let adapter = match &recipe.model.adapter {
-            None => Adapter::init(&wanted, &model.config, recipe.train.seed, device),
+            None => Adapter::init(&wanted, &base.model.config, recipe.train.seed, device),
             Some(path) => {
-                let mut adapter = peft::load(path, &model.config, device)?;
-                let found = &adapter.config;
-                if (found.rank, found.alpha, &found.targets) != (wanted.rank, wanted.alpha, &wanted.targets) {
+                let mut adapter = peft::load(&adapter_folder(path, progress)?, &base.model.config, device)?;
+                // Patterns that give some layers another rank or α, or fewer layers, are the adapter's own to keep.
+                let found = LoraConfig {
+                    rank: adapter.config.rank,
+                    alpha: adapter.config.alpha,
+                    dropout: wanted.dropout,
+                    targets: adapter.projections().into_iter().collect(),
+                };
+                if found != wanted {
                     return Err(TrainError::Setting {
                         key: "lora".into(),
                         found: describe(&wanted),
-                        wanted: format!("what the adapter {} has: {}", path.display(), describe(found)),
+                        wanted: format!("what the adapter {} has: {}", path.display(), describe(&found)),
                     });
                 }
                 adapter.config.dropout = wanted.dropout;
                 adapter
             }
         };
-        Ok(Self { recipe, model, adapter, processor, stops, prompts })
-    }
-
-    /// Makes samples ready for this model and method.
-    pub fn samples(&self) -> SampleMaker<'_> {
-        SampleMaker {
-            processor: &self.processor,
-            prompts: &self.prompts,
-            method: &self.recipe.method,
-            max_prompt_tokens: self.recipe.train.max_prompt_tokens,
-            min_image_side: self.recipe.data.min_image_side,
-        }
-    }
-
-    /// The bytes of a completion and where they come from.
-    pub fn text(&self, completion: &[u32]) -> CompletionText {
-        let tokenizer = self.processor.tokenizer();
-        CompletionText::new(completion, |id| tokenizer.token_bytes(id).unwrap_or_default(), &self.stops)
+        Ok(Self { base, adapter })
     }
 
     /// The training forward's dropout over the packed rows of a micro-batch whose samples have these numbers
@@ -111,11 +136,18 @@ impl<'a> Session<'a> {
             text: Dropout::new(probability, seed, step, text, device),
         })
     }
+}
 
-    /// The format verdict on a completion.
-    pub fn judge(&self, completion: &[u32]) -> Verdict {
-        self.text(completion).verdict(self.recipe.method.fidelity)
-    }
+/// The processor of the model in `folder`, with the recipe's limits.
+///
+/// # Errors
+/// If one of its files is missing or wrong, or a limit is.
+pub(crate) fn open_processor(recipe: &Recipe, folder: &Path) -> Result<Processor, TrainError> {
+    let processor = Processor::from_dir(folder)?;
+    Ok(match recipe.data.max_pixels {
+        Some(pixels) => processor.with_max_pixels(pixels as u64)?,
+        None => processor,
+    })
 }
 
 /// Opens the recipe's data set; `progress` sees what has to be fetched from the hub.
@@ -126,18 +158,43 @@ pub fn open_dataset(recipe: &Recipe, progress: &mut Progress) -> Result<Dataset,
     let data = &recipe.data;
     let names = data.fields.clone();
     let fields = Fields { problem: names.problem, image: names.image, answer: names.answer, id: names.id };
-    if is_reference(&data.path) {
-        if let Some(split) = &data.split {
+    let source =
+        Source { section: "data", path: &data.path, split: data.split.as_deref(), limit: data.limit };
+    source.open(&fields, progress)
+}
+
+/// A data set as a section of a recipe names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The section.
+    pub section: &'a str,
+    /// Its `path`.
+    pub path: &'a Path,
+    /// Its `split`.
+    pub split: Option<&'a str>,
+    /// Its `limit`.
+    pub limit: Option<usize>,
+}
+
+impl Source<'_> {
+    /// Opens it to read rows of these fields.
+    ///
+    /// # Errors
+    /// As [`open_dataset`].
+    pub fn open(&self, fields: &Fields, progress: &mut Progress) -> Result<Dataset, TrainError> {
+        if !is_reference(self.path) {
+            return Ok(Dataset::open_split(self.path, self.split, fields, self.limit)?);
+        }
+        if let Some(split) = self.split {
             return Err(TrainError::Setting {
-                key: "data.split".into(),
+                key: format!("{}.split", self.section),
                 found: format!("\"{split}\""),
-                wanted: "nothing: data.path names the split after its @".into(),
+                wanted: format!("nothing: {}.path names the split after its @", self.section),
             });
         }
-        let files = Hub::from_env()?.dataset(&data.path, progress)?;
-        return Ok(Dataset::open_parquet(&data.path, files, &fields, data.limit)?);
+        let files = Hub::from_env()?.dataset(self.path, progress)?;
+        Ok(Dataset::open_parquet(self.path, files, fields, self.limit)?)
     }
-    Ok(Dataset::open_split(&data.path, data.split.as_deref(), &fields, data.limit)?)
 }
 
 /// The name of the base in an adapter's configuration: its name on the hub, or its folder.
@@ -159,7 +216,15 @@ pub fn sampling(recipe: &Recipe) -> Sampling {
     }
 }
 
-fn lora_config(lora: &Lora) -> Result<LoraConfig, TrainError> {
+/// Burn's name of a precision.
+pub(crate) fn dtype(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+    }
+}
+
+pub(crate) fn lora_config(lora: &Lora) -> Result<LoraConfig, TrainError> {
     let mut targets = lora
         .targets
         .iter()

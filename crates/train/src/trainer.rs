@@ -5,6 +5,7 @@
 
 use crate::checkpoint::{Checkpoints, State};
 use crate::error::TrainError;
+use crate::memory::plan::Plan;
 use crate::metrics::{LossSummary, Phases, RolloutRecord, RolloutSummary, StepMetrics};
 use crate::objective::{Rollout, Work, micro_batch};
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
@@ -20,10 +21,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
-use vigos_data::{BadRow, Dataset, Order, grade, last_box};
-use vigos_models::{ActiveAdapter, Adapter};
+use vigos_data::{BadRow, Dataset, Order};
+use vigos_hub::side_files_folder;
+use vigos_models::{ActiveAdapter, Adapter, Config};
 use vigos_rollout::engine::{Completion, Engine, Request};
 use vigos_rollout::spans::{CompletionText, Verdict};
+
+/// Keys that may change between a run and its continuation: how long, how often, what is written, forgiven or
+/// only looked at.
+const FREE: [&str; 7] =
+    ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share", "eval.", "palr."];
 
 /// What to train, and where.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +49,9 @@ pub struct TrainOptions<'a> {
 pub trait Observer {
     /// `bytes` of the `size` bytes of a file from the hub are there.
     fn fetching(&mut self, _file: &str, _bytes: u64, _size: u64) {}
+    /// The run is about to load the model of `config` and to take the memory of `plan`; prompts may have up to
+    /// `longest_prompt` tokens.
+    fn memory(&mut self, _plan: &Plan, _config: &Config, _longest_prompt: usize) {}
     /// Training begins after `first_step` steps of `total_steps`.
     fn started(&mut self, _first_step: usize, _total_steps: usize) {}
     /// Tokens drawn so far in the step under way.
@@ -77,9 +87,14 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Finished, TrainError> {
     let recipe = options.recipe;
-    let folder = RunFolder::open(options.run_dir, recipe, options.resume)?;
+    let folder = RunFolder::open(options.run_dir, recipe, options.resume, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let dataset = open_dataset(recipe, &mut fetching)?;
+    let mut dataset = open_dataset(recipe, &mut fetching)?;
+    let side_files = side_files_folder(&recipe.model.path, &mut fetching)?;
+    let config = Config::read(&side_files)?;
+    let plan = Plan::of(recipe, None)?.with_first_rows(recipe, &mut dataset, &side_files);
+    observer.memory(&plan, &config, recipe.train.max_prompt_tokens);
+    let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let session = Session::open(recipe, options.device, &mut fetching)?;
     let checkpoints = Checkpoints::of(folder.path());
     let loaded = checkpoints.load(&session.model, &mut |text| observer.note(&text))?;
@@ -353,24 +368,7 @@ impl Trainer<'_> {
             .zip(judged)
             .map(|(Numbered { sample, .. }, Judged { completion, text, verdict })| {
                 untagged += usize::from(!text.has_delimiter());
-                let text = text.text(0..text.bytes().len()).into_owned();
-                let predicted = last_box(&text).map(str::to_owned);
-                RolloutRecord {
-                    id: sample.id.clone(),
-                    problem: sample.problem.clone(),
-                    answer: sample.reference.clone(),
-                    completion_token_ids: completion.tokens.clone(),
-                    finish_reason: completion.finish,
-                    valid: verdict.spans().is_some(),
-                    reason: match verdict {
-                        Verdict::Valid(_) => None,
-                        Verdict::Invalid(reason) => Some(*reason),
-                    },
-                    correct: predicted.as_ref().is_some_and(|p| grade(p, &sample.reference)),
-                    predicted,
-                    spans: verdict.spans().cloned(),
-                    completion: text,
-                }
+                RolloutRecord::new(sample, completion, text, verdict)
             })
             .collect();
         (records, untagged)
@@ -389,7 +387,7 @@ impl Trainer<'_> {
             }
         }
         if log.rollouts_every > 0 && metrics.step.is_multiple_of(log.rollouts_every) {
-            let mut snapshot = JsonLines::resume(&self.folder.rollouts(metrics.step), 0)?;
+            let mut snapshot = JsonLines::resume(&self.folder.rollouts(metrics.step)?, 0)?;
             for record in records.iter().take(log.rollouts_max) {
                 snapshot.write(record)?;
             }

@@ -177,6 +177,61 @@ fn bad_rows_below_the_share_are_left_out_counted_and_listed_with_the_reason() {
     assert!(metrics.lines().last().unwrap().contains(r#""skipped":{"bad_row":2}"#), "{metrics}");
 }
 
+/// A Parquet file of four row groups of five rows: the pages of the second group are damaged, and the bytes of row
+/// 12 are no image.
+fn damaged_parquet(folder: &Path) -> PathBuf {
+    let image = fs::read(root().join("tests/fixtures/images/tiny.png")).unwrap();
+    let encoded =
+        (0..20).map(|row| if row == 12 { b"GIF89a, or so it says".to_vec() } else { image.clone() });
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(encoded));
+    let images = StructArray::from(vec![(Arc::new(Field::new("bytes", DataType::Binary, false)), bytes)]);
+    let text = |prefix: &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values((0..20).map(|row| format!("{prefix}{row}"))))
+    };
+    let columns: [(&str, ArrayRef); 4] =
+        [("image", Arc::new(images)), ("problem", text("What? ")), ("answer", text("")), ("id", text("r"))];
+    let table = RecordBatch::try_from_iter(columns).unwrap();
+    let path = folder.join("set.parquet");
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(5)).build();
+    let mut writer =
+        ArrowWriter::try_new(File::create(&path).unwrap(), table.schema(), Some(properties)).unwrap();
+    writer.write(&table).unwrap();
+    let groups = writer.close().unwrap();
+    let (start, length) = groups.row_group(1).column(0).byte_range();
+    let mut whole = fs::read(&path).unwrap();
+    whole[start as usize..(start + length) as usize].fill(0xff);
+    fs::write(&path, whole).unwrap();
+    path
+}
+
+#[test]
+fn damaged_pages_and_bytes_that_are_no_image_are_bad_rows_of_a_run_over_parquet() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = damaged_parquet(folder.path());
+    let [strict, lenient] = ["strict", "lenient"].map(|name| folder.path().join(name));
+    // 20 places: the 14 good rows of an epoch and the six bad ones.
+    let all = ["train.batch=7", "train.steps=2", "data.max_bad_share=0.3"];
+    run(&recipe(&data, &all), &lenient).unwrap();
+    let listed = quarantine(&lenient);
+    let mut origins: Vec<&str> = listed.iter().map(|line| line["origin"].as_str().unwrap()).collect();
+    origins.sort_unstable();
+    let name = data.display();
+    let group: Vec<String> = (0..5).map(|row| format!("{name}: row group 1 row {row}")).collect();
+    assert_eq!(origins[..5], group, "{listed:?}");
+    assert_eq!(origins[5..], [format!("{name}: row group 2 row 2")], "{listed:?}");
+    for line in &listed {
+        let reason = line["reason"].as_str().unwrap();
+        if line["id"] == "r12" {
+            assert!(reason.contains("image 0") && reason.contains("GIF"), "{reason}");
+        } else {
+            assert!(reason.contains("cannot be read as Parquet"), "{reason}");
+        }
+    }
+    let error = run(&recipe(&data, &all[..2]), &strict).unwrap_err();
+    assert!(matches!(error, TrainError::BadRows { bad: 1, .. }), "{error}");
+    assert!(error.is_input() && error.to_string().contains("set.parquet: row group"), "{error}");
+}
+
 #[test]
 fn bad_rows_above_the_share_end_the_run_which_goes_on_once_more_are_allowed() {
     let folder = tempfile::tempdir().unwrap();

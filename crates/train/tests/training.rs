@@ -244,7 +244,7 @@ fn a_replay_writes_the_recorded_step() {
             "optim.lr=1e-3",
             "optim.max_grad_norm=0.1",
         ]);
-        replay(&recipe, &input, &out, &Device::flex()).unwrap();
+        replay(&recipe, &input, &out, &Device::flex(), &mut |_, _, _| {}).unwrap();
         let step: serde_json::Value =
             serde_json::from_slice(&std::fs::read(out.join("step.json")).unwrap()).unwrap();
         let expected = recorded.expected(fidelity, "clip0.5");
@@ -273,7 +273,10 @@ fn a_replay_writes_the_recorded_step() {
             "{differing} values differ: see the_adapter_after_one_step_equals_the_reference"
         );
         assert!(out.join("grads.safetensors").is_file());
-        assert!(replay(&recipe, &input, &out, &Device::flex()).is_err(), "a replay is not overwritten");
+        assert!(
+            replay(&recipe, &input, &out, &Device::flex(), &mut |_, _, _| {}).is_err(),
+            "a replay is not overwritten"
+        );
     }
 }
 
@@ -291,7 +294,8 @@ fn a_replay_with_a_bad_row_names_it_and_writes_nothing() {
     for (from, to, named) in cases {
         std::fs::write(&input, text.replacen(from, to, 1)).unwrap();
         let out = folder.path().join("out");
-        let error = replay(&recipe(&["lora.dropout=0"]), &input, &out, &Device::flex()).unwrap_err();
+        let error = replay(&recipe(&["lora.dropout=0"]), &input, &out, &Device::flex(), &mut |_, _, _| {})
+            .unwrap_err();
         assert!(error.is_input(), "{error}");
         let message = error.to_string();
         assert!(message.contains("rollouts.jsonl:1") && message.contains(named), "{message}");

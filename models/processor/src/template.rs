@@ -3,15 +3,17 @@
 //! Templates come with the model, in the dialect of Jinja2 that Hugging Face's libraries read. They are other
 //! people's programs, so a render has a budget that bounds both its time and its memory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Serde, Value, ValueKind, merge_maps};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, FileError};
 
 mod json;
+mod python;
 
 /// Where a template may lie in a model's folder, in the order of precedence.
 const JINJA_FILE: &str = "chat_template.jinja";
@@ -32,15 +34,23 @@ pub struct ChatTemplate {
     tokens: NamedTokens,
 }
 
-/// Tokens that a template knows by name, as text; those that the model lacks are `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// Tokens that a template knows by name, as text; those that the model lacks are `None`, and undefined in the
+/// template.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NamedTokens {
     /// Begins a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bos_token: Option<String>,
     /// Ends a turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub eos_token: Option<String>,
     /// Fills up a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pad_token: Option<String>,
+    /// Stands for what the vocabulary lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unk_token: Option<String>,
 }
 
 /// Why there is no template, or why it cannot be rendered.
@@ -111,6 +121,8 @@ impl ChatTemplate {
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", json::to_json);
+        environment.add_test("iterable", is_iterable);
+        environment.add_test("sequence", is_sequence);
         let source = generation_blocks_to_ifs(source);
         environment.add_template_owned(NAME, source).map_err(TemplateError::Syntax)?;
         Ok(Self { environment, tokens })
@@ -126,13 +138,30 @@ impl ChatTemplate {
         messages: impl Serialize,
         add_generation_prompt: bool,
     ) -> Result<String, TemplateError> {
+        self.render_with(messages, add_generation_prompt, BTreeMap::<String, Value>::new())
+    }
+
+    /// As [`ChatTemplate::render`], with further variables that some templates know: `tools`, `enable_thinking`,
+    /// `add_vision_id`.
+    ///
+    /// # Errors
+    /// If the template refuses the messages, fails, or runs away.
+    pub fn render_with(
+        &self,
+        messages: impl Serialize,
+        add_generation_prompt: bool,
+        variables: impl Serialize,
+    ) -> Result<String, TemplateError> {
         let template = self.environment.get_template(NAME).map_err(TemplateError::Render)?;
-        let text = template.render(context! {
-            messages => Value::from(Serde(messages)),
-            add_generation_prompt,
-            add_vision_id => false,
-            ..Value::from(Serde(&self.tokens))
-        });
+        // Transformers gives these two to every template, as none if there are none. Later maps win.
+        let absent = context! { tools => Value::from(()), documents => Value::from(()) };
+        let given = context! { messages => Value::from(Serde(messages)), add_generation_prompt };
+        let text = template.render(merge_maps([
+            absent,
+            Value::from(Serde(&self.tokens)),
+            Value::from(Serde(variables)),
+            given,
+        ]));
         match text {
             Ok(text) if text.len() > MAX_OUTPUT_BYTES => Err(TemplateError::Runaway),
             other => other.map_err(render_error),
@@ -161,6 +190,16 @@ struct Raised(String);
 
 fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, "raised by the template").with_source(Raised(message)))
+}
+
+/// As Jinja2 has it: one cannot go over none.
+fn is_iterable(value: &Value) -> bool {
+    !value.is_none() && value.try_iter().is_ok()
+}
+
+/// As Jinja2 has it: texts and maps have a length and items, too.
+fn is_sequence(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
 }
 
 /// The local date and time, written as `format` says.
@@ -200,6 +239,7 @@ struct TokenizerConfig {
     bos_token: Option<Token>,
     eos_token: Option<Token>,
     pad_token: Option<Token>,
+    unk_token: Option<Token>,
 }
 
 impl TokenizerConfig {
@@ -209,6 +249,7 @@ impl TokenizerConfig {
             bos_token: text(&self.bos_token),
             eos_token: text(&self.eos_token),
             pad_token: text(&self.pad_token),
+            unk_token: text(&self.unk_token),
         }
     }
 }

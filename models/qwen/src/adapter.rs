@@ -1,85 +1,17 @@
 //! The adapter: low-rank updates (LoRA) beside a frozen base.
 //!
-//! `y = x·W + (α/r)·(drop(x)·Aᵀ)·Bᵀ`, with `A: [r, in]` and `B: [out, r]` as PEFT stores them. The adapter is
-//! its own value, never merged: the base cannot drift, and a teacher is the same forward without one.
+//! `y = x·W + s·(drop(x)·Aᵀ)·Bᵀ`, with `A: [r, in]` and `B: [out, r]` as PEFT stores them, and s = α/r, or α/√r
+//! with rsLoRA. The adapter is its own value, never merged: the base cannot drift, and a teacher is the same
+//! forward without one.
 
 use crate::config::Config;
 use crate::dropout::Dropout;
-use crate::family::TowerStyle;
+pub use crate::lora::{AdapterConfig, LoraConfig};
+use crate::sites::{PEFT_PREFIX, path};
+pub use crate::sites::{Projection, Site, sites};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use vigos_core::random::{Key, Purpose, draws};
-
-/// A linear layer that can carry an update, by the name that it has wherever it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Projection {
-    /// `self_attn.q_proj`
-    Query,
-    /// `self_attn.k_proj`
-    Key,
-    /// `self_attn.v_proj`
-    Value,
-    /// `self_attn.o_proj`
-    Output,
-    /// `mlp.gate_proj`
-    Gate,
-    /// `mlp.up_proj`
-    Up,
-    /// `mlp.down_proj`
-    Down,
-}
-
-impl Projection {
-    /// All seven.
-    pub const ALL: [Self; 7] =
-        [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
-
-    /// The last part of the module's name, as in PEFT's `target_modules`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Query => "q_proj",
-            Self::Key => "k_proj",
-            Self::Value => "v_proj",
-            Self::Output => "o_proj",
-            Self::Gate => "gate_proj",
-            Self::Up => "up_proj",
-            Self::Down => "down_proj",
-        }
-    }
-
-    /// The projection of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|p| p.name() == name)
-    }
-
-    fn is_mlp(self) -> bool {
-        matches!(self, Self::Gate | Self::Up | Self::Down)
-    }
-
-    fn parent(self) -> &'static str {
-        if self.is_mlp() { "mlp" } else { "self_attn" }
-    }
-}
-
-/// Shape and strength of an adapter.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoraConfig {
-    /// Rank r of every update.
-    pub rank: usize,
-    /// α: the update is scaled by α/r.
-    pub alpha: f64,
-    /// Probability of dropping an input value in training.
-    pub dropout: f64,
-    /// Which layers carry an update; a name found in the vision tower counts there as well.
-    pub targets: Vec<Projection>,
-}
-
-impl LoraConfig {
-    /// α/r
-    pub fn scale(&self) -> f64 {
-        self.alpha / self.rank as f64
-    }
-}
 
 /// One update.
 #[derive(Clone, Debug)]
@@ -88,6 +20,15 @@ pub struct LoraPair {
     pub a: Tensor<2>,
     /// `[out, r]`
     pub b: Tensor<2>,
+    /// Factor of the update: α/r, or α/√r.
+    pub scale: f64,
+}
+
+impl LoraPair {
+    /// The same pair with other tensors, made by `f` from its own.
+    pub fn map(&self, mut f: impl FnMut(&Tensor<2>) -> Tensor<2>) -> Self {
+        Self { a: f(&self.a), b: f(&self.b), scale: self.scale }
+    }
 }
 
 /// The updates of one block.
@@ -96,79 +37,18 @@ pub type BlockAdapter = BTreeMap<Projection, LoraPair>;
 /// A tree of tensors with one pair for each adapted layer: the adapter's weights, or their gradients.
 #[derive(Clone, Debug)]
 pub struct Adapter {
-    /// Rank, α, dropout and targets.
-    pub config: LoraConfig,
+    /// What it updates and how strongly.
+    pub config: AdapterConfig,
     /// Vision blocks (gated MLPs only), first to last.
     pub vision: Vec<BlockAdapter>,
     /// Decoder layers, first to last.
     pub text: Vec<BlockAdapter>,
 }
 
-/// An adapted layer of a model: its PEFT module name and its (in, out) widths.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// Whether it lies in the vision tower.
-    pub vision: bool,
-    /// Its block or layer.
-    pub block: usize,
-    /// Which of the block's layers it is.
-    pub projection: Projection,
-    /// Input width.
-    pub input: usize,
-    /// Output width.
-    pub output: usize,
-}
-
-impl Site {
-    /// The module's name inside a PEFT file, without `.lora_A.weight`.
-    pub fn module(&self) -> String {
-        let tower = if self.vision { "visual.blocks" } else { "language_model.layers" };
-        let (parent, name) = (self.projection.parent(), self.projection.name());
-        format!("base_model.model.model.{tower}.{}.{parent}.{name}", self.block)
-    }
-}
-
-/// The layers of `model` that `targets` name, decoder first.
-pub fn sites(model: &Config, targets: &[Projection]) -> Vec<Site> {
-    let (text, vision) = (&model.text, &model.vision);
-    let (d, q) = (text.hidden_size, text.num_attention_heads * text.head_dim);
-    let kv = text.num_key_value_heads * text.head_dim;
-    let text_shape = |p| match p {
-        Projection::Query => (d, q),
-        Projection::Key | Projection::Value => (d, kv),
-        Projection::Output => (q, d),
-        Projection::Gate | Projection::Up => (d, text.intermediate_size),
-        Projection::Down => (text.intermediate_size, d),
-    };
-    let vision_shape = |p| match p {
-        Projection::Down => (vision.intermediate_size, vision.hidden_size),
-        _ => (vision.hidden_size, vision.intermediate_size),
-    };
-    let mut targets = targets.to_vec();
-    targets.sort();
-    targets.dedup();
-    let mut sites = Vec::new();
-    for block in 0..text.num_hidden_layers {
-        for &projection in &targets {
-            let (input, output) = text_shape(projection);
-            sites.push(Site { vision: false, block, projection, input, output });
-        }
-    }
-    // A plain tower has none of these layers.
-    let adapted_blocks = if vision.style == TowerStyle::Gated { vision.depth } else { 0 };
-    for block in 0..adapted_blocks {
-        for &projection in targets.iter().filter(|p| p.is_mlp()) {
-            let (input, output) = vision_shape(projection);
-            sites.push(Site { vision: true, block, projection, input, output });
-        }
-    }
-    sites
-}
-
 impl Adapter {
     /// A fresh adapter: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that the update is zero.
     pub fn init(config: &LoraConfig, model: &Config, seed: u64, device: &Device) -> Self {
-        let mut adapter = Self::empty(config, model);
+        let mut adapter = Self::empty(config.into(), model);
         for (index, site) in sites(model, &config.targets).into_iter().enumerate() {
             let mut stream =
                 draws(Purpose::Initialisation, Key { seed, sample: index as u64, ..Default::default() });
@@ -179,15 +59,15 @@ impl Adapter {
             let a =
                 Tensor::from_data(TensorData::new(values, [config.rank, site.input]), (device, DType::F32));
             let b = Tensor::zeros([site.output, config.rank], (device, DType::F32));
-            adapter.insert(&site, LoraPair { a, b });
+            adapter.insert(&site, LoraPair { a, b, scale: config.scale() });
         }
         adapter
     }
 
     /// A tree without any pair yet.
-    pub fn empty(config: &LoraConfig, model: &Config) -> Self {
+    pub fn empty(config: AdapterConfig, model: &Config) -> Self {
         Self {
-            config: config.clone(),
+            config,
             vision: vec![BlockAdapter::new(); model.vision.depth],
             text: vec![BlockAdapter::new(); model.text.num_hidden_layers],
         }
@@ -202,16 +82,27 @@ impl Adapter {
         tower[site.block].insert(site.projection, pair);
     }
 
+    /// Every pair with the path of its layer in Transformers' module tree.
+    pub fn pairs(&self) -> impl Iterator<Item = (String, &LoraPair)> {
+        let towers = [(true, &self.vision), (false, &self.text)];
+        towers.into_iter().flat_map(|(vision, tower)| {
+            tower.iter().enumerate().flat_map(move |(block, pairs)| {
+                pairs.iter().map(move |(&projection, pair)| (path(vision, block, projection), pair))
+            })
+        })
+    }
+
+    /// The kinds of layers that carry an update.
+    pub fn projections(&self) -> BTreeSet<Projection> {
+        self.vision.iter().chain(&self.text).flat_map(|pairs| pairs.keys().copied()).collect()
+    }
+
     /// Every tensor with its PEFT name, sorted by name.
     pub fn tensors(&self) -> Vec<(String, Tensor<2>)> {
         let mut all = Vec::new();
-        for (vision, tower) in [(true, &self.vision), (false, &self.text)] {
-            for (block, pairs) in tower.iter().enumerate() {
-                for (&projection, pair) in pairs {
-                    let module = Site { vision, block, projection, input: 0, output: 0 }.module();
-                    all.push((format!("{module}.lora_A.weight"), pair.a.clone()));
-                    all.push((format!("{module}.lora_B.weight"), pair.b.clone()));
-                }
+        for (path, pair) in self.pairs() {
+            for (part, tensor) in [("lora_A", &pair.a), ("lora_B", &pair.b)] {
+                all.push((format!("{PEFT_PREFIX}{path}.{part}.weight"), tensor.clone()));
             }
         }
         all.sort_by(|x, y| x.0.cmp(&y.0));
@@ -228,10 +119,10 @@ impl Adapter {
             for (block, pairs) in blocks.iter().enumerate() {
                 let mut new = BlockAdapter::new();
                 for (&projection, pair) in pairs {
-                    let module = Site { vision, block, projection, input: 0, output: 0 }.module();
+                    let module = format!("{PEFT_PREFIX}{}", path(vision, block, projection));
                     let a = f(&format!("{module}.lora_A.weight"), &pair.a)?;
                     let b = f(&format!("{module}.lora_B.weight"), &pair.b)?;
-                    new.insert(projection, LoraPair { a, b });
+                    new.insert(projection, LoraPair { a, b, scale: pair.scale });
                 }
                 mapped.push(new);
             }
@@ -287,7 +178,7 @@ impl<'a> ActiveAdapter<'a> {
     }
 
     fn block(&self, pairs: &'a BlockAdapter, dropout: Option<&'a Dropout>, site: u64) -> BlockLora<'a> {
-        BlockLora { pairs, scale: self.adapter.config.scale(), dropout, site }
+        BlockLora { pairs, dropout, site }
     }
 }
 
@@ -296,7 +187,6 @@ impl<'a> ActiveAdapter<'a> {
 pub struct BlockLora<'a> {
     /// The block's pairs.
     pub pairs: &'a BlockAdapter,
-    scale: f64,
     dropout: Option<&'a Dropout>,
     /// Number of the block's first layer among all layers with dropout.
     site: u64,
@@ -308,10 +198,10 @@ impl<'a> BlockLora<'a> {
     where
         'a: 'b,
     {
-        BlockLora { pairs, scale: self.scale, dropout: self.dropout, site: self.site }
+        BlockLora { pairs, dropout: self.dropout, site: self.site }
     }
 
-    /// `(α/r)·(drop(x)·Aᵀ)·Bᵀ` in the adapter's precision, or nothing where the layer has no update.
+    /// `s·(drop(x)·Aᵀ)·Bᵀ` in the adapter's precision, or nothing where the layer has no update.
     ///
     /// # Shapes
     /// - `x`: `[T, in]`
@@ -325,6 +215,6 @@ impl<'a> BlockLora<'a> {
             None => x,
         };
         let update = x.matmul(pair.a.clone().transpose()).matmul(pair.b.clone().transpose());
-        Some((update * self.scale).cast(dtype))
+        Some((update * pair.scale).cast(dtype))
     }
 }

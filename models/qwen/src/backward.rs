@@ -6,7 +6,7 @@
 //! time the graph of a single block exists. Frozen weights are plain tensors, so nothing can give them a
 //! gradient.
 
-use crate::adapter::{ActiveAdapter, Adapter, BlockAdapter, BlockLora, DropoutPair, LoraPair};
+use crate::adapter::{ActiveAdapter, Adapter, BlockAdapter, BlockLora, DropoutPair};
 use crate::dropout::Dropout;
 use crate::layers::indices;
 use crate::model::{Model, Packed, split_rows};
@@ -106,18 +106,14 @@ fn recompute(
     let tracked: BlockAdapter = lora
         .iter()
         .flat_map(|lora| lora.pairs)
-        .map(|(&projection, pair)| {
-            let leaf = |t: &Tensor<2>| Tensor::from_inner(t.clone()).require_grad();
-            (projection, LoraPair { a: leaf(&pair.a), b: leaf(&pair.b) })
-        })
+        .map(|(&projection, pair)| (projection, pair.map(|t| Tensor::from_inner(t.clone()).require_grad())))
         .collect();
     let output = forward(input.clone(), lora.map(|lora| lora.with_pairs(&tracked)));
     let mut gradients = (output * Tensor::from_inner(upstream)).sum().backward();
     let mut take = |leaf: &Tensor<2>| {
         leaf.grad_remove(&mut gradients).unwrap_or_else(|| leaf.clone().inner().zeros_like())
     };
-    let adapter =
-        tracked.iter().map(|(&p, pair)| (p, LoraPair { a: take(&pair.a), b: take(&pair.b) })).collect();
+    let adapter = tracked.iter().map(|(&projection, pair)| (projection, pair.map(&mut take))).collect();
     (take(&input), adapter)
 }
 

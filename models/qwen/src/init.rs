@@ -7,6 +7,7 @@ use crate::weights::{FILE, INDEX, claim, pytorch_metadata};
 use safetensors::{Dtype, View};
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::random::{Key, Purpose, draws};
@@ -24,6 +25,19 @@ const SHARD_BYTES: usize = 5 << 30;
 /// # Errors
 /// If the configuration is not supported, or `out` already holds weights or cannot be written.
 pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelError> {
+    init_watched(config_file, out, seed, &mut |_, _| {})
+}
+
+/// The same for a large model: `progress` sees the bytes of weights that are made, and that there will be.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_watched(
+    config_file: &Path,
+    out: &Path,
+    seed: u64,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Config, ModelError> {
     let write = |message: String| ModelError::Write { path: out.to_owned(), message };
     let text = std::fs::read_to_string(config_file)
         .map_err(|source| ModelError::Read { path: config_file.to_owned(), source })?;
@@ -31,6 +45,7 @@ pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelEr
     let dtype = stored_dtype(&text, config_file)?;
     claim(out)?;
 
+    let made = Cell::new(0);
     let fresh: Vec<Fresh> = parameters(&config)
         .into_iter()
         .enumerate()
@@ -41,6 +56,8 @@ pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelEr
             key: Key { seed, sample: index as u64, ..Default::default() },
         })
         .collect();
+    let total: usize = fresh.iter().map(|t| t.data_len()).sum();
+    let progress = RefCell::new(progress);
     let mut shards: Vec<Vec<&Fresh>> = vec![Vec::new()];
     let mut filled = 0;
     for tensor in &fresh {
@@ -63,12 +80,12 @@ pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelEr
         for tensor in &shard {
             map.insert(tensor.parameter.name.clone(), Value::from(file.clone()));
         }
-        let views = shard.into_iter().map(|t| (t.parameter.name.as_str(), t));
+        let watched = |tensor| Watched { tensor, made: &made, total: total as u64, progress: &progress };
+        let views = shard.into_iter().map(|t| (t.parameter.name.as_str(), watched(t)));
         safetensors::serialize_to_file(views, Some(pytorch_metadata()), &out.join(file))
             .map_err(|e| write(e.to_string()))?;
     }
     if count > 1 {
-        let total: usize = fresh.iter().map(|t| t.data_len()).sum();
         let index = json!({ "metadata": { "total_size": total }, "weight_map": map });
         write_atomic_bytes(&out.join(INDEX), index.to_string().as_bytes())
             .map_err(|e| write(e.to_string()))?;
@@ -131,22 +148,45 @@ struct Fresh {
     key: Key,
 }
 
+/// A tensor whose making is told of.
+struct Watched<'a, 'p> {
+    tensor: &'a Fresh,
+    made: &'a Cell<u64>,
+    total: u64,
+    progress: &'a RefCell<&'p mut dyn FnMut(u64, u64)>,
+}
+
+impl View for Watched<'_, '_> {
+    fn dtype(&self) -> Dtype {
+        self.tensor.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.tensor.parameter.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let bytes = self.tensor.bytes();
+        self.made.set(self.made.get() + bytes.len() as u64);
+        (self.progress.borrow_mut())(self.made.get(), self.total);
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.data_len()
+    }
+}
+
 impl Fresh {
     fn elements(&self) -> usize {
         self.parameter.shape.iter().product()
     }
-}
 
-impl View for &Fresh {
-    fn dtype(&self) -> Dtype {
-        self.dtype
+    fn data_len(&self) -> usize {
+        self.elements() * self.dtype.bitsize() / 8
     }
 
-    fn shape(&self) -> &[usize] {
-        &self.parameter.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
+    fn bytes(&self) -> Vec<u8> {
         let mut stream = draws(Purpose::Initialisation, self.key);
         let mut bytes = Vec::with_capacity(self.data_len());
         for _ in 0..self.elements() {
@@ -161,10 +201,6 @@ impl View for &Fresh {
                 _ => bytes.extend(value.to_le_bytes()),
             }
         }
-        bytes.into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.elements() * self.dtype.bitsize() / 8
+        bytes
     }
 }

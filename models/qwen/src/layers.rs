@@ -11,11 +11,12 @@ use burn::tensor::activation::{gelu, sigmoid, silu};
 use burn::tensor::module::attention as scaled_dot_product;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use vigos_kernels::project;
 
-/// A frozen linear layer, `y = x·W + b`.
+/// A frozen linear layer, `y = x·Wᵀ + b`.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    /// `[in, out]`: a transposed view of the stored `[out, in]`.
+    /// `[out, in]`, as stored.
     weight: Tensor<2>,
     /// `[1, out]`
     bias: Option<Tensor<2>>,
@@ -27,7 +28,7 @@ impl Linear {
     /// # Errors
     /// If a tensor is missing or cannot be read.
     pub fn load(source: &Source, module: &str, shape: [usize; 2], bias: bool) -> Result<Self, ModelError> {
-        let weight = source.tensor(&format!("{module}.weight"), shape)?.transpose();
+        let weight = source.tensor(&format!("{module}.weight"), shape)?;
         let bias = bias.then(|| source.tensor(&format!("{module}.bias"), [1, shape[0]])).transpose()?;
         Ok(Self { weight, bias })
     }
@@ -36,7 +37,7 @@ impl Linear {
     /// - `x`: `[T, in]`
     /// - output: `[T, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = x.matmul(self.weight.clone());
+        let y = project(x, &self.weight);
         match &self.bias {
             Some(bias) => y + bias.clone(),
             None => y,
@@ -192,8 +193,14 @@ pub fn attention(
     segments: &Segments,
     is_causal: bool,
 ) -> Tensor<2> {
-    let [_, heads, width] = query.dims();
+    let ([_, heads, width], dtype) = (query.dims(), query.dtype());
     let options = AttentionModuleOptions { is_causal, ..Default::default() };
+    // A backend's own attention has its softmax in f32. Under autodiff it is made of separate operators, and has it
+    // in the precision of its inputs.
+    if query.is_autodiff() && dtype != DType::F32 {
+        let [query, key, value] = [query, key, value].map(|x| x.cast(DType::F32));
+        return attention(query, key, value, segments, is_causal).cast(dtype);
+    }
     let outputs = segments
         .runs()
         .into_iter()

@@ -109,12 +109,20 @@ pub fn canonical(name: &str) -> String {
     }
 }
 
+/// The newer spelling of a canonical name: its path in Transformers' module tree.
+pub fn module_path(name: &str) -> String {
+    match name.split_once('.') {
+        Some(("visual", rest)) => format!("model.visual.{rest}"),
+        Some(("model", rest)) => format!("model.language_model.{rest}"),
+        _ => name.to_owned(),
+    }
+}
+
 /// The spelling of a canonical name in the published files of `family`.
 pub fn published(family: Family, name: &str) -> String {
-    match (family, name.split_once('.')) {
-        (Family::Qwen3Vl, Some(("visual", rest))) => format!("model.visual.{rest}"),
-        (Family::Qwen3Vl, Some(("model", rest))) => format!("model.language_model.{rest}"),
-        _ => name.to_owned(),
+    match family {
+        Family::Qwen2_5Vl => name.to_owned(),
+        Family::Qwen3Vl => module_path(name),
     }
 }
 

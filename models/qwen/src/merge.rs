@@ -1,9 +1,9 @@
 //! An adapter merged into its base: a model folder like the base's, with the updates in the weights.
 //!
-//! `W' = W + (α/r)·B·A` is computed in f32 and stored in the base's dtype. The files, their names and the
+//! `W' = W + s·B·A`, with s = α/r or α/√r, is computed in f32 and stored in the base's dtype. The files, their names and the
 //! tensors in them stay as they were; tensors are read, changed and written one at a time.
 
-use crate::adapter::{Adapter, sites};
+use crate::adapter::{Adapter, LoraPair};
 use crate::config::Config;
 use crate::error::ModelError;
 use crate::layout::canonical;
@@ -43,7 +43,7 @@ pub fn merge(base: &Path, adapter: &Path, out: &Path, device: &Device) -> Result
     let adapter = peft::load(adapter, &config, device)?;
     claim(out)?;
 
-    let updates = updates(&adapter, &config);
+    let updates = updates(&adapter);
     let mut merged = Merged { tensors: 0, updated: 0 };
     // A view cannot fail, so the first failure while a file is written is kept here.
     let failure = RefCell::new(None);
@@ -51,7 +51,7 @@ pub fn merge(base: &Path, adapter: &Path, out: &Path, device: &Device) -> Result
         let views: Vec<(&str, MergedTensor)> = tensors
             .into_iter()
             .map(|stored| {
-                let update = updates.get(&canonical(&stored.name));
+                let update = updates.get(&canonical(&stored.name)).copied();
                 merged.tensors += 1;
                 merged.updated += usize::from(update.is_some());
                 (stored.name.as_str(), MergedTensor { stored, update, device, failure: &failure })
@@ -71,33 +71,15 @@ pub fn merge(base: &Path, adapter: &Path, out: &Path, device: &Device) -> Result
     Ok(merged)
 }
 
-/// `(α/r)·B·A` of every adapted weight, by its canonical name. Only the factors are held.
-fn updates<'a>(adapter: &'a Adapter, model: &Config) -> BTreeMap<String, Update<'a>> {
-    let scale = adapter.config.scale();
-    sites(model, &adapter.config.targets)
-        .into_iter()
-        .filter_map(|site| {
-            let tower = if site.vision { &adapter.vision } else { &adapter.text };
-            let pair = tower.get(site.block)?.get(&site.projection)?;
-            let module = site.module();
-            let name = module.strip_prefix("base_model.model.").unwrap_or(&module);
-            Some((canonical(&format!("{name}.weight")), Update { a: &pair.a, b: &pair.b, scale }))
-        })
-        .collect()
-}
-
-struct Update<'a> {
-    /// `[r, in]`
-    a: &'a Tensor<2>,
-    /// `[out, r]`
-    b: &'a Tensor<2>,
-    scale: f64,
+/// The update of every adapted weight, by the weight's canonical name. Only the factors are held.
+fn updates(adapter: &Adapter) -> BTreeMap<String, &LoraPair> {
+    adapter.pairs().map(|(path, pair)| (canonical(&format!("{path}.weight")), pair)).collect()
 }
 
 /// A tensor that is merged when it is written.
 struct MergedTensor<'a> {
     stored: &'a Stored,
-    update: Option<&'a Update<'a>>,
+    update: Option<&'a LoraPair>,
     device: &'a Device,
     failure: &'a RefCell<Option<ModelError>>,
 }

@@ -9,6 +9,7 @@ use crate::error::ModelError;
 use crate::layers::{GatedMlp, Linear, Rotary, Segments, Source, attention};
 use crate::norms::RmsNorm;
 use burn::tensor::{DType, Tensor};
+use vigos_kernels::project;
 
 /// The frozen language model.
 #[derive(Clone, Debug)]
@@ -76,7 +77,7 @@ impl LanguageModel {
     /// - `hidden`: `[N, D]`, after the final norm
     /// - output: `[N, V]`
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        hidden.matmul(self.head.clone().transpose()).cast(DType::F32)
+        project(hidden, &self.head).cast(DType::F32)
     }
 }
 

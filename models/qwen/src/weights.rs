@@ -77,18 +77,27 @@ impl Weights {
     /// Opens a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
     ///
     /// # Errors
-    /// If nothing is there, a header is damaged, or the index names a file outside the folder.
+    /// If nothing is there, a header is damaged, the index names a file outside the folder, or the shards do not
+    /// hold what it says.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let index = folder.join(INDEX);
-        let files = if index.is_file() { shards(folder, &index)? } else { vec![folder.join(FILE)] };
+        let map = if index.is_file() { Some(shards(&index)?) } else { None };
+        let files: BTreeSet<&str> = match &map {
+            Some(map) => map.values().map(String::as_str).collect(),
+            None => BTreeSet::from([FILE]),
+        };
         let mut entries = BTreeMap::new();
         for file in files {
+            let file = folder.join(file);
             for stored in headers(&file)? {
                 let name = stored.name.clone();
                 if entries.insert(canonical(&name), stored).is_some() {
                     return Err(damaged(&file, format!("tensor `{name}` stands in two files")));
                 }
             }
+        }
+        if let Some(map) = map {
+            check_split(&index, &map, &entries)?;
         }
         Ok(Self { path: folder.to_owned(), entries })
     }
@@ -98,13 +107,32 @@ impl Weights {
     /// # Errors
     /// If it cannot be read or its header is damaged.
     pub fn open_file(path: &Path) -> Result<Self, ModelError> {
-        let entries = headers(path)?.into_iter().map(|stored| (stored.name.clone(), stored)).collect();
+        Self::open_renamed(path, str::to_owned)
+    }
+
+    /// Opens one safetensors file and names its tensors anew.
+    ///
+    /// # Errors
+    /// If it cannot be read, its header is damaged, or two tensors get one name.
+    pub fn open_renamed(path: &Path, rename: impl Fn(&str) -> String) -> Result<Self, ModelError> {
+        let mut entries = BTreeMap::new();
+        for stored in headers(path)? {
+            let name = rename(&stored.name);
+            if entries.insert(name.clone(), stored).is_some() {
+                return Err(damaged(path, format!("tensor `{name}` is there twice, in two spellings")));
+            }
+        }
         Ok(Self { path: path.to_owned(), entries })
     }
 
     /// The names of the tensors.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
+    }
+
+    /// Number of values of all tensors.
+    pub fn values(&self) -> u64 {
+        self.entries.values().map(|e| (e.bytes / e.bytes_per_value().max(1)) as u64).sum()
     }
 
     /// The shape of a tensor.
@@ -201,34 +229,58 @@ pub(crate) fn pytorch_metadata() -> HashMap<String, String> {
     [("format".to_owned(), "pt".to_owned())].into_iter().collect()
 }
 
-/// The shard files that an index names, each once, all inside the folder.
-fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> {
+/// What an index says: the shard file of every tensor, inside the index's folder.
+fn shards(index: &Path) -> Result<BTreeMap<String, String>, ModelError> {
     #[derive(serde::Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text = std::fs::read_to_string(index)
-        .map_err(|source| ModelError::Read { path: index.to_owned(), source })?;
-    let parsed: Index = serde_json::from_str(&text).map_err(|e| ModelError::Config {
+    let bad = |found: String, wanted: &str| ModelError::Config {
         path: index.to_owned(),
         key: "weight_map".into(),
-        found: e.to_string(),
-        wanted: "an object from tensor name to file name".into(),
-    })?;
-    let names: BTreeSet<&String> = parsed.weight_map.values().collect();
-    for name in &names {
+        found,
+        wanted: wanted.into(),
+    };
+    let text = std::fs::read_to_string(index)
+        .map_err(|source| ModelError::Read { path: index.to_owned(), source })?;
+    let parsed: Index = serde_json::from_str(&text)
+        .map_err(|e| bad(e.to_string(), "an object from tensor name to file name"))?;
+    for name in parsed.weight_map.values() {
         let mut parts = Path::new(name.as_str()).components();
         // A shard lies in the folder itself: anything but one plain component could leave it.
         if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
-            return Err(ModelError::Config {
-                path: index.to_owned(),
-                key: "weight_map".into(),
-                found: format!("`{name}`"),
-                wanted: "the name of a file in the same folder".into(),
-            });
+            return Err(bad(format!("`{name}`"), "the name of a file in the same folder"));
         }
     }
-    Ok(names.into_iter().map(|n| folder.join(n)).collect())
+    Ok(parsed.weight_map)
+}
+
+/// Checks that every tensor lies in the shard that the index names, and that the shards hold no other.
+fn check_split(
+    index: &Path,
+    map: &BTreeMap<String, String>,
+    entries: &BTreeMap<String, Stored>,
+) -> Result<(), ModelError> {
+    let file_of = |stored: &Stored| {
+        stored.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    let mut faults = Vec::new();
+    for (name, wanted) in map {
+        match entries.get(&canonical(name)).map(file_of) {
+            Some(found) if found == *wanted => {}
+            Some(found) => {
+                faults.push(format!("misplaced   {name}: found in {found}, the index says {wanted}"))
+            }
+            None => faults.push(format!("missing     {name}: the index says {wanted}")),
+        }
+    }
+    for stored in entries.values().filter(|stored| !map.contains_key(&stored.name)) {
+        faults.push(format!("unlisted    {}: found in {}, not in the index", stored.name, file_of(stored)));
+    }
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(ModelError::Tensors { path: index.to_owned(), faults }),
+    }
 }
 
 /// The tensors of one file, from its header alone.

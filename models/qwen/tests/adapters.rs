@@ -58,10 +58,9 @@ fn what_is_saved_is_what_is_loaded() {
 fn a_folder_that_peft_wrote_is_read_and_written_back_the_same() {
     let model = tiny_model();
     let adapter = peft::load(&recorded(), &model.config, &model.device).unwrap();
-    assert_eq!(
-        adapter.config,
-        LoraConfig { dropout: adapter.config.dropout, ..lora_config(&Projection::ALL) }
-    );
+    let config = &adapter.config;
+    assert_eq!((config.rank, config.alpha, config.rslora), (4, 8.0, false));
+    assert_eq!(adapter.projections().into_iter().collect::<Vec<_>>(), Projection::ALL);
     // All seven layers of three decoder layers, the MLPs of three vision blocks.
     assert_eq!(adapter.tensors().len(), 2 * (3 * 7 + 3 * 3));
     let file = read_tensors(&recorded().join("adapter_model.safetensors"));
@@ -97,7 +96,7 @@ fn settings_that_would_change_the_numbers_are_refused_by_name() {
         ("bias", json!("all")),
         ("bias", json!("lora_only")),
         ("use_dora", json!(true)),
-        ("use_rslora", json!(true)),
+        ("use_rslora", json!("yes")),
         ("use_qalora", json!(true)),
         ("lora_bias", json!(true)),
         ("fan_in_fan_out", json!(true)),
@@ -105,12 +104,26 @@ fn settings_that_would_change_the_numbers_are_refused_by_name() {
         ("layers_to_transform", json!([1])),
         ("layers_to_transform", json!(1)),
         ("layer_replication", json!([[0, 2]])),
-        ("exclude_modules", json!(["visual"])),
-        ("exclude_modules", json!("visual.*")),
+        ("exclude_modules", json!([1])),
+        ("exclude_modules", json!("(")),
         ("target_parameters", json!(["x.weight"])),
         ("trainable_token_indices", json!([3])),
-        ("rank_pattern", json!({"q_proj": 8})),
-        ("alpha_pattern", json!({"q_proj": 8})),
+        ("init_lora_weights", json!("pissa")),
+        ("init_lora_weights", json!("pissa_niter_16")),
+        ("init_lora_weights", json!("olora")),
+        ("init_lora_weights", json!("corda")),
+        ("init_lora_weights", json!("loftq")),
+        ("init_lora_weights", json!(3)),
+        ("megatron_config", json!({"tp": 2})),
+        ("alora_invocation_tokens", json!([5])),
+        ("some_later_setting", json!("on")),
+        ("some_later_setting", json!(0.5)),
+        ("rank_pattern", json!({"q_proj": 0})),
+        ("rank_pattern", json!({"q_proj": 2.5})),
+        ("rank_pattern", json!({"(": 2})),
+        ("rank_pattern", json!(["q_proj"])),
+        ("alpha_pattern", json!({"q_proj": "8"})),
+        ("alpha_pattern", json!({"q_proj": 8, "[": 1})),
         ("r", json!(0)),
         ("r", json!(-4)),
         ("r", json!(4.5)),
@@ -123,9 +136,17 @@ fn settings_that_would_change_the_numbers_are_refused_by_name() {
         ("lora_dropout", json!(-0.1)),
         ("lora_dropout", json!("0.1")),
         ("target_modules", json!("all-linear")),
-        ("target_modules", json!(".*q_proj")),
+        ("target_modules", json!("All-Linear")),
         ("target_modules", json!(["q_proj", "qkv"])),
-        ("target_modules", json!(["self_attn.q_proj"])),
+        ("target_modules", json!(["lm_head", "q_proj"])),
+        ("target_modules", json!(["mlp"])),
+        ("target_modules", json!(".*visual.*")),
+        ("target_modules", json!("q_proj")),
+        ("target_modules", json!(["q"])),
+        ("target_modules", json!("(.*q_proj")),
+        ("target_modules", json!("q_proj)|(.*")),
+        ("target_modules", json!([3])),
+        ("target_modules", json!("")),
         ("target_modules", json!([])),
         ("target_modules", Value::Null),
     ] {
@@ -143,6 +164,14 @@ fn settings_at_their_neutral_values_or_absent_are_fine() {
         ("modules_to_save", json!([])),
         ("rank_pattern", json!({})),
         ("rank_pattern", Value::Null),
+        ("exclude_modules", json!([])),
+        ("init_lora_weights", json!(true)),
+        ("init_lora_weights", json!("gaussian")),
+        ("init_lora_weights", json!("eva")),
+        ("runtime_config", json!({"ephemeral_gpu_offload": true})),
+        ("megatron_core", json!("megatron.core")),
+        ("some_later_setting", json!(false)),
+        ("peft_version", json!("9.9.9")),
         ("layers_to_transform", Value::Null),
     ] {
         assert!(load_changed(|config, _| config[key] = value).is_ok(), "{key}");
@@ -169,9 +198,19 @@ fn tensors_that_are_missing_unexpected_or_misshapen_are_named_in_one_error() {
         "{text}"
     );
     assert!(text.contains("unexpected  base_model.model.lm_head.weight"), "{text}");
-    // Another rank than the tensors have, and targets that they do not have.
-    assert!(load_changed(|config, _| config["r"] = json!(8)).is_err());
-    assert!(load_changed(|config, _| config["target_modules"] = json!(["q_proj"])).is_err());
+    // Another rank than the tensors have, and choices of layers that they are not of.
+    for (key, value) in [
+        ("r", json!(8)),
+        ("target_modules", json!(["q_proj"])),
+        ("target_modules", json!(["self_attn.q_proj"])),
+        ("target_modules", json!(".*q_proj")),
+        ("exclude_modules", json!(["v_proj"])),
+        ("exclude_modules", json!(".*visual.*")),
+        ("rank_pattern", json!({"q_proj": 8})),
+    ] {
+        let error = load_changed(|config, _| config[key] = value.clone()).unwrap_err();
+        assert!(matches!(error, ModelError::Tensors { .. }), "{key} {value}: {error}");
+    }
 }
 
 #[test]
@@ -208,7 +247,7 @@ fn an_adapter_equals_a_base_into_which_its_update_is_merged() {
     }
 }
 
-/// The tiny model's tensors with `W + (α/r)·B·A` in the place of every adapted `W`.
+/// The tiny model's tensors with `W + 2·B·A` (α is 8, r is 4) in the place of every adapted `W`.
 fn merge(adapter: &Adapter) -> Tensors {
     let mut tensors = tiny_tensors();
     let updates = adapter.tensors();
@@ -228,7 +267,7 @@ fn merge(adapter: &Adapter) -> Tensors {
             let (row, column) = (i / input, i % input);
             let product: f64 =
                 (0..rank).map(|k| f64::from(b[row * rank + k]) * f64::from(a[k * input + column])).sum();
-            *value = (f64::from(*value) + adapter.config.scale() * product) as f32;
+            *value = (f64::from(*value) + 2.0 * product) as f32;
         }
         *weight = Stored::floats(&weight.shape, &merged);
     }

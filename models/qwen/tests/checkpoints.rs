@@ -4,7 +4,8 @@
 mod common;
 
 use common::folders::{
-    Stored, Tensors, folder_with, folder_without_weights, load, tiny_tensors, values, write_tensors,
+    Stored, Tensors, folder_with, folder_without_weights, load, read_tensors, tiny_tensors, values,
+    write_tensors,
 };
 use common::{Case, tiny_folder, tiny_processor};
 use safetensors::tensor::Dtype;
@@ -36,19 +37,22 @@ fn every_missing_unexpected_and_misshapen_tensor_is_named_in_one_error() {
     tensors.get_mut("model.layers.0.mlp.down_proj.weight").unwrap().shape.reverse();
     let integers = Stored { dtype: Dtype::I64, shape: vec![64], bytes: vec![0; 512] };
     tensors.insert("model.norm.weight".into(), integers);
+    let eighths = Stored { dtype: Dtype::F8_E4M3, shape: vec![64], bytes: vec![0; 64] };
+    tensors.insert("model.layers.0.input_layernorm.weight".into(), eighths);
 
     let folder = folder_with(&tensors);
     let error = load_error(folder.path());
     let text = error.to_string();
     let ModelError::Tensors { path, faults } = error else { panic!("{error}") };
     assert_eq!(path, folder.path());
-    assert_eq!(faults.len(), 5, "{text}");
+    assert_eq!(faults.len(), 6, "{text}");
     for (what, name) in [
         ("missing", "model.layers.1.self_attn.q_proj.bias [64]"),
         ("missing", "visual.merger.ln_q.weight [32]"),
         ("unexpected", "model.layers.3.mlp.up_proj.weight"),
         ("wrong shape", "model.layers.0.mlp.down_proj.weight: found [160, 64], wanted [64, 160]"),
         ("wrong dtype", "model.norm.weight: found I64, wanted F32, F16 or BF16"),
+        ("wrong dtype", "model.layers.0.input_layernorm.weight: found F8_E4M3, wanted F32, F16 or BF16"),
     ] {
         let named = |f: &&String| f.starts_with(what) && f.contains(name);
         assert_eq!(faults.iter().filter(named).count(), 1, "{what} {name} in\n{text}");
@@ -159,6 +163,53 @@ fn shards_that_are_missing_or_share_a_tensor_are_refused_by_name() {
     assert!(load_error(folder.path()).to_string().contains("stands in two files"));
     std::fs::remove_file(&second).unwrap();
     assert!(load_error(folder.path()).to_string().contains("model-00002-of-00002"));
+}
+
+#[test]
+fn shards_that_do_not_hold_what_the_index_says_are_refused_tensor_by_tensor() {
+    let folder = folder_without_weights();
+    let index = sharded(folder.path());
+    let write = |index: &Value| std::fs::write(folder.path().join(INDEX), index.to_string()).unwrap();
+    let (first, second) = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors");
+    let moved = "model.norm.weight";
+    let (home, other) = match index["weight_map"][moved] == first {
+        true => (first, second),
+        false => (second, first),
+    };
+
+    // The index puts a tensor into the other file, leaves one out and names one that nobody has.
+    let mut wrong = index.clone();
+    let map = wrong["weight_map"].as_object_mut().unwrap();
+    map[moved] = json!(other);
+    map.remove("model.layers.0.input_layernorm.weight").unwrap();
+    map.insert("model.layers.9.stray".into(), json!(first));
+    write(&wrong);
+    let error = load_error(folder.path());
+    let ModelError::Tensors { faults, .. } = &error else { panic!("{error}") };
+    assert_eq!(faults.len(), 3, "{error}");
+    for part in [
+        &format!("misplaced   {moved}: found in {home}, the index says {other}"),
+        "unlisted    model.layers.0.input_layernorm.weight",
+        &format!("missing     model.layers.9.stray: the index says {first}"),
+        INDEX,
+    ] {
+        assert!(error.to_string().contains(part), "{part} in {error}");
+    }
+
+    // A tensor cut in two, one half in each file.
+    write(&index);
+    let name = "model.embed_tokens.weight";
+    let home = folder.path().join(index["weight_map"][name].as_str().unwrap());
+    let mut tensors = read_tensors(&home);
+    let whole = tensors.get_mut(name).unwrap();
+    whole.shape[0] /= 2;
+    whole.bytes.truncate(whole.bytes.len() / 2);
+    write_tensors(&tensors, &home);
+    let message = load_error(folder.path()).to_string();
+    assert!(
+        message.contains(&format!("wrong shape {name}: found [528, 64], wanted [1056, 64]")),
+        "{message}"
+    );
 }
 
 #[test]

@@ -3,12 +3,12 @@
 
 mod common;
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use common::folders::values;
 use common::lora::{lora_config, normal, random_adapter};
-use common::{Case, tiny_model, tiny_processor};
+use common::{Case, FAMILIES, folder_of, tiny};
 use vigos_models::model::Packed;
-use vigos_models::{ActiveAdapter, Adapter, Dropout, DropoutPair, Model, Projection, Sequence};
+use vigos_models::{ActiveAdapter, Adapter, Dropout, DropoutPair, Model, Projection, Sequence, peft};
 use vigos_processor::ImagePatches;
 
 /// Two packed sequences with three images in all, and a gradient that arrives at their hidden states.
@@ -21,8 +21,13 @@ struct Batch {
 
 impl Batch {
     fn new() -> Self {
-        let (model, processor) = (tiny_model(), tiny_processor());
-        let cases = ["two_images", "row0"].map(|name| Case::load(name, &processor));
+        Self::of(FAMILIES[0])
+    }
+
+    /// The batch with a family's tiny model.
+    fn of(family: &str) -> Self {
+        let (model, processor) = tiny(family);
+        let cases = ["two_images", "row0"].map(|name| Case::of(family, name, &processor));
         let packed = model.pack(cases.iter().map(|c| &c.sequence)).unwrap();
         let upstream = normal([packed.ids.len(), model.config.text.hidden_size], 1000, &model);
         Self { model, cases, packed, upstream }
@@ -95,11 +100,78 @@ fn assert_equal_gradients(found: &Adapter, wanted: &[(String, Vec<f32>)]) {
 
 #[test]
 fn every_gradient_equals_that_of_one_graph_over_the_whole_model() {
+    // Qwen3-VL's vision tower has no layer that carries an adapter.
+    for (family, vision) in FAMILIES.into_iter().zip([3 * 3, 0]) {
+        let batch = Batch::of(family);
+        let adapter = random_adapter(&lora_config(&Projection::ALL), &batch.model);
+        let found = batch.gradient(&adapter, None);
+        assert_eq!(found.tensors().len(), 2 * (3 * 7 + vision), "{family}");
+        assert_equal_gradients(&found, &batch.whole_graph(&adapter, None));
+    }
+}
+
+#[test]
+fn packed_sequences_have_the_gradients_that_they_have_alone() {
+    for family in FAMILIES {
+        let batch = Batch::of(family);
+        let adapter = random_adapter(&lora_config(&Projection::ALL), &batch.model);
+        let active = ActiveAdapter { adapter: &adapter, dropout: None };
+        let together: Vec<(String, Vec<f32>)> =
+            batch.gradient(&adapter, None).tensors().iter().map(|(n, t)| (n.clone(), values(t))).collect();
+        let mut start = 0;
+        let mut sum: Option<Adapter> = None;
+        for case in &batch.cases {
+            let packed = batch.model.pack([&case.sequence]).unwrap();
+            let upstream = batch.upstream.clone().narrow(0, start, packed.ids.len());
+            start += packed.ids.len();
+            let (_, trace) = batch.model.forward_traced(&packed, &case.image_refs(), active);
+            let alone = batch.model.backward(trace, upstream, &packed, active);
+            sum = Some(match sum {
+                None => alone,
+                Some(sum) => {
+                    let alone: std::collections::BTreeMap<_, _> = alone.tensors().into_iter().collect();
+                    sum.map(|name, t| t.clone() + alone[name].clone())
+                }
+            });
+        }
+        assert_equal_gradients(&sum.unwrap(), &together);
+    }
+}
+
+#[test]
+fn in_half_precision_gradients_stay_within_its_rounding() {
+    for family in FAMILIES {
+        let exact = Batch::of(family);
+        let mut half = Batch::of(family);
+        half.model = Model::load(&folder_of(family), &exact.model.device, DType::BF16).unwrap();
+        half.upstream = half.upstream.cast(DType::BF16);
+        half.packed = half.model.pack(half.cases.iter().map(|c| &c.sequence)).unwrap();
+        let adapter = random_adapter(&lora_config(&Projection::ALL), &exact.model);
+        let active = ActiveAdapter { adapter: &adapter, dropout: None };
+        let (_, trace) = half.model.forward_traced(&half.packed, &half.images(), active);
+        let found = half.model.backward(trace, half.upstream.clone(), &half.packed, active);
+        let wanted = exact.gradient(&adapter, None).tensors();
+        for ((name, found), (_, wanted)) in found.tensors().iter().zip(&wanted) {
+            assert_eq!(found.dtype(), DType::F32, "{family} {name}: the adapter's gradients are f32");
+            let error = relative_error(&values(found), &values(wanted));
+            // bf16 keeps 8 bits; the error accumulates over 3 + 3 layers, forth and back.
+            assert!(error < 0.1, "{family} {name}: relative error {error:e}");
+            assert!(error > 0.0, "{family} {name}: the model must have been computed in bf16");
+        }
+    }
+}
+
+#[test]
+fn layers_with_a_rank_and_a_strength_of_their_own_have_their_gradients_too() {
     let batch = Batch::new();
-    let adapter = random_adapter(&lora_config(&Projection::ALL), &batch.model);
-    let found = batch.gradient(&adapter, None);
-    assert_eq!(found.tensors().len(), 2 * (3 * 7 + 3 * 3), "language model and vision MLPs");
-    assert_equal_gradients(&found, &batch.whole_graph(&adapter, None));
+    for name in ["patterns", "rslora"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/peft/qwen2_5-vl");
+        let adapter = peft::load(&folder.join(name), &batch.model.config, &batch.model.device).unwrap();
+        let ranks: std::collections::BTreeSet<usize> =
+            adapter.pairs().map(|(_, pair)| pair.a.dims()[0]).collect();
+        assert!(ranks.len() > 1, "{name}");
+        assert_equal_gradients(&batch.gradient(&adapter, None), &batch.whole_graph(&adapter, None));
+    }
 }
 
 #[test]

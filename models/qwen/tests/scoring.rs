@@ -4,27 +4,32 @@
 mod common;
 
 use burn::tensor::Tensor;
-use common::{Case, tiny_model, tiny_processor};
+use common::{Case, FAMILIES, tiny, tiny_model, tiny_processor};
 use vigos_models::agreement::check_processor;
 use vigos_models::scoring::{Target, TokenScore, score_tokens};
 
 #[test]
 fn the_recorded_greedy_tokens_have_their_recorded_log_probabilities_and_are_the_most_probable() {
-    let (model, case) = (tiny_model(), Case::load("row0", &tiny_processor()));
-    let greedy = case.greedy();
-    let mut sequence = case.sequence.clone();
-    let first = sequence.ids.len() - 1;
-    sequence.ids.extend(greedy.iter().map(|(token, _)| token));
-    let features = model.encode_images(&case.image_refs(), None);
-    let packed = model.pack([&sequence]).unwrap();
-    let hidden = model.forward(&packed, &features, None, &mut ());
-    let targets: Vec<Target> =
-        greedy.iter().enumerate().map(|(i, (token, _))| Target { row: first + i, token: *token }).collect();
-    let scores = score_tokens(&model, &hidden, &targets, 5).unwrap();
-    assert_eq!(scores.len(), 24);
-    for (score, (token, logprob)) in scores.iter().zip(greedy) {
-        assert!((score.logprob - logprob).abs() < 1e-4, "{} {logprob}", score.logprob);
-        assert_eq!(score.top1, token);
+    for family in FAMILIES {
+        let (model, processor) = tiny(family);
+        for name in ["row0", "two_images"] {
+            let case = Case::of(family, name, &processor);
+            let greedy = case.greedy();
+            let mut sequence = case.sequence.clone();
+            let first = sequence.ids.len() - 1;
+            sequence.ids.extend(greedy.iter().map(|(token, _)| token));
+            let features = model.encode_images(&case.image_refs(), None);
+            let packed = model.pack([&sequence]).unwrap();
+            let hidden = model.forward(&packed, &features, None, &mut ());
+            let target = |(i, (token, _)): (usize, &(u32, f64))| Target { row: first + i, token: *token };
+            let targets: Vec<Target> = greedy.iter().enumerate().map(target).collect();
+            let scores = score_tokens(&model, &hidden, &targets, 5).unwrap();
+            assert_eq!(scores.len(), 24);
+            for (score, (token, logprob)) in scores.iter().zip(greedy) {
+                assert!((score.logprob - logprob).abs() < 1e-4, "{family}: {} {logprob}", score.logprob);
+                assert_eq!(score.top1, token, "{family}");
+            }
+        }
     }
 }
 

@@ -2,11 +2,18 @@
 
 use super::selftest::{Check, check};
 use crate::args::DoctorArgs;
-use crate::device::{self, Choice};
+use crate::device::{self, Choice, available_memory};
 use crate::error::CliError;
+use crate::memory::Outlook;
 use crate::output;
+use crate::progress::Transfer;
 use serde::Serialize;
 use std::fmt::Write;
+use std::path::Path;
+use vigos_hub::side_files_folder;
+use vigos_models::Config;
+use vigos_train::memory::plan::Plan;
+use vigos_train::{Recipe, TrainError};
 
 /// What `--json` writes.
 #[derive(Serialize)]
@@ -32,11 +39,14 @@ struct DeviceReport {
     checks: Vec<Check>,
 }
 
-/// Runs the command; with `--device` on that device's backend alone.
+/// Runs the command; with `--device` on that device's backend alone, with `--config` on none.
 ///
 /// # Errors
-/// If a check fails, or the device asked for is not there.
+/// If a check fails, or the device asked for is not there, or the recipe is wrong.
 pub(crate) fn run(args: &DoctorArgs, choice: &Choice) -> Result<(), CliError> {
+    if let Some(config) = &args.config {
+        return estimate(args, config, choice);
+    }
     let mut report =
         Report { version: env!("CARGO_PKG_VERSION"), backends: vec![], devices: vec![], passed: true };
     for &name in device::known() {
@@ -61,6 +71,27 @@ pub(crate) fn run(args: &DoctorArgs, choice: &Choice) -> Result<(), CliError> {
         failed if failed.is_empty() => Ok(()),
         failed => Err(CliError::Failed(format!("failed on {}", failed.join(", ")))),
     }
+}
+
+/// Writes what training by the recipe takes.
+fn estimate(args: &DoctorArgs, recipe: &Path, choice: &Choice) -> Result<(), CliError> {
+    let available = match args.memory {
+        None => available_memory(&choice.open()?),
+        Some(gigabytes) if gigabytes > 0.0 && gigabytes < 1e9 => Some((gigabytes * 1e9) as u64),
+        Some(other) => {
+            let found = format!("found {other}, wanted a number of GB above 0");
+            return Err(CliError::input("--memory", found, ""));
+        }
+    };
+    let recipe = Recipe::load(recipe, &args.set).map_err(TrainError::from)?;
+    let mut transfer = Transfer::default();
+    let progress = &mut |file: &str, bytes, size| transfer.set(file, bytes, size);
+    let folder = side_files_folder(&recipe.model.path, progress)?;
+    transfer.finish();
+    let config = Config::read(&folder)?;
+    let plan = Plan::of(&recipe, args.prompt_tokens)?;
+    let outlook = Outlook::of_run(&plan, &config, available, recipe.train.max_prompt_tokens);
+    if args.json { output::json(&outlook) } else { output::data(&outlook.table()) }
 }
 
 impl Report {

@@ -1,9 +1,10 @@
 //! `vigos generate`: completes one prompt.
 
 use crate::args::{GenerateArgs, SamplingArgs};
-use crate::device::Choice;
+use crate::device::{Choice, available_memory};
 use crate::error::CliError;
 use crate::inference::Opened;
+use crate::memory::Outlook;
 use crate::output;
 use crate::progress::Counter;
 use serde::Serialize;
@@ -45,11 +46,20 @@ pub(crate) fn run(args: &GenerateArgs, device: &Choice) -> Result<(), CliError> 
         tracing::warn!("the model has room for {room} tokens after the prompt, no more are generated");
     }
 
+    let merge = opened.config.vision.spatial_merge_size;
     let patches: Vec<ImagePatches> = images
         .iter()
         .zip(&args.images)
         .map(|((image, _), path)| opened.patches("--image", path, image))
         .collect::<Result<_, _>>()?;
+    let image_tokens = prompt.images.iter().map(|slot| slot.grid.tokens(merge)).sum();
+    let estimate = opened.memory(prompt.ids.len(), image_tokens, limit);
+    let outlook = Outlook::new(estimate, available_memory(&device));
+    tracing::info!("{}", outlook.summary());
+    if outlook.fits == Some(false) {
+        let way_out = "--precision bf16 halves the weights, a smaller image or --max-new-tokens the rest";
+        tracing::warn!("this may take more memory than there is: {}; {way_out}", outlook.total());
+    }
     let loaded = opened.load(&device)?;
     let engine = Engine {
         model: &loaded.model,

@@ -3,7 +3,7 @@
 use crate::args::{MergeArgs, ModelArgs, Precision};
 use crate::device::Choice;
 use crate::error::CliError;
-use crate::inference::Opened;
+use crate::inference::{Opened, adapter_folder, base_folder};
 use crate::output::note;
 use burn::tensor::Device;
 use std::path::Path;
@@ -24,22 +24,23 @@ const CHUNK: usize = 64;
 pub(crate) fn run(args: &MergeArgs, device: &Choice) -> Result<(), CliError> {
     let device = device.open()?;
     super::unclaimed(&args.out)?;
-    let merged = merge(&args.model, &args.adapter, &args.out, &device)?;
+    let (model, adapter) = (base_folder(&args.model)?, adapter_folder(&args.adapter)?);
+    let merged = merge(&model, &adapter, &args.out, &device)?;
     note(&format!(
         "{} of {} tensors updated, model saved to {}",
         merged.updated,
         merged.tensors,
         args.out.display()
     ));
-    if args.check { check(args, &device) } else { Ok(()) }
+    if args.check { check(&model, &adapter, &args.out, &device) } else { Ok(()) }
 }
 
-/// Scores the prompt with base and adapter, and with the merged model.
-fn check(args: &MergeArgs, device: &Device) -> Result<(), CliError> {
-    let before = logprobs(&args.model, Some(&args.adapter), device)?;
-    let after = logprobs(&args.out, None, device)?;
+/// Scores the prompt with base and adapter, and with the merged model in `out`.
+fn check(model: &Path, adapter: &Path, out: &Path, device: &Device) -> Result<(), CliError> {
+    let before = logprobs(model, Some(adapter), device)?;
+    let after = logprobs(out, None, device)?;
     let difference = before.iter().zip(&after).map(|(b, a)| (b - a).abs()).fold(0.0, f64::max);
-    let half = Weights::open(&args.out)?.by_file().into_values().flatten().any(|t| t.bytes_per_value() < 4);
+    let half = Weights::open(out)?.by_file().into_values().flatten().any(|t| t.bytes_per_value() < 4);
     // Weights stored in 16 bits are rounded once more by the merge.
     let bound = if half { 0.25 } else { 1e-3 };
     let found = format!(

@@ -2,9 +2,12 @@
 
 mod bench;
 mod doctor;
+mod eval;
 mod generate;
 mod init;
 mod merge;
+mod palr;
+mod prompts;
 mod replay;
 mod score;
 mod selftest;
@@ -25,9 +28,12 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Generate(args) => generate::run(args, device),
         Command::Score(args) => score::run(args, device),
         Command::Replay(args) => replay::run(args, device),
+        Command::Eval(args) => eval::run(args, device),
+        Command::Palr(args) => palr::run(args, device),
         Command::Init(args) => init::run(args),
         Command::Merge(args) => merge::run(args, device),
         Command::Bench(args) => bench::run(args, device),
+        Command::Prompts(args) => prompts::run(args),
         Command::Doctor(args) => doctor::run(args, device),
     }
 }

@@ -4,6 +4,7 @@ use crate::args::ReplayArgs;
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::output::note;
+use crate::progress::Transfer;
 use vigos_train::{Recipe, TrainError};
 
 /// Runs the command.
@@ -12,7 +13,10 @@ use vigos_train::{Recipe, TrainError};
 /// If the recipe or a row is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &ReplayArgs, device: &Choice) -> Result<(), CliError> {
     let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(TrainError::from)?;
-    vigos_train::replay::replay(&recipe, &args.rollouts, &args.out, &device.open()?)?;
+    let mut transfer = Transfer::default();
+    let mut fetching = |file: &str, bytes, size| transfer.set(file, bytes, size);
+    vigos_train::replay::replay(&recipe, &args.rollouts, &args.out, &device.open()?, &mut fetching)?;
+    transfer.finish();
     note(&format!("step saved to {}", args.out.display()));
     Ok(())
 }

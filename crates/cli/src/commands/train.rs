@@ -1,18 +1,14 @@
 //! `vigos train`: a recipe in, a run folder out.
 
 use crate::args::TrainArgs;
-use crate::device::Choice;
+use crate::device::{Choice, available_memory};
 use crate::error::CliError;
+use crate::interrupt::stop_on_interrupt;
 use crate::output::{self, note};
 use crate::progress::Run;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_train::Recipe;
 use vigos_train::trainer::{TrainOptions, train};
-
-/// What a shell expects of a program that was stopped by Ctrl-C.
-const STOPPED: i32 = 130;
 
 /// Runs the command. A run that is stopped by Ctrl-C saves its last whole step and counts as a success.
 ///
@@ -30,7 +26,7 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
         PathBuf::from("runs").join(name)
     });
     let stop = stop_on_interrupt()?;
-    let mut progress = Run::new();
+    let mut progress = Run::new(available_memory(&device));
     let options = TrainOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
     let finished = train(&options, &mut progress, &stop);
     progress.finish();
@@ -39,19 +35,10 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
         note(&format!("stopped after step {}; go on with --resume", finished.steps));
     }
     note(&format!("adapter saved to {}", finished.adapter.display()));
+    if recipe.eval.around && !finished.interrupted {
+        let step = format!("step-{:06}", finished.steps);
+        let students = [("before", recipe.model.adapter.clone()), (step.as_str(), Some(finished.adapter))];
+        super::eval::side_by_side(&recipe, &students, &run_dir.join("eval"), &device, &stop)?;
+    }
     Ok(())
-}
-
-/// A flag that the first Ctrl-C sets; the second one ends the process.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(STOPPED);
-        }
-        note("saving…; press Ctrl-C again to stop at once");
-    })
-    .map_err(|error| CliError::Failed(format!("Ctrl-C cannot be handled: {error}")))?;
-    Ok(stop)
 }

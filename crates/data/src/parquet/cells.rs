@@ -13,7 +13,7 @@ use arrow_schema::DataType;
 use vigos_core::paths::contained;
 
 use super::columns::{Column, Columns};
-use crate::row::{BadRow, ImageSource, Row};
+use crate::row::{BadRow, ImageSource, Labels, Place, Role, Row};
 
 /// Most bytes of a question, an answer, a name or a path.
 const MAX_TEXT: usize = 1 << 20;
@@ -41,10 +41,10 @@ pub(super) fn row(
         if answer.trim().is_empty() {
             return Err(format!("column {:?}: found a blank text, wanted an answer", columns.answer.name));
         }
-        Ok((problem, answer, cells.images(&columns.image)?))
+        Ok((problem, answer, cells.images(&columns.image)?, cells.labels(columns)?))
     });
     match made {
-        Ok((problem, answer, images)) => Ok(Row { id, problem, answer, images, origin }),
+        Ok((problem, answer, images, labels)) => Ok(Row { id, problem, answer, images, origin, labels }),
         Err(reason) => Err(BadRow { origin, id, reason }),
     }
 }
@@ -59,6 +59,50 @@ struct Cells<'a> {
 impl Cells<'_> {
     fn required(&self, column: &Column) -> Result<String, String> {
         self.scalar(column)?.ok_or_else(|| format!("column {:?}: found null, wanted a value", column.name))
+    }
+
+    fn labels(&self, columns: &Columns) -> Result<Labels, String> {
+        let text = |column: &Option<Column>| match column {
+            Some(column) => self.scalar(column),
+            None => Ok(None),
+        };
+        let place = match text(&columns.triple)? {
+            None => None,
+            Some(triple) => {
+                let triple = triple
+                    .parse()
+                    .map_err(|_| format!("column \"triple\": found {triple}, wanted 0 or more"))?;
+                let role = text(&columns.role)?.unwrap_or_default();
+                let role = Role::named(&role).ok_or_else(|| {
+                    format!("column \"role\": found {role:?}, wanted \"prior\" or \"score\", beside a triple's number")
+                })?;
+                Some(Place { triple, role, wording: text(&columns.wording)? })
+            }
+        };
+        let wrong_answers = match &columns.wrong_answers {
+            Some(column) => self.texts(column)?,
+            None => Vec::new(),
+        };
+        Ok(Labels { kind: text(&columns.kind)?, place, wrong_answers })
+    }
+
+    /// The texts of a list of them; none for null.
+    fn texts(&self, column: &Column) -> Result<Vec<String>, String> {
+        let array = self.column(column)?;
+        let Some(lists) = array.as_list_opt::<i32>().filter(|_| !array.is_null(self.at)) else {
+            return Ok(Vec::new());
+        };
+        let items = lists.value(self.at);
+        let texts = items.as_string_view_opt().into_iter().flat_map(|texts| texts.iter()).flatten();
+        texts
+            .map(|text| {
+                check_length(&column.name, text)?;
+                match text.trim().is_empty() {
+                    true => Err(format!("column {:?}: found a blank text, wanted an answer", column.name)),
+                    false => Ok(text.to_owned()),
+                }
+            })
+            .collect()
     }
 
     /// A text, number or truth value as text; nothing for null.

@@ -24,6 +24,11 @@ pub(super) struct Columns {
     pub(super) answer: Column,
     pub(super) image: Column,
     pub(super) id: Option<Column>,
+    pub(super) kind: Option<Column>,
+    pub(super) triple: Option<Column>,
+    pub(super) role: Option<Column>,
+    pub(super) wording: Option<Column>,
+    pub(super) wrong_answers: Option<Column>,
 }
 
 const TEXT: &str = "strings";
@@ -63,19 +68,30 @@ impl Columns {
             ("image", None, Some(images)) => images,
             (name, ..) => required(name)?,
         };
+        // A column of a label's name and another type is another column.
+        let label = |name: &str, takes: fn(&DataType) -> bool| {
+            of(name).filter(|column| takes(schema.field(column.index).data_type()))
+        };
         let id = of(&fields.id).or_else(|| if fields.id == "id" { of("problem_id") } else { None });
         Ok(Self {
             problem: checked(required(&fields.problem)?, is_text, TEXT)?,
             answer: checked(required(&fields.answer)?, is_scalar, SCALAR)?,
             image: checked(image, is_images, IMAGE)?,
             id: id.map(|id| checked(id, is_name, NAME)).transpose()?,
+            kind: label("kind", is_name),
+            triple: label("triple", DataType::is_integer),
+            role: label("role", is_text),
+            wording: label("wording", is_name),
+            wrong_answers: label("wrong_answers", is_texts),
         })
     }
 
     /// The places of all columns, in the order of the schema.
     pub(super) fn indices(&self) -> Vec<usize> {
         let required = [&self.problem, &self.answer, &self.image];
-        let mut all: Vec<usize> = required.into_iter().chain(&self.id).map(|column| column.index).collect();
+        let optional = [&self.id, &self.kind, &self.triple, &self.role, &self.wording, &self.wrong_answers];
+        let columns = required.into_iter().chain(optional.into_iter().flatten());
+        let mut all: Vec<usize> = columns.map(|column| column.index).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -103,6 +119,10 @@ fn view(field: &FieldRef) -> FieldRef {
 
 fn is_text(kind: &DataType) -> bool {
     matches!(kind, DataType::Utf8View)
+}
+
+fn is_texts(kind: &DataType) -> bool {
+    matches!(kind, DataType::List(item) if is_text(item.data_type()))
 }
 
 fn is_name(kind: &DataType) -> bool {

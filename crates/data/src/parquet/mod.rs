@@ -81,8 +81,8 @@ struct Group {
 struct Decoded {
     /// Place in [`Table::groups`].
     group: usize,
-    /// All of [`BATCH`] rows but the last.
-    batches: Vec<RecordBatch>,
+    /// All of [`BATCH`] rows but the last; or what is wrong with the row group.
+    batches: Result<Vec<RecordBatch>, String>,
     bytes: u64,
 }
 
@@ -124,7 +124,7 @@ impl Table {
         self.groups.iter().map(|group| RowGroup { rows: group.rows, bytes: group.bytes })
     }
 
-    /// Row `index` of the table, or nothing beyond its end.
+    /// Row `index` of the table, or nothing beyond its end. The rows of a damaged row group are bad rows, each.
     pub(crate) fn load(&mut self, index: usize) -> Result<Option<Result<Row, BadRow>>, DatasetError> {
         let place = self.groups.partition_point(|group| group.first_row <= index).checked_sub(1);
         let Some((place, group)) = place.and_then(|p| Some((p, *self.groups.get(p)?))) else {
@@ -135,13 +135,27 @@ impl Table {
             return Ok(None);
         }
         self.decode(place, group)?;
-        let found = self.cache.back().and_then(|decoded| decoded.batches.get(at / BATCH));
-        let (Some(batch), Some(file)) = (found, self.files.get(group.file)) else { return Ok(None) };
+        let (Some(decoded), Some(file)) = (self.cache.back(), self.files.get(group.file)) else {
+            return Ok(None);
+        };
         let origin = format!("{}: row group {} row {at}", file.path.display(), group.number);
-        guarded(&file.path, || {
+        let damaged = |reason: String| {
+            let reason = format!("it cannot be read as Parquet: {reason}");
+            Ok(Some(Err(BadRow { origin: origin.clone(), id: (index + 1).to_string(), reason })))
+        };
+        let batch = match &decoded.batches {
+            Ok(batches) => batches.get(at / BATCH),
+            Err(reason) => return damaged(reason.clone()),
+        };
+        let Some(batch) = batch else { return Ok(None) };
+        let row = guarded(&file.path, || {
             let folder = folder_of(&file.path);
-            Ok(Some(cells::row(batch, at % BATCH, &file.columns, index + 1, origin, folder)))
-        })
+            Ok(cells::row(batch, at % BATCH, &file.columns, index + 1, origin.clone(), folder))
+        });
+        match row {
+            Err(DatasetError::Parquet { reason, .. }) => damaged(reason),
+            other => other.map(Some),
+        }
     }
 
     /// Puts a row group at the end of the cache, and out of it what no longer fits.
@@ -155,13 +169,20 @@ impl Table {
             return Ok(());
         }
         let Some(file) = self.files.get(group.file) else { return Ok(()) };
-        let bytes = guarded(&file.path, || file.promised(group.number))?;
         let kept = |cache: &VecDeque<Decoded>| cache.iter().map(|decoded| decoded.bytes).sum::<u64>();
+        let bytes = match sound(guarded(&file.path, || file.promised(group.number)))? {
+            Ok(bytes) => bytes,
+            Err(reason) => {
+                self.cache.push_back(Decoded { group: place, batches: Err(reason), bytes: 0 });
+                return Ok(());
+            }
+        };
         // Before decoding, so that the old and the new are never in memory together.
         while !self.cache.is_empty() && kept(&self.cache) + bytes > CACHE_BYTES {
             self.cache.pop_front();
         }
-        let batches = guarded(&file.path, || file.batches(&group))?;
+        let batches = sound(guarded(&file.path, || file.batches(&group)))?;
+        let bytes = if batches.is_ok() { bytes } else { 0 };
         self.cache.push_back(Decoded { group: place, batches, bytes });
         Ok(())
     }
@@ -247,6 +268,14 @@ impl TableFile {
 
     fn fault(&self, reason: String) -> DatasetError {
         DatasetError::Parquet { path: self.path.clone(), reason }
+    }
+}
+
+/// Tells damage, which costs the rows of a row group, from what ends a run.
+fn sound<T>(result: Result<T, DatasetError>) -> Result<Result<T, String>, DatasetError> {
+    match result {
+        Err(DatasetError::Parquet { reason, .. }) => Ok(Err(reason)),
+        other => other.map(Ok),
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, LargeStringArray, RecordBatch};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use vigos_data::{BadRow, Dataset, DatasetError, Fields, ImageSource, Row};
 use writer::{
     Image, bytes, categories, lists, named, path, properties, structs, table, texts, write, write_with,
@@ -228,6 +228,8 @@ fn the_usual_compressions_are_read() {
         Compression::SNAPPY,
         Compression::ZSTD(ZstdLevel::default()),
         Compression::LZ4_RAW,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
     ];
     for codec in codecs {
         write_with(&file, &named("row", 3), properties().set_compression(codec));

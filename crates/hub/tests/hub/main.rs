@@ -3,6 +3,7 @@
 // Helpers of tests are not seen as tests themselves.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod parts;
 mod server;
 
 use std::fs;
@@ -332,12 +333,16 @@ fn the_environment_says_where_the_hub_and_its_cache_are() {
         ("HF_ENDPOINT", "http://mirror/"),
         ("HF_TOKEN", " mine\n"),
         ("HF_HUB_OFFLINE", "1"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "7"),
     ];
     let all = from(&all).unwrap();
     assert_eq!((all.cache.as_path(), all.endpoint.as_str()), (Path::new("/cache"), "http://mirror"));
     assert_eq!((all.token.as_deref(), all.offline), (Some("mine"), true));
+    assert_eq!(all.patience, Duration::from_secs(7));
     assert!(!from(&[("HOME", "/h"), ("HF_HUB_OFFLINE", "0")]).unwrap().offline);
-    for (wrong, variable) in [("HF_ENDPOINT", "ftp://x"), ("HF_TOKEN", "a b")] {
+    for (wrong, variable) in
+        [("HF_ENDPOINT", "ftp://x"), ("HF_TOKEN", "a b"), ("HF_HUB_DOWNLOAD_TIMEOUT", "soon")]
+    {
         assert!(from(&[("HOME", "/h"), (wrong, variable)]).unwrap_err().to_string().contains(wrong));
     }
     assert!(from(&[]).unwrap_err().to_string().contains("HF_HOME"));

@@ -21,6 +21,8 @@ pub enum Fault {
     CutOnceAfter(usize),
     /// Nothing comes after the headers.
     Stall,
+    /// The body comes byte by byte, with this pause between them.
+    Slow(Duration),
     /// The content is another one.
     OtherContent,
     /// Ranges are not understood.
@@ -165,6 +167,13 @@ fn answer(
     }
     match fault {
         Some(Fault::Stall) => thread::sleep(Duration::from_secs(3)),
+        Some(Fault::Slow(pause)) => {
+            for byte in body.chunks(1) {
+                thread::sleep(pause);
+                stream.write_all(byte)?;
+                stream.flush()?;
+            }
+        }
         Some(Fault::CutAfter(most) | Fault::CutOnceAfter(most)) => {
             stream.write_all(&body[..most.min(length)])?
         }

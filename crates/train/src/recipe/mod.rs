@@ -24,7 +24,8 @@ pub use method::{Divergence, Input, Method, Reads, Span, Teacher, When};
 pub use preset::{Expansion, Preset};
 pub use schema::{Default, KEYS, Key, TEACHER_KEYS, reference};
 pub use sections::{
-    Checkpoint, Data, Fields, Length, Log, Lora, Model, Optim, Precision, Rollout, Schedule, Train,
+    Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, Model, Optim, Palr, Precision, Rollout,
+    Schedule, Train,
 };
 pub use vigos_rollout::spans::Fidelity;
 
@@ -50,6 +51,10 @@ pub struct Recipe {
     pub checkpoint: Checkpoint,
     /// What is written down on the way.
     pub log: Log,
+    /// How the student is evaluated.
+    pub eval: Eval,
+    /// How leakage is diagnosed.
+    pub palr: Palr,
 }
 
 impl Recipe {

@@ -198,3 +198,66 @@ pub struct Log {
     /// Whether to write the metrics for TensorBoard too.
     pub tensorboard: bool,
 }
+
+/// The `[eval]` section: what the student is asked, and how its answers are sampled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Eval {
+    /// The data set; `None` for the one that is trained on.
+    #[serde(with = "unset")]
+    pub path: Option<PathBuf>,
+    /// Split to read, where the data set has several.
+    #[serde(with = "unset")]
+    pub split: Option<String>,
+    /// Ask the first so many rows of each data set only.
+    #[serde(with = "unset")]
+    pub limit: Option<usize>,
+    /// How the rows of `path` are laid out.
+    pub layout: Layout,
+    /// A prior suite to ask as well.
+    #[serde(with = "unset")]
+    pub prior: Option<PathBuf>,
+    /// Completions sampled for each item.
+    pub samples: usize,
+    /// The k of Pass@k; `None` for all samples.
+    #[serde(with = "unset")]
+    pub k: Option<usize>,
+    /// Divides the logits; 0 is greedy.
+    pub temperature: f64,
+    /// Sample among the so many most likely tokens; 0 is off.
+    pub top_k: usize,
+    /// Sample among the fewest tokens whose probabilities add up to this; 1 is off.
+    pub top_p: f64,
+    /// Leave out tokens less likely than this share of the most likely one; 0 is off.
+    pub min_p: f64,
+    /// Tokens after which a completion is cut off.
+    pub max_new_tokens: usize,
+    /// Completions that are decoded together.
+    pub batch: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Whether a training run ends with an evaluation of the student before and after it.
+    pub around: bool,
+}
+
+/// How the rows of an evaluation's data set are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// A question, its images and its answer, as for training.
+    Rows,
+    /// ViLP's three images to a question, the question as given.
+    VilpF,
+    /// The same without the sentence that the question begins with.
+    VilpP,
+}
+
+/// The `[palr]` section: the leakage diagnostic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Palr {
+    /// Wrong answers that stand in for the reference.
+    pub wrong_answers: usize,
+    /// Seed of the rollouts and of the wrong answers.
+    pub seed: u64,
+}

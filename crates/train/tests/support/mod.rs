@@ -137,6 +137,7 @@ impl Recorded {
                     problem: text("problem"),
                     answer: text("answer"),
                     images: vec![ImageSource::File(root().join("tests/fixtures/images").join(text("image")))],
+                    labels: vigos_data::Labels::default(),
                 };
                 let texts = serde_json::from_value(row["prompts"].clone()).unwrap();
                 Row {

@@ -3,25 +3,22 @@
 use crate::answer::reference_target;
 
 /// An answer brought to a common form: one line, lower case, single spaces, no LaTeX mark-up of text, size
-/// or space, no percent or degree sign, no punctuation at its end.
-pub(crate) fn normalised(answer: &str) -> String {
+/// or space, one sign for each operation, no percent or degree sign, no punctuation at its end.
+pub(super) fn normalised(answer: &str) -> String {
     let plain = without_markup(&reference_target(answer));
     let plain = plain.replace("^{°}", "").replace("^°", "").replace('°', "").replace("{,}", ",");
     let spaced = plain.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     without_end(&spaced).to_owned()
 }
 
-/// `text` without the spaces that only set it apart: those not between two letters or two digits.
-pub(crate) fn tight(text: &str) -> String {
+/// `text` without the spaces that only set it apart: those not between two digits.
+pub(super) fn tight(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         let keep = c != ' '
             || match (out.chars().next_back(), chars.peek()) {
-                (Some(before), Some(after)) => {
-                    (before.is_alphabetic() && after.is_alphabetic())
-                        || (before.is_numeric() && after.is_numeric())
-                }
+                (Some(before), Some(after)) => before.is_numeric() && after.is_numeric(),
                 _ => false,
             };
         if keep {
@@ -55,6 +52,12 @@ fn without_markup(text: &str) -> String {
                     "quad" | "qquad" | ";" | ":" | " " | "\n" | "\\" => out.push(' '),
                     "frac" | "dfrac" | "tfrac" => out.push_str("\\frac"),
                     "circ" | "degree" => out.push('°'),
+                    "cdot" | "times" => out.push('*'),
+                    "div" => out.push('/'),
+                    "pi" => out.push('π'),
+                    "infty" => out.push('∞'),
+                    "cup" => out.push('∪'),
+                    "pm" => out.push('±'),
                     "%" => out.push('%'),
                     other => {
                         out.push('\\');
@@ -73,6 +76,10 @@ fn without_markup(text: &str) -> String {
             }
             '$' => {}
             '−' | '–' => out.push('-'),
+            '×' | '·' => out.push('*'),
+            '÷' => out.push('/'),
+            '²' => out.push_str("^2"),
+            '³' => out.push_str("^3"),
             '’' | '‘' => out.push('\''),
             '“' | '”' => out.push('"'),
             other => out.push(other),
@@ -89,7 +96,7 @@ fn command(text: &str) -> (&str, &str) {
 }
 
 /// `text` without punctuation, a percent sign or a word for one or for degrees at its end.
-fn without_end(text: &str) -> &str {
+pub(super) fn without_end(text: &str) -> &str {
     let mut text = text.trim();
     loop {
         let shorter = text.trim_end_matches(['.', ',', ';', ':', '?', '。', '，']);

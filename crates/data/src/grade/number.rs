@@ -1,11 +1,11 @@
-//! Numbers as answers write them: integers, decimals, powers of ten, fractions, thousands separators.
+//! Numbers as answers write them: integers, decimals, powers of ten, fractions, thousands separators, infinity.
 
 /// How far apart two numbers may be, relative to the larger one, to count as equal.
 const TOLERANCE: f64 = 1e-6;
 
 /// A number in an answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Number {
+pub(super) struct Number {
     value: f64,
     /// Sign and digits without leading zeros, if it is written as an integer.
     integer: Option<String>,
@@ -13,7 +13,7 @@ pub(crate) struct Number {
 
 impl Number {
     /// Reads a normalised answer that is a number and nothing else.
-    pub(crate) fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let text = text.trim();
         let (negative, unsigned) = match text.strip_prefix(['-', '+']) {
             Some(rest) => (text.starts_with('-'), rest.trim_start()),
@@ -27,9 +27,11 @@ impl Number {
     }
 
     /// Integers are equal when all their digits are, other numbers within a relative 1e-6.
-    pub(crate) fn equals(&self, other: &Self) -> bool {
+    pub(super) fn equals(&self, other: &Self) -> bool {
         match (&self.integer, &other.integer) {
             (Some(a), Some(b)) => a == b,
+            // The infinities are equal to themselves, and their difference is not.
+            _ if self.value.is_infinite() || other.value.is_infinite() => self.value == other.value,
             _ => (self.value - other.value).abs() <= TOLERANCE * self.value.abs().max(other.value.abs()),
         }
     }
@@ -63,6 +65,9 @@ fn fraction(text: &str) -> Option<Number> {
 
 /// An unsigned integer or decimal, perhaps with a power of ten.
 fn plain(text: &str) -> Option<Number> {
+    if matches!(text, "∞" | "inf" | "infinity") {
+        return Some(Number { value: f64::INFINITY, integer: None });
+    }
     let digits = without_separators(text)?;
     let text = digits.as_str();
     let (mantissa, exponent) = text.split_once('e').map_or((text, None), |(m, e)| (m, Some(e)));

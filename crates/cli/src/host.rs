@@ -1,0 +1,68 @@
+//! What the machine itself says of its memory. Known on Linux; elsewhere nothing is claimed.
+
+use std::fs::read_to_string;
+use std::path::Path;
+
+/// Memory that a new program can take without making others give way, in bytes; within a container no more than
+/// the container has left.
+pub(crate) fn available_memory() -> Option<u64> {
+    let machine = available(&read_to_string("/proc/meminfo").ok()?)?;
+    let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
+    Some(left_in_group(&groups, Path::new("/sys/fs/cgroup")).map_or(machine, |left| left.min(machine)))
+}
+
+/// `MemAvailable` of `/proc/meminfo`.
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
+}
+
+/// What the control groups that `/proc/self/cgroup` names leave, the least of a group and those above it; nothing
+/// without a limit. Version 2 has one line, `0::/PATH`; inside a container the path may be `/`.
+fn left_in_group(groups: &str, root: &Path) -> Option<u64> {
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let number = |folder: &Path, name: &str| -> Option<u64> {
+        read_to_string(folder.join(name)).ok()?.trim().parse().ok()
+    };
+    let left = |folder: &Path| {
+        let most = number(folder, "memory.max")?;
+        Some(most.saturating_sub(number(folder, "memory.current")?))
+    };
+    let folder = root.join(path);
+    folder.ancestors().take_while(|folder| folder.starts_with(root)).filter_map(left).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn the_available_memory_is_read_in_bytes_and_anything_else_is_none() {
+        let text = "MemTotal:       24684232 kB\nMemFree:         7896600 kB\nMemAvailable:   22928384 kB\n";
+        assert_eq!(available(text), Some(22_928_384 * 1024));
+        for text in ["", "MemFree: 1 kB", "MemAvailable: x kB", "MemAvailable: 99999999999999999999 kB"] {
+            assert_eq!(available(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_nested_groups_the_tightest_counts_and_max_is_no_limit() {
+        let root = tempfile::tempdir().unwrap();
+        let group = |path: &str, most: &str, current: &str| {
+            let folder = root.path().join(path);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("memory.max"), most).unwrap();
+            fs::write(folder.join("memory.current"), current).unwrap();
+        };
+        group("a/b", "max\n", "5\n");
+        assert_eq!(left_in_group("0::/a/b\n", root.path()), None);
+        group("a", "1000\n", "300\n");
+        assert_eq!(left_in_group("0::/a/b\n", root.path()), Some(700));
+        group("a/b", "100", "400");
+        assert_eq!(left_in_group("0::/a/b\n", root.path()), Some(0));
+        assert_eq!(left_in_group("4:memory:/a\n", root.path()), None);
+        assert_eq!(left_in_group("0::/../../etc\n", root.path()), None);
+    }
+}

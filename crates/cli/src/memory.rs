@@ -1,0 +1,135 @@
+//! An estimate of memory for people and programs, held against what there is.
+
+use serde::Serialize;
+use std::fmt::Write;
+use vigos_models::Config;
+use vigos_train::memory::fit::{Change, changes, longest_prompt};
+use vigos_train::memory::plan::Plan;
+use vigos_train::memory::{Estimate, Phase};
+
+/// What a run takes, and what to change if that is too much.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outlook {
+    #[serde(flatten)]
+    pub(crate) estimate: Estimate,
+    pub(crate) peak_bytes: u64,
+    /// The phase in which the peak is.
+    pub(crate) peak_phase: Phase,
+    /// Unknown where the device does not tell.
+    pub(crate) available_bytes: Option<u64>,
+    pub(crate) fits: Option<bool>,
+    /// Settings with which it fits; nothing where none help.
+    pub(crate) changes: Option<Vec<Change>>,
+    /// Tokens of the longest prompt with which it fits as it is.
+    pub(crate) longest_prompt: Option<usize>,
+}
+
+impl Outlook {
+    /// The outlook of a run by `plan`, whose prompts may have up to `most` tokens.
+    pub(crate) fn of_run(plan: &Plan, config: &Config, available: Option<u64>, most: usize) -> Self {
+        let mut outlook = Self::new(plan.estimate(config), available);
+        if let Some(available) = available {
+            outlook.changes = changes(plan, config, available);
+            outlook.longest_prompt = longest_prompt(plan, config, available, most);
+        }
+        outlook
+    }
+
+    /// An estimate beside the memory that there is.
+    pub(crate) fn new(estimate: Estimate, available: Option<u64>) -> Self {
+        let (peak_bytes, peak_phase) = (estimate.peak(), estimate.largest_phase());
+        let fits = available.map(|available| peak_bytes <= available);
+        let (changes, longest_prompt) = (None, None);
+        Self { estimate, peak_bytes, peak_phase, available_bytes: available, fits, changes, longest_prompt }
+    }
+
+    /// The sum in a line, and a line for the permanent parts and for every phase.
+    pub(crate) fn summary(&self) -> String {
+        let mut text = format!("memory: {}", self.total());
+        for phase in [Phase::Always].into_iter().chain(Phase::IN_TURN) {
+            let parts = self.estimate.parts.iter().filter(|part| part.phase == phase && part.bytes > 0);
+            let parts: Vec<String> =
+                parts.map(|part| format!("{} {}", part.name, bytes(part.bytes))).collect();
+            if !parts.is_empty() {
+                let _ = write!(text, "\n  {:<10} {}", phase.name(), parts.join(", "));
+            }
+        }
+        if let Some(verdict) = self.verdict() {
+            let _ = write!(text, "\n{verdict}");
+        }
+        text
+    }
+
+    /// Every part with its formula.
+    pub(crate) fn table(&self) -> String {
+        let mut text = String::new();
+        for part in &self.estimate.parts {
+            let (phase, size) = (part.phase.name(), bytes(part.bytes));
+            let _ = writeln!(text, "{phase:<10} {:<17} {size:>10}  {}", part.name, part.formula);
+        }
+        let _ = write!(text, "\n{}", self.total());
+        if let Some(verdict) = self.verdict() {
+            let _ = write!(text, "\n{verdict}");
+        }
+        text
+    }
+
+    /// The sum, and what it is for.
+    pub(crate) fn total(&self) -> String {
+        let Estimate { prompt_tokens, completion_tokens, .. } = self.estimate;
+        format!(
+            "about {} with prompts of {prompt_tokens} and completions of {completion_tokens} tokens, at most in the \
+             phase `{}`",
+            bytes(self.peak_bytes),
+            self.peak_phase.name()
+        )
+    }
+
+    /// Whether it fits and, if not, what to turn.
+    fn verdict(&self) -> Option<String> {
+        let available = bytes(self.available_bytes?);
+        if self.fits? {
+            let prompt = match self.longest_prompt {
+                Some(tokens) => format!(", as long as no prompt has more than {tokens} tokens"),
+                None => String::new(),
+            };
+            return Some(format!("it fits into the {available} that are available{prompt}"));
+        }
+        let way_out = match &self.changes {
+            Some(changes) => {
+                let settings: Vec<String> =
+                    changes.iter().map(|change| format!("--set {}={}", change.key, change.value)).collect();
+                format!("it will with {}", settings.join(" "))
+            }
+            None => {
+                "no setting makes it: take shorter prompts (data.max_pixels), a smaller model, or a device \
+                     with more memory"
+                    .into()
+            }
+        };
+        Some(format!("it does not fit into the {available} that are available; {way_out}"))
+    }
+}
+
+/// A size in decimal units, three digits.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let scaled = |unit: f64, name: &str| format!("{:.2} {name}", bytes as f64 / unit);
+    match bytes {
+        0..1_000_000 => scaled(1e3, "kB"),
+        1_000_000..1_000_000_000 => scaled(1e6, "MB"),
+        _ => scaled(1e9, "GB"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_in_decimal_units() {
+        assert_eq!(bytes(0), "0.00 kB");
+        assert_eq!(bytes(999_999), "1000.00 kB");
+        assert_eq!(bytes(1_000_000), "1.00 MB");
+        assert_eq!(bytes(7_509_245_952), "7.51 GB");
+    }
+}

@@ -1,0 +1,158 @@
+//! Asking every item, several times, and writing the answers down.
+//!
+//! Items are asked in parts of fixed size, so that which completions decode together does not depend on where a
+//! run was stopped. A draw is keyed by (seed, item, sample, position).
+
+use crate::folder::{Finished, Folder, Observer, Options};
+use crate::lines::{Answer, Line, Skipped};
+use crate::report::Report;
+use crate::student::{Drawing, Student, alone, ready};
+use crate::suite::Suite;
+use std::sync::atomic::{AtomicBool, Ordering};
+use vigos_core::jsonl::JsonLines;
+use vigos_data::{BadRow, Labels};
+use vigos_rollout::sampler::Sampling;
+use vigos_train::metrics::RolloutRecord;
+use vigos_train::recipe::Eval;
+use vigos_train::samples::{Sample, SampleMaker, Skip};
+use vigos_train::{Recipe, TrainError};
+
+/// The answers' file.
+const SAMPLES: &str = "samples.jsonl";
+/// Keys that say nothing about how answers come about.
+const FREE: [&str; 5] = ["rollout.", "palr.", "data.max_bad_share", "eval.k", "eval.around"];
+/// Parts hold about so many times the completions that decode together.
+const ROUNDS: usize = 4;
+
+/// Asks the student of a recipe what `[eval]` says and writes `samples.jsonl`, `report.json` and `report.md`. When
+/// `stop` is set it ends after the last whole part, without a report.
+///
+/// # Errors
+/// If the recipe, the model or the data is wrong, or a file cannot be written.
+pub fn evaluate(
+    options: &Options,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Finished<Report>, TrainError> {
+    let recipe = options.recipe;
+    let eval = &recipe.eval;
+    let drawing = drawing(eval)?;
+    let (folder, run) = Folder::open(options, SAMPLES, &FREE)?;
+    let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
+    let suite = Suite::open(recipe, &mut fetching)?;
+    let student = Student::open(options, &mut fetching)?;
+    run.begin(recipe)?;
+
+    let total = suite.count();
+    let part = (ROUNDS * eval.batch).div_ceil(eval.samples).max(1);
+    let (mut done, file) = folder.resume(total, part, |line: &Line| line.place(eval.samples))?;
+    observer.started(done, total);
+    let method = alone(recipe);
+    let maker = SampleMaker { method: &method, ..student.base.samples() };
+    let mut asking = Asking { recipe, student: &student, maker, drawing, suite, file };
+    while done < total {
+        let end = (done + part).min(total);
+        if stop.load(Ordering::SeqCst) || !asking.part(done, end, observer, stop)? {
+            return Ok(Finished { items: done, total, report: None });
+        }
+        done = end;
+        observer.items(done);
+    }
+    asking.file.sync()?;
+    let report = Report::new(recipe, folder.read()?)?;
+    report.check(recipe, &folder.lines())?;
+    folder.report(&report, &report.markdown())?;
+    Ok(Finished { items: total, total, report: Some(report) })
+}
+
+/// The sampling settings, checked.
+fn drawing(eval: &Eval) -> Result<Drawing, TrainError> {
+    let Eval { temperature, top_k, top_p, min_p, max_new_tokens, batch, seed, .. } = *eval;
+    if eval.k.is_some_and(|k| k > eval.samples) {
+        return Err(TrainError::Setting {
+            key: "eval.k".into(),
+            found: eval.k.unwrap_or_default().to_string(),
+            wanted: format!("at most eval.samples, {}", eval.samples),
+        });
+    }
+    let neutral = Sampling { repetition_penalty: 1.0, presence_penalty: 0.0, ..Sampling::default() };
+    let sampling = Sampling { temperature, top_k, top_p, min_p, ..neutral };
+    sampling.check()?;
+    Ok(Drawing { sampling, max_new_tokens, rows: batch, seed })
+}
+
+/// An evaluation under way.
+struct Asking<'a> {
+    recipe: &'a Recipe,
+    student: &'a Student<'a>,
+    maker: SampleMaker<'a>,
+    drawing: Drawing,
+    suite: Suite,
+    file: JsonLines,
+}
+
+impl Asking<'_> {
+    /// Asks the items from `start` to `end` and writes all their lines; false if it was stopped before.
+    fn part(
+        &mut self,
+        start: usize,
+        end: usize,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<bool, TrainError> {
+        let items = (start..end).map(|item| self.item(item, observer)).collect::<Result<Vec<_>, _>>()?;
+        let samples = self.recipe.eval.samples;
+        // The first of an item's samples are the same however many are drawn.
+        let number = |item: usize, sample: usize| ((sample as u64) << 32) + item as u64;
+        let requests = items.iter().enumerate().flat_map(|(i, item)| {
+            let asked = item.as_ref().ok().map(|(sample, _)| sample);
+            asked.into_iter().flat_map(move |s| (0..samples).map(move |n| (s, number(start + i, n))))
+        });
+        let watch = &mut |drawn| observer.tokens(drawn);
+        let Some(completions) = self.student.complete(&self.drawing, requests, watch, stop)? else {
+            return Ok(false);
+        };
+        let mut completions = completions.into_iter();
+        for (i, item) in items.into_iter().enumerate() {
+            let (asked, labels) = match item {
+                Err(skipped) => {
+                    self.file.write(&Line::Skipped(skipped))?;
+                    continue;
+                }
+                Ok(item) => item,
+            };
+            for (sample, completion) in completions.by_ref().take(samples).enumerate() {
+                let text = self.student.base.text(&completion.tokens);
+                let verdict = text.verdict(self.recipe.method.fidelity);
+                let rollout = RolloutRecord::new(&asked, &completion, &text, &verdict);
+                let (kind, place) = (labels.kind.clone(), labels.place.clone());
+                self.file.write(&Answer { item: start + i, sample, kind, place, rollout })?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// An item ready to be asked, or why it cannot be.
+    fn item(
+        &mut self,
+        item: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Result<(Sample, Labels), Skipped>, TrainError> {
+        let (kind, bad) = match self.suite.load(item)? {
+            Err(bad) => (Skip::BAD_ROW, bad),
+            Ok(row) => match ready(&self.maker, &row)? {
+                Ok(sample) => return Ok(Ok((sample, row.labels))),
+                Err((kind, reason)) => (kind, BadRow { origin: row.origin, id: row.id, reason }),
+            },
+        };
+        let BadRow { origin, id, reason } = bad;
+        observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
+        let share = self.recipe.data.max_bad_share;
+        if kind == Skip::BAD_ROW && share == 0.0 {
+            let last = format!("{origin} (id `{id}`): {reason}");
+            let seen = item as u64 + 1;
+            return Err(TrainError::BadRows { last, bad: 1, seen, share, quarantine: origin.into() });
+        }
+        Ok(Err(Skipped { item, id, origin, skipped: kind.to_owned(), reason }))
+    }
+}

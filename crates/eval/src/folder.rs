@@ -1,0 +1,140 @@
+//! What evaluation and diagnostic share: what they are given, how they are watched, where they write.
+
+use burn::tensor::Device;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use vigos_core::files::write_atomic_bytes;
+use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
+use vigos_train::run_folder::RunFolder;
+use vigos_train::{Recipe, TrainError};
+
+/// Keys that only training reads.
+const TRAINING: [&str; 9] = [
+    "train.steps",
+    "train.epochs",
+    "train.batch",
+    "train.accumulate",
+    "train.seed",
+    "optim.",
+    "checkpoint.",
+    "log.",
+    "lora.",
+];
+
+/// What to look at, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// The recipe; `model.adapter` names the student's adapter, without one the student is the base.
+    pub recipe: &'a Recipe,
+    /// The folder to write to.
+    pub run_dir: &'a Path,
+    /// Whether to go on with what that folder holds.
+    pub resume: bool,
+    /// The device.
+    pub device: &'a Device,
+}
+
+/// Sees the work as it goes.
+pub trait Observer {
+    /// `bytes` of the `size` bytes of a file from the hub are there.
+    fn fetching(&mut self, _file: &str, _bytes: u64, _size: u64) {}
+    /// Work begins after `done` of `total` items.
+    fn started(&mut self, _done: usize, _total: usize) {}
+    /// So many items are done.
+    fn items(&mut self, _done: usize) {}
+    /// Tokens drawn so far in the batch under way.
+    fn tokens(&mut self, _drawn: usize) {}
+    /// Something that the user should know, but that does not stop the work.
+    fn note(&mut self, _text: &str) {}
+}
+
+/// Sees nothing.
+impl Observer for () {}
+
+/// How the work ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished<R> {
+    /// Items done in all.
+    pub items: usize,
+    /// Items that there are.
+    pub total: usize,
+    /// The report; none if the work was stopped.
+    pub report: Option<R>,
+}
+
+/// A folder that is being written to.
+pub(crate) struct Folder {
+    path: PathBuf,
+    lines: &'static str,
+}
+
+impl Folder {
+    /// Claims the folder, or finds in it what is to be gone on with. Keys that only training reads may have changed
+    /// since, and those that begin with one of `free`. `lines` is the file that items are written to.
+    pub(crate) fn open(
+        options: &Options,
+        lines: &'static str,
+        free: &[&str],
+    ) -> Result<(Self, RunFolder), TrainError> {
+        let free = [&TRAINING, free].concat();
+        let run = RunFolder::open(options.run_dir, options.recipe, options.resume, &free)?;
+        Ok((Self { path: options.run_dir.to_owned(), lines }, run))
+    }
+
+    /// The file of lines.
+    pub(crate) fn lines(&self) -> PathBuf {
+        self.path.join(self.lines)
+    }
+
+    /// Opens the lines to go on: how many of the `total` items are done, and the file behind their last line.
+    /// Items are written in parts of `part` items; a part that is not whole is removed. `place` gives a line's item
+    /// and whether the line is that item's last.
+    pub(crate) fn resume<L: DeserializeOwned>(
+        &self,
+        total: usize,
+        part: usize,
+        place: impl Fn(&L) -> (usize, bool),
+    ) -> Result<(usize, JsonLines), TrainError> {
+        let path = self.lines();
+        // Of each item that is whole, how many lines there are up to its end.
+        let mut ends: Vec<u64> = Vec::new();
+        if path.exists() {
+            let options = ReadOptions { last_line: LastLine::Dropped, ..ReadOptions::default() };
+            for (number, line) in read_lines::<L>(&path, options)?.enumerate() {
+                let (at, line) = line?;
+                let (item, last) = place(&line);
+                if item != ends.len() || item >= total {
+                    return Err(TrainError::RunFolder {
+                        path,
+                        message: format!("line {at}: found item {item}, wanted {} of {total}", ends.len()),
+                        hint: "another run wrote it; name another folder with --run-dir".into(),
+                    });
+                }
+                if last {
+                    ends.push(number as u64 + 1);
+                }
+            }
+        }
+        let done = if ends.len() == total { total } else { ends.len() - ends.len() % part };
+        let keep = done.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(0);
+        Ok((done, JsonLines::resume(&path, keep)?))
+    }
+
+    /// Every line, checked to be there.
+    pub(crate) fn read<L: DeserializeOwned>(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<L, TrainError>>, TrainError> {
+        let lines = read_lines::<L>(&self.lines(), ReadOptions::default())?;
+        Ok(lines.map(|line| Ok(line?.1)))
+    }
+
+    /// Writes `report.json` and `report.md`.
+    pub(crate) fn report(&self, report: &impl Serialize, markdown: &str) -> Result<(), TrainError> {
+        let mut json = serde_json::to_vec_pretty(report).unwrap_or_default();
+        json.push(b'\n');
+        write_atomic_bytes(&self.path.join("report.md"), markdown.as_bytes())?;
+        write_atomic_bytes(&self.path.join("report.json"), &json)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,26 @@
+//! Evaluation of what a recipe trains.
+//!
+//! - [`evaluate`](evaluate()) samples answers to a [`suite`] of questions, grades them and sums them up in a
+//!   [`report`]; [`comparison`](comparison()) sets reports side by side.
+//! - [`palr`](palr()) tells how much of what the teachers teach comes from the reference answer alone.
+//!
+//! Both write every finished item down at once and go on from there when they are stopped: the report is made of
+//! the written lines, so it has the same bytes however often that was.
+
+pub mod comparison;
+pub mod evaluate;
+mod folder;
+pub mod lines;
+pub mod palr;
+pub mod report;
+mod statistics;
+mod student;
+pub mod suite;
+mod tables;
+
+pub use comparison::comparison;
+pub use evaluate::evaluate;
+pub use folder::{Finished, Observer, Options};
+pub use palr::palr;
+pub use report::Report;
+pub use statistics::{Mean, pass_at};

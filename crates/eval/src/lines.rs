@@ -1,0 +1,58 @@
+//! `samples.jsonl`: a line for every sampled answer, and one for every item that could not be asked.
+
+use serde::{Deserialize, Serialize};
+use vigos_data::Place;
+use vigos_train::metrics::RolloutRecord;
+
+/// A line of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// An answer.
+    Answer(Box<Answer>),
+    /// An item without answers.
+    Skipped(Skipped),
+}
+
+/// A sampled answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The item, counted from 0 over all data sets.
+    pub item: usize,
+    /// Which of the item's answers it is, counted from 0.
+    pub sample: usize,
+    /// The item's kind, if its row has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The item's place in a prior suite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// What the student wrote, and how it is judged.
+    #[serde(flatten)]
+    pub rollout: RolloutRecord,
+}
+
+/// An item that could not be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The item.
+    pub item: usize,
+    /// The row's name.
+    pub id: String,
+    /// Where the row stands.
+    pub origin: String,
+    /// What it is counted under, such as `bad_row`.
+    pub skipped: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Line {
+    /// Its item, and whether it is the last line of it where each item is asked `samples` times.
+    pub(crate) fn place(&self, samples: usize) -> (usize, bool) {
+        match self {
+            Self::Answer(answer) => (answer.item, answer.sample + 1 >= samples),
+            Self::Skipped(skipped) => (skipped.item, true),
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! PALR, the leakage diagnostic: how much of what the teachers teach hangs on the reference answer alone (A1–A7).
+//!
+//! One rollout is sampled for each item, or was recorded; valid ones are scored, with their prefixes fixed, by the student, by the
+//! active teacher of each token, by that teacher with wrong answers in the reference's place, and with the next
+//! item's images. `tokens.jsonl` gets every value, `report.json` and `report.md` the ratios.
+
+mod report;
+mod scoring;
+mod tokens;
+mod wrong;
+
+pub use report::{Line, PalrReport};
+pub use scoring::{Scene, score};
+pub use tokens::{EPSILON, Palr, Part, Sums, Token};
+
+use crate::folder::{Finished, Folder, Observer, Options};
+use crate::student::{Drawing, Student, ready};
+use report::Diagnosed;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
+use vigos_data::{BadRow, Dataset, Row, last_box};
+use vigos_rollout::spans::{CompletionText, Reason, Spans, Verdict};
+use vigos_train::samples::{Sample, SampleMaker};
+use vigos_train::session::{open_dataset, sampling};
+use vigos_train::{Recipe, TrainError};
+use wrong::Pool;
+
+/// The values' file.
+const TOKENS: &str = "tokens.jsonl";
+/// Keys that say nothing about the values.
+const FREE: [&str; 1] = ["eval."];
+
+/// Diagnoses the recipe's student and teachers on its data set and writes `tokens.jsonl`, `report.json` and
+/// `report.md`. When `stop` is set it ends after the last whole part, without a report.
+///
+/// `rollouts` is a JSON Lines file of completions to diagnose instead of sampling: `id`, the row's, and
+/// `completion_token_ids`, as in a run's snapshots of rollouts. Rows without one are left out.
+///
+/// # Errors
+/// If the recipe, the model or the data is wrong, or a file cannot be written.
+pub fn palr(
+    options: &Options,
+    rollouts: Option<&Path>,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Finished<PalrReport>, TrainError> {
+    let recipe = options.recipe;
+    sampling(recipe).check()?;
+    let (folder, run) = Folder::open(options, TOKENS, &FREE)?;
+    let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
+    let data = open_dataset(recipe, &mut fetching)?;
+    let student = Student::open(options, &mut fetching)?;
+    let vocabulary = student.base.model.config.text.vocab_size;
+    let recorded = rollouts.map(|path| read_rollouts(path, vocabulary)).transpose()?;
+    run.begin(recipe)?;
+
+    let total = data.count().get();
+    let part = recipe.rollout.batch;
+    let (mut done, file) = folder.resume(total, part, |line: &Line| (line.item(), true))?;
+    observer.started(done, total);
+    let maker = student.base.samples();
+    let mut work = Work { recipe, student: &student, maker, recorded, data, pool: Pool::new(), total, file };
+    if done < total {
+        work.fill_pool()?;
+    }
+    while done < total {
+        let end = (done + part).min(total);
+        if stop.load(Ordering::SeqCst) || !work.part(done, end, observer, stop)? {
+            return Ok(Finished { items: done, total, report: None });
+        }
+        done = end;
+        observer.items(done);
+    }
+    work.file.sync()?;
+    let report = PalrReport::new(recipe, folder.read()?)?;
+    if report.valid == 0 {
+        observer.note("no rollout keeps the output format, so there was nothing to diagnose");
+    }
+    folder.report(&report, &report.markdown())?;
+    Ok(Finished { items: total, total, report: Some(report) })
+}
+
+/// A diagnosis under way.
+struct Work<'a> {
+    recipe: &'a Recipe,
+    student: &'a Student<'a>,
+    maker: SampleMaker<'a>,
+    recorded: Option<BTreeMap<String, Vec<u32>>>,
+    data: Dataset,
+    pool: Pool,
+    total: usize,
+    file: JsonLines,
+}
+
+impl Work<'_> {
+    /// Reads every row's answer.
+    fn fill_pool(&mut self) -> Result<(), TrainError> {
+        for item in 0..self.total {
+            if let Ok(row) = self.data.load(item)? {
+                self.pool.add(&row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Diagnoses the items from `start` to `end` and writes their lines; false if it was stopped before.
+    fn part(
+        &mut self,
+        start: usize,
+        end: usize,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<bool, TrainError> {
+        let items = (start..end).map(|item| self.item(item)).collect::<Result<Vec<_>, _>>()?;
+        let Some(completions) = self.completions(&items, start, observer, stop)? else { return Ok(false) };
+        let mut completions = completions.into_iter();
+        let mut lines = Vec::with_capacity(items.len());
+        for (item, asked) in (start..end).zip(items) {
+            let line = match (asked, stop.load(Ordering::SeqCst)) {
+                (_, true) => return Ok(false),
+                (Err(bad), _) => {
+                    let BadRow { origin, id, reason } = bad;
+                    observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
+                    Line::Skipped { item, id, skipped: reason }
+                }
+                (Ok((row, sample)), _) => {
+                    let Some(completion) = completions.next() else { break };
+                    Line::Diagnosed(Box::new(self.diagnose(item, &row, &sample, &completion)?))
+                }
+            };
+            lines.push(line);
+        }
+        for line in &lines {
+            self.file.write(line)?;
+        }
+        Ok(true)
+    }
+
+    /// The completions of the items that can be asked, the first of which is number `start`; none if `stop` is set.
+    fn completions(
+        &self,
+        items: &[Result<(Row, Sample), BadRow>],
+        start: usize,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Vec<u32>>>, TrainError> {
+        let asked = items.iter().zip(start as u64..).filter_map(|(item, n)| Some((item.as_ref().ok()?, n)));
+        if let Some(recorded) = &self.recorded {
+            let of = |(row, _): &(Row, Sample)| recorded.get(&row.id).cloned().unwrap_or_default();
+            return Ok(Some(asked.map(|(item, _)| of(item)).collect()));
+        }
+        let rollout = &self.recipe.rollout;
+        let drawing = Drawing {
+            sampling: sampling(self.recipe),
+            max_new_tokens: rollout.max_new_tokens,
+            rows: rollout.batch,
+            seed: self.recipe.palr.seed,
+        };
+        let requests = asked.map(|((_, sample), number)| (sample, number));
+        let watch = &mut |drawn| observer.tokens(drawn);
+        let completions = self.student.complete(&drawing, requests, watch, stop)?;
+        Ok(completions.map(|all| all.into_iter().map(|completion| completion.tokens).collect()))
+    }
+
+    fn diagnose(
+        &mut self,
+        item: usize,
+        row: &Row,
+        sample: &Sample,
+        completion: &[u32],
+    ) -> Result<Diagnosed, TrainError> {
+        let text = self.student.base.text(completion);
+        let mut diagnosed = Diagnosed {
+            item,
+            id: row.id.clone(),
+            completion: text.text(0..text.bytes().len()).into_owned(),
+            completion_token_ids: completion.to_vec(),
+            valid: false,
+            reason: None,
+            wrong_answers: Vec::new(),
+            next: None,
+            tokens: Vec::new(),
+        };
+        let spans = match self.verdict(&text) {
+            Verdict::Valid(spans) => spans,
+            Verdict::Invalid(reason) => return Ok(Diagnosed { reason: Some(reason), ..diagnosed }),
+        };
+        let palr = &self.recipe.palr;
+        let wrong = self.pool.wrong(row, palr.wrong_answers, palr.seed, item as u64)?;
+        let (next, other) = self.counterfactual(item, row)?;
+        let given = |answer: &String| Row { answer: answer.clone(), ..row.clone() };
+        let wrong_samples =
+            wrong.iter().map(|answer| self.sample(&given(answer))).collect::<Result<Vec<_>, _>>()?;
+        let scene = Scene { sample, wrong: &wrong_samples, other: &other, completion, spans: &spans };
+        let student = self.student;
+        diagnosed.tokens = score(&student.base.model, student.adapter(), &self.recipe.method, &scene)?;
+        Ok(Diagnosed { valid: true, wrong_answers: wrong, next: Some(next), ..diagnosed })
+    }
+
+    /// Whether a completion can be diagnosed, and its spans. One that was not asked for a description is valid if
+    /// it has an answer; all of it is reasoning and answer then.
+    fn verdict(&self, text: &CompletionText) -> Verdict {
+        let method = &self.recipe.method;
+        if method.student_prefill.trim_end().ends_with("<description>") {
+            return text.verdict(method.fidelity);
+        }
+        match last_box(&text.text(0..text.bytes().len())) {
+            Some(answer) if !answer.trim().is_empty() => {
+                Verdict::Valid(Spans { description: Vec::new(), reasoning_answer: text.positions() })
+            }
+            Some(_) => Verdict::Invalid(Reason::EmptyAnswer),
+            None => Verdict::Invalid(Reason::NoBox),
+        }
+    }
+
+    /// The row with the images of the next row that can be used, the first one following the last, and that row's
+    /// name.
+    fn counterfactual(&mut self, item: usize, row: &Row) -> Result<(String, Sample), TrainError> {
+        for step in 1..self.total {
+            let Ok(next) = self.data.load((item + step) % self.total)? else { continue };
+            let shown = Row { images: next.images, ..row.clone() };
+            if let Ok(sample) = ready(&self.maker, &shown)? {
+                return Ok((next.id, sample));
+            }
+        }
+        Err(TrainError::NothingLeft {
+            path: self.recipe.data.path.clone(),
+            rows: self.total,
+            reason: "the diagnostic needs a second row, whose images it sets in the place of the first's"
+                .into(),
+        })
+    }
+
+    /// A row ready to be asked, or why it cannot be.
+    fn item(&mut self, item: usize) -> Result<Result<(Row, Sample), BadRow>, TrainError> {
+        let row = match self.data.load(item)? {
+            Err(bad) => return Ok(Err(bad)),
+            Ok(row) => row,
+        };
+        if self.recorded.as_ref().is_some_and(|recorded| !recorded.contains_key(&row.id)) {
+            let reason = "no rollout of it is recorded".into();
+            return Ok(Err(BadRow { origin: row.origin, id: row.id, reason }));
+        }
+        Ok(match ready(&self.maker, &row)? {
+            Ok(sample) => Ok((row, sample)),
+            Err((_, reason)) => Err(BadRow { origin: row.origin, id: row.id, reason }),
+        })
+    }
+
+    /// A row that could be asked with another answer.
+    fn sample(&self, row: &Row) -> Result<Sample, TrainError> {
+        ready(&self.maker, row)?.map_err(|(_, message)| TrainError::Sample {
+            origin: row.origin.clone(),
+            id: row.id.clone(),
+            field: "answer".into(),
+            message: format!("with {:?} for an answer: {message}", row.answer),
+        })
+    }
+}
+
+/// A recorded rollout; what else a line says is left alone.
+#[derive(Deserialize)]
+struct Recorded {
+    id: String,
+    completion_token_ids: Vec<u32>,
+}
+
+/// The recorded completions by their rows' names; of a name that comes twice the first.
+fn read_rollouts(path: &Path, vocabulary: usize) -> Result<BTreeMap<String, Vec<u32>>, TrainError> {
+    let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
+    let mut recorded = BTreeMap::new();
+    for line in read_lines::<Recorded>(path, options)? {
+        let (number, Recorded { id, completion_token_ids }) = line?;
+        if let Some(token) = completion_token_ids.iter().find(|token| **token as usize >= vocabulary) {
+            return Err(TrainError::Sample {
+                origin: format!("{}:{number}", path.display()),
+                id,
+                field: "completion_token_ids".into(),
+                message: format!("found {token}, wanted ids below the vocabulary's size {vocabulary}"),
+            });
+        }
+        recorded.entry(id).or_insert(completion_token_ids);
+    }
+    Ok(recorded)
+}

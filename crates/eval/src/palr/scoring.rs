@@ -1,0 +1,163 @@
+//! The log-probabilities of one rollout's tokens under student, teachers, and teachers who are shown something
+//! else.
+
+use super::tokens::{Part, Token};
+use burn::tensor::Tensor;
+use vigos_kernels::chunk_rows;
+use vigos_models::scoring::{Target, score_tokens};
+use vigos_models::{ActiveAdapter, Model, ModelError, Sequence};
+use vigos_processor::ImagePatches;
+use vigos_rollout::spans::{Spans, Verdict};
+use vigos_train::recipe::{Input, Method};
+use vigos_train::routing::{Reading, route};
+use vigos_train::samples::Sample;
+
+/// Memory that the logits of one chunk of rows may take.
+const LOGITS_BYTES: usize = 256 << 20;
+
+/// A valid rollout and the contexts to score it in.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// The sample as it is.
+    pub sample: &'a Sample,
+    /// The same with each wrong answer for a reference.
+    pub wrong: &'a [Sample],
+    /// The same with the next item's images.
+    pub other: &'a Sample,
+    /// The student's tokens.
+    pub completion: &'a [u32],
+    /// Their spans.
+    pub spans: &'a Spans,
+}
+
+/// A sequence with the features of its images and the tokens to score.
+struct Reader<'a> {
+    sequence: Sequence,
+    features: &'a [Tensor<2>],
+    targets: Vec<Target>,
+}
+
+/// Every token that has an active teacher, teacher by teacher. The student is `model` with `adapter`, in eval
+/// mode; the teachers are `model` alone.
+///
+/// # Errors
+/// If a token is not in the vocabulary, or the device fails.
+pub fn score(
+    model: &Model,
+    adapter: Option<ActiveAdapter>,
+    method: &Method,
+    scene: &Scene,
+) -> Result<Vec<Token>, ModelError> {
+    let Scene { sample, completion, spans, .. } = scene;
+    let verdict = Verdict::Valid((*spans).clone());
+    let readings = route(&method.teachers, completion, &verdict);
+
+    let images = encode(model, &sample.images, adapter);
+    let all = Reader::new(
+        &sample.student,
+        &images,
+        completion,
+        (0..completion.len()).map(|at| (at, at)),
+        completion,
+    );
+    let own = logprobs(model, adapter, &[all])?;
+    let own = own.first().map(Vec::as_slice).unwrap_or_default();
+
+    let images = encode(model, &sample.images, None);
+    let others = encode(model, &scene.other.images, None);
+    let mut tokens = Vec::new();
+    for reading in &readings {
+        let Some(teacher) = method.teachers.get(reading.teacher) else { continue };
+        let read = |sample: &Sample, features| reader(sample, features, reading, completion);
+        let mut readers = vec![read(sample, &images)];
+        if teacher.sees(Input::Image) {
+            readers.push(read(scene.other, &others));
+        }
+        if teacher.sees(Input::Reference) {
+            readers.extend(scene.wrong.iter().map(|wrong| read(wrong, &images)));
+        }
+        let scored = logprobs(model, None, &readers)?;
+        let mut scored = scored.iter();
+        let active = scored.next().map(Vec::as_slice).unwrap_or_default();
+        let image = if teacher.sees(Input::Image) { scored.next() } else { None };
+        let wrong: Vec<&Vec<f64>> = scored.collect();
+        for (order, (at, &active)) in reading.active.iter().zip(active).enumerate() {
+            let (Some(&id), Some(&own)) = (completion.get(at.position), own.get(at.position)) else {
+                continue;
+            };
+            let wrong: Vec<f64> = wrong.iter().filter_map(|scores| scores.get(order).copied()).collect();
+            let image = image.and_then(|scores| scores.get(order).copied());
+            let place = (at.position, id, part(spans, at.position));
+            tokens.push(Token::weighed(place, &teacher.name, [own, active], &wrong, image));
+        }
+    }
+    Ok(tokens)
+}
+
+/// A teacher's reading of a completion in the context that `sample` gives it.
+fn reader<'f>(
+    sample: &Sample,
+    features: &'f [Tensor<2>],
+    reading: &Reading,
+    completion: &[u32],
+) -> Reader<'f> {
+    let prompt = sample.teachers.get(reading.teacher).cloned().unwrap_or_default();
+    let features = features.get(..prompt.images.len()).unwrap_or_default();
+    let active = reading.active.iter().map(|token| (token.position, token.read));
+    Reader::new(&prompt, features, &reading.tokens, active, completion)
+}
+
+impl<'a> Reader<'a> {
+    /// A prompt followed by `tokens`; to be scored are (position in the completion, tokens read before it).
+    fn new(
+        prompt: &Sequence,
+        features: &'a [Tensor<2>],
+        tokens: &[u32],
+        scored: impl Iterator<Item = (usize, usize)>,
+        completion: &[u32],
+    ) -> Self {
+        let first = prompt.ids.len();
+        // A token is predicted at the position before it.
+        let target = |(position, read): (usize, usize)| {
+            Some(Target { row: (first + read).checked_sub(1)?, token: *completion.get(position)? })
+        };
+        let mut sequence = prompt.clone();
+        sequence.ids.extend(tokens);
+        Self { sequence, features, targets: scored.filter_map(target).collect() }
+    }
+}
+
+fn encode(model: &Model, images: &[ImagePatches], adapter: Option<ActiveAdapter>) -> Vec<Tensor<2>> {
+    model.encode_images(&images.iter().collect::<Vec<_>>(), adapter)
+}
+
+/// Of each reader its targets' log-probabilities, all by one forward.
+fn logprobs(
+    model: &Model,
+    adapter: Option<ActiveAdapter>,
+    readers: &[Reader],
+) -> Result<Vec<Vec<f64>>, ModelError> {
+    let packed = model.pack(readers.iter().map(|reader| &reader.sequence))?;
+    let features: Vec<Tensor<2>> = readers.iter().flat_map(|reader| reader.features).cloned().collect();
+    let hidden = model.forward(&packed, &features, adapter, &mut ());
+    let mut start = 0;
+    let mut targets = Vec::new();
+    for (reader, length) in readers.iter().zip(&packed.lengths) {
+        targets.extend(reader.targets.iter().map(|t| Target { row: start + t.row, token: t.token }));
+        start += length;
+    }
+    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BYTES);
+    let mut scores =
+        score_tokens(model, &hidden, &targets, chunk.get())?.into_iter().map(|score| score.logprob);
+    Ok(readers.iter().map(|reader| scores.by_ref().take(reader.targets.len()).collect()).collect())
+}
+
+fn part(spans: &Spans, position: usize) -> Part {
+    if spans.description.contains(&position) {
+        Part::Description
+    } else if spans.reasoning_answer.contains(&position) {
+        Part::ReasoningAnswer
+    } else {
+        Part::Other
+    }
+}

@@ -1,0 +1,94 @@
+//! What is asked: the rows of the evaluation's data set, then those of its prior suite.
+
+use vigos_data::vilp::{Vilp, Wording};
+use vigos_data::{BadRow, Dataset, Fields, Row};
+use vigos_hub::Progress;
+use vigos_train::recipe::Layout;
+use vigos_train::session::{Source, open_dataset};
+use vigos_train::{Recipe, TrainError};
+
+/// Items in a fixed order, each made a row like those of training.
+#[derive(Debug)]
+pub struct Suite {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+enum Part {
+    Rows(Dataset),
+    Vilp(Box<Vilp>),
+}
+
+impl Suite {
+    /// Opens what `[eval]` names: `eval.path` in its layout, or else the data set that is trained on, and then
+    /// `eval.prior`. `progress` sees what has to be fetched from the hub.
+    ///
+    /// # Errors
+    /// If a data set cannot be had or is wrong.
+    pub fn open(recipe: &Recipe, progress: &mut Progress) -> Result<Self, TrainError> {
+        let eval = &recipe.eval;
+        let names = recipe.data.fields.clone();
+        let fields =
+            Fields { problem: names.problem, image: names.image, answer: names.answer, id: names.id };
+        let path = eval.path.as_ref().unwrap_or(&recipe.data.path);
+        let source = Source { section: "eval", path, split: eval.split.as_deref(), limit: eval.limit };
+        let mut vilp = |wording| {
+            Vilp::open(wording, |fields| source.open(fields, progress)).map(|vilp| Part::Vilp(Box::new(vilp)))
+        };
+        let main = match eval.layout {
+            Layout::VilpF => vilp(Wording::Fact)?,
+            Layout::VilpP => vilp(Wording::Plain)?,
+            Layout::Rows if eval.path.is_none() => {
+                // Of the training data its own split and limit hold too.
+                let mut data = recipe.clone();
+                data.data.limit = eval.limit.or(data.data.limit);
+                data.data.split = eval.split.clone().or(data.data.split);
+                Part::Rows(open_dataset(&data, progress)?)
+            }
+            Layout::Rows => Part::Rows(source.open(&fields, progress)?),
+        };
+        let mut parts = vec![main];
+        if let Some(path) = &eval.prior {
+            parts.push(Part::Rows(Source { path, split: None, ..source }.open(&fields, progress)?));
+        }
+        Ok(Self { parts })
+    }
+
+    /// The number of items.
+    pub fn count(&self) -> usize {
+        self.parts.iter().map(Part::count).sum()
+    }
+
+    /// Item `index`, counted from 0, or why it cannot be asked.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, TrainError> {
+        let mut first = 0;
+        for part in &mut self.parts {
+            let count = part.count();
+            if index < first + count {
+                return Ok(part.load(index - first)?);
+            }
+            first += count;
+        }
+        let path = std::path::PathBuf::from("the evaluation's data");
+        Err(vigos_data::DatasetError::NoSuchRow { path, index, rows: first }.into())
+    }
+}
+
+impl Part {
+    fn count(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.count().get(),
+            Self::Vilp(vilp) => vilp.count(),
+        }
+    }
+
+    fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, vigos_data::DatasetError> {
+        match self {
+            Self::Rows(rows) => rows.load(index),
+            Self::Vilp(vilp) => vilp.load(index),
+        }
+    }
+}

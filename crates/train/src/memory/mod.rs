@@ -1,0 +1,153 @@
+//! How much memory a run or a generation takes, estimated before anything is loaded.
+//!
+//! An estimate is a list of parts, each with its formula. Some are there all the time; the others belong to a phase
+//! of the step, and only one phase's are there at once: the peak is the permanent parts and the largest phase. What
+//! a part of the model takes is [`vigos_models::memory::Footprint`]'s to say; [`plan`] puts it together for a
+//! recipe, [`fit`] says what to change where it is too much. docs/memory.md explains the formulas.
+
+pub mod fit;
+pub mod plan;
+
+use serde::Serialize;
+use vigos_models::Config;
+use vigos_models::memory::Footprint;
+
+/// What is taken, part by part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Estimate {
+    /// Parameters of the model.
+    pub parameters: u64,
+    /// Values of the adapter.
+    pub adapter_parameters: u64,
+    /// Tokens of the longest prompt that it holds for.
+    pub prompt_tokens: usize,
+    /// Tokens of the longest completion.
+    pub completion_tokens: usize,
+    /// Every part.
+    pub parts: Vec<Part>,
+}
+
+/// One part of the memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// When it is there.
+    pub phase: Phase,
+    /// What it is.
+    pub name: &'static str,
+    /// Its size.
+    pub bytes: u64,
+    /// What the size is made of.
+    pub formula: String,
+}
+
+/// When a part is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// All the time.
+    Always,
+    /// While the weights are read.
+    Loading,
+    /// While completions are sampled.
+    Rollout,
+    /// While teachers read them.
+    Scoring,
+    /// In the student's training forward, and in the loss behind it.
+    Loss,
+    /// In the student's backward.
+    Backward,
+    /// While gradients are added up and the adapter is changed.
+    Optimiser,
+}
+
+impl Phase {
+    /// Those of which one is there at a time, in their order.
+    pub const IN_TURN: [Self; 6] =
+        [Self::Loading, Self::Rollout, Self::Scoring, Self::Loss, Self::Backward, Self::Optimiser];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Loading => "loading",
+            Self::Rollout => "rollout",
+            Self::Scoring => "scoring",
+            Self::Loss => "loss",
+            Self::Backward => "backward",
+            Self::Optimiser => "optimiser",
+        }
+    }
+}
+
+impl Estimate {
+    /// Bytes of the parts of a phase.
+    pub fn phase(&self, phase: Phase) -> u64 {
+        let parts = self.parts.iter().filter(|part| part.phase == phase);
+        parts.map(|part| part.bytes).fold(0, u64::saturating_add)
+    }
+
+    /// The phase that takes most.
+    pub fn largest_phase(&self) -> Phase {
+        Phase::IN_TURN.into_iter().max_by_key(|phase| self.phase(*phase)).unwrap_or(Phase::Always)
+    }
+
+    /// Most bytes that are taken at once.
+    pub fn peak(&self) -> u64 {
+        self.phase(Phase::Always).saturating_add(self.phase(self.largest_phase()))
+    }
+
+    /// What is there all the time for completions: the weights, and the adapter's values in f32.
+    fn of_model(of: &Footprint, adapter: u64, prompt: u64, completion: u64) -> Self {
+        let count = |n| usize::try_from(n).unwrap_or(usize::MAX);
+        let mut all = Self {
+            parameters: of.parameters(),
+            adapter_parameters: adapter,
+            prompt_tokens: count(prompt),
+            completion_tokens: count(completion),
+            parts: Vec::new(),
+        };
+        let formula = format!("{} parameters x {} bytes", of.parameters(), of.width());
+        all.push(Phase::Always, "weights", of.weights(), formula);
+        all.push(Phase::Always, "adapter", adapter.saturating_mul(4), format!("{adapter} values x 4 bytes"));
+        all.push(Phase::Loading, "one tensor", of.loading(), "the largest, as it is stored".into());
+        all
+    }
+
+    /// Sampling `rows` completions together, in a cache of `columns` tokens a row; of every prompt's tokens
+    /// `image_tokens` are an image's.
+    fn push_rollout(&mut self, of: &Footprint, rows: u64, columns: u64, image_tokens: u64) {
+        let (prompt, adapted) = (self.prompt_tokens as u64, self.adapter_parameters > 0);
+        let cached = rows.saturating_mul(columns);
+        let formula = format!("{rows} rows x {columns} tokens x {} bytes", of.keys_and_values(1));
+        self.push(Phase::Rollout, "KV cache", of.keys_and_values(cached), formula);
+        let (prompts, images) = (rows.saturating_mul(prompt), rows.saturating_mul(image_tokens));
+        let prefill = of
+            .text_forward(prompts, adapted)
+            .saturating_add(of.keys_and_values(prompts))
+            .saturating_add(of.features(images))
+            .max(of.vision_forward(images, adapted))
+            .max(of.decoding(cached));
+        let formula = format!("{rows} prompts of {prompt} tokens read at once");
+        self.push(Phase::Rollout, "activations", prefill, formula);
+        self.push(Phase::Rollout, "logits", of.logits(rows), format!("{rows} rows of the vocabulary"));
+    }
+
+    fn push(&mut self, phase: Phase, name: &'static str, bytes: u64, formula: String) {
+        self.parts.push(Part { phase, name, bytes, formula });
+    }
+}
+
+/// What it takes to complete one prompt of `prompt` tokens, `images` of them its images', with up to `completion`
+/// new ones; `adapter` is the number of an adapter's values, or zero.
+pub fn generation(
+    config: &Config,
+    dtype: burn::tensor::DType,
+    adapter: u64,
+    [prompt, images, completion]: [u64; 3],
+) -> Estimate {
+    let of = Footprint::new(config, dtype);
+    let mut all = Estimate::of_model(&of, adapter, prompt, completion);
+    all.push(Phase::Always, "images", of.patches(images), "pixels in f32, on the host".into());
+    all.push_rollout(&of, 1, prompt.saturating_add(completion), images);
+    all
+}

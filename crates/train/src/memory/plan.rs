@@ -1,0 +1,171 @@
+//! What training by a recipe takes.
+
+use super::{Estimate, Phase};
+use crate::error::TrainError;
+use crate::objective::LOGITS_BYTES;
+use crate::prompts::Prompts;
+use crate::recipe::{Recipe, Teacher, When};
+use crate::samples::{SampleMaker, UserTexts};
+use crate::session::{dtype, lora_config, open_processor};
+use burn::tensor::DType;
+use std::path::Path;
+use vigos_data::Dataset;
+use vigos_models::adapter::sites;
+use vigos_models::memory::Footprint;
+use vigos_models::{Config, LoraConfig};
+
+/// Tokens of a prompt where nobody says: an image of a megapixel and a half, and a question.
+pub const PROMPT_TOKENS: usize = 2048;
+/// Rows of a data set that are looked at before a run.
+const FIRST_ROWS: u64 = 16;
+
+/// What decides how much memory a run takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Number format of weights and activations.
+    pub dtype: DType,
+    /// The adapter.
+    pub lora: LoraConfig,
+    /// `rollout.batch`
+    pub rollout_batch: usize,
+    /// `rollout.max_new_tokens`
+    pub max_new_tokens: usize,
+    /// `train.batch`
+    pub batch: usize,
+    /// `train.accumulate`
+    pub accumulate: usize,
+    /// Tokens of the longest prompt.
+    pub prompt_tokens: usize,
+    /// How many of them are its images'.
+    pub image_tokens: usize,
+    /// Most teachers that read one completion.
+    pub readings: usize,
+}
+
+impl Plan {
+    /// The plan of a recipe for prompts of up to `prompt_tokens` tokens, or [`PROMPT_TOKENS`] unless given; never
+    /// more than the recipe takes. Every token of a prompt may be an image's.
+    ///
+    /// # Errors
+    /// If the recipe names a layer that no model has.
+    pub fn of(recipe: &Recipe, prompt_tokens: Option<usize>) -> Result<Self, TrainError> {
+        let readers = |rollouts: When| {
+            let reads = |t: &&Teacher| t.runs() && (t.when == When::Always || t.when == rollouts);
+            recipe.method.teachers.iter().filter(reads).count()
+        };
+        let prompt_tokens = prompt_tokens.unwrap_or(PROMPT_TOKENS).min(recipe.train.max_prompt_tokens);
+        Ok(Self {
+            dtype: dtype(recipe.train.precision),
+            lora: lora_config(&recipe.lora)?,
+            rollout_batch: recipe.rollout.batch,
+            max_new_tokens: recipe.rollout.max_new_tokens,
+            batch: recipe.train.batch,
+            accumulate: recipe.train.accumulate,
+            prompt_tokens,
+            image_tokens: prompt_tokens,
+            readings: readers(When::Valid).max(readers(When::Invalid)),
+        })
+    }
+
+    /// The same plan for the longest prompts of a data set, as far as its first rows tell; as it is if none of them
+    /// can be used.
+    pub(crate) fn with_first_rows(self, recipe: &Recipe, dataset: &mut Dataset, model: &Path) -> Self {
+        match first_rows(recipe, dataset, model) {
+            Ok([prompt_tokens, image_tokens]) if prompt_tokens > 0 => {
+                Self { prompt_tokens, image_tokens, ..self }
+            }
+            // What is wrong with them is the run's to say.
+            _ => self,
+        }
+    }
+
+    /// The same plan with prompts of `tokens` tokens, the text in them as long as it was.
+    pub fn with_prompts(&self, tokens: usize) -> Self {
+        let text = self.prompt_tokens.saturating_sub(self.image_tokens);
+        Self { prompt_tokens: tokens, image_tokens: tokens.saturating_sub(text), ..self.clone() }
+    }
+
+    /// What training a model of this configuration takes.
+    pub fn estimate(&self, config: &Config) -> Estimate {
+        let of = Footprint::new(config, self.dtype);
+        let n = |count: usize| count as u64;
+        let times = |a: u64, b: u64| a.saturating_mul(b);
+        let (prompt, completion) = (n(self.prompt_tokens), n(self.max_new_tokens));
+        let length = prompt + completion;
+        let (batch, samples) = (n(self.batch), times(n(self.batch), n(self.accumulate)));
+
+        let values = adapter_values(config, &self.lora);
+        let adapter = times(values, 4);
+        let mut all = Estimate::of_model(&of, values, prompt, completion);
+        all.push(Phase::Always, "optimiser", times(adapter, 2), "2 moments of the adapter in f32".into());
+        let image = n(self.image_tokens);
+        let formula = format!("pixels of {samples} prompts in f32, on the host");
+        all.push(Phase::Always, "images", of.patches(times(samples, image)), formula);
+
+        let rows = n(self.rollout_batch).min(samples);
+        // The engine leaves room to move where more samples wait than rows decode.
+        let slack = if samples > rows { length / 4 + 16 } else { 0 };
+        all.push_rollout(&of, rows, length + slack, image);
+
+        // Micro-batches before this one have left the sum of their gradients.
+        let sum = if self.accumulate > 1 { adapter } else { 0 };
+        let images = times(batch, image);
+        let read = times(times(batch, n(self.readings)), length);
+        let scoring = of.text_forward(read, false).saturating_add(of.features(images));
+        let scoring = scoring.max(of.vision_forward(images, false));
+        let formula = format!("{batch} x {} readings of {length} tokens", self.readings);
+        all.push(Phase::Scoring, "activations", scoring, formula);
+        all.push(Phase::Scoring, "gradients", sum, "their sum so far".into());
+
+        let (tokens, scored) = (times(batch, length), times(times(batch, n(self.readings)), completion));
+        // A vision tower without an adapter is not gone back through.
+        let adapts_vision = sites(config, &self.lora.targets).iter().any(|site| site.vision);
+        let traced = if adapts_vision { images } else { 0 };
+        let kept = of.kept(tokens, traced).saturating_add(of.hidden(scored));
+        let forward = of.text_forward(tokens, true).max(of.vision_forward(images, true));
+        let loss = of.loss(tokens, scored, LOGITS_BYTES as u64);
+        let graph = of.text_graph(tokens, length).max(of.vision_graph(traced, image));
+        for phase in [Phase::Loss, Phase::Backward] {
+            let formula =
+                format!("the inputs of all blocks for {tokens} tokens, the teachers' hidden states");
+            all.push(phase, "kept activations", kept, formula);
+        }
+        let formula = format!("{scored} supervised tokens, a chunk of logits at a time");
+        all.push(Phase::Loss, "loss", forward.max(loss), formula);
+        all.push(Phase::Loss, "gradients", sum, "their sum so far".into());
+        let formula = format!("the graph of one block with {tokens} tokens");
+        all.push(Phase::Backward, "activations", graph.saturating_add(of.gradient(tokens)), formula);
+        all.push(Phase::Backward, "gradients", adapter.saturating_add(sum), "in f32".into());
+
+        let copies = if self.accumulate > 1 { 4 } else { 2 };
+        let formula = format!("{copies} copies of the gradient, or of it and the adapter");
+        all.push(Phase::Optimiser, "gradients", times(adapter, copies), formula);
+        all
+    }
+}
+
+/// Tokens of the longest prompt of the first rows, and the most that are its images'.
+fn first_rows(recipe: &Recipe, dataset: &mut Dataset, model: &Path) -> Result<[usize; 2], TrainError> {
+    let prompts = Prompts::for_method(&recipe.method)?;
+    let processor = open_processor(recipe, model)?;
+    let merge = processor.image_config().merge_size as usize;
+    let maker = SampleMaker::of(recipe, &processor, &prompts);
+    let mut order = dataset.order(recipe.train.seed);
+    let mut longest = [0, 0];
+    for number in 0..FIRST_ROWS.min(dataset.count().get() as u64) {
+        let Ok(row) = dataset.load(order.at(number).1)? else { continue };
+        let Ok(sample) = maker.make(&row, &UserTexts::new())? else { continue };
+        for prompt in std::iter::once(&sample.student).chain(&sample.teachers) {
+            let images = prompt.images.iter().map(|slot| slot.grid.tokens(merge)).sum();
+            longest = [longest[0].max(prompt.ids.len()), longest[1].max(images)];
+        }
+    }
+    Ok(longest)
+}
+
+/// Values of the adapter: `rank · (in + out)` of every adapted layer.
+pub fn adapter_values(config: &Config, lora: &LoraConfig) -> u64 {
+    let values = |side: usize| (side as u64).saturating_mul(lora.rank as u64);
+    let sites = sites(config, &lora.targets);
+    sites.iter().fold(0, |all, site| all.saturating_add(values(site.input + site.output)))
+}

@@ -1,0 +1,97 @@
+//! The estimate of memory: `vigos doctor --config`, and what `train` and `generate` say of it.
+#![allow(clippy::unwrap_used)] // In helpers too.
+
+mod support;
+
+use serde_json::Value;
+use std::path::Path;
+use support::{data_folder, generate, image, model, questions, recipe, root, run, vigos};
+
+/// A folder with nothing but the configuration of a published model.
+fn published(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = root().join(format!("models/qwen/tests/fixtures/configs/{name}.json"));
+    std::fs::copy(config, folder.path().join("config.json")).unwrap();
+    folder
+}
+
+fn doctor(model: &Path, more: &[&str]) -> support::Ran {
+    let model = format!("model.path={}", model.display());
+    run(["doctor", "--config", "configs/vigos-3b.toml", "--set", &model]
+        .into_iter()
+        .chain(more.iter().copied()))
+}
+
+fn part(report: &Value, phase: &str, name: &str) -> u64 {
+    let parts = report["parts"].as_array().unwrap();
+    let part = parts.iter().find(|part| part["phase"] == phase && part["name"] == name);
+    part.unwrap_or_else(|| panic!("no {phase} {name}"))["bytes"].as_u64().unwrap()
+}
+
+#[test]
+fn doctor_estimates_a_recipe_from_the_configuration_alone() {
+    let folder = published("qwen2_5-vl-3b");
+    let report = doctor(folder.path(), &["--json", "--memory", "80"]).ok().json();
+    assert_eq!(report["parameters"], 3_754_622_976_u64);
+    assert_eq!(part(&report, "always", "weights"), 7_509_245_952);
+    assert_eq!(report["available_bytes"], 80_000_000_000_u64);
+    assert_eq!(report["prompt_tokens"], 2048);
+    let longer = doctor(folder.path(), &["--json", "--prompt-tokens", "8192"]).ok().json();
+    assert!(longer["peak_bytes"].as_u64() > report["peak_bytes"].as_u64());
+
+    let text = doctor(folder.path(), &["--memory", "80"]).ok().stdout;
+    assert!(text.contains("3754622976 parameters x 2 bytes"), "{text}");
+    assert!(text.contains("7.51 GB"), "{text}");
+    for name in ["weights", "adapter", "optimiser", "activations", "KV cache", "loss"] {
+        assert!(text.contains(name), "no {name} in {text}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_comes_with_settings_that_do() {
+    let folder = published("qwen2_5-vl-3b");
+    let report = doctor(folder.path(), &["--json", "--memory", "40"]).ok().json();
+    assert_eq!(report["fits"], false);
+    let changes = report["changes"].as_array().unwrap();
+    assert!(!changes.is_empty());
+    let sets: Vec<String> = changes
+        .iter()
+        .map(|c| format!("{}={}", c["key"].as_str().unwrap(), c["value"].as_str().unwrap()))
+        .collect();
+    let text = doctor(folder.path(), &["--memory", "40"]).ok().stdout;
+    let mut more = vec!["--json", "--memory", "40"];
+    for set in &sets {
+        assert!(text.contains(&format!("--set {set}")), "no {set} in {text}");
+        more.extend(["--set", set]);
+    }
+    assert_eq!(doctor(folder.path(), &more).ok().json()["fits"], true);
+
+    let text = doctor(folder.path(), &["--memory", "4"]).ok().stdout;
+    assert!(text.contains("a smaller model"), "{text}");
+    doctor(folder.path(), &["--memory", "-1"]).refused(&["--memory"]);
+    run(["doctor", "--memory", "80"]).refused(&["--config"]);
+}
+
+#[test]
+fn a_run_starts_with_its_estimate() {
+    let (folder, data) = data_folder(&questions());
+    let recipe = recipe(&data);
+    let dir = folder.path().join("run");
+    let said = run(["train", recipe.to_str().unwrap(), "--run-dir", dir.to_str().unwrap()]).ok().stderr;
+    assert!(said.starts_with("memory: about "), "{said}");
+    // The prompts are those of the data: a small image and the templates' text, far from 2048 tokens.
+    let tokens = said.split("prompts of ").nth(1).unwrap().split(' ').next().unwrap();
+    assert!((100..1000).contains(&tokens.parse::<usize>().unwrap()), "{said}");
+    for name in ["weights", "adapter", "optimiser", "KV cache", "loss", "are available"] {
+        assert!(said.contains(name), "no {name} in {said}");
+    }
+}
+
+#[test]
+fn a_generation_says_what_it_takes_when_asked() {
+    let args = generate(&model(), &image("wide.png"), "What?");
+    let quiet = run(args.iter().map(String::as_str)).ok().stderr;
+    assert!(!quiet.contains("memory"), "{quiet}");
+    let said = support::ran(vigos().args(&args).arg("-v").output().unwrap()).ok().stderr;
+    assert!(said.contains("memory: about ") && said.contains("KV cache"), "{said}");
+}

@@ -1,0 +1,55 @@
+//! `vigos prompts` through the command.
+#![allow(clippy::unwrap_used)] // In helpers too.
+
+mod support;
+
+use support::{data_folder, questions, recipe, run};
+
+#[test]
+fn the_prompts_of_a_row_are_shown_as_text_and_as_json_without_any_weights() {
+    let (_folder, data) = data_folder(&questions());
+    let recipe = recipe(&data);
+    let bare = support::copied_model();
+    std::fs::remove_file(bare.path().join("model.safetensors")).unwrap();
+    let model = format!("model.path={}", bare.path().display());
+    let args = ["prompts", recipe.to_str().unwrap(), "--row", "2", "--set", &model];
+    let shown = run(args.iter().copied().chain(["--json"])).ok().json();
+    assert_eq!((shown["row"].as_u64(), shown["id"].as_str()), (Some(2), Some("3")));
+    assert_eq!(shown["prompts"].as_array().unwrap().len(), 4);
+    assert!(shown["skipped"].is_null());
+
+    let text = run(args).ok().stdout;
+    assert!(text.starts_with("row 2 (id `3`), "), "{text}");
+    assert!(text.contains("problem    How many? 3\nanswer     3\n"), "{text}");
+    let image = &shown["images"][0];
+    let patches = format!("{} x {} patches, {} tokens", image["grid"][1], image["grid"][2], image["tokens"]);
+    assert!(text.contains(&patches), "no {patches} in {text}");
+    for prompt in shown["prompts"].as_array().unwrap() {
+        let (role, template) = (prompt["role"].as_str().unwrap(), prompt["template"].as_str().unwrap());
+        let rollouts = match prompt["when"].as_str() {
+            None => String::new(),
+            Some(when) => format!(" on {when} rollouts"),
+        };
+        let start = prompt["images"][0]["start"].as_u64().unwrap();
+        let end = start + image["tokens"].as_u64().unwrap();
+        let heading = format!(
+            "== {role}{rollouts}: template {template}, {} tokens, image at {start}..{end}\n",
+            prompt["tokens"]
+        );
+        assert!(text.contains(&heading), "no {heading} in {text}");
+        assert!(text.contains(prompt["text"].as_str().unwrap().trim_end()), "{role}");
+    }
+}
+
+#[test]
+fn a_row_that_is_not_there_and_a_template_that_tells_the_answer_are_refused() {
+    let (folder, data) = data_folder(&questions());
+    let recipe = recipe(&data);
+    let recipe = recipe.to_str().unwrap();
+    run(["prompts", recipe, "--row", "4"]).refused(&["rows.jsonl has 4 rows", "no row 4"]);
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("student.txt"), "{problem} {reference}").unwrap();
+    let set = format!("method.prompts={}", own.display());
+    run(["prompts", recipe, "--set", &set]).refused(&["student.txt", "{reference}", "the student"]);
+}
