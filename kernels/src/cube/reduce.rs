@@ -1,5 +1,7 @@
 //! One number from all units of a cube, the same in every unit, in an order that does not depend on timing.
 
+#![allow(clippy::manual_is_multiple_of, reason = "a kernel has the remainder only")]
+
 use cubecl::prelude::*;
 
 /// How two numbers become one.
