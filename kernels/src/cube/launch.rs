@@ -46,7 +46,7 @@ impl Problem {
         let units = 1 << units.min(most).ilog2();
         let fixed = hardware.plane_size_min == hardware.plane_size_max && hardware.plane_size_max > 1;
         let can = properties.features.plane.contains(Plane::Ops) && fixed && units >= hardware.plane_size_max;
-        Blueprint { units, planes: planes && can }
+        Blueprint { units, plane: (planes && can).then_some(hardware.plane_size_max) }
     }
 
     /// Launches the kernel.

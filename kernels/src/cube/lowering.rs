@@ -85,7 +85,8 @@ pub fn lower(target: Target) -> Result<Vec<Lowered>, String> {
             let vector = if target == Target::SpirV { 4 } else { vector };
             for vector in [1, vector] {
                 for planes in [false, true] {
-                    let blueprint = Blueprint { units: 256, planes };
+                    let plane = planes.then_some(target.plane_size());
+                    let blueprint = Blueprint { units: 256, plane };
                     let form = if stacked { "stacked" } else { "separate" };
                     let reduction = if planes { "planes" } else { "shared" };
                     let file = format!("{form}_{bits}x{vector}_{reduction}.{}", target.ending());

@@ -1,5 +1,7 @@
 //! One number from all units of a cube, the same in every unit, in an order that does not depend on timing.
 
+#![allow(clippy::manual_is_multiple_of, reason = "a kernel has the remainder only")]
+
 use cubecl::prelude::*;
 
 /// How two numbers become one.
@@ -15,8 +17,10 @@ pub(crate) enum By {
 pub(crate) struct Blueprint {
     /// Units of a cube, a power of two.
     pub(crate) units: u32,
-    /// Whether units of a plane exchange registers; otherwise everything goes through shared memory.
-    pub(crate) planes: bool,
+    /// How many units a plane has, if those of one exchange registers; otherwise everything goes through shared
+    /// memory. Known beforehand, not asked of the device: SPIR-V as CubeCL writes it declares that in a way that is
+    /// not valid.
+    pub(crate) plane: Option<u32>,
 }
 
 /// Combines the values of all units. `scratch` holds one number a unit.
@@ -29,13 +33,14 @@ pub(crate) fn reduce(
 ) -> f32 {
     // Some unit may still read what the last reduction left.
     sync_cube();
-    if comptime!(blueprint.planes) {
+    if comptime!(blueprint.plane.is_some()) {
+        let plane = comptime!(blueprint.plane.unwrap_or(1));
         let partial = within_plane(value, by);
-        if UNIT_POS_PLANE == 0 {
-            scratch[(UNIT_POS / PLANE_DIM) as usize] = partial;
+        if UNIT_POS % plane == 0 {
+            scratch[(UNIT_POS / plane) as usize] = partial;
         }
         sync_cube();
-        let planes = CUBE_DIM.div_ceil(PLANE_DIM) as usize;
+        let planes = comptime!(blueprint.units.div_ceil(blueprint.plane.unwrap_or(1)) as usize);
         let mut total = scratch[0];
         for plane in 1..planes {
             total = combine(total, scratch[plane], by);

@@ -47,7 +47,7 @@ fn single(student: &[f32], teacher: &[f32], direction: Direction, on: &Device) -
 }
 
 pub(crate) fn every_case_equals_the_definition(on: &Device) {
-    for vocabulary in [1, 2, 31, 1003, 32_000, 151_936] {
+    for vocabulary in [1, 2, 31, 1003, 32_000, 151_936, 262_144] {
         let (s, t) = pair(vocabulary as u64, vocabulary);
         for dtype in precisions(on) {
             let (student, teacher) = (matrix(&s, 1, dtype, on), matrix(&t, 1, dtype, on));
@@ -230,6 +230,19 @@ pub(crate) fn no_rows_and_rows_without_weight_give_no_loss(on: &Device) {
     let found = span_kl(one(&s, on), one(&t, on), &[row(Direction::Reverse, 0.0, None)], 1.0).unwrap();
     assert!(found.loss == 0.0 && found.rows[0].kl > 0.0);
     assert!(host(found.gradient).iter().all(|g| *g == 0.0));
+}
+
+pub(crate) fn more_rows_than_a_device_launches_along_one_axis_are_all_computed(on: &Device) {
+    let count = 70_000;
+    let (student, teacher) = ([0.0, 1.0].repeat(count), [1.0, 0.5].repeat(count));
+    let student = matrix(&student, count, DType::F32, on);
+    let teacher = matrix(&teacher, count, DType::F32, on);
+    let rows = vec![row(Direction::Forward, 1.0, None); count];
+    let found = span_kl(student, teacher, &rows, 1.0).unwrap();
+    let wanted = exact(&[0.0, 1.0], &[1.0, 0.5], Direction::Forward, 1.0);
+    assert!(found.rows.iter().all(|row| (row.kl - wanted.kl).abs() < KL && !row.agrees));
+    let slopes = host(found.gradient);
+    assert!(slopes.chunks(2).all(|pair| (f64::from(pair[0]) - wanted.gradient[0]).abs() < KL));
 }
 
 pub(crate) fn a_tensor_that_is_still_held_does_not_change(on: &Device) {

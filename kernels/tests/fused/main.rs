@@ -40,6 +40,7 @@ promises! {
     cases::what_is_no_distribution_is_reported_and_has_no_gradient,
     cases::agreement_is_that_of_the_first_largest_logits,
     cases::no_rows_and_rows_without_weight_give_no_loss,
+    cases::more_rows_than_a_device_launches_along_one_axis_are_all_computed,
     cases::a_tensor_that_is_still_held_does_not_change,
     cases::stacked_and_strided_logits_give_the_same,
     cases::the_plain_operators_agree,
