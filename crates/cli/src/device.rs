@@ -84,7 +84,7 @@ const COMPILED: &[Backend] = &[
 /// A value of `--device`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// The best that is compiled in and has a device.
+    /// The best that is compiled in and has a device; a GPU before a driver that only imitates one.
     Auto,
     /// One backend, and the device of it.
     Named {
@@ -172,8 +172,11 @@ impl Choice {
     pub(crate) fn open(&self) -> Result<Device, DeviceError> {
         let device = match *self {
             Self::Auto => {
-                let usable = COMPILED.iter().find(|backend| !backend.devices().is_empty());
-                (usable.ok_or(DeviceError::None)?.default)()
+                let has = |backend: &&Backend, software: bool| {
+                    backend.devices().iter().any(|device| software || !is_software(&format!("{device:?}")))
+                };
+                let best = |software| COMPILED.iter().find(|backend| has(backend, software));
+                (best(false).or_else(|| best(true)).ok_or(DeviceError::None)?.default)()
             }
             Self::Named { backend: name, index } => {
                 let backend = COMPILED.iter().find(|backend| backend.name == name);
@@ -207,6 +210,12 @@ impl Backend {
     pub(crate) fn devices(&self) -> Vec<Device> {
         Device::enumerate((self.kind)()).to_vec()
     }
+}
+
+/// Whether a device is a graphics driver that computes on the CPU, which is slower than the CPU's own backend; by
+/// its debug form, which is all that every backend has.
+fn is_software(device: &str) -> bool {
+    device.contains("kind: Cpu")
 }
 
 /// The backends that are compiled in, best first.
@@ -254,6 +263,16 @@ mod tests {
                 // Compiled in, and no hardware here.
                 Err(error) => assert!(compiled().iter().any(|b| b.name == backend), "{error}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_driver_that_computes_on_the_cpu_is_no_gpu() {
+        assert!(is_software("Device<Cube(Wgpu(WgpuDevice { kind: Cpu, backend: Auto }))>"));
+        for device in
+            ["Device<Flex(Cpu)>", "Device<Cube(Wgpu(WgpuDevice { kind: DiscreteGpu(0), backend: Auto }))>"]
+        {
+            assert!(!is_software(device), "{device}");
         }
     }
 
