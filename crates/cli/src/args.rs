@@ -1,8 +1,13 @@
 //! The command line: every command, its arguments and what `--help` says.
 
+mod bench;
+mod data;
+
+pub(crate) use bench::{BenchArgs, BenchDirection, BenchLossArgs, BenchPrecision};
+pub(crate) use data::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
+
 use crate::device::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Trains vision-language models to look before they reason: visually grounded on-policy self-distillation.
@@ -293,79 +298,6 @@ pub(crate) struct InitArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct DataArgs {
-    /// What to make.
-    #[command(subcommand)]
-    pub(crate) what: DataCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DataCommand {
-    /// Draw the world of shapes: images, questions, answers, and what is expected before looking.
-    #[command(after_help = "Examples:\n  \
-        vigos data shapes --out shapes\n  \
-        vigos data shapes --out careless --seed 7 --set train.prior_references=0.9\n  \
-        vigos data shapes --out small --set splits.warmup=0 --set splits.train=200 --format both\n\n\
-        The folder gets warmup.jsonl, train.jsonl, test.jsonl, prior.jsonl, images/, sheet.png (a look at the\n\
-        first pictures) and world.toml: every dial with its value, and what --config takes. docs/world.md\n\
-        explains the dials. The same seed and dials give the same bytes on every machine.")]
-    Shapes(ShapesArgs),
-    /// Train a tokenizer on the texts of a data set, for a model that starts from nothing.
-    #[command(after_help = "Example:\n  \
-        vigos data tokenizer shapes/warmup.jsonl --config configs/models/shapes/config.json --out shapes-start\n  \
-        vigos init shapes-start/config.json --out shapes-model --seed 1\n\n\
-        Read are the texts under problem, answer, prompt and completion. The folder gets tokenizer.json,\n\
-        tokenizer_config.json, chat_template.jinja, preprocessor_config.json, generation_config.json, and the\n\
-        configuration with this tokenizer's vocabulary and token ids.")]
-    Tokenizer(TokenizerArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ShapesArgs {
-    /// Folder to make.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Seed of everything that is drawn; the same as --set seed=S.
-    #[arg(long, value_name = "S")]
-    pub(crate) seed: Option<u64>,
-    /// Dials that differ from the defaults, a TOML file such as another world's world.toml.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Override one dial, such as train.conflict=0.5. May be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// How rows are written.
-    #[arg(long, value_enum, default_value_t = RowFormat::Jsonl)]
-    pub(crate) format: RowFormat,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum RowFormat {
-    /// JSON Lines, and PNG files in images/.
-    Jsonl,
-    /// Parquet files with the images inside, in parquet/, as on the hub.
-    Parquet,
-    /// Both of them.
-    Both,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TokenizerArgs {
-    /// Data sets to read, JSON Lines.
-    #[arg(value_name = "FILE", required = true)]
-    pub(crate) inputs: Vec<PathBuf>,
-    /// The model's configuration, a config.json.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
-    /// Folder to make.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Most tokens; merging ends earlier when every word is one.
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    pub(crate) vocab_size: usize,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct MergeArgs {
     /// Model folder in Hugging Face layout, or hf:ORG/NAME, with @REVISION if wanted.
     #[arg(long, value_name = "DIR")]
@@ -379,68 +311,6 @@ pub(crate) struct MergeArgs {
     /// Score a prompt before and after.
     #[arg(long)]
     pub(crate) check: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum BenchArgs {
-    /// The loss, from logits and from hidden states, against separate operators under autodiff.
-    #[command(after_help = "Example:\n  \
-        vigos bench loss --rows 64 --vocab 32000 --hidden 256 --json\n\n\
-        The defaults are a real model's sizes and take about 6 GB. Times are medians; memory is what the\n\
-        process takes beyond the inputs, told on Linux for the CPU.")]
-    Loss(BenchLossArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchLossArgs {
-    /// Rows of hidden states.
-    #[arg(long, value_name = "N", default_value_t = 2048)]
-    pub(crate) rows: usize,
-    /// Tokens of the vocabulary.
-    #[arg(long, value_name = "V", default_value_t = 151_936)]
-    pub(crate) vocab: usize,
-    /// Width of the hidden states.
-    #[arg(long, value_name = "D", default_value_t = 2048)]
-    pub(crate) hidden: usize,
-    /// Rows that the loss reads, the first ones; half of them unless given.
-    #[arg(long, value_name = "R")]
-    pub(crate) active: Option<usize>,
-    /// Number format of logits and hidden states.
-    #[arg(long, value_enum, default_value_t = BenchPrecision::F32)]
-    pub(crate) dtype: BenchPrecision,
-    /// Direction of the divergence.
-    #[arg(long, value_enum, default_value_t = BenchDirection::Forward)]
-    pub(crate) direction: BenchDirection,
-    /// Memory for the logits of a chunk, in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, conflicts_with = "chunk")]
-    pub(crate) chunk_bytes: usize,
-    /// Rows of a chunk, whatever they take.
-    #[arg(long, value_name = "ROWS")]
-    pub(crate) chunk: Option<NonZeroUsize>,
-    /// How often each is run.
-    #[arg(long, value_name = "N", default_value = "3")]
-    pub(crate) repeats: NonZeroUsize,
-    /// Write one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum BenchPrecision {
-    /// 32-bit floats.
-    F32,
-    /// 16-bit floats.
-    F16,
-    /// 16-bit brain floats.
-    Bf16,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum BenchDirection {
-    /// KL(teacher ‖ student).
-    Forward,
-    /// KL(student ‖ teacher).
-    Reverse,
 }
 
 #[derive(Debug, Args)]

@@ -49,12 +49,7 @@ pub(crate) fn span_kl_separate<F: Float, N: Size>(
     let s = row * (student.stride(0) / N::value());
     let t = row * (teacher.stride(0) / N::value());
     let arguments = RowArguments::read(rows, row);
-    let mut sums = Sums::new(inverse_temperature, arguments.reverse);
-    let mut i = UNIT_POS as usize;
-    while i < length {
-        sums.add::<F, N>(student[s + i], teacher[t + i], i * N::value());
-        i += CUBE_DIM as usize;
-    }
+    let mut sums = gather::<F, N>(&*student, s, teacher, t, length, arguments.reverse, inverse_temperature);
     let slopes = finish(&mut sums, &arguments, statistics, row, blueprint);
     let mut i = UNIT_POS as usize;
     while i < length {
@@ -82,18 +77,34 @@ pub(crate) fn span_kl_stacked<F: Float, N: Size>(
     let s = row * (logits.stride(0) / N::value());
     let t = (row + count) * (logits.stride(0) / N::value());
     let arguments = RowArguments::read(rows, row);
-    let mut sums = Sums::new(inverse_temperature, arguments.reverse);
-    let mut i = UNIT_POS as usize;
-    while i < length {
-        sums.add::<F, N>(logits[s + i], logits[t + i], i * N::value());
-        i += CUBE_DIM as usize;
-    }
+    let mut sums = gather::<F, N>(&*logits, s, &*logits, t, length, arguments.reverse, inverse_temperature);
     let slopes = finish(&mut sums, &arguments, statistics, row, blueprint);
     let mut i = UNIT_POS as usize;
     while i < length {
         logits[s + i] = slopes.gradient::<F, N>(logits[s + i], logits[t + i]);
         i += CUBE_DIM as usize;
     }
+}
+
+/// The first pass: what this unit finds in `length` vectors of logits, the student's from `s` and the teacher's from
+/// `t` on.
+#[cube]
+fn gather<F: Float, N: Size>(
+    student: &Tensor<Vector<F, N>>,
+    s: usize,
+    teacher: &Tensor<Vector<F, N>>,
+    t: usize,
+    length: usize,
+    reverse: bool,
+    inverse_temperature: f32,
+) -> Sums {
+    let mut sums = Sums::new(inverse_temperature, reverse);
+    let mut i = UNIT_POS as usize;
+    while i < length {
+        sums.add::<F, N>(student[s + i], teacher[t + i], i * N::value());
+        i += CUBE_DIM as usize;
+    }
+    sums
 }
 
 /// Between the two passes: the sums of all units, the row's statistics, and what its gradient needs.

@@ -1,0 +1,77 @@
+//! Arguments of `vigos data`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// What to make.
+    #[command(subcommand)]
+    pub(crate) what: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Draw the world of shapes: images, questions, answers, and what is expected before looking.
+    #[command(after_help = "Examples:\n  \
+        vigos data shapes --out shapes\n  \
+        vigos data shapes --out careless --seed 7 --set train.prior_references=0.9\n  \
+        vigos data shapes --out small --set splits.warmup=0 --set splits.train=200 --format both\n\n\
+        The folder gets warmup.jsonl, train.jsonl, test.jsonl, prior.jsonl, images/, sheet.png (a look at the\n\
+        first pictures) and world.toml: every dial with its value, and what --config takes. docs/world.md\n\
+        explains the dials. The same seed and dials give the same bytes on every machine.")]
+    Shapes(ShapesArgs),
+    /// Train a tokenizer on the texts of a data set, for a model that starts from nothing.
+    #[command(after_help = "Example:\n  \
+        vigos data tokenizer shapes/warmup.jsonl --config configs/models/shapes/config.json --out shapes-start\n  \
+        vigos init shapes-start/config.json --out shapes-model --seed 1\n\n\
+        Read are the texts under problem, answer, prompt and completion. The folder gets tokenizer.json,\n\
+        tokenizer_config.json, chat_template.jinja, preprocessor_config.json, generation_config.json, and the\n\
+        configuration with this tokenizer's vocabulary and token ids.")]
+    Tokenizer(TokenizerArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShapesArgs {
+    /// Folder to make.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Seed of everything that is drawn; the same as --set seed=S.
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Dials that differ from the defaults, a TOML file such as another world's world.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Override one dial, such as train.conflict=0.5. May be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// How rows are written.
+    #[arg(long, value_enum, default_value_t = RowFormat::Jsonl)]
+    pub(crate) format: RowFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// JSON Lines, and PNG files in images/.
+    Jsonl,
+    /// Parquet files with the images inside, in parquet/, as on the hub.
+    Parquet,
+    /// Both of them.
+    Both,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenizerArgs {
+    /// Data sets to read, JSON Lines.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// The model's configuration, a config.json.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Folder to make.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Most tokens; merging ends earlier when every word is one.
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub(crate) vocab_size: usize,
+}
