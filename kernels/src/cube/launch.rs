@@ -14,6 +14,7 @@ use cubecl::ir::features::Plane;
 use cubecl::prelude::*;
 
 /// Units of a cube where nothing speaks for another number.
+#[cfg(not(feature = "autotune"))]
 const UNITS: u32 = 512;
 
 /// Everything that a launch reads and writes.
@@ -32,7 +33,8 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// A launch that suits most devices.
+    /// A launch that suits most devices, where none is chosen by trial.
+    #[cfg(not(feature = "autotune"))]
     pub(super) fn usual(&self) -> Blueprint {
         self.blueprint(UNITS, true)
     }
