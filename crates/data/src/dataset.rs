@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DatasetError;
 use crate::json_lines::read_rows;
+use crate::made::Made;
 use crate::order::{Order, RowGroup};
 use crate::parquet::{Table, WINDOW_BYTES, files};
 use crate::row::{BadRow, Fields, Row, missing_file};
@@ -13,7 +14,8 @@ use crate::row::{BadRow, Fields, Row, missing_file};
 /// An open data set; it has at least one row.
 ///
 /// Of JSON Lines all rows are in memory and their images on disk. Of Parquet only the footers are in memory,
-/// and the row groups that were read last, up to a fixed number of bytes.
+/// and the row groups that were read last, up to a fixed number of bytes. Rows that are made are made anew whenever
+/// they are loaded.
 #[derive(Debug)]
 pub struct Dataset {
     path: PathBuf,
@@ -25,6 +27,7 @@ pub struct Dataset {
 enum Source {
     JsonLines(Vec<Row>),
     Parquet(Table),
+    Made(Made<Row>),
 }
 
 impl Dataset {
@@ -86,6 +89,19 @@ impl Dataset {
         Self::new(path, table.rows(), Source::Parquet(table))
     }
 
+    /// A data set of `rows` rows that are made when they are loaded: `make` gives the same row for the same index
+    /// every time. `path` stands for it in messages.
+    ///
+    /// # Errors
+    /// [`DatasetError::Empty`].
+    pub fn made(
+        path: &Path,
+        rows: usize,
+        make: impl Fn(usize) -> Result<Row, BadRow> + Send + Sync + 'static,
+    ) -> Result<Self, DatasetError> {
+        Self::new(path, rows, Source::Made(Made::new(rows, make)))
+    }
+
     fn new(path: &Path, rows: usize, source: Source) -> Result<Self, DatasetError> {
         let path = path.to_owned();
         match NonZeroUsize::new(rows) {
@@ -99,11 +115,11 @@ impl Dataset {
         self.count
     }
 
-    /// The shuffled order to read the rows in under the run's seed: over all rows of JSON Lines, friendly to
-    /// row groups over Parquet.
+    /// The shuffled order to read the rows in under the run's seed: over all rows, but friendly to row groups
+    /// over Parquet.
     pub fn order(&self, seed: u64) -> Order {
         match &self.source {
-            Source::JsonLines(_) => Order::new(seed, self.count),
+            Source::JsonLines(_) | Source::Made(_) => Order::new(seed, self.count),
             Source::Parquet(table) => {
                 let groups: Vec<RowGroup> = table.groups().collect();
                 Order::of_row_groups(seed, &groups, WINDOW_BYTES)
@@ -121,6 +137,7 @@ impl Dataset {
         let row = match &mut self.source {
             Source::JsonLines(rows) => rows.get(index).cloned().map(Ok),
             Source::Parquet(table) => table.load(index)?,
+            Source::Made(rows) => rows.load(index),
         };
         match row {
             None => Err(DatasetError::NoSuchRow { path: self.path.clone(), index, rows }),

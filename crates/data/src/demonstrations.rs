@@ -1,14 +1,16 @@
-//! Demonstrations: prompts with the completion that a model is to learn, one a line of a JSON Lines file.
+//! Demonstrations: prompts with the completion that a model is to learn, one a line of a JSON Lines file, or made
+//! when they are asked for.
 //!
-//! A row is `{"id", "image": "relative path" | "images": [...], "prompt", "prefill", "completion"}`; `prompt` and
-//! `prefill` may be empty or absent, other fields are left alone, and each field may have another name. All rows are read and checked when the
-//! file is opened, texts stay in memory, images stay on disk.
+//! A line is `{"id", "image": "relative path" | "images": [...], "prompt", "prefill", "completion"}`; `prompt` and
+//! `prefill` may be empty or absent, other fields are left alone, and each field may have another name. All lines
+//! are read and checked when the file is opened, texts stay in memory, images stay on disk.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::error::DatasetError;
-use crate::json_lines::{Source, each_line};
+use crate::json_lines::{Source as Line, each_line};
+use crate::made::Made;
 use crate::order::Order;
 use crate::row::{BadRow, ImageSource, missing_file};
 
@@ -52,12 +54,18 @@ impl Default for DemonstrationFields {
     }
 }
 
-/// An open file of demonstrations; it has at least one.
+/// Open demonstrations; there is at least one.
 #[derive(Debug)]
 pub struct Demonstrations {
     path: PathBuf,
-    rows: Vec<Demonstration>,
+    source: Source,
     count: NonZeroUsize,
+}
+
+#[derive(Debug)]
+enum Source {
+    JsonLines(Vec<Demonstration>),
+    Made(Made<Demonstration>),
 }
 
 impl Demonstrations {
@@ -72,9 +80,27 @@ impl Demonstrations {
         limit: Option<usize>,
     ) -> Result<Self, DatasetError> {
         let rows = each_line(path, limit, |line| demonstration(&line, fields))?;
-        match NonZeroUsize::new(rows.len()) {
-            Some(count) => Ok(Self { path: path.to_owned(), rows, count }),
-            None => Err(DatasetError::Empty { path: path.to_owned() }),
+        Self::new(path, rows.len(), Source::JsonLines(rows))
+    }
+
+    /// So many demonstrations that are made when they are loaded: `make` gives the same for the same index every
+    /// time. `path` stands for them in messages.
+    ///
+    /// # Errors
+    /// [`DatasetError::Empty`].
+    pub fn made(
+        path: &Path,
+        rows: usize,
+        make: impl Fn(usize) -> Result<Demonstration, BadRow> + Send + Sync + 'static,
+    ) -> Result<Self, DatasetError> {
+        Self::new(path, rows, Source::Made(Made::new(rows, make)))
+    }
+
+    fn new(path: &Path, rows: usize, source: Source) -> Result<Self, DatasetError> {
+        let path = path.to_owned();
+        match NonZeroUsize::new(rows) {
+            Some(count) => Ok(Self { path, source, count }),
+            None => Err(DatasetError::Empty { path }),
         }
     }
 
@@ -92,18 +118,26 @@ impl Demonstrations {
     ///
     /// # Errors
     /// [`DatasetError::NoSuchRow`].
-    pub fn load(&self, index: usize) -> Result<Result<&Demonstration, BadRow>, DatasetError> {
-        let Some(row) = self.rows.get(index) else {
-            return Err(DatasetError::NoSuchRow { path: self.path.clone(), index, rows: self.rows.len() });
+    pub fn load(&self, index: usize) -> Result<Result<Demonstration, BadRow>, DatasetError> {
+        let row = match &self.source {
+            Source::JsonLines(rows) => rows.get(index).cloned().map(Ok),
+            Source::Made(rows) => rows.load(index),
         };
-        Ok(match missing_file(&row.images) {
-            None => Ok(row),
-            Some(reason) => Err(BadRow { origin: row.origin.clone(), id: row.id.clone(), reason }),
-        })
+        match row {
+            None => {
+                let rows = self.count.get();
+                Err(DatasetError::NoSuchRow { path: self.path.clone(), index, rows })
+            }
+            Some(Err(bad)) => Ok(Err(bad)),
+            Some(Ok(row)) => Ok(match missing_file(&row.images) {
+                None => Ok(row),
+                Some(reason) => Err(BadRow { origin: row.origin, id: row.id, reason }),
+            }),
+        }
     }
 }
 
-fn demonstration(line: &Source, fields: &DemonstrationFields) -> Result<Demonstration, DatasetError> {
+fn demonstration(line: &Line, fields: &DemonstrationFields) -> Result<Demonstration, DatasetError> {
     Ok(Demonstration {
         id: line.id(&fields.id)?,
         images: line.images(&fields.image)?,

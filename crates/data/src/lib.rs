@@ -6,6 +6,7 @@ pub mod demonstrations;
 mod error;
 pub mod grade;
 mod json_lines;
+mod made;
 pub mod order;
 mod parquet;
 mod row;

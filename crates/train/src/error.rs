@@ -13,6 +13,7 @@ use vigos_models::ModelError;
 use vigos_processor::ProcessError;
 use vigos_rollout::engine::RolloutError;
 use vigos_rollout::sampler::SamplingError;
+use vigos_world::WorldError;
 
 /// An error of the trainer.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum TrainError {
     /// The data set is wrong.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// The drawn world's dials are wrong.
+    #[error(transparent)]
+    World(#[from] WorldError),
     /// The model or the data set cannot be had from the hub.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -136,6 +140,7 @@ impl TrainError {
         match self {
             Self::Model(error) => error.is_input(),
             Self::Lines(error) => error.is_input(),
+            Self::World(error) => error.is_input(),
             Self::Hub(error) => !matches!(
                 error,
                 HubError::Connection { .. }

@@ -23,6 +23,7 @@ pub mod run_folder;
 pub mod samples;
 pub mod session;
 pub mod sft;
+pub mod shapes;
 pub mod tensorboard;
 pub mod trainer;
 

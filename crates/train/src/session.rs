@@ -5,6 +5,7 @@ use crate::objective::Rollout;
 use crate::prompts::Prompts;
 use crate::recipe::{Lora, Precision, Recipe};
 use crate::samples::SampleMaker;
+use crate::shapes::{self, is_drawn};
 use burn::tensor::{DType, Device};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -247,15 +248,19 @@ impl Source<'_> {
     /// # Errors
     /// As [`open_dataset`].
     pub fn open(&self, fields: &Fields, progress: &mut Progress) -> Result<Dataset, TrainError> {
-        if !is_reference(self.path) {
+        let drawn = is_drawn(self.path);
+        if !drawn && !is_reference(self.path) {
             return Ok(Dataset::open_split(self.path, self.split, fields, self.limit)?);
         }
         if let Some(split) = self.split {
             return Err(TrainError::Setting {
                 key: format!("{}.split", self.section),
                 found: format!("\"{split}\""),
-                wanted: format!("nothing: {}.path names the split after its @", self.section),
+                wanted: format!("nothing: {}.path names the split", self.section),
             });
+        }
+        if drawn {
+            return shapes::dataset(self.path, self.limit);
         }
         let files = Hub::from_env()?.dataset(self.path, progress)?;
         Ok(Dataset::open_parquet(self.path, files, fields, self.limit)?)

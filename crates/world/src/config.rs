@@ -145,14 +145,14 @@ impl Default for WorldConfig {
         Self {
             seed: 1,
             prompts: "configs/prompts/shapes".into(),
-            splits: Splits { warmup: 63_000, train: 2_000, test: 500, prior: 120 },
+            splits: Splits { warmup: 120_000, train: 2_000, test: 500, prior: 120 },
             image: Image {
                 sizes: ["84x84", "112x84", "84x112", "112x112", "140x84", "84x140", "140x112", "140x140"]
                     .map(str::to_owned)
                     .to_vec(),
-                first: 0.65,
+                first: 0.8,
                 noise: 5,
-                jitter: 0.6,
+                jitter: 0.3,
             },
             scene: Contents {
                 columns: 2,
@@ -170,7 +170,7 @@ impl Default for WorldConfig {
                 image_only: 0.4,
                 reference: 0.25,
                 plain: 0.1,
-                unusual_alone: 0.5,
+                unusual_alone: 0.9,
                 unusual_asked: 0.25,
                 lazy: 0.6,
             },

@@ -28,6 +28,7 @@ mod dice;
 mod draw;
 mod error;
 mod overlay;
+mod png;
 mod prior;
 mod question;
 mod row;
@@ -40,6 +41,7 @@ mod write;
 
 pub use config::WorldConfig;
 pub use error::WorldError;
+pub use png::png;
 pub use prior::{Member, Role, Triple, Wording};
 pub use question::{Kind, Question, Relation};
 pub use scene::{Bar, Chart, Dial, Object, Place, Scene, Stage};

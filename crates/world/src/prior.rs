@@ -43,7 +43,12 @@ pub struct Triple {
     /// Its number.
     pub number: u64,
     /// The one where what is expected is right, then the two where it is not.
-    pub members: [Member; 3],
+    pub members: [Member; Self::MEMBERS],
+}
+
+impl Triple {
+    /// How many pictures it has.
+    pub const MEMBERS: usize = 3;
 }
 
 impl Role {

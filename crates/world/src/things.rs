@@ -125,8 +125,8 @@ impl Size {
     /// Half the side of the square that a thing of this size fills, in pixels.
     pub fn radius(self) -> f32 {
         match self {
-            Self::Small => 10.5,
-            Self::Large => 17.5,
+            Self::Small => 13.0,
+            Self::Large => 18.0,
         }
     }
 

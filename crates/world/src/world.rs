@@ -34,6 +34,11 @@ impl Split {
     /// Every split.
     pub const ALL: [Self; 4] = [Self::Warmup, Self::Train, Self::Test, Self::Prior];
 
+    /// The split of this name.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|split| split.word() == word)
+    }
+
     /// Its name, of files too.
     pub fn word(self) -> &'static str {
         match self {
@@ -78,6 +83,17 @@ impl World {
     /// Its configuration.
     pub fn config(&self) -> &WorldConfig {
         &self.config
+    }
+
+    /// How many samples a split has; of the prior suite, how many triples.
+    pub fn samples(&self, split: Split) -> u64 {
+        let splits = &self.config.splits;
+        match split {
+            Split::Warmup => splits.warmup,
+            Split::Train => splits.train,
+            Split::Test => splits.test,
+            Split::Prior => splits.prior,
+        }
     }
 
     /// Training question `number`. Its reference may follow habit.

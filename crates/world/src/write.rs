@@ -4,15 +4,14 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::io::Cursor;
 use std::path::Path;
 
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
+use image::{RgbImage, imageops};
 use rayon::prelude::*;
 use vigos_core::files::{FileError, write_atomic_bytes};
 
 use crate::error::WorldError;
+use crate::png::png;
 use crate::row::Row;
 use crate::table::Shards;
 use crate::warmup::Warmup;
@@ -81,7 +80,7 @@ where
             let folder = out.join(folder);
             fs::create_dir_all(&folder).map_err(|e| FileError::io("create", &folder, e))?;
         }
-        let total: u64 = Split::ALL.iter().map(|split| self.count(*split)).sum();
+        let total: u64 = Split::ALL.iter().map(|split| self.world.samples(*split)).sum();
         let mut done = 0;
         for split in Split::ALL {
             self.split(out, split, |more| {
@@ -99,7 +98,7 @@ where
             Format::Parquet => (false, true),
             Format::Both => (true, true),
         };
-        let count = self.count(split);
+        let count = self.world.samples(split);
         let rows = if split == Split::Prior { count as usize * 6 } else { count as usize };
         let mut lines = Vec::new();
         let mut shards = Shards::new(out.join("parquet"), split.word(), rows, SHARD);
@@ -139,16 +138,6 @@ where
         if table { shards.finish() } else { Ok(()) }
     }
 
-    fn count(&self, split: Split) -> u64 {
-        let splits = &self.world.config().splits;
-        match split {
-            Split::Warmup => splits.warmup,
-            Split::Train => splits.train,
-            Split::Test => splits.test,
-            Split::Prior => splits.prior,
-        }
-    }
-
     /// The pictures and rows of a sample; a triple has three pictures.
     fn sample(&self, split: Split, number: u64) -> Result<Vec<Written>, WorldError> {
         let world = self.world;
@@ -182,17 +171,6 @@ where
 fn written(image: &RgbImage, rows: Vec<Row>) -> Result<Written, WorldError> {
     let name = rows.first().map(|row| row.image.clone()).unwrap_or_default();
     Ok(Written { png: png(&name, image)?, name, rows })
-}
-
-/// The bytes of a PNG file, the same wherever they are made: the encoder's fast method is a fixed code. The filter
-/// leaves nothing of a grain but its first pixel.
-fn png(name: &str, image: &RgbImage) -> Result<Vec<u8>, WorldError> {
-    let mut bytes = Cursor::new(Vec::new());
-    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Paeth);
-    encoder
-        .write_image(image, image.width(), image.height(), ExtendedColorType::Rgb8)
-        .map_err(|e| WorldError::Encode { file: name.to_owned(), reason: e.to_string() })?;
-    Ok(bytes.into_inner())
 }
 
 /// A look at a world: the pictures of its first training questions, side by side.

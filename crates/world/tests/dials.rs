@@ -52,7 +52,7 @@ fn unusual_things_are_as_common_as_usual_ones_where_images_are_described_alone()
         let free = free.flat_map(|w| objects(&w.sample).to_vec());
         free.filter(|object| object.thing.usual().is_some()).collect()
     };
-    share_of("unusual alone", &of(&alone), 0.5, Object::is_unusual);
+    share_of("unusual alone", &of(&alone), 0.9, Object::is_unusual);
     share_of("unusual asked", &of(&asked), 0.25, Object::is_unusual);
     // What is described alone is described as it is.
     assert!(alone.iter().all(|w| !w.sample.from_habit && w.problem().is_empty() && w.answer().is_empty()));

@@ -115,7 +115,8 @@ pub static KEYS: &[Key] = &[
         "PEFT adapter to start from, a folder or `hf:ORG/NAME[@REVISION]`; `[lora]` must agree with its rank, alpha and \
          names of layers. Empty: a new adapter."),
     key("data.path", Kind::Filled, Default::Required,
-        "The data set: a JSON Lines file, a Parquet file, a folder of Parquet files, or `hf:ORG/NAME@SPLIT`."),
+        "The data set: a JSON Lines file, a Parquet file, a folder of Parquet files, `hf:ORG/NAME@SPLIT`, or `shapes:SPLIT`, \
+         see [world.md](world.md)."),
     key("data.split", Kind::Text, Default::Text(""),
         "Split to read from a folder of Parquet files. Empty: the only one."),
     key("data.limit", COUNT, Default::Integer(0),

@@ -147,7 +147,7 @@ pub struct SftLog {
 pub static SFT_KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let mut keys = shared(&["model.path", "model.adapter"]);
     keys.push(key("data.path", Kind::Filled, Default::Required,
-        "A JSON Lines file of demonstrations, see [sft.md](sft.md)."));
+        "A JSON Lines file of demonstrations, see [sft.md](sft.md), or `shapes:warmup`, see [world.md](world.md)."));
     keys.extend(shared(&["data.limit", "data.min_image_side", "data.max_pixels", "data.max_bad_share"]));
     keys.extend(shared(&["data.fields.image"]));
     keys.extend([

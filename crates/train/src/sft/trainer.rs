@@ -13,6 +13,7 @@ use crate::session::{ModelFolder, base_name, dtype, lora_config, open_adapter};
 use crate::sft::learner::{Beside, Learner, Whole};
 use crate::sft::lesson::{Lesson, LessonMaker};
 use crate::sft::objective::{Dropping, micro_batch};
+use crate::shapes::{self, is_drawn};
 use burn::tensor::DType;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,10 @@ pub fn sft(
         completion: names.completion,
         id: names.id,
     };
-    let data = Demonstrations::open(&data.path, &fields, data.limit)?;
+    let data = match is_drawn(&data.path) {
+        true => shapes::demonstrations(&data.path, data.limit)?,
+        false => Demonstrations::open(&data.path, &fields, data.limit)?,
+    };
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let source = ModelFolder::open(&recipe.model.path, recipe.data.max_pixels, &mut fetching)?;
     match recipe.train.weights {
@@ -246,8 +250,8 @@ impl<L: Learner> Trainer<'_, L> {
                 Err(bad) => return Ok(Err(Refusal { kind: Skip::BAD_ROW, row: bad })),
                 Ok(row) => row,
             };
-            let made = maker.make(number, row)?;
-            Ok(made.map_err(|skip| Refusal::of(&skip, row.origin.clone(), row.id.clone())))
+            let made = maker.make(number, &row)?;
+            Ok(made.map_err(|skip| Refusal::of(&skip, row.origin, row.id)))
         };
         run.take(train.batch * train.accumulate, state, observer, &mut |places| {
             places.par_iter().map(make).collect()
