@@ -1,0 +1,84 @@
+//! Groups of bars with error bars.
+
+use super::legend::{self, Sign};
+use super::lines::{part, plain};
+use super::{Bars, Drawn, Sheet, WIDTH, style};
+use plotters::backend::DrawingBackend;
+use plotters::chart::ChartBuilder;
+use plotters::element::Rectangle;
+use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::{Color, TextStyle};
+
+const PLOT: f64 = 330.0;
+/// Share of a group's room that its bars take.
+const FILLED: f64 = 0.84;
+
+impl Bars {
+    /// Height in units.
+    pub(super) fn height(&self) -> u32 {
+        (legend::height(&self.keys) + PLOT).ceil() as u32
+    }
+
+    pub(super) fn draw<B: DrawingBackend>(&self, sheet: &Sheet<B>) -> Drawn {
+        legend::draw(sheet, &self.keys, Sign::Bar)?;
+        let top = legend::height(&self.keys);
+        let area = part(sheet, &(0.0..f64::from(WIDTH)), &(top..top + PLOT));
+        let groups = self.groups.len().max(1) as f64;
+        let highest = self.groups.iter().flat_map(|group| &group.bars);
+        let highest = highest.map(|bar| bar.value + bar.error.unwrap_or(0.0)).fold(0.0, f64::max);
+        // Room for the numbers above the bars.
+        let highest = if highest > 0.0 { 1.12 * highest } else { 1.0 };
+        let mut chart = ChartBuilder::on(&area)
+            .margin_top(sheet.size(10.0))
+            .margin_right(sheet.size(16.0))
+            .margin_left(sheet.size(28.0))
+            .margin_bottom(sheet.size(6.0))
+            .x_label_area_size(sheet.size(30.0))
+            .y_label_area_size(sheet.size(44.0))
+            .build_cartesian_2d(0.0..groups, 0.0..highest)
+            .map_err(|error| error.to_string())?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .x_labels(0)
+            .y_labels(7)
+            .max_light_lines(0)
+            .bold_line_style(style::stroke(sheet, style::GRID, 1.0))
+            .axis_style(style::stroke(sheet, style::AXIS, 1.0))
+            .label_style(TextStyle::from(style::font(sheet.unit * 13.5, false)).color(&style::INK))
+            .y_label_formatter(&|y| plain(*y))
+            .set_all_tick_mark_size(sheet.size(4.0))
+            .draw()
+            .map_err(|error| error.to_string())?;
+
+        let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
+        let (_, bottom) = place(0.0, 0.0);
+        let centre = (HPos::Center, VPos::Center);
+        let beside = (sheet.px(18.0), (bottom + place(0.0, highest).1) / 2);
+        sheet.text(&self.y, beside, (14.5, false), centre, true)?;
+        for (index, group) in self.groups.iter().enumerate() {
+            let middle = index as f64 + 0.5;
+            let at = (place(middle, 0.0).0, bottom + sheet.px(18.0));
+            sheet.text(&group.title, at, (14.5, false), centre, false)?;
+            let width = FILLED / group.bars.len().max(2) as f64;
+            let first = middle - width * group.bars.len() as f64 / 2.0;
+            for (number, bar) in group.bars.iter().enumerate() {
+                let from = first + width * number as f64;
+                let (left, top) = place(from + 0.06 * width, bar.value);
+                let (right, _) = place(from + 0.94 * width, 0.0);
+                let colour = style::colour(bar.style);
+                let block = Rectangle::new([(left, top), (right, bottom)], colour.filled());
+                sheet.area.draw(&block).map_err(|error| error.to_string())?;
+                let x = (left + right) / 2;
+                let error = bar.error.unwrap_or(0.0);
+                let high = place(from, bar.value + error).1;
+                if bar.error.is_some() {
+                    sheet.error(x, place(from, (bar.value - error).max(0.0)).1, high, style::INK)?;
+                }
+                let number = (x, high - sheet.px(4.0));
+                sheet.text(&format!("{:.2}", bar.value), number, (11.5, false), (HPos::Center, VPos::Bottom), false)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! How methods look: the colours of Okabe and Ito, which most colour-blind people tell apart, and markers.
+
+use super::{Drawn, Sheet};
+use plotters::backend::DrawingBackend;
+use plotters::element::{Circle, PathElement, Polygon, Text};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, FontDesc, FontStyle, FontTransform, IntoFont, RGBColor, ShapeStyle, TextStyle};
+
+/// The name under which the font is registered, and which viewers of an SVG know.
+pub(super) const FONT: &str = "sans-serif";
+/// Text.
+pub(super) const INK: RGBColor = RGBColor(40, 40, 40);
+/// Lines of the grid.
+pub(super) const GRID: RGBColor = RGBColor(226, 226, 226);
+/// Axes.
+pub(super) const AXIS: RGBColor = RGBColor(150, 150, 150);
+
+const COLOURS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(86, 180, 233),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(230, 159, 0),
+    RGBColor(204, 121, 167),
+    RGBColor(0, 0, 0),
+    // Yellow is hard to see on white: last.
+    RGBColor(240, 228, 66),
+];
+/// Of levels, told apart by their dashes.
+const LEVELS: [RGBColor; 2] = [RGBColor(110, 110, 110), RGBColor(160, 130, 90)];
+const MARKERS: usize = 7;
+
+/// Colour of a trained method.
+pub(super) fn colour(style: usize) -> RGBColor {
+    COLOURS[style % COLOURS.len()]
+}
+
+/// A stroke of this width in units.
+pub(super) fn stroke<B: DrawingBackend>(sheet: &Sheet<B>, colour: RGBColor, width: f64) -> ShapeStyle {
+    colour.stroke_width(sheet.size(width))
+}
+
+/// Font of a size in units.
+pub(super) fn font(size: f64, bold: bool) -> FontDesc<'static> {
+    let font = (FONT, size).into_font();
+    if bold { font.style(FontStyle::Bold) } else { font }
+}
+
+impl<B: DrawingBackend> Sheet<'_, B> {
+    /// Writes a text at a place in pixels.
+    pub(super) fn text(
+        &self,
+        text: &str,
+        at: (i32, i32),
+        (size, bold): (f64, bool),
+        (horizontal, vertical): (HPos, VPos),
+        upright: bool,
+    ) -> Drawn {
+        let font = font(self.unit * size, bold);
+        let font = if upright { font.transform(FontTransform::Rotate270) } else { font };
+        let style = TextStyle::from(font).color(&INK).pos(Pos::new(horizontal, vertical));
+        self.area.draw(&Text::new(text, at, style)).map_err(|error| error.to_string())
+    }
+
+    /// Draws a line through places in pixels.
+    pub(super) fn line(&self, places: Vec<(i32, i32)>, colour: RGBColor, width: f64) -> Drawn {
+        let path = PathElement::new(places, stroke(self, colour, width));
+        self.area.draw(&path).map_err(|error| error.to_string())
+    }
+
+    /// Draws the horizontal line of a method that is not trained.
+    pub(super) fn level(&self, style: usize, from: i32, to: i32, y: i32) -> Drawn {
+        let (dash, gap) = if style.is_multiple_of(2) { (6.0, 4.0) } else { (2.0, 3.0) };
+        let mut x = from;
+        while x < to {
+            let end = (x + self.px(dash)).min(to);
+            self.line(vec![(x, y), (end, y)], LEVELS[style % LEVELS.len()], 1.5)?;
+            x = end + self.px(gap);
+        }
+        Ok(())
+    }
+
+    /// Draws a standard error: a bar with caps.
+    pub(super) fn error(&self, x: i32, low: i32, high: i32, colour: RGBColor) -> Drawn {
+        let cap = self.px(3.0);
+        self.line(vec![(x, low), (x, high)], colour, 1.2)?;
+        self.line(vec![(x - cap, low), (x + cap, low)], colour, 1.2)?;
+        self.line(vec![(x - cap, high), (x + cap, high)], colour, 1.2)
+    }
+
+    /// Draws the marker of a trained method.
+    pub(super) fn marker(&self, style: usize, (x, y): (i32, i32)) -> Drawn {
+        let colour = colour(style);
+        let filled = colour.filled();
+        let at = |dx: f64, dy: f64| (x + self.px(dx), y + self.px(dy));
+        let polygon = |corners: &[(f64, f64)]| {
+            let corners: Vec<(i32, i32)> = corners.iter().map(|(dx, dy)| at(*dx, *dy)).collect();
+            self.area.draw(&Polygon::new(corners, filled)).map_err(|error| error.to_string())
+        };
+        match (style + style / COLOURS.len()) % MARKERS {
+            0 => {
+                let circle = Circle::new((x, y), self.size(3.8), filled);
+                self.area.draw(&circle).map_err(|error| error.to_string())
+            }
+            1 => polygon(&[(-3.4, -3.4), (3.4, -3.4), (3.4, 3.4), (-3.4, 3.4)]),
+            2 => polygon(&[(0.0, -4.6), (4.4, 3.2), (-4.4, 3.2)]),
+            3 => polygon(&[(0.0, -4.8), (4.8, 0.0), (0.0, 4.8), (-4.8, 0.0)]),
+            4 => polygon(&[(0.0, 4.6), (4.4, -3.2), (-4.4, -3.2)]),
+            5 => {
+                self.line(vec![at(-3.6, -3.6), at(3.6, 3.6)], colour, 2.0)?;
+                self.line(vec![at(-3.6, 3.6), at(3.6, -3.6)], colour, 2.0)
+            }
+            _ => {
+                self.line(vec![at(-4.4, 0.0), at(4.4, 0.0)], colour, 2.0)?;
+                self.line(vec![at(0.0, -4.4), at(0.0, 4.4)], colour, 2.0)
+            }
+        }
+    }
+}
