@@ -20,7 +20,8 @@ impl<'a> Trials<'a> {
     }
 
     fn name(&self, run: &vigos_experiment::Run) -> String {
-        let mut name = self.config.methods.get(run.method).map_or(String::new(), |method| method.name.clone());
+        let mut name =
+            self.config.methods.get(run.method).map_or(String::new(), |method| method.name.clone());
         if let Some(value) = run.value {
             name += &format!(" at {value}");
         }

@@ -150,7 +150,8 @@ impl Config {
         if let Some(palr) = inner("palr") {
             known(palr, "palr.", PALR, origin)?;
         }
-        for (index, method) in table.get("method").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        for (index, method) in table.get("method").and_then(Value::as_array).into_iter().flatten().enumerate()
+        {
             if let Some(method) = method.as_table() {
                 known(method, &format!("method[{index}]."), METHOD, origin)?;
             }
@@ -211,7 +212,8 @@ impl Config {
         let trained = || self.methods.iter().filter(|m| m.train).map(|m| m.name.as_str());
         for name in &sweep.methods {
             if !trained().any(|other| other == name) {
-                let hint = nearest(trained(), name).map_or(String::new(), |near| format!("did you mean {near:?}?"));
+                let hint =
+                    nearest(trained(), name).map_or(String::new(), |near| format!("did you mean {near:?}?"));
                 return Err(RecipeError::OutOfRange {
                     origin: origin.to_owned(),
                     key: "sweep.methods".into(),
@@ -228,10 +230,18 @@ impl Config {
             return Err(fault("sweep.methods".into(), format!("{name:?} twice"), "every method once"));
         }
         if !sweep.set.contains(PLACE) {
-            return Err(fault("sweep.set".into(), format!("{:?}", sweep.set), "an override with {value} in it"));
+            return Err(fault(
+                "sweep.set".into(),
+                format!("{:?}", sweep.set),
+                "an override with {value} in it",
+            ));
         }
         if sweep.values.is_empty() || sweep.values.iter().any(|value| !value.number().is_finite()) {
-            return Err(fault("sweep.values".into(), format!("{:?}", sweep.values), "a list of finite numbers"));
+            return Err(fault(
+                "sweep.values".into(),
+                format!("{:?}", sweep.values),
+                "a list of finite numbers",
+            ));
         }
         if let Some(value) = twice(sweep.values.iter().map(|value| value.to_string())) {
             return Err(fault("sweep.values".into(), format!("{value} twice"), "every value once"));
@@ -253,7 +263,10 @@ fn known(table: &Table, section: &str, keys: &[&str], origin: &str) -> Result<()
     let nearest = nearest(keys.iter().copied(), key).map(str::to_owned);
     let hint = match &nearest {
         Some(near) => format!("did you mean `{section}{near}`?"),
-        None => format!("known here are {}", keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "known here are {}",
+            keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+        ),
     };
     Err(RecipeError::UnknownKey { origin: origin.to_owned(), key: format!("{section}{key}"), nearest, hint })
 }

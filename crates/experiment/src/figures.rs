@@ -28,7 +28,7 @@ pub(crate) fn pictures(results: &Results) -> Vec<Picture> {
     add("losses", "Losses over training, mean over seeds", losses(results));
     add("clipped", "Clipped tokens over training, mean over seeds", clipped(results));
     if let (Some(sweep), Some(measure)) = (&results.sweep, measures.first()) {
-        let title = format!("{} against: {}", measure.0, lower(&sweep.title));
+        let title = format!("{} against {}", measure.0, lower(&sweep.title));
         add("sweep", &title, swept(results, measure));
     }
     pictures
@@ -63,10 +63,12 @@ fn over_steps(results: &Results, measures: &[Measure]) -> Option<Figure> {
         Panel {
             title: name.clone(),
             x: "step".into(),
-            y: "%".into(),
+            y: "right answers, %".into(),
             series: series.collect(),
             levels: levels.collect(),
-            share: true,
+            ticks: None,
+            // The same for all, so that they can be held against each other.
+            top: Some(100.0),
         }
     };
     let panels: Vec<Panel> = measures.iter().map(panel).collect();
@@ -93,7 +95,8 @@ fn swept(results: &Results, (name, of): &Measure) -> Option<Figure> {
         y: format!("{name}, %"),
         series: series.collect(),
         levels: levels.collect(),
-        share: true,
+        ticks: Some(sweep.values.iter().map(|value| value.number()).collect()),
+        top: None,
     };
     let shown = |method: &str| sweep.methods.iter().any(|m| m == method);
     lines(vec![panel], keys(results, shown), true)
@@ -101,22 +104,16 @@ fn swept(results: &Results, (name, of): &Measure) -> Option<Figure> {
 
 fn losses(results: &Results) -> Option<Figure> {
     let of = |term: &Term| term.loss.filter(|_| term.tokens > 0);
-    terms(results, "mean clipped divergence, nats", 1.0, false, of)
+    terms(results, "mean clipped divergence, nats", 1.0, of)
 }
 
 fn clipped(results: &Results) -> Option<Figure> {
     let of = |term: &Term| (term.tokens > 0).then(|| term.clipped as f64 / term.tokens as f64);
-    terms(results, "tokens above the clip, %", 100.0, true, of)
+    terms(results, "tokens above the clip, %", 100.0, of)
 }
 
 /// A panel for each loss that some method has, a line for each method that has it.
-fn terms(
-    results: &Results,
-    y: &str,
-    scale: f64,
-    share: bool,
-    of: impl Fn(&Term) -> Option<f64>,
-) -> Option<Figure> {
+fn terms(results: &Results, y: &str, scale: f64, of: impl Fn(&Term) -> Option<f64>) -> Option<Figure> {
     let mut names: Vec<&String> = Vec::new();
     for name in results.runs.iter().flat_map(|run| &run.metrics).flat_map(|line| line.terms.keys()) {
         if !names.contains(&name) {
@@ -140,7 +137,8 @@ fn terms(
             y: y.to_owned(),
             series: series.filter(|series| !series.points.is_empty()).collect(),
             levels: Vec::new(),
-            share,
+            ticks: None,
+            top: None,
         }
     };
     let panels: Vec<Panel> = names.iter().map(panel).collect();
@@ -182,7 +180,8 @@ fn trained(results: &Results) -> impl Iterator<Item = (usize, &str, Vec<&RunResu
 /// The methods that are not trained, with their evaluation.
 fn untrained(results: &Results) -> impl Iterator<Item = (usize, &str, &RunResults)> {
     let methods = results.methods.iter().filter(|method| !method.trained).enumerate();
-    methods.filter_map(|(style, method)| Some((style, method.name.as_str(), results.of(&method.name).next()?)))
+    methods
+        .filter_map(|(style, method)| Some((style, method.name.as_str(), results.of(&method.name).next()?)))
 }
 
 /// The legend, in the methods' order; of the trained ones those that `shown` takes.

@@ -127,7 +127,8 @@ impl Plan {
                         continue;
                     }
                     let recipe = recipe(config, method, &set, Some(seed))?;
-                    let same = |run: &Run| run.method == method && run.seed == Some(seed) && run.recipe == recipe;
+                    let same =
+                        |run: &Run| run.method == method && run.seed == Some(seed) && run.recipe == recipe;
                     let known = self.runs.iter().take(table).position(same);
                     let run = known.unwrap_or_else(|| {
                         let folder = config.runs.join(format!("{SWEEP}{value}"));
@@ -204,10 +205,16 @@ pub(crate) fn evaluation(folder: &Path, step: usize) -> PathBuf {
 }
 
 /// The recipe of a method with this seed; `set` goes over the experiment's and the method's overrides.
-fn recipe(config: &Config, method: usize, set: &[String], seed: Option<u64>) -> Result<Recipe, ExperimentError> {
+fn recipe(
+    config: &Config,
+    method: usize,
+    set: &[String],
+    seed: Option<u64>,
+) -> Result<Recipe, ExperimentError> {
     let of_method = config.methods.get(method).map(|method| method.set.as_slice()).unwrap_or_default();
     let seed = seed.map(|seed| format!("train.seed={seed}"));
-    let overrides: Vec<String> = config.set.iter().chain(of_method).chain(set).chain(&seed).cloned().collect();
+    let overrides: Vec<String> =
+        config.set.iter().chain(of_method).chain(set).chain(&seed).cloned().collect();
     Ok(Recipe::load(&config.recipe, &overrides)?)
 }
 

@@ -174,7 +174,12 @@ impl Results {
         let sweep = config.sweep.as_ref().map(|sweep| SweepResults {
             title: sweep.title.clone(),
             values: sweep.values.clone(),
-            methods: config.methods.iter().map(|m| m.name.clone()).filter(|n| sweep.methods.contains(n)).collect(),
+            methods: config
+                .methods
+                .iter()
+                .map(|m| m.name.clone())
+                .filter(|n| sweep.methods.contains(n))
+                .collect(),
             cells,
         });
         let methods = config.methods.iter().map(|m| MethodName { name: m.name.clone(), trained: m.train });

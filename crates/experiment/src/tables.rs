@@ -68,7 +68,11 @@ fn methods(results: &Results) -> String {
             Box::new(move |run| Some(of(run)?.reasoning_answer.value)),
             Format::Ratio,
         ));
-        measures.push(("PALR T_y".into(), Box::new(move |run| Some(of(run)?.completion.value)), Format::Ratio));
+        measures.push((
+            "PALR T_y".into(),
+            Box::new(move |run| Some(of(run)?.completion.value)),
+            Format::Ratio,
+        ));
     }
     measures.push(("tokens".into(), Box::new(|run| Some(run.last()?.tokens)), Format::Tokens));
 
@@ -118,7 +122,7 @@ fn before_and_after(results: &Results) -> String {
 
 /// A column a value of the dial.
 fn swept(sweep: &SweepResults) -> String {
-    let mut head = vec!["method".to_owned(), "measure".into()];
+    let mut head = vec!["method, measure".to_owned()];
     head.extend(sweep.values.iter().map(ToString::to_string));
     let mut table = Table::new(&head);
     let mut wordings: Vec<&String> = sweep.cells.iter().flat_map(|cell| cell.end.score.keys()).collect();
@@ -126,7 +130,7 @@ fn swept(sweep: &SweepResults) -> String {
     wordings.dedup();
     for method in &sweep.methods {
         let mut add = |name: String, of: &dyn Fn(&StepResults) -> Option<f64>| {
-            let mut row = vec![method.clone(), name];
+            let mut row = vec![format!("{method}, {name}")];
             row.extend(sweep.values.iter().map(|value| {
                 let cells = sweep.at(method, *value);
                 let values: Vec<f64> = cells.filter_map(|cell: &CellResults| of(&cell.end)).collect();

@@ -7,7 +7,7 @@ use plotters::backend::DrawingBackend;
 use plotters::chart::ChartBuilder;
 use plotters::element::Rectangle;
 use plotters::style::text_anchor::{HPos, VPos};
-use plotters::style::{Color, TextStyle};
+use plotters::style::{Color, TextStyle, WHITE};
 
 const PLOT: f64 = 330.0;
 /// Share of a group's room that its bars take.
@@ -45,7 +45,7 @@ impl Bars {
             .max_light_lines(0)
             .bold_line_style(style::stroke(sheet, style::GRID, 1.0))
             .axis_style(style::stroke(sheet, style::AXIS, 1.0))
-            .label_style(TextStyle::from(style::font(sheet.unit * 13.5, false)).color(&style::INK))
+            .label_style(TextStyle::from(style::font(sheet.unit * 13.5)).color(&style::INK))
             .y_label_formatter(&|y| plain(*y))
             .set_all_tick_mark_size(sheet.size(4.0))
             .draw()
@@ -53,13 +53,12 @@ impl Bars {
 
         let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
         let (_, bottom) = place(0.0, 0.0);
-        let centre = (HPos::Center, VPos::Center);
         let beside = (sheet.px(18.0), (bottom + place(0.0, highest).1) / 2);
-        sheet.text(&self.y, beside, (14.5, false), centre, true)?;
+        sheet.upright(&self.y, beside, 14.5)?;
         for (index, group) in self.groups.iter().enumerate() {
             let middle = index as f64 + 0.5;
             let at = (place(middle, 0.0).0, bottom + sheet.px(18.0));
-            sheet.text(&group.title, at, (14.5, false), centre, false)?;
+            sheet.text(&group.title, at, 14.5, (HPos::Center, VPos::Center))?;
             let width = FILLED / group.bars.len().max(2) as f64;
             let first = middle - width * group.bars.len() as f64 / 2.0;
             for (number, bar) in group.bars.iter().enumerate() {
@@ -73,10 +72,13 @@ impl Bars {
                 let error = bar.error.unwrap_or(0.0);
                 let high = place(from, bar.value + error).1;
                 if bar.error.is_some() {
-                    sheet.error(x, place(from, (bar.value - error).max(0.0)).1, high, style::INK)?;
+                    let low = place(from, (bar.value - error).max(0.0)).1;
+                    // A bright edge, to be seen on a dark bar.
+                    sheet.error(x, low, high, WHITE, 3.0)?;
+                    sheet.error(x, low, high, style::INK, 1.2)?;
                 }
                 let number = (x, high - sheet.px(4.0));
-                sheet.text(&format!("{:.2}", bar.value), number, (11.5, false), (HPos::Center, VPos::Bottom), false)?;
+                sheet.text(&format!("{:.2}", bar.value), number, 11.5, (HPos::Center, VPos::Bottom))?;
             }
         }
         Ok(())

@@ -45,7 +45,7 @@ pub(super) fn draw<B: DrawingBackend>(sheet: &Sheet<B>, keys: &[Key], sign: Sign
             sheet.marker(key.style, ((from + to) / 2, y))?;
         }
         let at = (sheet.px(x + SIGN), y);
-        sheet.text(&key.name, at, (TEXT, false), (HPos::Left, VPos::Center), false)?;
+        sheet.text(&key.name, at, TEXT, (HPos::Left, VPos::Center))?;
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ fn places(keys: &[Key]) -> Vec<(f64, f64)> {
     let (mut x, mut row) = (MARGIN, 0.0);
     for key in keys {
         // Viewers of an SVG may have a wider font.
-        let text = style::font(TEXT, false).box_size(&key.name).map_or(0.0, |(width, _)| 1.1 * f64::from(width));
+        let text = style::font(TEXT).box_size(&key.name).map_or(0.0, |(width, _)| 1.1 * f64::from(width));
         let width = SIGN + text;
         if x > MARGIN && x + width > f64::from(WIDTH) - MARGIN {
             (x, row) = (MARGIN, row + 1.0);

@@ -13,12 +13,18 @@ use std::ops::Range;
 const PANEL: f64 = 330.0;
 /// Size of axis titles.
 const TITLE: f64 = 14.5;
+/// Size of numbers at axes.
+const NUMBER: f64 = 13.5;
 /// Points of different methods at one x are set apart by this share of the panel's width.
 const APART: f64 = 0.006;
 
 impl Lines {
     fn columns(&self) -> u32 {
-        if self.panels.len() == 1 { 1 } else { 2 }
+        match self.panels.len() {
+            1 => 1,
+            3 => 3,
+            _ => 2,
+        }
     }
 
     /// Height in units.
@@ -54,7 +60,8 @@ impl Panel {
     ) -> Drawn {
         let failed = |error: &dyn std::fmt::Display| error.to_string();
         let area = part(sheet, &sides, &rows);
-        let (xs, ys) = (self.xs(), self.ys());
+        let (xs, ys) = (self.xs(), 0.0..self.top());
+        let ticks = self.ticks.clone().unwrap_or_else(|| whole(&xs, (sides.end - sides.start) / 55.0));
         let mut chart = ChartBuilder::on(&area)
             .margin_top(sheet.size(if self.title.is_empty() { 10.0 } else { 34.0 }))
             .margin_right(sheet.size(16.0))
@@ -64,16 +71,16 @@ impl Panel {
             .y_label_area_size(sheet.size(40.0))
             .build_cartesian_2d(xs.clone(), ys.clone())
             .map_err(|error| failed(&error))?;
-        let text = TextStyle::from(style::font(sheet.unit * 13.5, false)).color(&style::INK);
+        let text = TextStyle::from(style::font(sheet.unit * NUMBER)).color(&style::INK);
         chart
             .configure_mesh()
-            .x_labels(8)
+            .disable_x_mesh()
+            .x_labels(0)
             .y_labels(7)
             .max_light_lines(0)
             .bold_line_style(style::stroke(sheet, style::GRID, 1.0))
             .axis_style(style::stroke(sheet, style::AXIS, 1.0))
             .label_style(text)
-            .x_label_formatter(&|x| plain(*x))
             .y_label_formatter(&|y| plain(*y))
             .set_all_tick_mark_size(sheet.size(4.0))
             .draw()
@@ -82,12 +89,18 @@ impl Panel {
         let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
         let (left, bottom) = place(xs.start, ys.start);
         let (right, top) = place(xs.end, ys.end);
+        for tick in ticks {
+            // The library would choose where; a sweep has its own values.
+            let x = place(tick, ys.start).0;
+            sheet.line(vec![(x, top), (x, bottom - sheet.px(1.0))], style::GRID, 1.0)?;
+            sheet.line(vec![(x, bottom), (x, bottom + sheet.px(4.0))], style::AXIS, 1.0)?;
+            sheet.text(&plain(tick), (x, bottom + sheet.px(7.0)), NUMBER, (HPos::Center, VPos::Top))?;
+        }
         let middle = (left + right) / 2;
         let centre = (HPos::Center, VPos::Center);
-        sheet.text(&self.title, (middle, top - sheet.px(15.0)), (16.0, true), centre, false)?;
-        sheet.text(&self.x, (middle, bottom + sheet.px(38.0)), (TITLE, false), centre, false)?;
-        let beside = (sheet.px(sides.start + 18.0), (top + bottom) / 2);
-        sheet.text(&self.y, beside, (TITLE, false), centre, true)?;
+        sheet.text(&self.title, (middle, top - sheet.px(15.0)), 16.0, centre)?;
+        sheet.text(&self.x, (middle, bottom + sheet.px(36.0)), TITLE, centre)?;
+        sheet.upright(&self.y, (sheet.px(sides.start + 18.0), (top + bottom) / 2), TITLE)?;
 
         for level in &self.levels {
             sheet.level(level.style, left, right, place(xs.start, level.y).1)?;
@@ -109,7 +122,7 @@ impl Panel {
             for (point, place) in series.points.iter().zip(line) {
                 if let Some(error) = point.error {
                     let (low, high) = (at(point, point.y - error).1, at(point, point.y + error).1);
-                    sheet.error(place.0, low, high, colour)?;
+                    sheet.error(place.0, low, high, colour, 1.2)?;
                 }
                 sheet.marker(series.style, place)?;
             }
@@ -125,27 +138,33 @@ impl Panel {
         if high > low { low - room..high + room } else { low - 1.0..high + 1.0 }
     }
 
-    /// The points' y with their errors, with room at both ends.
-    fn ys(&self) -> Range<f64> {
+    /// Upper end of the y axis.
+    fn top(&self) -> f64 {
         let points = self.series.iter().flat_map(|series| &series.points);
-        let bars = points.flat_map(|p| [p.y - p.error.unwrap_or(0.0), p.y + p.error.unwrap_or(0.0)]);
-        let (low, high) = ends(bars.chain(self.levels.iter().map(|level| level.y)));
-        let room = (0.08 * (high - low)).max(if self.share { 2.0 } else { 1e-3 });
-        let least = if self.share || low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-        let most = if self.share { 100.0 } else { f64::INFINITY };
-        // A marker at the very end of the axis would be cut.
-        let edge = if self.share { 0.02 * (high - low).max(10.0) } else { 0.0 };
-        (low - room).max(least - edge)..(high + room).min(most + edge)
+        let bars = points.map(|point| point.y + point.error.unwrap_or(0.0));
+        let highest = bars.chain(self.levels.iter().map(|level| level.y)).fold(0.0, f64::max);
+        let needed = if highest > 0.0 { 1.06 * highest } else { 1.0 };
+        self.top.unwrap_or(needed)
     }
 }
 
 /// Least and greatest.
 fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold(None, |ends: Option<(f64, f64)>, value| match ends {
+    let wider = |ends: Option<(f64, f64)>, value: f64| match ends {
         None => Some((value, value)),
         Some((low, high)) => Some((low.min(value), high.max(value))),
-    })
-    .unwrap_or((0.0, 1.0))
+    };
+    values.fold(None, wider).unwrap_or((0.0, 1.0))
+}
+
+/// At most so many whole numbers in a range, at even distances of 1, 2 or 5 times a power of ten.
+fn whole(range: &Range<f64>, most: f64) -> Vec<f64> {
+    let least = ((range.end - range.start) / most).max(1.0);
+    let power = 10f64.powf(least.log10().floor());
+    let step = [1.0, 2.0, 5.0].map(|times| times * power).into_iter().find(|step| *step >= least);
+    let step = step.unwrap_or(10.0 * power);
+    let first = (range.start / step).ceil() as i64;
+    (first..).map(|n| n as f64 * step).take_while(|tick| *tick <= range.end).collect()
 }
 
 /// A number without noughts behind its point.

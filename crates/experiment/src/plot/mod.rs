@@ -28,7 +28,7 @@ pub(crate) enum Figure {
     Bars(Bars),
 }
 
-/// Panels of lines, two in a row.
+/// Panels of lines, up to three in a row.
 pub(crate) struct Lines {
     pub(crate) keys: Vec<Key>,
     pub(crate) panels: Vec<Panel>,
@@ -45,8 +45,10 @@ pub(crate) struct Panel {
     pub(crate) y: String,
     pub(crate) series: Vec<Series>,
     pub(crate) levels: Vec<Level>,
-    /// Whether y is in percent, so that no axis goes beyond 0 and 100.
-    pub(crate) share: bool,
+    /// Where the x axis has its numbers; none for whole numbers as they fit.
+    pub(crate) ticks: Option<Vec<f64>>,
+    /// Upper end of the y axis, which begins at 0; none for what the lines need.
+    pub(crate) top: Option<f64>,
 }
 
 /// A line through points, in the order of x.
@@ -139,10 +141,8 @@ pub(crate) fn png(figure: &Figure) -> Result<Vec<u8>, String> {
 
 /// Noto Sans as the font of every text. Viewers of the SVG take their own of that kind.
 fn fonts() -> Drawn {
-    for (style, bytes) in [(FontStyle::Normal, notosans::REGULAR_TTF), (FontStyle::Bold, notosans::BOLD_TTF)] {
-        register_font(style::FONT, style, bytes).map_err(|_| "its font cannot be read".to_owned())?;
-    }
-    Ok(())
+    register_font(style::FONT, FontStyle::Normal, notosans::REGULAR_TTF)
+        .map_err(|_| "its font cannot be read".to_owned())
 }
 
 impl Figure {

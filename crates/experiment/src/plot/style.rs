@@ -4,7 +4,7 @@ use super::{Drawn, Sheet};
 use plotters::backend::DrawingBackend;
 use plotters::element::{Circle, PathElement, Polygon, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontDesc, FontStyle, FontTransform, IntoFont, RGBColor, ShapeStyle, TextStyle};
+use plotters::style::{Color, FontDesc, FontTransform, IntoFont, RGBColor, ShapeStyle, TextStyle};
 
 /// The name under which the font is registered, and which viewers of an SVG know.
 pub(super) const FONT: &str = "sans-serif";
@@ -40,25 +40,28 @@ pub(super) fn stroke<B: DrawingBackend>(sheet: &Sheet<B>, colour: RGBColor, widt
     colour.stroke_width(sheet.size(width))
 }
 
-/// Font of a size in units.
-pub(super) fn font(size: f64, bold: bool) -> FontDesc<'static> {
-    let font = (FONT, size).into_font();
-    if bold { font.style(FontStyle::Bold) } else { font }
+/// Font of a size in pixels.
+pub(super) fn font(size: f64) -> FontDesc<'static> {
+    (FONT, size).into_font()
 }
 
 impl<B: DrawingBackend> Sheet<'_, B> {
-    /// Writes a text at a place in pixels.
+    /// Writes a text at a place in pixels, `size` in units.
     pub(super) fn text(
         &self,
         text: &str,
         at: (i32, i32),
-        (size, bold): (f64, bool),
+        size: f64,
         (horizontal, vertical): (HPos, VPos),
-        upright: bool,
     ) -> Drawn {
-        let font = font(self.unit * size, bold);
-        let font = if upright { font.transform(FontTransform::Rotate270) } else { font };
-        let style = TextStyle::from(font).color(&INK).pos(Pos::new(horizontal, vertical));
+        let style = TextStyle::from(font(self.unit * size)).color(&INK).pos(Pos::new(horizontal, vertical));
+        self.area.draw(&Text::new(text, at, style)).map_err(|error| error.to_string())
+    }
+
+    /// Writes the title of a vertical axis from below to above, its middle at a place in pixels.
+    pub(super) fn upright(&self, text: &str, at: (i32, i32), size: f64) -> Drawn {
+        let font = font(self.unit * size).transform(FontTransform::Rotate270);
+        let style = TextStyle::from(font).color(&INK).pos(Pos::new(HPos::Center, VPos::Center));
         self.area.draw(&Text::new(text, at, style)).map_err(|error| error.to_string())
     }
 
@@ -81,11 +84,11 @@ impl<B: DrawingBackend> Sheet<'_, B> {
     }
 
     /// Draws a standard error: a bar with caps.
-    pub(super) fn error(&self, x: i32, low: i32, high: i32, colour: RGBColor) -> Drawn {
+    pub(super) fn error(&self, x: i32, low: i32, high: i32, colour: RGBColor, width: f64) -> Drawn {
         let cap = self.px(3.0);
-        self.line(vec![(x, low), (x, high)], colour, 1.2)?;
-        self.line(vec![(x - cap, low), (x + cap, low)], colour, 1.2)?;
-        self.line(vec![(x - cap, high), (x + cap, high)], colour, 1.2)
+        self.line(vec![(x, low), (x, high)], colour, width)?;
+        self.line(vec![(x - cap, low), (x + cap, low)], colour, width)?;
+        self.line(vec![(x - cap, high), (x + cap, high)], colour, width)
     }
 
     /// Draws the marker of a trained method.
