@@ -45,7 +45,7 @@ impl Bars {
             .max_light_lines(0)
             .bold_line_style(style::stroke(sheet, style::GRID, 1.0))
             .axis_style(style::stroke(sheet, style::AXIS, 1.0))
-            .label_style(TextStyle::from(style::font(sheet.unit * 13.5)).color(&style::INK))
+            .label_style(TextStyle::from(style::font(sheet.unit * 14.5)).color(&style::INK))
             .y_label_formatter(&|y| plain(*y))
             .set_all_tick_mark_size(sheet.size(4.0))
             .draw()
@@ -54,11 +54,11 @@ impl Bars {
         let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
         let (_, bottom) = place(0.0, 0.0);
         let beside = (sheet.px(18.0), (bottom + place(0.0, highest).1) / 2);
-        sheet.upright(&self.y, beside, 14.5)?;
+        sheet.upright(&self.y, beside, 15.5)?;
         for (index, group) in self.groups.iter().enumerate() {
             let middle = index as f64 + 0.5;
             let at = (place(middle, 0.0).0, bottom + sheet.px(18.0));
-            sheet.text(&group.title, at, 14.5, (HPos::Center, VPos::Center))?;
+            sheet.text(&group.title, at, 15.5, (HPos::Center, VPos::Center))?;
             let width = FILLED / group.bars.len().max(2) as f64;
             let first = middle - width * group.bars.len() as f64 / 2.0;
             for (number, bar) in group.bars.iter().enumerate() {
@@ -78,7 +78,7 @@ impl Bars {
                     sheet.error(x, low, high, style::INK, 1.2)?;
                 }
                 let number = (x, high - sheet.px(4.0));
-                sheet.text(&format!("{:.2}", bar.value), number, 11.5, (HPos::Center, VPos::Bottom))?;
+                sheet.text(&format!("{:.2}", bar.value), number, 12.5, (HPos::Center, VPos::Bottom))?;
             }
         }
         Ok(())

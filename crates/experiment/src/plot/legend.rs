@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 const MARGIN: f64 = 14.0;
 const ROW: f64 = 21.0;
 const SIGN: f64 = 28.0;
-const TEXT: f64 = 14.5;
+const TEXT: f64 = 15.5;
 const GAP: f64 = 20.0;
 
 /// What stands before a name.

@@ -12,9 +12,9 @@ use std::ops::Range;
 
 const PANEL: f64 = 330.0;
 /// Size of axis titles.
-const TITLE: f64 = 14.5;
+const TITLE: f64 = 15.5;
 /// Size of numbers at axes.
-const NUMBER: f64 = 13.5;
+const NUMBER: f64 = 14.5;
 /// Points of different methods at one x are set apart by this share of the panel's width.
 const APART: f64 = 0.006;
 
@@ -169,7 +169,7 @@ fn whole(range: &Range<f64>, most: f64) -> Vec<f64> {
 
 /// A number without noughts behind its point.
 pub(super) fn plain(number: f64) -> String {
-    let text = format!("{number:.4}");
+    let text = format!("{number:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".into() } else { text.to_owned() }
 }
