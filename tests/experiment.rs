@@ -89,7 +89,7 @@ fn wrong_input_is_refused_by_name() {
     for (from, to, parts) in [
         ("seeds", "sedes", ["unknown key `sedes`", "`seeds`"]),
         ("eval.samples=1", "eval.smaples=1", ["eval.smaples", "`eval.samples`"]),
-        ("recipe.toml", "absent.toml", ["absent.toml", "open"]),
+        ("recipe.toml", "absent.toml", ["absent.toml", "cannot read"]),
         ("OPSD", "vigos", ["whose folder `vigos`", "e.toml"]),
     ] {
         let wrong = dir.path().join("e.toml");

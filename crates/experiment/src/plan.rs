@@ -176,7 +176,6 @@ impl Plan {
             let adapter = Checkpoints::of(&run.folder).path(*last);
             palr::begun(&run.diagnosis(), &with_adapter(palr, &adapter))?;
         }
-        let reported = |folder: &Path| folder.join("report.json").is_file();
         let whole = start.is_none_or(|start| reported(&start.folder))
             && done.steps.iter().all(|step| reported(&evaluation(&run.folder, *step)))
             && (run.palr.is_none() || done.palr && reported(&run.diagnosis()));
@@ -202,6 +201,11 @@ impl Run {
 /// The folder of the evaluation at a step of the run in `folder`.
 pub(crate) fn evaluation(folder: &Path, step: usize) -> PathBuf {
     folder.join("eval").join(format!("step-{step:06}"))
+}
+
+/// Whether an evaluation or a diagnosis in this folder is whole: its report is written last.
+pub(crate) fn reported(folder: &Path) -> bool {
+    folder.join("report.json").is_file()
 }
 
 /// The recipe of a method with this seed; `set` goes over the experiment's and the method's overrides.

@@ -27,7 +27,8 @@ pub fn report(results: &Results, folder: &Path) -> Result<String, ExperimentErro
     }
     let text = tables::markdown(results, &pictures);
     write_atomic_bytes(&folder.join("results.md"), text.as_bytes())?;
-    let mut json = serde_json::to_vec_pretty(results).unwrap_or_default();
+    // The training's metrics are long: a number a line would be too much.
+    let mut json = serde_json::to_vec(results).unwrap_or_default();
     json.push(b'\n');
     write_atomic_bytes(&folder.join("results.json"), &json)?;
     Ok(text)

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::ExperimentError;
-use crate::plan::{Done, Plan, Run, Start, State, evaluation, with_adapter};
+use crate::plan::{Done, Plan, Run, Start, State, evaluation, reported, with_adapter};
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -79,8 +79,7 @@ impl Work<'_> {
     /// All of a run; none if it was stopped.
     fn run(&mut self, run: &Run) -> Result<Option<Done>, ExperimentError> {
         if let Some(Start { folder, recipe }) = run.start.and_then(|start| self.plan.starts.get(start)) {
-            let reported = folder.join("report.json").is_file();
-            if !reported && !self.evaluate(recipe, folder, "the student before training")? {
+            if !self.evaluate(recipe, folder, "the student before training")? {
                 return Ok(None);
             }
         }
@@ -116,6 +115,9 @@ impl Work<'_> {
     /// Evaluates a student; false if it was stopped.
     fn evaluate(&mut self, recipe: &Recipe, folder: &Path, what: &str) -> Result<bool, ExperimentError> {
         let resume = evaluate::begun(folder, recipe)?;
+        if resume && reported(folder) {
+            return Ok(true);
+        }
         let options = Options { recipe, run_dir: folder, resume, device: self.device };
         let finished = evaluate(&options, self.watch.asking(&format!("evaluating {what}")), self.stop);
         self.watch.ended();
@@ -125,6 +127,9 @@ impl Work<'_> {
     /// Diagnoses a student; false if it was stopped.
     fn diagnose(&mut self, recipe: &Recipe, folder: &Path) -> Result<bool, ExperimentError> {
         let resume = vigos_eval::palr::begun(folder, recipe)?;
+        if resume && reported(folder) {
+            return Ok(true);
+        }
         let options = Options { recipe, run_dir: folder, resume, device: self.device };
         let finished = palr(&options, None, self.watch.asking("diagnosing leakage"), self.stop);
         self.watch.ended();

@@ -8,7 +8,7 @@ use crate::output::{self, note};
 use crate::trials::Trials;
 use serde::Serialize;
 use std::path::Path;
-use vigos_experiment::{Config, ExperimentError, Plan, Results, State, report, run};
+use vigos_experiment::{Config, ExperimentError, Plan, Results, State, report};
 
 /// A run, as `--print-plan` lists it.
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ struct Listed<'a> {
 ///
 /// # Errors
 /// If the configuration or what it names is wrong, or the device or the disk fails.
-pub(crate) fn execute(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError> {
+pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError> {
     let config = Config::load(&args.config)?;
     let plan = Plan::new(&config)?;
     if args.print_plan {
@@ -38,7 +38,7 @@ pub(crate) fn execute(args: &ExperimentArgs, device: &Choice) -> Result<(), CliE
         let device = device.open()?;
         let stop = stop_on_interrupt()?;
         let mut progress = Trials::new(&config, available_memory(&device));
-        if !run(&config, &plan, &device, &mut progress, &stop)? {
+        if !vigos_experiment::run(&config, &plan, &device, &mut progress, &stop)? {
             note("stopped; the same command goes on, --report-only shows what is done");
             return Ok(());
         }

@@ -1,13 +1,13 @@
 //! Groups of bars with error bars.
 
 use super::legend::{self, Sign};
-use super::lines::{part, plain};
+use super::lines::part;
 use super::{Bars, Drawn, Sheet, WIDTH, style};
 use plotters::backend::DrawingBackend;
 use plotters::chart::ChartBuilder;
 use plotters::element::Rectangle;
 use plotters::style::text_anchor::{HPos, VPos};
-use plotters::style::{Color, TextStyle, WHITE};
+use plotters::style::{Color, WHITE};
 
 const PLOT: f64 = 330.0;
 /// Share of a group's room that its bars take.
@@ -37,19 +37,7 @@ impl Bars {
             .y_label_area_size(sheet.size(44.0))
             .build_cartesian_2d(0.0..groups, 0.0..highest)
             .map_err(|error| error.to_string())?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .x_labels(0)
-            .y_labels(7)
-            .max_light_lines(0)
-            .bold_line_style(style::stroke(sheet, style::GRID, 1.0))
-            .axis_style(style::stroke(sheet, style::AXIS, 1.0))
-            .label_style(TextStyle::from(style::font(sheet.unit * 14.5)).color(&style::INK))
-            .y_label_formatter(&|y| plain(*y))
-            .set_all_tick_mark_size(sheet.size(4.0))
-            .draw()
-            .map_err(|error| error.to_string())?;
+        style::axes(sheet, &mut chart)?;
 
         let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
         let (_, bottom) = place(0.0, 0.0);

@@ -6,15 +6,12 @@ use plotters::backend::DrawingBackend;
 use plotters::chart::ChartBuilder;
 use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
-use plotters::style::TextStyle;
 use plotters::style::text_anchor::{HPos, VPos};
 use std::ops::Range;
 
 const PANEL: f64 = 330.0;
 /// Size of axis titles.
 const TITLE: f64 = 15.5;
-/// Size of numbers at axes.
-const NUMBER: f64 = 14.5;
 /// Points of different methods at one x are set apart by this share of the panel's width.
 const APART: f64 = 0.006;
 
@@ -58,7 +55,6 @@ impl Panel {
         rows: Range<f64>,
         markers: bool,
     ) -> Drawn {
-        let failed = |error: &dyn std::fmt::Display| error.to_string();
         let area = part(sheet, &sides, &rows);
         let (xs, ys) = (self.xs(), 0.0..self.top());
         let ticks = self.ticks.clone().unwrap_or_else(|| whole(&xs, (sides.end - sides.start) / 55.0));
@@ -70,21 +66,9 @@ impl Panel {
             .x_label_area_size(sheet.size(24.0))
             .y_label_area_size(sheet.size(40.0))
             .build_cartesian_2d(xs.clone(), ys.clone())
-            .map_err(|error| failed(&error))?;
-        let text = TextStyle::from(style::font(sheet.unit * NUMBER)).color(&style::INK);
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .x_labels(0)
-            .y_labels(7)
-            .max_light_lines(0)
-            .bold_line_style(style::stroke(sheet, style::GRID, 1.0))
-            .axis_style(style::stroke(sheet, style::AXIS, 1.0))
-            .label_style(text)
-            .y_label_formatter(&|y| plain(*y))
-            .set_all_tick_mark_size(sheet.size(4.0))
-            .draw()
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| error.to_string())?;
+        let text = TextStyle::from(style::font(sheet.unit * style::NUMBER)).color(&style::INK);
+        style::axes(sheet, &mut chart)?;
 
         let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
         let (left, bottom) = place(xs.start, ys.start);
@@ -94,7 +78,12 @@ impl Panel {
             let x = place(tick, ys.start).0;
             sheet.line(vec![(x, top), (x, bottom - sheet.px(1.0))], style::GRID, 1.0)?;
             sheet.line(vec![(x, bottom), (x, bottom + sheet.px(4.0))], style::AXIS, 1.0)?;
-            sheet.text(&plain(tick), (x, bottom + sheet.px(7.0)), NUMBER, (HPos::Center, VPos::Top))?;
+            sheet.text(
+                &style::plain(tick),
+                (x, bottom + sheet.px(7.0)),
+                style::NUMBER,
+                (HPos::Center, VPos::Top),
+            )?;
         }
         let middle = (left + right) / 2;
         let centre = (HPos::Center, VPos::Center);
@@ -165,13 +154,6 @@ fn whole(range: &Range<f64>, most: f64) -> Vec<f64> {
     let step = step.unwrap_or(10.0 * power);
     let first = (range.start / step).ceil() as i64;
     (first..).map(|n| n as f64 * step).take_while(|tick| *tick <= range.end).collect()
-}
-
-/// A number without noughts behind its point.
-pub(super) fn plain(number: f64) -> String {
-    let text = format!("{number:.6}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0".into() } else { text.to_owned() }
 }
 
 /// A part of the sheet, sides and rows in units.

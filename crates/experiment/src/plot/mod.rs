@@ -8,7 +8,7 @@ mod legend;
 mod lines;
 mod style;
 
-use image::codecs::png::PngEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::coord::Shift;
@@ -133,7 +133,7 @@ pub(crate) fn png(figure: &Figure) -> Result<Vec<u8>, String> {
     }
     let image = imageops::thumbnail(&image, width, height);
     let mut bytes = Vec::new();
-    PngEncoder::new(&mut bytes)
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
         .write_image(&image, width, height, ExtendedColorType::Rgb8)
         .map_err(|error| error.to_string())?;
     Ok(bytes)

@@ -2,12 +2,17 @@
 
 use super::{Drawn, Sheet};
 use plotters::backend::DrawingBackend;
+use plotters::chart::ChartContext;
+use plotters::coord::cartesian::Cartesian2d;
+use plotters::coord::types::RangedCoordf64;
 use plotters::element::{Circle, PathElement, Polygon, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontTransform, IntoFont, RGBColor, ShapeStyle, TextStyle};
 
 /// The name under which the font is registered, and which viewers of an SVG know.
 pub(super) const FONT: &str = "sans-serif";
+/// Size of numbers at axes, in units.
+pub(super) const NUMBER: f64 = 14.5;
 /// Text.
 pub(super) const INK: RGBColor = RGBColor(40, 40, 40);
 /// Lines of the grid.
@@ -43,6 +48,33 @@ pub(super) fn stroke<B: DrawingBackend>(sheet: &Sheet<B>, colour: RGBColor, widt
 /// Font of a size in pixels.
 pub(super) fn font(size: f64) -> FontDesc<'static> {
     (FONT, size).into_font()
+}
+
+/// Draws the axes of a chart and the grid across it; what stands at the x axis is up to the chart.
+pub(super) fn axes<B: DrawingBackend>(
+    sheet: &Sheet<B>,
+    chart: &mut ChartContext<B, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
+) -> Drawn {
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .x_labels(0)
+        .y_labels(7)
+        .max_light_lines(0)
+        .bold_line_style(stroke(sheet, GRID, 1.0))
+        .axis_style(stroke(sheet, AXIS, 1.0))
+        .label_style(TextStyle::from(font(sheet.unit * NUMBER)).color(&INK))
+        .y_label_formatter(&|y| plain(*y))
+        .set_all_tick_mark_size(sheet.size(4.0))
+        .draw()
+        .map_err(|error| error.to_string())
+}
+
+/// A number without noughts behind its point.
+pub(super) fn plain(number: f64) -> String {
+    let text = format!("{number:.6}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".into() } else { text.to_owned() }
 }
 
 impl<B: DrawingBackend> Sheet<'_, B> {
