@@ -67,7 +67,6 @@ impl Panel {
             .y_label_area_size(sheet.size(40.0))
             .build_cartesian_2d(xs.clone(), ys.clone())
             .map_err(|error| error.to_string())?;
-        let text = TextStyle::from(style::font(sheet.unit * style::NUMBER)).color(&style::INK);
         style::axes(sheet, &mut chart)?;
 
         let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
