@@ -103,10 +103,10 @@ pub(crate) enum Command {
         vigos experiment configs/experiment.toml\n  \
         vigos experiment configs/experiment.toml --print-plan\n  \
         vigos experiment configs/experiment.toml --report-only\n\n\
-        Every run is trained, evaluated at each checkpoint that it keeps, and diagnosed if the file says so; runs\n\
-        that are done are not done again. Ctrl-C stops after the last whole step, the same command goes on. The\n\
-        tables go to stdout; the results' folder gets them as results.md, every number as results.json, and the\n\
-        plots as SVG and PNG. docs/experiment.md explains the file.")]
+        Every run is trained, evaluated at each checkpoint that it keeps, and diagnosed if the file\n\
+        says so; runs that are done are not done again. Ctrl-C stops after the last whole step, the\n\
+        same command goes on. The tables go to stdout; the results' folder gets them as results.md,\n\
+        every number as results.json, and the plots as SVG and PNG. docs/experiment.md explains the file.")]
     Experiment(ExperimentArgs),
     /// Make a model folder with random weights, for tests and benchmarks.
     #[command(after_help = "Example:\n  \
