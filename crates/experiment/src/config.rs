@@ -132,14 +132,14 @@ impl Config {
             origin: origin.clone(),
             reason: format!("{origin} is not text: {error}"),
         })?;
-        Ok(Self::parse(&text, &origin)?)
+        Self::parse(&text, &origin)
     }
 
     /// The same from text; `origin` stands for the file's name in errors.
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn parse(text: &str, origin: &str) -> Result<Self, RecipeError> {
+    pub fn parse(text: &str, origin: &str) -> Result<Self, ExperimentError> {
         let not_toml = |error: toml::de::Error| syntax(&error, text, origin);
         let table: Table = toml::from_str(text).map_err(not_toml)?;
         known(&table, "", TOP, origin)?;
@@ -162,13 +162,10 @@ impl Config {
     }
 
     /// Refuses what its keys do not take.
-    fn check(&self, origin: &str) -> Result<(), RecipeError> {
-        let fault = |key: String, found: String, wanted: &str| RecipeError::OutOfRange {
-            origin: origin.to_owned(),
-            key,
-            found,
-            wanted: wanted.to_owned(),
-            hint: String::new(),
+    fn check(&self, origin: &str) -> Result<(), ExperimentError> {
+        let fault = |key: String, found: String, wanted: &str| {
+            let (origin, wanted) = (origin.to_owned(), wanted.to_owned());
+            RecipeError::OutOfRange { origin, key, found, wanted, hint: String::new() }.into()
         };
         if self.title.trim().is_empty() {
             return Err(fault("title".into(), "an empty text".into(), "a heading"));
@@ -207,8 +204,8 @@ impl Config {
         &self,
         sweep: &Sweep,
         origin: &str,
-        fault: &dyn Fn(String, String, &str) -> RecipeError,
-    ) -> Result<(), RecipeError> {
+        fault: &dyn Fn(String, String, &str) -> ExperimentError,
+    ) -> Result<(), ExperimentError> {
         let trained = || self.methods.iter().filter(|m| m.train).map(|m| m.name.as_str());
         for name in &sweep.methods {
             if !trained().any(|other| other == name) {
@@ -220,7 +217,8 @@ impl Config {
                     found: format!("{name:?}"),
                     wanted: "the name of a method that is trained".into(),
                     hint,
-                });
+                }
+                .into());
             }
         }
         if sweep.methods.is_empty() {
@@ -237,11 +235,8 @@ impl Config {
             ));
         }
         if sweep.values.is_empty() || sweep.values.iter().any(|value| !value.number().is_finite()) {
-            return Err(fault(
-                "sweep.values".into(),
-                format!("{:?}", sweep.values),
-                "a list of finite numbers",
-            ));
+            let values = sweep.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Err(fault("sweep.values".into(), format!("[{values}]"), "a list of finite numbers"));
         }
         if let Some(value) = twice(sweep.values.iter().map(|value| value.to_string())) {
             return Err(fault("sweep.values".into(), format!("{value} twice"), "every value once"));
@@ -258,7 +253,7 @@ pub(crate) fn slug(name: &str) -> String {
 }
 
 /// Refuses a key that is not one of `keys`.
-fn known(table: &Table, section: &str, keys: &[&str], origin: &str) -> Result<(), RecipeError> {
+fn known(table: &Table, section: &str, keys: &[&str], origin: &str) -> Result<(), ExperimentError> {
     let Some(key) = table.keys().find(|key| !keys.contains(&key.as_str())) else { return Ok(()) };
     let nearest = nearest(keys.iter().copied(), key).map(str::to_owned);
     let hint = match &nearest {
@@ -268,7 +263,8 @@ fn known(table: &Table, section: &str, keys: &[&str], origin: &str) -> Result<()
             keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
         ),
     };
-    Err(RecipeError::UnknownKey { origin: origin.to_owned(), key: format!("{section}{key}"), nearest, hint })
+    let (origin, key) = (origin.to_owned(), format!("{section}{key}"));
+    Err(RecipeError::UnknownKey { origin, key, nearest, hint }.into())
 }
 
 /// What is there twice.

@@ -78,10 +78,10 @@ struct Work<'a> {
 impl Work<'_> {
     /// All of a run; none if it was stopped.
     fn run(&mut self, run: &Run) -> Result<Option<Done>, ExperimentError> {
-        if let Some(Start { folder, recipe }) = run.start.and_then(|start| self.plan.starts.get(start)) {
-            if !self.evaluate(recipe, folder, "the student before training")? {
-                return Ok(None);
-            }
+        if let Some(Start { folder, recipe }) = run.start.and_then(|start| self.plan.starts.get(start))
+            && !self.evaluate(recipe, folder, "the student before training")?
+        {
+            return Ok(None);
         }
         if run.seed.is_none() {
             return Ok(Some(Done { steps: Vec::new(), palr: false }));
