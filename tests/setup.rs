@@ -6,8 +6,19 @@ mod support;
 use std::path::Path;
 use support::{Ran, adapter, generate, image, model, run};
 
-const COMMANDS: [&str; 10] =
-    ["train", "sft", "generate", "score", "replay", "init", "data", "merge", "prompts", "doctor"];
+const COMMANDS: [&str; 11] = [
+    "train",
+    "sft",
+    "generate",
+    "score",
+    "replay",
+    "experiment",
+    "init",
+    "data",
+    "merge",
+    "prompts",
+    "doctor",
+];
 
 fn init(config: &Path, out: &Path, seed: &str) -> Ran {
     run(["init", config.to_str().unwrap(), "--out", out.to_str().unwrap(), "--seed", seed])

@@ -2,9 +2,11 @@
 
 mod bench;
 mod data;
+mod experiment;
 
 pub(crate) use bench::{BenchArgs, BenchDirection, BenchLossArgs, BenchPrecision};
 pub(crate) use data::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
+pub(crate) use experiment::ExperimentArgs;
 
 use crate::device::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -96,6 +98,16 @@ pub(crate) enum Command {
         gets it as report.md and report.json, and every token's values in tokens.jsonl. Ctrl-C stops, --resume\n\
         goes on.")]
     Palr(PalrArgs),
+    /// Run methods by seeds, and make tables and plots of what they come to.
+    #[command(after_help = "Examples:\n  \
+        vigos experiment configs/experiment.toml\n  \
+        vigos experiment configs/experiment.toml --print-plan\n  \
+        vigos experiment configs/experiment.toml --report-only\n\n\
+        Every run is trained, evaluated at each checkpoint that it keeps, and diagnosed if the file\n\
+        says so; runs that are done are not done again. Ctrl-C stops after the last whole step, the\n\
+        same command goes on. The tables go to stdout; the results' folder gets them as results.md,\n\
+        every number as results.json, and the plots as SVG and PNG. docs/experiment.md explains the file.")]
+    Experiment(ExperimentArgs),
     /// Make a model folder with random weights, for tests and benchmarks.
     #[command(after_help = "Example:\n  \
         vigos init assets/tiny-qwen2_5-vl/config.json --out tiny --seed 1\n\n\

@@ -5,6 +5,7 @@ use miette::Diagnostic;
 use std::fmt::Display;
 use std::process::ExitCode;
 use vigos_core::jsonl::JsonLinesError;
+use vigos_experiment::ExperimentError;
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
 use vigos_rollout::engine::RolloutError;
@@ -29,6 +30,9 @@ pub(crate) enum CliError {
     /// Training or replay stopped.
     #[error(transparent)]
     Train(Box<TrainError>),
+    /// An experiment stopped.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
     /// The drawn world's configuration is wrong, or it could not be written.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -79,6 +83,7 @@ impl CliError {
             Self::Model(error) | Self::Rollout(RolloutError::Model(error)) => error.is_input(),
             Self::Rollout(error) => matches!(error, RolloutError::EmptyPrompt { .. }),
             Self::Lines(error) => error.is_input(),
+            Self::Experiment(error) => error.is_input(),
             Self::World(error) => error.is_input(),
             Self::Train(error) => error.is_input(),
             Self::Failed(_) => false,

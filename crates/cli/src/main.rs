@@ -13,6 +13,7 @@ mod interrupt;
 mod memory;
 mod output;
 mod progress;
+mod trials;
 
 use args::Cli;
 use clap::Parser;

@@ -338,7 +338,7 @@ fn pace(done: usize, total: usize, elapsed: Duration) -> (String, String) {
 }
 
 /// `75` as `1m15s`.
-fn clock(seconds: u64) -> String {
+pub(crate) fn clock(seconds: u64) -> String {
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
         (0, 0) => format!("{rest}s"),

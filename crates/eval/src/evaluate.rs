@@ -3,11 +3,12 @@
 //! Items are asked in parts of fixed size, so that which completions decode together does not depend on where a
 //! run was stopped. A draw is keyed by (seed, item, sample, position).
 
-use crate::folder::{Finished, Folder, Observer, Options};
+use crate::folder::{self, Finished, Folder, Observer, Options};
 use crate::lines::{Answer, Line, Skipped};
 use crate::report::Report;
 use crate::student::{Drawing, Student, alone, ready};
 use crate::suite::Suite;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::JsonLines;
 use vigos_data::{BadRow, Labels};
@@ -63,6 +64,14 @@ pub fn evaluate(
     report.check(recipe, &folder.lines())?;
     folder.report(&report, &report.markdown())?;
     Ok(Finished { items: total, total, report: Some(report) })
+}
+
+/// Whether an evaluation of this recipe was begun in a folder, so that it can be gone on with.
+///
+/// # Errors
+/// If that of another recipe was.
+pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, TrainError> {
+    folder::begun(run_dir, recipe, &FREE)
 }
 
 /// The sampling settings, checked.

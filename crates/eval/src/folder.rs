@@ -63,6 +63,15 @@ pub struct Finished<R> {
     pub report: Option<R>,
 }
 
+/// Whether work of this recipe was begun in a folder; keys as for [`Folder::open`].
+pub(crate) fn begun(run_dir: &Path, recipe: &Recipe, free: &[&str]) -> Result<bool, TrainError> {
+    let begun = run_dir.join("config.toml").exists();
+    if begun {
+        RunFolder::open(run_dir, recipe, true, &[&TRAINING, free].concat())?;
+    }
+    Ok(begun)
+}
+
 /// A folder that is being written to.
 pub(crate) struct Folder {
     path: PathBuf,

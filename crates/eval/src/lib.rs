@@ -24,3 +24,4 @@ pub use folder::{Finished, Observer, Options};
 pub use palr::palr;
 pub use report::Report;
 pub use statistics::{Mean, pass_at};
+pub use tables::Table;

@@ -3,24 +3,25 @@
 use crate::statistics::Mean;
 
 /// A table whose first column is text and whose others are numbers.
-pub(crate) struct Table {
+#[derive(Clone, Debug)]
+pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with these column heads.
-    pub(crate) fn new(head: &[String]) -> Self {
+    pub fn new(head: &[String]) -> Self {
         Self { rows: vec![head.to_vec()] }
     }
 
     /// Adds a row, of as many cells as the head has.
-    pub(crate) fn row(&mut self, cells: &[String]) {
+    pub fn row(&mut self, cells: &[String]) {
         // A bar would end its cell, a line break its row.
         self.rows.push(cells.iter().map(|c| c.replace('|', "\\|").replace(['\n', '\r'], " ")).collect());
     }
 
     /// Its lines, columns aligned.
-    pub(crate) fn markdown(&self) -> String {
+    pub fn markdown(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));

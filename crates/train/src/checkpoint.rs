@@ -121,7 +121,10 @@ impl Checkpoints {
     }
 
     /// (step, folder) of every checkpoint, oldest first.
-    fn list(&self) -> Result<Vec<(usize, PathBuf)>, TrainError> {
+    ///
+    /// # Errors
+    /// If the folder cannot be listed.
+    pub fn list(&self) -> Result<Vec<(usize, PathBuf)>, TrainError> {
         if !self.folder.is_dir() {
             return Ok(Vec::new());
         }

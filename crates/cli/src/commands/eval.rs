@@ -9,6 +9,7 @@ use crate::progress::Items;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use vigos_eval::evaluate::begun;
 use vigos_eval::{Finished, Options, Report, comparison, evaluate};
 use vigos_train::{Recipe, TrainError};
 
@@ -89,7 +90,7 @@ pub(super) fn side_by_side(
         let mut recipe = recipe.clone();
         recipe.model.adapter.clone_from(adapter);
         let run_dir = folder.join(name);
-        let resume = run_dir.join("config.toml").exists();
+        let resume = begun(&run_dir, &recipe)?;
         let mut progress = Items::new();
         let options = Options { recipe: &recipe, run_dir: &run_dir, resume, device };
         let finished = evaluate(&options, &mut progress, stop);

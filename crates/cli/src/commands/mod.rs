@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod doctor;
 mod eval;
+mod experiment;
 mod generate;
 mod init;
 mod merge;
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Replay(args) => replay::run(args, device),
         Command::Eval(args) => eval::run(args, device),
         Command::Palr(args) => palr::run(args, device),
+        Command::Experiment(args) => experiment::run(args, device),
         Command::Init(args) => init::run(args),
         Command::Data(args) => data::run(args),
         Command::Merge(args) => merge::run(args, device),

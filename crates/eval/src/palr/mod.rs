@@ -13,7 +13,7 @@ pub use report::{Line, PalrReport};
 pub use scoring::{Scene, score};
 pub use tokens::{EPSILON, Palr, Part, Sums, Token};
 
-use crate::folder::{Finished, Folder, Observer, Options};
+use crate::folder::{self, Finished, Folder, Observer, Options};
 use crate::student::{Drawing, Student, ready};
 use report::Diagnosed;
 use serde::Deserialize;
@@ -81,6 +81,14 @@ pub fn palr(
     }
     folder.report(&report, &report.markdown())?;
     Ok(Finished { items: total, total, report: Some(report) })
+}
+
+/// Whether a diagnosis of this recipe was begun in a folder, so that it can be gone on with.
+///
+/// # Errors
+/// If that of another recipe was.
+pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, TrainError> {
+    folder::begun(run_dir, recipe, &FREE)
 }
 
 /// A diagnosis under way.

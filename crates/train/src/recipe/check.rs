@@ -64,7 +64,7 @@ pub(super) fn missing(origin: &str, name: &str, key: &Key) -> RecipeError {
 }
 
 /// A parser's error with the line and the column it points to.
-pub(super) fn syntax(error: &toml::de::Error, text: &str, origin: &str) -> RecipeError {
+pub fn syntax(error: &toml::de::Error, text: &str, origin: &str) -> RecipeError {
     let start = error.span().map_or(0, |span| span.start).min(text.len());
     let before: String = String::from_utf8_lossy(text.as_bytes().get(..start).unwrap_or_default()).into();
     let line = before.matches('\n').count() + 1;

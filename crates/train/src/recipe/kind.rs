@@ -227,7 +227,7 @@ fn nearest_hint(words: &[&str], text: &str) -> String {
 }
 
 /// The word most like the text, when one is like it at all.
-pub(super) fn nearest<'a>(words: impl Iterator<Item = &'a str>, text: &str) -> Option<&'a str> {
+pub fn nearest<'a>(words: impl Iterator<Item = &'a str>, text: &str) -> Option<&'a str> {
     // Comparing is quadratic in length; nothing longer than this is a misspelt key.
     if text.len() > 200 {
         return None;

@@ -19,8 +19,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::syntax;
 pub use error::RecipeError;
-pub use kind::{Bounds, Kind};
+pub use kind::{Bounds, Kind, nearest};
 pub use method::{Divergence, Input, Method, Reads, Span, Teacher, When};
 pub use preset::{Expansion, Preset};
 pub use schema::{Default, KEYS, Key, TEACHER_KEYS, reference};

@@ -1,0 +1,73 @@
+//! `vigos experiment`: methods by seeds in, tables and plots out.
+
+use crate::args::ExperimentArgs;
+use crate::device::{Choice, available_memory};
+use crate::error::CliError;
+use crate::interrupt::stop_on_interrupt;
+use crate::output::{self, note};
+use crate::trials::Trials;
+use serde::Serialize;
+use std::path::Path;
+use vigos_experiment::{Config, ExperimentError, Plan, Results, State, report};
+
+/// A run, as `--print-plan` lists it.
+#[derive(Serialize)]
+struct Listed<'a> {
+    run: usize,
+    folder: &'a Path,
+    method: &'a str,
+    seed: Option<u64>,
+    /// Whether it is in the table.
+    table: bool,
+    /// The sweep's values that it stands for.
+    sweep: Vec<f64>,
+    state: &'static str,
+}
+
+/// Runs the command. Work that is stopped by Ctrl-C keeps what is whole and counts as a success.
+///
+/// # Errors
+/// If the configuration or what it names is wrong, or the device or the disk fails.
+pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError> {
+    let config = Config::load(&args.config)?;
+    let plan = Plan::new(&config)?;
+    if args.print_plan {
+        return list(&config, &plan);
+    }
+    if !args.report_only {
+        let device = device.open()?;
+        let stop = stop_on_interrupt()?;
+        let mut progress = Trials::new(&config, available_memory(&device));
+        if !vigos_experiment::run(&config, &plan, &device, &mut progress, &stop)? {
+            note("stopped; the same command goes on, --report-only shows what is done");
+            return Ok(());
+        }
+    }
+    let results = Results::gather(&config, &plan)?;
+    if results.done == 0 {
+        return Err(ExperimentError::Nothing { path: config.runs, total: results.total }.into());
+    }
+    output::data(report(&results, &config.results)?.trim_end())?;
+    note(&format!("results saved to {}", config.results.display()));
+    Ok(())
+}
+
+fn list(config: &Config, plan: &Plan) -> Result<(), CliError> {
+    for (index, run) in plan.runs.iter().enumerate() {
+        let cells = plan.cells.iter().filter(|cell| cell.run == index);
+        output::json(&Listed {
+            run: index + 1,
+            folder: &run.folder,
+            method: config.methods.get(run.method).map_or("", |method| &method.name),
+            seed: run.seed,
+            table: run.value.is_none(),
+            sweep: cells.map(|cell| cell.value.number()).collect(),
+            state: match plan.state(run)? {
+                State::New => "new",
+                State::Begun => "begun",
+                State::Done(_) => "done",
+            },
+        })?;
+    }
+    Ok(())
+}

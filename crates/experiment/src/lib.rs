@@ -1,0 +1,22 @@
+//! Experiments: a table of methods by seeds and the sweep of a dial, each cell a training run that is evaluated.
+//!
+//! [`config`] is what an experiment's file says, [`plan`] the runs that it comes to, [`run`](run()) does those that are
+//! not done yet. [`results`] gathers what the finished ones wrote, [`report`](report()) makes tables and plots of it. Everything
+//! is read from the runs' folders, so the results have the same bytes however often the work was stopped.
+
+pub mod config;
+pub mod error;
+mod figures;
+pub mod plan;
+mod plot;
+pub mod report;
+pub mod results;
+mod run;
+mod tables;
+
+pub use config::Config;
+pub use error::ExperimentError;
+pub use plan::{Plan, Run, State};
+pub use report::report;
+pub use results::Results;
+pub use run::{Watch, run};

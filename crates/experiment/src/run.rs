@@ -1,0 +1,151 @@
+//! Doing the runs that are not done yet: train, evaluate every checkpoint, diagnose.
+
+use crate::config::Config;
+use crate::error::ExperimentError;
+use crate::plan::{Done, Plan, Run, Start, State, evaluation, reported, with_adapter};
+use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+use vigos_eval::palr::palr;
+use vigos_eval::{Options, evaluate};
+use vigos_train::Recipe;
+use vigos_train::checkpoint::Checkpoints;
+use vigos_train::trainer::{RunOptions, train};
+
+/// Sees an experiment as it goes.
+pub trait Watch {
+    /// So many of the runs are done already.
+    fn kept(&mut self, done: usize, total: usize);
+    /// A run begins, the `number`th of `total`.
+    fn begins(&mut self, run: &Run, number: usize, total: usize);
+    /// It is done; the rest will take about so long.
+    fn done(&mut self, run: &Run, number: usize, total: usize, left: Duration);
+    /// Training begins; whoever sees it.
+    fn training(&mut self) -> &mut dyn vigos_train::trainer::Observer;
+    /// An evaluation or a diagnosis begins, of this name; whoever sees it.
+    fn asking(&mut self, what: &str) -> &mut dyn vigos_eval::Observer;
+    /// What was begun last has ended, or was stopped.
+    fn ended(&mut self);
+}
+
+/// Does every run that is not done. Returns whether all of them are; they are not if `stop` was set, and the same
+/// call goes on then. Folders that belong to other recipes are refused before the first run begins.
+///
+/// # Errors
+/// If a recipe or what it names is wrong, a folder holds another run, or the device or the disk fails.
+pub fn run(
+    config: &Config,
+    plan: &Plan,
+    device: &Device,
+    watch: &mut dyn Watch,
+    stop: &AtomicBool,
+) -> Result<bool, ExperimentError> {
+    let states = plan.runs.iter().map(|run| plan.state(run)).collect::<Result<Vec<_>, _>>()?;
+    let open: Vec<(usize, &Run)> = plan
+        .runs
+        .iter()
+        .zip(&states)
+        .enumerate()
+        .filter(|(_, (_, state))| !matches!(state, State::Done(_)))
+        .map(|(index, (run, _))| (index + 1, run))
+        .collect();
+    let total = plan.runs.len();
+    if open.len() < total {
+        watch.kept(total - open.len(), total);
+    }
+    let begin = Instant::now();
+    let mut work = Work { config, plan, device, watch, stop };
+    for (finished, (number, run)) in open.iter().enumerate() {
+        work.watch.begins(run, *number, total);
+        let Some(done) = work.run(run)? else { return Ok(false) };
+        run.finish(&done)?;
+        let (finished, left) = (finished as f64 + 1.0, (open.len() - finished - 1) as f64);
+        work.watch.done(run, *number, total, begin.elapsed().mul_f64(left / finished));
+    }
+    Ok(true)
+}
+
+/// An experiment under way.
+struct Work<'a> {
+    config: &'a Config,
+    plan: &'a Plan,
+    device: &'a Device,
+    watch: &'a mut dyn Watch,
+    stop: &'a AtomicBool,
+}
+
+impl Work<'_> {
+    /// All of a run; none if it was stopped.
+    fn run(&mut self, run: &Run) -> Result<Option<Done>, ExperimentError> {
+        if let Some(Start { folder, recipe }) = run.start.and_then(|start| self.plan.starts.get(start))
+            && !self.evaluate(recipe, folder, "the student before training")?
+        {
+            return Ok(None);
+        }
+        if run.seed.is_none() {
+            return Ok(Some(Done { steps: Vec::new(), palr: false }));
+        }
+        let resume = run.folder.join("config.toml").exists();
+        let options = RunOptions { recipe: &run.recipe, run_dir: &run.folder, resume, device: self.device };
+        let finished = train(&options, self.watch.training(), self.stop);
+        self.watch.ended();
+        let finished = finished?;
+        if finished.interrupted {
+            return Ok(None);
+        }
+        let checkpoints = checkpoints(run, finished.steps)?;
+        for (step, adapter) in &checkpoints {
+            let recipe = with_adapter(&run.recipe, adapter);
+            let folder = evaluation(&run.folder, *step);
+            if !self.evaluate(&recipe, &folder, &format!("step {step}"))? {
+                return Ok(None);
+            }
+        }
+        if let Some(recipe) = &run.palr {
+            let recipe = with_adapter(recipe, &finished.adapter);
+            if !self.diagnose(&recipe, &run.diagnosis())? {
+                return Ok(None);
+            }
+        }
+        let steps = checkpoints.into_iter().map(|(step, _)| step).collect();
+        Ok(Some(Done { steps, palr: self.config.palr.is_some() && run.palr.is_some() }))
+    }
+
+    /// Evaluates a student; false if it was stopped.
+    fn evaluate(&mut self, recipe: &Recipe, folder: &Path, what: &str) -> Result<bool, ExperimentError> {
+        let resume = evaluate::begun(folder, recipe)?;
+        if resume && reported(folder) {
+            return Ok(true);
+        }
+        let options = Options { recipe, run_dir: folder, resume, device: self.device };
+        let finished = evaluate(&options, self.watch.asking(&format!("evaluating {what}")), self.stop);
+        self.watch.ended();
+        Ok(finished?.report.is_some())
+    }
+
+    /// Diagnoses a student; false if it was stopped.
+    fn diagnose(&mut self, recipe: &Recipe, folder: &Path) -> Result<bool, ExperimentError> {
+        let resume = vigos_eval::palr::begun(folder, recipe)?;
+        if resume && reported(folder) {
+            return Ok(true);
+        }
+        let options = Options { recipe, run_dir: folder, resume, device: self.device };
+        let finished = palr(&options, None, self.watch.asking("diagnosing leakage"), self.stop);
+        self.watch.ended();
+        Ok(finished?.report.is_some())
+    }
+}
+
+/// The checkpoints to evaluate: those that the recipe asks for and keeps, not those of an interruption; of a sweep's run
+/// the last one.
+fn checkpoints(run: &Run, last: usize) -> Result<Vec<(usize, PathBuf)>, ExperimentError> {
+    let mut kept = Checkpoints::of(&run.folder).list()?;
+    let every = run.recipe.checkpoint.every;
+    let wanted = |step: usize| match run.value {
+        None => every > 0 && step > 0 && step.is_multiple_of(every),
+        Some(_) => false,
+    };
+    kept.retain(|(step, _)| *step == last || wanted(*step));
+    Ok(kept)
+}
