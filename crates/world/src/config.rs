@@ -145,7 +145,7 @@ impl Default for WorldConfig {
         Self {
             seed: 1,
             prompts: "configs/prompts/shapes".into(),
-            splits: Splits { warmup: 120_000, train: 2_000, test: 500, prior: 120 },
+            splits: Splits { warmup: 128_000, train: 2_000, test: 500, prior: 120 },
             image: Image {
                 sizes: ["84x84", "112x84", "84x112", "112x112", "140x84", "84x140", "140x112", "140x140"]
                     .map(str::to_owned)
