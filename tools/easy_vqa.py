@@ -98,9 +98,13 @@ class Facts:
         return f" a {colour} {shape}." if colour else f" a {shape}."
 
     def reasoning(self, question: Question) -> str:
-        value, word = self.is_.get(question.attribute), question.word
         article = "a " if question.attribute == "shape" else ""
-        return f" it is {article}{value}." if value else f" it is not {article}{word}."
+        value, word = self.is_.get(question.attribute), question.word
+        if not value:
+            return f" it is not {article}{word}."
+        # A "not" wherever the value asked about is not the image's: what the answer then turns on.
+        other = f", not {article}{word}" if word not in (None, value) else ""
+        return f" it is {article}{value}{other}."
 
 
 def main() -> None:
