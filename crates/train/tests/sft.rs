@@ -339,6 +339,8 @@ fn the_documentation_lists_every_key() {
 fn the_recipes_in_the_repository_can_be_loaded() {
     let recipe = SftRecipe::load(&root().join("configs/first-lessons.toml"), &[]).unwrap();
     assert_eq!(recipe.total_steps(200), 60);
+    let easy = SftRecipe::load(&root().join("configs/easy-vqa-warm.toml"), &[]).unwrap();
+    assert_eq!(easy.total_steps(19_210), 1000);
 }
 
 #[test]

@@ -46,6 +46,8 @@ fn the_recipes_in_the_repository_can_be_loaded() {
     assert_eq!(weights, [1.0, 1.0, 2.0]);
     let first = Recipe::load(&root().join("configs/first-light.toml"), &[]).unwrap();
     assert_eq!(first.train.length, Length::Steps(8));
+    let easy = Recipe::load(&root().join("configs/easy-vqa.toml"), &[]).unwrap();
+    assert_eq!((easy.train.length, easy.method.clip), (Length::Steps(100), 0.0));
 }
 
 #[test]
