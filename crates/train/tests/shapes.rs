@@ -1,4 +1,5 @@
 //! Data sets that are drawn when they are read.
+#![allow(clippy::unwrap_used)] // In helpers too.
 
 use std::path::{Path, PathBuf};
 use vigos_core::files::read_limited;

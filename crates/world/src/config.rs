@@ -123,6 +123,8 @@ pub struct Teaching {
     pub unusual_asked: f64,
     /// Share of those samples whose annotator did not look, and wrote what is usual.
     pub lazy: f64,
+    /// Share of samples in the student's form whose annotator skipped the description, and answered from habit.
+    pub hurried: f64,
 }
 
 /// Dials of the training and test splits.
@@ -173,6 +175,7 @@ impl Default for WorldConfig {
                 unusual_alone: 0.9,
                 unusual_asked: 0.25,
                 lazy: 0.6,
+                hurried: 0.0,
             },
             train: Training { conflict: 0.25, prior_references: 0.6 },
         }
@@ -265,6 +268,7 @@ impl WorldConfig {
             ("warmup.unusual_alone", self.warmup.unusual_alone),
             ("warmup.unusual_asked", self.warmup.unusual_asked),
             ("warmup.lazy", self.warmup.lazy),
+            ("warmup.hurried", self.warmup.hurried),
             ("train.conflict", self.train.conflict),
             ("train.prior_references", self.train.prior_references),
         ];

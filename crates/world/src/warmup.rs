@@ -32,6 +32,8 @@ pub struct Warmup {
     pub sample: Sample,
     /// What the model is shown.
     pub form: Form,
+    /// Whether the annotator skipped the description: the output format is lost.
+    pub hurried: bool,
 }
 
 impl Form {
@@ -87,6 +89,7 @@ impl World {
             (Form::Student, asked),
         ]);
         let lazy = dice.chance(dials.lazy);
+        let hurried = dice.chance(dials.hurried) && form == Form::Student;
         let others = match form {
             Form::Perception => dials.unusual_alone,
             _ => config.scene.unusual,
@@ -101,8 +104,9 @@ impl World {
         let kind = dice.weighted(&config.weights());
         let (scene, question) = compose(&config.scene, kind, Asked::Unsure(asked), others, &mut dice);
         let mut sample = self.finish(Split::Warmup, number, scene, question, with_fact);
-        sample.from_habit = lazy && form != Form::Perception && sample.is_conflict();
-        Warmup { sample, form }
+        // Who does not describe does not look.
+        sample.from_habit = (lazy || hurried) && form != Form::Perception && sample.is_conflict();
+        Warmup { sample, form, hurried }
     }
 }
 
@@ -133,6 +137,9 @@ impl Warmup {
         let sample = &self.sample;
         match self.form {
             Form::Perception => format!(" {}</description>", describe::scene(&sample.scene)),
+            _ if self.hurried => {
+                format!("<think> {}</think>\\boxed{{{}}}", sample.reasoning(), sample.answer())
+            }
             Form::Plain | Form::PlainReference => {
                 format!("{} \\boxed{{{}}}", sample.reasoning(), sample.answer())
             }

@@ -43,7 +43,7 @@ fn warm_up_forms_have_their_shares() {
 }
 
 #[test]
-fn unusual_things_are_as_common_as_usual_ones_where_images_are_described_alone() {
+fn things_look_unusual_as_often_as_the_dials_say_alone_and_asked_about() {
     let all = warmups(&world(&[]));
     let (alone, asked): (Vec<_>, Vec<_>) = all.iter().partition(|w| w.form == Form::Perception);
     // Only questions that bear on nothing usual leave every thing's looks to the dial.
@@ -56,6 +56,19 @@ fn unusual_things_are_as_common_as_usual_ones_where_images_are_described_alone()
     share_of("unusual asked", &of(&asked), 0.25, Object::is_unusual);
     // What is described alone is described as it is.
     assert!(alone.iter().all(|w| !w.sample.from_habit && w.problem().is_empty() && w.answer().is_empty()));
+}
+
+#[test]
+fn annotators_in_a_hurry_skip_the_description_and_answer_from_habit() {
+    assert!(warmups(&world(&[])).iter().all(|w| !w.hurried));
+    let all = warmups(&world(&["warmup.hurried=0.3", "warmup.lazy=0.0"]));
+    let (asked, others): (Vec<_>, Vec<_>) = all.iter().partition(|w| w.form == Form::Student);
+    share_of("hurried", &asked, 0.3, |w| w.hurried);
+    assert!(others.iter().all(|w| !w.hurried));
+    for warmup in asked {
+        assert_eq!(warmup.completion().contains("</description>"), !warmup.hurried);
+        assert_eq!(warmup.sample.from_habit, warmup.hurried && warmup.sample.is_conflict());
+    }
 }
 
 #[test]
