@@ -80,8 +80,9 @@ fn the_small_models_folder_is_what_its_readme_makes() {
     let dir = tempfile::tempdir().unwrap();
     let (world, start) = (dir.path().join("world"), dir.path().join("start"));
     let sizes = ["warmup=3000", "train=1000", "test=0", "prior=0"].map(|size| format!("splits.{size}"));
-    let sizes: Vec<&str> = sizes.iter().flat_map(|size| ["--set", size]).collect();
-    shapes(&world, &sizes).ok();
+    let dials = sizes.iter().map(String::as_str).chain(["warmup.unusual_alone=0.5"]);
+    let dials: Vec<&str> = dials.flat_map(|dial| ["--set", dial]).collect();
+    shapes(&world, &dials).ok();
     let [warmup, train] = ["warmup.jsonl", "train.jsonl"].map(|name| world.join(name));
     let config = small().join("config.json");
     let paths = [&warmup, &train, &config, &start].map(|path| path.to_str().unwrap());
