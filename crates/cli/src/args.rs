@@ -16,7 +16,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "vigos", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 success, 1 run-time failure, 2 bad usage or bad input.\n\n\
-    Example:\n  vigos train configs/first-light.toml")]
+    Example:\n  vigos train configs/shapes.toml")]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -42,7 +42,7 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Train an adapter by a recipe.
     #[command(after_help = "Examples:\n  \
-        vigos train configs/first-light.toml\n  \
+        vigos train configs/shapes.toml\n  \
         vigos train configs/vigos-3b.toml --device cuda:0 --set optim.lr=1e-5 --run-dir runs/a\n  \
         vigos train configs/vigos-3b.toml --run-dir runs/a --resume\n\n\
         Ctrl-C saves the last whole step and ends; --resume goes on from there.")]

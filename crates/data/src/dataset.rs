@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::error::DatasetError;
+use crate::error::{DatasetError, not_empty};
 use crate::json_lines::read_rows;
 use crate::made::Made;
 use crate::order::{Order, RowGroup};
@@ -103,11 +103,7 @@ impl Dataset {
     }
 
     fn new(path: &Path, rows: usize, source: Source) -> Result<Self, DatasetError> {
-        let path = path.to_owned();
-        match NonZeroUsize::new(rows) {
-            Some(count) => Ok(Self { path, source, count }),
-            None => Err(DatasetError::Empty { path }),
-        }
+        Ok(Self { count: not_empty(path, rows)?, path: path.to_owned(), source })
     }
 
     /// The number of rows.

@@ -1,6 +1,7 @@
 //! What can be wrong with a whole data set.
 
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use vigos_core::files::FileError;
@@ -162,4 +163,9 @@ pub enum DatasetError {
 /// Names for a message.
 fn listed(what: &str, names: &[String]) -> String {
     if names.is_empty() { format!("no {what}") } else { format!("the {what} {}", names.join(", ")) }
+}
+
+/// The number of rows of the data set at `path`, if there are any.
+pub(crate) fn not_empty(path: &Path, rows: usize) -> Result<NonZeroUsize, DatasetError> {
+    NonZeroUsize::new(rows).ok_or_else(|| DatasetError::Empty { path: path.to_owned() })
 }
