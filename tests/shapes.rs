@@ -41,6 +41,7 @@ fn the_main_job_ends_with_before_and_after_side_by_side() {
         assert!(ran.stdout.contains(row), "{}", ran.stdout);
     }
     assert!(ran.stdout.contains("before") && ran.stdout.contains("step-000002"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("what next") && ran.stderr.contains("vigos palr"), "{}", ran.stderr);
     let again = tempfile::tempdir().unwrap();
     let same = recipe("train", again.path(), &set).ok();
     assert_eq!(ran.stdout, same.stdout);

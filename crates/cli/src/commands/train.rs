@@ -6,7 +6,7 @@ use crate::error::CliError;
 use crate::interrupt::stop_on_interrupt;
 use crate::output::{self, note};
 use crate::progress::Run;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use vigos_train::recipe::RunRecipe;
 use vigos_train::trainer::{Observer, RunOptions, train};
@@ -25,13 +25,26 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
         let recipe = options.recipe;
         if recipe.eval.around && !finished.interrupted {
             let step = format!("step-{:06}", finished.steps);
-            let students =
-                [("before", recipe.model.adapter.clone()), (step.as_str(), Some(finished.adapter))];
+            let after = Some(finished.adapter.clone());
+            let students = [("before", recipe.model.adapter.clone()), (step.as_str(), after)];
             let folder = options.run_dir.join("eval");
             super::eval::side_by_side(recipe, &students, &folder, options.device, stop)?;
+            note(&what_next(&args.config, &recipe.model.path, &finished.adapter));
         }
         Ok(())
     })
+}
+
+/// What to try with an adapter that is done.
+fn what_next(recipe: &Path, model: &Path, adapter: &Path) -> String {
+    let [recipe, model, adapter] = [recipe, model, adapter].map(Path::display);
+    format!(
+        "what next:\n  \
+         how much of it hangs on the answers  vigos palr {recipe} --adapter {adapter} --set data.limit=64\n  \
+         another method to compare with       vigos train {recipe} --set method.preset=opsd-same-prompt --run-dir runs/opsd\n  \
+         ask it yourself                      vigos generate --model {model} --adapter {adapter} --image FILE --prompt TEXT\n  \
+         a model that needs no adapter        vigos merge --model {model} --adapter {adapter} --out DIR"
+    )
 }
 
 /// Reads the recipe, and shows it or trains by it; `done` sees how the run ended, and goes on from there.
