@@ -248,14 +248,7 @@ impl WorldConfig {
     /// # Errors
     /// [`WorldError::Config`]; `origin` is named in it.
     pub fn check(&self, origin: &str) -> Result<(), WorldError> {
-        let fault = |key: &str, found: String, wanted: &str| {
-            Err(WorldError::Config {
-                origin: origin.to_owned(),
-                key: key.into(),
-                found,
-                wanted: wanted.into(),
-            })
-        };
+        let fault = |key: &str, found: String, wanted: &str| fault(origin, key, found, wanted);
         let shares = [
             ("image.first", self.image.first),
             ("image.jitter", self.image.jitter),
@@ -308,14 +301,7 @@ impl WorldConfig {
     }
 
     fn check_contents(&self, origin: &str) -> Result<(), WorldError> {
-        let fault = |key: &str, found: String, wanted: &str| {
-            Err(WorldError::Config {
-                origin: origin.to_owned(),
-                key: key.into(),
-                found,
-                wanted: wanted.into(),
-            })
-        };
+        let fault = |key: &str, found: String, wanted: &str| fault(origin, key, found, wanted);
         let scene = &self.scene;
         for (key, count) in [("scene.columns", scene.columns), ("scene.rows", scene.rows)] {
             if !(2..=3).contains(&count) {
@@ -377,6 +363,11 @@ impl WorldConfig {
         let askable = |kind: Kind| self.scene.things.iter().any(|thing| kind.expects(*thing).is_some());
         self.weights().into_iter().filter(|(kind, _)| askable(*kind)).collect()
     }
+}
+
+/// A dial of `origin` that does not take what it says.
+fn fault(origin: &str, key: &str, found: String, wanted: &str) -> Result<(), WorldError> {
+    Err(WorldError::Config { origin: origin.to_owned(), key: key.into(), found, wanted: wanted.into() })
 }
 
 /// Width and height of `WIDTHxHEIGHT`.
