@@ -13,6 +13,7 @@ use crate::json_lines::{Source as Line, each_line};
 use crate::made::Made;
 use crate::order::Order;
 use vigos_recipe::row::{BadRow, ImageSource, missing_file};
+use vigos_recipe::sft::SftFields;
 
 /// One demonstration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,29 +30,6 @@ pub struct Demonstration {
     pub completion: String,
     /// Where it stands: `FILE:LINE`.
     pub origin: String,
-}
-
-/// The names that the fields of a demonstration have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DemonstrationFields {
-    /// The image or images. With the name `image` a row may have `images` instead.
-    pub image: String,
-    /// The user's text: a string, empty or absent where the images alone are shown.
-    pub prompt: String,
-    /// How the answer begins: a string, empty or absent where it begins with the completion.
-    pub prefill: String,
-    /// What is learnt: a string that is not blank.
-    pub completion: String,
-    /// The row's name: a string or a number, or absent.
-    pub id: String,
-}
-
-impl Default for DemonstrationFields {
-    fn default() -> Self {
-        let [image, prompt, prefill, completion, id] =
-            ["image", "prompt", "prefill", "completion", "id"].map(str::to_owned);
-        Self { image, prompt, prefill, completion, id }
-    }
 }
 
 /// Open demonstrations; there is at least one.
@@ -74,11 +52,7 @@ impl Demonstrations {
     ///
     /// # Errors
     /// [`DatasetError`]; the first row that is wrong is named.
-    pub fn open(
-        path: &Path,
-        fields: &DemonstrationFields,
-        limit: Option<usize>,
-    ) -> Result<Self, DatasetError> {
+    pub fn open(path: &Path, fields: &SftFields, limit: Option<usize>) -> Result<Self, DatasetError> {
         let rows = each_line(path, limit, |line| demonstration(&line, fields))?;
         Self::new(path, rows.len(), Source::JsonLines(rows))
     }
@@ -133,7 +107,7 @@ impl Demonstrations {
     }
 }
 
-fn demonstration(line: &Line, fields: &DemonstrationFields) -> Result<Demonstration, DatasetError> {
+fn demonstration(line: &Line, fields: &SftFields) -> Result<Demonstration, DatasetError> {
     Ok(Demonstration {
         id: line.id(&fields.id)?,
         images: line.images(&fields.image)?,

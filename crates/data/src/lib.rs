@@ -11,7 +11,7 @@ mod parquet;
 pub mod vilp;
 
 pub use dataset::Dataset;
-pub use demonstrations::{Demonstration, DemonstrationFields, Demonstrations};
+pub use demonstrations::{Demonstration, Demonstrations};
 pub use error::DatasetError;
 pub use grade::{Choices, grade, grade_question};
 pub use order::{Order, RowGroup, sample_at};

@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use vigos_data::{DatasetError, DemonstrationFields, Demonstrations, ImageSource};
+use vigos_data::{DatasetError, Demonstrations, ImageSource};
+use vigos_recipe::sft::SftFields;
 
 /// A folder with an image and a file of these lines.
 fn folder(lines: &str) -> (tempfile::TempDir, PathBuf) {
@@ -16,7 +17,7 @@ fn folder(lines: &str) -> (tempfile::TempDir, PathBuf) {
 
 fn open(lines: &str) -> Result<Demonstrations, DatasetError> {
     let (_dir, path) = folder(lines);
-    Demonstrations::open(&path, &DemonstrationFields::default(), None)
+    Demonstrations::open(&path, &SftFields::default(), None)
 }
 
 #[test]
@@ -26,7 +27,7 @@ fn a_row_has_what_is_written_and_nothing_where_a_text_may_be_absent() {
         "\n\n",
         r#"{"images": ["a.png", "a.png"], "prompt": null, "completion": "only"}"#
     ));
-    let rows = Demonstrations::open(&path, &DemonstrationFields::default(), None).unwrap();
+    let rows = Demonstrations::open(&path, &SftFields::default(), None).unwrap();
     assert_eq!(rows.count().get(), 2);
     let first = rows.load(0).unwrap().unwrap();
     assert_eq!((first.id.as_str(), first.prompt.as_str()), ("7", "p"));
@@ -44,11 +45,7 @@ fn a_row_has_what_is_written_and_nothing_where_a_text_may_be_absent() {
 fn fields_may_have_other_names_and_a_limit_counts_rows() {
     let row = r#"{"image": "a.png", "problem": "q", "answer": "yes", "completion": 3}"#;
     let (_dir, path) = folder(&[row; 3].join("\n"));
-    let fields = DemonstrationFields {
-        prompt: "problem".into(),
-        completion: "answer".into(),
-        ..DemonstrationFields::default()
-    };
+    let fields = SftFields { prompt: "problem".into(), completion: "answer".into(), ..SftFields::default() };
     let rows = Demonstrations::open(&path, &fields, Some(2)).unwrap();
     assert_eq!(rows.count().get(), 2);
     let row = rows.load(0).unwrap().unwrap();
@@ -59,7 +56,7 @@ fn fields_may_have_other_names_and_a_limit_counts_rows() {
 fn an_image_that_is_not_there_spoils_its_row_alone() {
     let rows = r#"{"image": "b.png", "completion": "c"}"#;
     let (_dir, path) = folder(rows);
-    let rows = Demonstrations::open(&path, &DemonstrationFields::default(), None).unwrap();
+    let rows = Demonstrations::open(&path, &SftFields::default(), None).unwrap();
     let bad = rows.load(0).unwrap().unwrap_err();
     assert!(bad.reason.contains("b.png"), "{}", bad.reason);
 }

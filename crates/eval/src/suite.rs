@@ -28,9 +28,6 @@ impl Suite {
     /// If a data set cannot be had or is wrong.
     pub fn open(recipe: &Recipe, progress: &mut Progress) -> Result<Self, RunError> {
         let eval = &recipe.eval;
-        let names = recipe.data.fields.clone();
-        let fields =
-            Fields { problem: names.problem, image: names.image, answer: names.answer, id: names.id };
         let path = eval.path.as_ref().unwrap_or(&recipe.data.path);
         let source = Source { section: "eval", path, split: eval.split.as_deref(), limit: eval.limit };
         let mut vilp = |wording| {
@@ -42,11 +39,11 @@ impl Suite {
             Layout::Rows if eval.path.is_none() => {
                 // Of the training data its own split and limit hold too.
                 let mut data = recipe.clone();
-                data.data.limit = eval.limit.or(data.data.limit);
+                data.data.rows.limit = eval.limit.or(data.data.rows.limit);
                 data.data.split = eval.split.clone().or(data.data.split);
                 Part::Rows(open_dataset(&data, progress)?)
             }
-            Layout::Rows => Part::Rows(source.open(&fields, progress)?),
+            Layout::Rows => Part::Rows(source.open(&recipe.data.fields, progress)?),
         };
         let mut parts = vec![main];
         if let Some(path) = &eval.prior {

@@ -1,5 +1,6 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
+use crate::resume::{Run, free};
 use crate::{RecipeError, RunRecipe};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -44,16 +45,11 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Claims a folder for a new run, or checks that it holds the run that `recipe` continues: all keys are as
-    /// they were but those that begin with one of `free`. Nothing is written yet.
+    /// they were but those that may change where a run of this kind goes on. Nothing is written yet.
     ///
     /// # Errors
     /// If a new run's folder is taken, or a resumed one is not there or had another recipe.
-    pub fn open<R: RunRecipe>(
-        path: &Path,
-        recipe: &R,
-        resume: bool,
-        free: &[&str],
-    ) -> Result<Self, FolderError> {
+    pub fn open<R: RunRecipe>(path: &Path, recipe: &R, resume: bool, run: Run) -> Result<Self, FolderError> {
         let fault = |message: String, hint: &str| FolderError::Taken {
             path: path.to_owned(),
             message,
@@ -74,7 +70,7 @@ impl RunFolder {
                 let text = read_limited(&config, MAX_CONFIG)?;
                 let text = String::from_utf8_lossy(&text);
                 let saved = R::parse(&text, &config.display().to_string(), &[])?;
-                let difference = difference(&saved, recipe, free).map_err(|e| {
+                let difference = difference(&saved, recipe, &free::<R>(run)).map_err(|e| {
                     fault(format!("the recipe cannot be compared: {e}"), "use paths in UTF-8")
                 })?;
                 match difference {
@@ -134,12 +130,18 @@ impl RunFolder {
 fn difference(
     saved: &impl RunRecipe,
     now: &impl RunRecipe,
-    free: &[&str],
+    free: &[String],
 ) -> Result<Option<String>, serde_json::Error> {
     let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
     let flat = |tree| -> Vec<(String, &Value)> {
         let mut keys = leaves(tree, '.');
-        keys.retain(|(key, _)| !free.iter().any(|free| key.starts_with(free)));
+        let is_free = |key: &str| {
+            let below = |free: &String| {
+                key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            free.iter().any(below)
+        };
+        keys.retain(|(key, _)| !is_free(key));
         keys
     };
     let (saved, now) = (flat(&saved), flat(&now));

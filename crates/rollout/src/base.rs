@@ -12,7 +12,7 @@ use vigos_models::generation::stop_tokens;
 use vigos_processor::Processor;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::SampleMaker;
-use vigos_recipe::{Precision, Recipe};
+use vigos_recipe::{Divergence, Method, Precision, Recipe};
 
 /// The base that a recipe names, and all that stands between it and text.
 #[derive(Debug)]
@@ -35,8 +35,9 @@ impl<'a> Base<'a> {
     /// If a file is missing or wrong.
     pub fn open(recipe: &'a Recipe, device: &Device, progress: &mut Progress) -> Result<Self, RunError> {
         let prompts = Prompts::for_method(&recipe.method)?;
+        known_divergences(&recipe.method)?;
         let ModelFolder { path, processor, stops } =
-            ModelFolder::open(&recipe.model.path, recipe.data.max_pixels, progress)?;
+            ModelFolder::open(&recipe.model.path, recipe.data.rows.max_pixels, progress)?;
         let model = Model::load(&path, device, dtype(recipe.train.precision))?;
         check_processor(&model.config, &processor, &path)?;
         Ok(Self { recipe, model, processor, stops, prompts })
@@ -57,6 +58,20 @@ impl<'a> Base<'a> {
     pub fn judge(&self, completion: &[u32]) -> Verdict {
         self.text(completion).verdict(self.recipe.method.fidelity)
     }
+}
+
+/// Refuses divergences that this program does not bring.
+fn known_divergences(method: &Method) -> Result<(), RunError> {
+    for (index, teacher) in method.teachers.iter().enumerate() {
+        if let Divergence::Own(name) = &teacher.divergence {
+            return Err(RunError::Setting {
+                key: format!("method.teacher[{index}].divergence"),
+                found: format!("\"own:{name}\""),
+                wanted: "\"forward\" or \"reverse\", as this program brings no other".into(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What a model folder holds besides its weights.
@@ -102,11 +117,12 @@ pub fn base_name(path: &Path) -> String {
 /// The recipe's sampling settings.
 pub fn sampling(recipe: &Recipe) -> Sampling {
     let rollout = &recipe.rollout;
+    let draws = &rollout.sampling;
     Sampling {
-        temperature: rollout.temperature,
-        top_k: rollout.top_k,
-        top_p: rollout.top_p,
-        min_p: rollout.min_p,
+        temperature: draws.temperature,
+        top_k: draws.top_k,
+        top_p: draws.top_p,
+        min_p: draws.min_p,
         repetition_penalty: rollout.repetition_penalty,
         presence_penalty: rollout.presence_penalty,
     }

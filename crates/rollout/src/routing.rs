@@ -65,6 +65,8 @@ pub fn route(teachers: &[Teacher], completion: &[u32], verdict: &Verdict) -> Vec
             let direction = match teacher.divergence {
                 Divergence::Forward => Direction::Forward,
                 Divergence::Reverse => Direction::Reverse,
+                // A program's own was refused when the run was opened.
+                Divergence::Own(_) => return None,
             };
             Some(Reading { teacher: index, tokens, active, direction })
         })

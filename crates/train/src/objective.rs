@@ -204,7 +204,7 @@ fn score(
 ) -> Result<(Tensor<2>, usize), ModelError> {
     let prompt = |(rollout, reading): &(usize, Reading)| &rollouts[*rollout].sample.teachers[reading.teacher];
     let images: Vec<&ImagePatches> = rollouts.iter().flat_map(|r| &r.sample.images).collect();
-    let sees = method.teachers.iter().any(|t| t.runs() && t.sees(vigos_recipe::Input::Image));
+    let sees = method.teachers.iter().any(|t| t.runs() && t.sees_images());
     let encoded = if sees { model.encode_images(&images, None) } else { Vec::new() };
     let image_counts: Vec<usize> = rollouts.iter().map(|r| r.sample.images.len()).collect();
     let first_image = offsets(&image_counts);

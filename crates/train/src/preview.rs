@@ -87,7 +87,7 @@ pub fn preview(recipe: &Recipe, row: usize, progress: &mut Progress) -> Result<P
     let source = dataset.load(row)?.map_err(|BadRow { origin, id, reason }| unusable(origin, id, reason))?;
     let folder = side_files_folder(&recipe.model.path, progress)?;
     let config = Config::read(&folder)?;
-    let processor = open_processor(&folder, recipe.data.max_pixels)?;
+    let processor = open_processor(&folder, recipe.data.rows.max_pixels)?;
     check_processor(&config, &processor, &folder)?;
     let maker = SampleMaker::of(recipe, &processor, &prompts);
     let images = maker

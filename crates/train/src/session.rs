@@ -101,11 +101,9 @@ pub(crate) fn dropout(
 /// If it cannot be had or is wrong, or has no such split.
 pub fn open_dataset(recipe: &Recipe, progress: &mut Progress) -> Result<Dataset, RunError> {
     let data = &recipe.data;
-    let names = data.fields.clone();
-    let fields = Fields { problem: names.problem, image: names.image, answer: names.answer, id: names.id };
     let source =
-        Source { section: "data", path: &data.path, split: data.split.as_deref(), limit: data.limit };
-    source.open(&fields, progress)
+        Source { section: "data", path: &data.path, split: data.split.as_deref(), limit: data.rows.limit };
+    source.open(&data.fields, progress)
 }
 
 /// A data set as a section of a recipe names it.

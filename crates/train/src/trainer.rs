@@ -21,17 +21,12 @@ use vigos_hub::side_files_folder;
 use vigos_models::{ActiveAdapter, Adapter, Config, Trained, peft};
 use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sample::{Sample, Skip, UserTexts};
-use vigos_recipe::{Recipe, Span, When};
+use vigos_recipe::{Recipe, Span, When, resume};
 use vigos_rollout::RolloutRecord;
 use vigos_rollout::RunError;
 use vigos_rollout::base::{base_name, sampling};
 use vigos_rollout::engine::{Completion, Engine, Request};
 use vigos_rollout::spans::{CompletionText, Verdict};
-
-/// Keys that may change between a run and its continuation: how long, how often, what is written, forgiven or
-/// only looked at.
-const FREE: [&str; 7] =
-    ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share", "eval.", "palr."];
 
 /// What to train, and where.
 pub type TrainOptions<'a> = RunOptions<'a, Recipe>;
@@ -46,7 +41,7 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
     let recipe = options.recipe;
-    let folder = RunFolder::open(options.run_dir, recipe, options.resume, &FREE)?;
+    let folder = RunFolder::open(options.run_dir, recipe, options.resume, resume::Run::Train)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let mut dataset = open_dataset(recipe, &mut fetching)?;
     let side_files = side_files_folder(&recipe.model.path, &mut fetching)?;
@@ -65,10 +60,10 @@ pub fn train(
         total: recipe.train.total_steps(dataset.count().get()),
         rows: dataset.count().get(),
         data: &recipe.data.path,
-        max_bad_share: recipe.data.max_bad_share,
+        max_bad_share: recipe.data.rows.max_bad_share,
         checkpoint: &recipe.checkpoint,
-        log_every: recipe.log.every,
-        tensorboard: recipe.log.tensorboard,
+        log_every: recipe.log.metrics.every,
+        tensorboard: recipe.log.metrics.tensorboard,
     };
     let order = dataset.order(recipe.train.seed);
     let mut run = Run::open(folder, plan, order, state)?;
@@ -244,8 +239,8 @@ impl Trainer<'_> {
             adapter: Some(ActiveAdapter { adapter: &self.adapter, dropout: None }),
             sampling: sampling(recipe),
             stops: &self.session.stops,
-            max_new_tokens: recipe.rollout.max_new_tokens,
-            rows: recipe.rollout.batch,
+            max_new_tokens: recipe.rollout.sampling.max_new_tokens,
+            rows: recipe.rollout.sampling.batch,
             seed: recipe.train.seed,
             step,
         };

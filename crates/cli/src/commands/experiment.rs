@@ -8,7 +8,9 @@ use crate::output::{self, note};
 use crate::trials::Trials;
 use serde::Serialize;
 use std::path::Path;
-use vigos_experiment::{Config, ExperimentError, Plan, Results, State, report};
+use vigos_experiment::{ExperimentError, Plan, Results, State, report};
+use vigos_recipe::RunRecipe;
+use vigos_recipe::experiment::Experiment;
 
 /// A run, as `--print-plan` lists it.
 #[derive(Serialize)]
@@ -29,7 +31,7 @@ struct Listed<'a> {
 /// # Errors
 /// If the configuration or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError> {
-    let config = Config::load(&args.config)?;
+    let config = Experiment::load(&args.config, &[]).map_err(ExperimentError::from)?;
     let plan = Plan::new(&config)?;
     if args.print_plan {
         return list(&config, &plan);
@@ -52,7 +54,7 @@ pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError
     Ok(())
 }
 
-fn list(config: &Config, plan: &Plan) -> Result<(), CliError> {
+fn list(config: &Experiment, plan: &Plan) -> Result<(), CliError> {
     for (index, run) in plan.runs.iter().enumerate() {
         let cells = plan.cells.iter().filter(|cell| cell.run == index);
         output::json(&Listed {

@@ -24,6 +24,7 @@ use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
 use vigos_data::{BadRow, Dataset, Row};
 use vigos_recipe::Recipe;
 use vigos_recipe::last_box;
+use vigos_recipe::resume::Run;
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker};
 use vigos_rollout::RunError;
 use vigos_rollout::base::sampling;
@@ -33,8 +34,6 @@ use wrong::Pool;
 
 /// The values' file.
 const TOKENS: &str = "tokens.jsonl";
-/// Keys that say nothing about the values.
-const FREE: [&str; 1] = ["eval."];
 
 /// Diagnoses the recipe's student and teachers on its data set and writes `tokens.jsonl`, `report.json` and
 /// `report.md`. When `stop` is set it ends after the last whole part, without a report.
@@ -52,7 +51,7 @@ pub fn palr(
 ) -> Result<Finished<PalrReport>, RunError> {
     let recipe = options.recipe;
     sampling(recipe).check()?;
-    let (folder, run) = Folder::open(options, TOKENS, &FREE)?;
+    let (folder, run) = Folder::open(options, TOKENS, Run::Palr)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let data = open_dataset(recipe, &mut fetching)?;
     let student = Student::open(options, &mut fetching)?;
@@ -61,7 +60,7 @@ pub fn palr(
     run.begin(recipe)?;
 
     let total = data.count().get();
-    let part = recipe.rollout.batch;
+    let part = recipe.rollout.sampling.batch;
     let (mut done, file) = folder.resume(total, part, |line: &Line| (line.item(), true))?;
     observer.started(done, total);
     let maker = student.base.samples();
@@ -91,7 +90,7 @@ pub fn palr(
 /// # Errors
 /// If that of another recipe was.
 pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, RunError> {
-    folder::begun(run_dir, recipe, &FREE)
+    folder::begun(run_dir, recipe, Run::Palr)
 }
 
 /// A diagnosis under way.
@@ -163,7 +162,7 @@ impl Work<'_> {
             let of = |(row, _): &(Row, Sample)| recorded.get(&row.id).cloned().unwrap_or_default();
             return Ok(Some(asked.map(|(item, _)| of(item)).collect()));
         }
-        let rollout = &self.recipe.rollout;
+        let rollout = &self.recipe.rollout.sampling;
         let drawing = Drawing {
             sampling: sampling(self.recipe),
             max_new_tokens: rollout.max_new_tokens,

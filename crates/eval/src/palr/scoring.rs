@@ -7,8 +7,9 @@ use vigos_kernels::chunk_rows;
 use vigos_models::scoring::{Target, score_tokens};
 use vigos_models::{ActiveAdapter, Model, ModelError, Sequence};
 use vigos_processor::ImagePatches;
+use vigos_recipe::Method;
+use vigos_recipe::context::REFERENCE;
 use vigos_recipe::sample::Sample;
-use vigos_recipe::{Input, Method};
 use vigos_rollout::routing::{Reading, route};
 use vigos_rollout::spans::{Spans, Verdict};
 
@@ -70,16 +71,16 @@ pub fn score(
         let Some(teacher) = method.teachers.get(reading.teacher) else { continue };
         let read = |sample: &Sample, features| reader(sample, features, reading, completion);
         let mut readers = vec![read(sample, &images)];
-        if teacher.sees(Input::Image) {
+        if teacher.sees_images() {
             readers.push(read(scene.other, &others));
         }
-        if teacher.sees(Input::Reference) {
+        if teacher.sees(REFERENCE) {
             readers.extend(scene.wrong.iter().map(|wrong| read(wrong, &images)));
         }
         let scored = logprobs(model, None, &readers)?;
         let mut scored = scored.iter();
         let active = scored.next().map(Vec::as_slice).unwrap_or_default();
-        let image = if teacher.sees(Input::Image) { scored.next() } else { None };
+        let image = if teacher.sees_images() { scored.next() } else { None };
         let wrong: Vec<&Vec<f64>> = scored.collect();
         for (order, (at, &active)) in reading.active.iter().zip(active).enumerate() {
             let (Some(&id), Some(&own)) = (completion.get(at.position), own.get(at.position)) else {

@@ -58,8 +58,8 @@ impl Plan {
         Ok(Self {
             dtype: dtype(recipe.train.precision),
             lora: lora_config(&recipe.lora)?,
-            rollout_batch: recipe.rollout.batch,
-            max_new_tokens: recipe.rollout.max_new_tokens,
+            rollout_batch: recipe.rollout.sampling.batch,
+            max_new_tokens: recipe.rollout.sampling.max_new_tokens,
             batch: recipe.train.batch,
             accumulate: recipe.train.accumulate,
             prompt_tokens,
@@ -148,7 +148,7 @@ impl Plan {
 /// Tokens of the longest prompt of the first rows, and the most that are its images'.
 fn first_rows(recipe: &Recipe, dataset: &mut Dataset, model: &Path) -> Result<[usize; 2], RunError> {
     let prompts = Prompts::for_method(&recipe.method)?;
-    let processor = open_processor(model, recipe.data.max_pixels)?;
+    let processor = open_processor(model, recipe.data.rows.max_pixels)?;
     let merge = processor.image_config().merge_size as usize;
     let maker = SampleMaker::of(recipe, &processor, &prompts);
     let mut order = dataset.order(recipe.train.seed);

@@ -13,19 +13,17 @@ use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use vigos_data::{DemonstrationFields, Demonstrations};
+use vigos_data::Demonstrations;
 use vigos_models::agreement::check_processor;
 use vigos_models::{Model, Parameters, Trained};
 use vigos_recipe::Lora;
+use vigos_recipe::resume;
 use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sample::Skip;
 use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
 use vigos_rollout::RunError;
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{ModelFolder, base_name, dtype};
-
-/// Keys that may change between a run and its continuation: how long, how often, what is written or forgiven.
-const FREE: [&str; 5] = ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share"];
 
 /// What to train, and where.
 pub type SftOptions<'a> = RunOptions<'a, SftRecipe>;
@@ -53,22 +51,14 @@ pub fn sft(
     stop: &AtomicBool,
 ) -> Result<SftFinished, RunError> {
     let (recipe, device) = (options.recipe, options.device);
-    let folder = RunFolder::open(options.run_dir, recipe, options.resume, &FREE)?;
+    let folder = RunFolder::open(options.run_dir, recipe, options.resume, resume::Run::Sft)?;
     let data = &recipe.data;
-    let names = data.fields.clone();
-    let fields = DemonstrationFields {
-        image: names.image,
-        prompt: names.prompt,
-        prefill: names.prefill,
-        completion: names.completion,
-        id: names.id,
-    };
     let data = match is_drawn(&data.path) {
-        true => shapes::demonstrations(&data.path, data.limit)?,
-        false => Demonstrations::open(&data.path, &fields, data.limit)?,
+        true => shapes::demonstrations(&data.path, data.rows.limit)?,
+        false => Demonstrations::open(&data.path, &data.fields, data.rows.limit)?,
     };
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let source = ModelFolder::open(&recipe.model.path, recipe.data.max_pixels, &mut fetching)?;
+    let source = ModelFolder::open(&recipe.model.path, recipe.data.rows.max_pixels, &mut fetching)?;
     match recipe.train.weights {
         TrainedWeights::All => {
             let weights = Parameters::load(&source.path, device)?;
@@ -139,7 +129,7 @@ impl<L: Learner> Supervised<'_, L> {
             total: recipe.total_steps(rows),
             rows,
             data: &recipe.data.path,
-            max_bad_share: recipe.data.max_bad_share,
+            max_bad_share: recipe.data.rows.max_bad_share,
             checkpoint: &recipe.checkpoint,
             log_every: recipe.log.every,
             tensorboard: recipe.log.tensorboard,
@@ -244,7 +234,7 @@ impl<L: Learner> Trainer<'_, L> {
             processor: &source.processor,
             stop: source.stops[0],
             max_tokens: train.max_tokens,
-            min_image_side: recipe.data.min_image_side,
+            min_image_side: recipe.data.rows.min_image_side,
         };
         let make = |&(number, index): &(u64, usize)| {
             let row = match data.load(index)? {
