@@ -1,7 +1,7 @@
 //! What is asked: the rows of the evaluation's data set, then those of its prior suite.
 
 use vigos_data::vilp::{Vilp, Wording};
-use vigos_data::{BadRow, Dataset, Fields, Row};
+use vigos_data::{BadRow, Dataset, Row};
 use vigos_hub::Progress;
 use vigos_recipe::Layout;
 use vigos_recipe::Recipe;
@@ -47,7 +47,7 @@ impl Suite {
         };
         let mut parts = vec![main];
         if let Some(path) = &eval.prior {
-            parts.push(Part::Rows(Source { path, split: None, ..source }.open(&fields, progress)?));
+            parts.push(Part::Rows(Source { path, split: None, ..source }.open(&recipe.data.fields, progress)?));
         }
         Ok(Self { parts })
     }
