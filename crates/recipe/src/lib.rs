@@ -7,6 +7,7 @@
 pub mod answer;
 mod check;
 pub mod context;
+pub mod demonstration;
 pub mod docs;
 mod document;
 mod error;

@@ -9,7 +9,7 @@ use smart_default::SmartDefault;
 
 use crate::context::{Context, shows_images};
 use crate::document::Contradiction;
-use crate::preset;
+use crate::preset::{self, Expansion};
 use crate::texts::{name, word_or_own};
 use crate::unset::Unset;
 
@@ -27,9 +27,11 @@ pub struct Method {
     /// Where the paper and the authors' released code differ, which of them to follow.
     pub fidelity: Fidelity,
     /// Template of the student's prompt.
+    #[default(Expansion::standard().student_prompt)]
     #[schemars(schema_with = "name", extend("x-default" = "from the preset"))]
     pub student_prompt: String,
     /// Text that the student's answer starts with; it is given, not sampled.
+    #[default(Expansion::standard().student_prefill)]
     #[schemars(extend("x-default" = "from the preset"))]
     pub student_prefill: String,
     /// Divides the logits of student and teacher before the divergence.
@@ -47,6 +49,7 @@ pub struct Method {
     #[serde(with = "Unset::<PathBuf>")]
     pub prompts: Option<PathBuf>,
     /// The teacher table; writing it out replaces the preset's.
+    #[default(Expansion::standard().teachers)]
     #[serde(rename = "teacher")]
     #[schemars(extend("x-default" = "from the preset"))]
     pub teachers: Vec<Teacher>,

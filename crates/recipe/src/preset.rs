@@ -2,8 +2,9 @@
 //! that stand below what the recipe says itself.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
 
-use crate::method::Fidelity;
+use crate::method::{Fidelity, Method, Teacher};
 
 /// A method by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +54,43 @@ impl Preset {
         }
     }
 
+    /// The method that it stands for, with everything else as it is by default.
+    pub fn method(&self, fidelity: Fidelity) -> Method {
+        let Expansion { student_prompt, student_prefill, teachers } = Expansion::of(self.text(fidelity));
+        let preset = self.name.to_owned();
+        Method { preset, fidelity, student_prompt, student_prefill, teachers, ..Method::default() }
+    }
+
     /// What it is: the comment that its file begins with.
     pub fn about(&self) -> String {
         let lines = self.paper.lines().map_while(|line| line.strip_prefix('#'));
         lines.map(str::trim).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What every preset decides of a method.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Expansion {
+    pub(crate) student_prompt: String,
+    pub(crate) student_prefill: String,
+    #[serde(rename = "teacher")]
+    pub(crate) teachers: Vec<Teacher>,
+}
+
+impl Expansion {
+    /// That of the preset which holds where a recipe names none.
+    pub(crate) fn standard() -> Self {
+        Preset::ALL.first().map_or_else(Self::default, |preset| Self::of(preset.paper))
+    }
+
+    fn of(text: &str) -> Self {
+        #[derive(Default, Deserialize)]
+        struct File {
+            method: Expansion,
+        }
+        // A preset is part of the program; the tests read every one.
+        toml::from_str::<File>(text).unwrap_or_default().method
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 use vigos_core::files::read_limited;
-use vigos_data::{Dataset, DemonstrationFields, Demonstrations, Fields, ImageSource, Row};
+use vigos_data::{Dataset, Demonstrations, Fields, ImageSource, Row};
+use vigos_recipe::sft::SftFields;
 use vigos_recipe::prompts::Prompts;
 use vigos_train::shapes;
 use vigos_world::{Format, Warmup, World, WorldConfig, Writer};
@@ -63,7 +64,7 @@ fn questions_are_those_that_the_same_dials_write() {
 fn demonstrations_are_those_that_the_same_dials_write() {
     let folder = written();
     let path = folder.path().join("warmup.jsonl");
-    let files = Demonstrations::open(&path, &DemonstrationFields::default(), None).unwrap();
+    let files = Demonstrations::open(&path, &SftFields::default(), None).unwrap();
     let drawn = shapes::demonstrations(&name("warmup"), None).unwrap();
     assert_eq!(drawn.count(), files.count());
     for index in 0..40 {
