@@ -47,7 +47,9 @@ impl Suite {
         };
         let mut parts = vec![main];
         if let Some(path) = &eval.prior {
-            parts.push(Part::Rows(Source { path, split: None, ..source }.open(&recipe.data.fields, progress)?));
+            parts.push(Part::Rows(
+                Source { path, split: None, ..source }.open(&recipe.data.fields, progress)?,
+            ));
         }
         Ok(Self { parts })
     }

@@ -162,7 +162,7 @@ impl Plan {
     pub fn state(&self, run: &Run) -> Result<State, ExperimentError> {
         let start = run.start.and_then(|start| self.starts.get(start));
         if run.seed.is_some() && run.folder.join("config.toml").exists() {
-            RunFolder::open(&run.folder, &run.recipe, true, &[]).map_err(RunError::from)?;
+            RunFolder::is_of(&run.folder, &run.recipe).map_err(RunError::from)?;
         }
         if let Some(start) = start {
             evaluate::begun(&start.folder, &start.recipe)?;

@@ -18,12 +18,21 @@ use crate::sft::SftRecipe;
 /// No page is larger.
 const LARGEST_PAGE: u64 = 1 << 20;
 
-/// The schemas by the command whose recipe they are, and what that recipe is.
-pub const SCHEMAS: &[(&str, fn() -> Value, &str)] = &[
-    ("train", schema::<Recipe>, "a run of `vigos train`; `eval` and `palr` read the same"),
-    ("sft", schema::<SftRecipe>, "a run of `vigos sft`"),
-    ("experiment", schema::<Experiment>, "an experiment"),
-];
+/// Makes a schema.
+pub type Make = fn() -> Value;
+
+/// The schemas by the command whose recipe they are. `vigos eval` and `vigos palr` read that of `vigos train`.
+pub const SCHEMAS: &[(&str, Make)] =
+    &[("train", schema::<Recipe>), ("sft", schema::<SftRecipe>), ("experiment", schema::<Experiment>)];
+
+/// The commands whose recipes have a schema.
+pub const COMMANDS: [&str; 5] = ["train", "sft", "eval", "palr", "experiment"];
+
+/// The schema of a command's recipe.
+pub fn schema_of(command: &str) -> Option<Value> {
+    let command = if ["eval", "palr"].contains(&command) { "train" } else { command };
+    SCHEMAS.iter().find(|(name, _)| *name == command).map(|(_, make)| make())
+}
 
 /// A file of the documentation, as it has to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +72,7 @@ pub fn pages(root: &Path) -> Result<Vec<Page>, FileError> {
             None => pages.push(page),
         }
     }
-    for (name, make, _) in SCHEMAS {
+    for (name, make) in SCHEMAS {
         let path = PathBuf::from(format!("docs/schema/{name}.json"));
         pages.push(Page { path, text: format!("{:#}\n", make()) });
     }

@@ -85,17 +85,16 @@ pub enum PromptError {
     },
     /// A template that shows its reader something else than the recipe says.
     #[error(
-        "{file}: found `{placeholder}` {found}, wanted it {wanted}: the context of {reader} is {context}"
+        "{file}: found `{placeholder}` {}, wanted it {}: the context of {reader} is {context}",
+        place(*.shown), place(!*.shown)
     )]
     Context {
         /// The file, or the built-in template.
         file: String,
         /// The placeholder with its braces.
         placeholder: String,
-        /// Whether the template has it.
-        found: &'static str,
-        /// Whether the context has it.
-        wanted: &'static str,
+        /// Whether the template has it, where the context does not; otherwise it is the other way round.
+        shown: bool,
         /// Who reads the prompt.
         reader: String,
         /// What that reader is shown.
@@ -205,13 +204,11 @@ impl Prompts {
         for name in all {
             let (found, wanted) = (slots.contains(&name), shown.contains(&name));
             if found != wanted {
-                let word = |there| if there { "in the template" } else { "not in the template" };
                 let context: Vec<&str> = context.iter().map(Context::name).collect();
                 return Err(PromptError::Context {
                     file: self.file(template),
                     placeholder: format!("{{{name}}}"),
-                    found: word(found),
-                    wanted: word(wanted),
+                    shown: found,
                     reader: reader.to_owned(),
                     context: format!("[{}]", context.join(", ")),
                 });
@@ -298,6 +295,10 @@ impl Prompts {
     fn file(&self, name: &str) -> String {
         Path::new(&self.origin).join(format!("{name}.txt")).display().to_string()
     }
+}
+
+fn place(shown: bool) -> &'static str {
+    if shown { "in the template" } else { "not in the template" }
 }
 
 /// Cut a template at its placeholders. Braces around anything but a word of lower-case letters and `_`, or `own:` and

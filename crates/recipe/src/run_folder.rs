@@ -50,39 +50,30 @@ impl RunFolder {
     /// # Errors
     /// If a new run's folder is taken, or a resumed one is not there or had another recipe.
     pub fn open<R: RunRecipe>(path: &Path, recipe: &R, resume: bool, run: Run) -> Result<Self, FolderError> {
-        let fault = |message: String, hint: &str| FolderError::Taken {
-            path: path.to_owned(),
-            message,
-            hint: hint.to_owned(),
-        };
         let config = path.join(CONFIG);
         let taken =
             config.exists() || path.join("metrics.jsonl").exists() || path.join("checkpoints").exists();
         match (resume, taken) {
             (false, true) => Err(fault(
+                path,
                 "there is a run in this folder already".into(),
                 "continue it with --resume, or name another folder with --run-dir",
             )),
             (true, false) => {
-                Err(fault("there is no run to resume".into(), "leave out --resume to start one"))
+                Err(fault(path, "there is no run to resume".into(), "leave out --resume to start one"))
             }
-            (true, true) => {
-                let text = read_limited(&config, MAX_CONFIG)?;
-                let text = String::from_utf8_lossy(&text);
-                let saved = R::parse(&text, &config.display().to_string(), &[])?;
-                let difference = difference(&saved, recipe, &free::<R>(run)).map_err(|e| {
-                    fault(format!("the recipe cannot be compared: {e}"), "use paths in UTF-8")
-                })?;
-                match difference {
-                    Some(what) => Err(fault(
-                        format!("the run was started with another recipe: {what}"),
-                        "resume with the recipe it was started with, or start anew in another folder",
-                    )),
-                    None => Ok(Self { path: path.to_owned() }),
-                }
-            }
-            (false, false) => Ok(Self { path: path.to_owned() }),
-        }
+            (true, true) => begun_by(path, recipe, &free::<R>(run)),
+            (false, false) => Ok(()),
+        }?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Checks that a folder's run was begun by this very recipe.
+    ///
+    /// # Errors
+    /// If it was not, or there is none.
+    pub fn is_of<R: RunRecipe>(path: &Path, recipe: &R) -> Result<(), FolderError> {
+        begun_by(path, recipe, &[])
     }
 
     /// Creates the folder and writes the effective recipe.
@@ -124,6 +115,27 @@ impl RunFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Checks that a folder's run was begun by a recipe that differs in free keys alone.
+fn begun_by<R: RunRecipe>(path: &Path, recipe: &R, free: &[String]) -> Result<(), FolderError> {
+    let config = path.join(CONFIG);
+    let text = read_limited(&config, MAX_CONFIG)?;
+    let saved = R::parse(&String::from_utf8_lossy(&text), &config.display().to_string(), &[])?;
+    let difference = difference(&saved, recipe, free)
+        .map_err(|e| fault(path, format!("the recipe cannot be compared: {e}"), "use paths in UTF-8"))?;
+    match difference {
+        Some(what) => Err(fault(
+            path,
+            format!("the run was started with another recipe: {what}"),
+            "resume with the recipe it was started with, or start anew in another folder",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn fault(path: &Path, message: String, hint: &str) -> FolderError {
+    FolderError::Taken { path: path.to_owned(), message, hint: hint.to_owned() }
 }
 
 /// The first key that may not change and did.

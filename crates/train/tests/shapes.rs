@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use vigos_core::files::read_limited;
 use vigos_data::{Dataset, Demonstrations, Fields, ImageSource, Row};
-use vigos_recipe::sft::SftFields;
 use vigos_recipe::prompts::Prompts;
+use vigos_recipe::sft::SftFields;
 use vigos_train::shapes;
 use vigos_world::{Format, Warmup, World, WorldConfig, Writer};
 

@@ -7,9 +7,9 @@ use vigos_kernels::chunk_rows;
 use vigos_models::scoring::{Target, score_tokens};
 use vigos_models::{ActiveAdapter, Model, ModelError, Sequence};
 use vigos_processor::ImagePatches;
-use vigos_recipe::sample::Sample;
 use vigos_recipe::Method;
 use vigos_recipe::context::REFERENCE;
+use vigos_recipe::sample::Sample;
 use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::spans::{Spans, Verdict};
 
