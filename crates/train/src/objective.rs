@@ -15,14 +15,11 @@ use crate::samples::Sample;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::time::Instant;
-use vigos_kernels::{ActiveRow, chunk_rows, span_kl_linear};
+use vigos_kernels::{ActiveRow, LOGITS_BUDGET, chunk_rows, divergence_linear};
 use vigos_models::model::{Model, Sequence};
 use vigos_models::{ActiveAdapter, Adapter, ModelError};
 use vigos_processor::ImagePatches;
 use vigos_rollout::spans::Verdict;
-
-/// Memory that the logits of one chunk of rows may take.
-pub(crate) const LOGITS_BYTES: usize = 256 << 20;
 
 /// A sample with its sampled completion.
 #[derive(Clone, Debug)]
@@ -157,7 +154,7 @@ pub fn micro_batch(
             rows.push(ActiveRow {
                 student: first + token.position - 1,
                 teacher: rows.len(),
-                direction: reading.direction,
+                divergence: reading.direction.divergence(),
                 weight,
                 clip: clip(method, token.boundary),
             });
@@ -170,9 +167,9 @@ pub fn micro_batch(
             });
         }
     }
-    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BYTES);
+    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET);
     let result =
-        span_kl_linear(&hidden, &teacher_hidden, &model.text.head, &rows, method.temperature, chunk)?;
+        divergence_linear(&hidden, &teacher_hidden, &model.text.head, &rows, method.temperature, chunk)?;
 
     for ((token, row), &kl) in tokens.iter_mut().zip(&rows).zip(&result.kl) {
         token.kl = kl;

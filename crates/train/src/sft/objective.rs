@@ -8,12 +8,10 @@ use crate::session::{DroppedSample, dropout};
 use crate::sft::learner::{Batch, Learner};
 use crate::sft::lesson::Lesson;
 use rayon::prelude::*;
-use vigos_kernels::chunk_rows;
+use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
 use vigos_models::scoring::Target;
 use vigos_models::{Model, ModelError, Trained};
 
-/// Memory that the logits of one chunk of rows may take.
-const LOGITS_BYTES: usize = 64 << 20;
 /// Lessons of a part. A constant: the parts, and with them the rounding, must not depend on the machine.
 const PART: usize = 8;
 
@@ -101,7 +99,7 @@ fn batch<'a>(
         images: lessons.iter().flat_map(|l| &l.images).collect(),
         targets,
         weight,
-        chunk: chunk_rows(model.config.text.vocab_size, LOGITS_BYTES).get(),
+        chunk: chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET).get(),
         dropout: dropout(probability, seed, step, &dropped, &model.device),
         packed,
     })
