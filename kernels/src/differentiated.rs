@@ -26,11 +26,12 @@ pub(crate) fn differentiated(
     let (student, teacher) =
         (log_probabilities(student, temperature), log_probabilities(teacher, temperature));
     let (mut kl, mut slopes) = (Vec::with_capacity(rows.len()), Vec::new());
-    // Two handles to one divergence may count as different: its rows are then computed in two parts.
+    // Equal here are the value's place and its functions, so equal ones compute the same; a divergence that is there
+    // twice counts as two, whose rows are computed one part after the other.
     for run in rows.chunk_by(|a, b| std::ptr::eq(a.divergence, b.divergence)) {
         let part = s![kl.len()..kl.len() + run.len(), ..];
         let found = Run { divergence: run[0].divergence, rows: run }
-            .compute(student.clone().slice(part.clone()), teacher.clone().slice(part))?;
+            .compute(student.clone().slice(part), teacher.clone().slice(part))?;
         kl.extend(found.kl);
         slopes.push(found.slope);
     }
