@@ -61,7 +61,7 @@ pub(crate) fn run() -> Result<()> {
         }));
     }
     if !faults.is_empty() {
-        bail!("the house does not stand:\n\n{}", faults.join("\n"));
+        bail!("what is wrong with the house:\n\n{}", faults.join("\n"));
     }
     println!("\nevery arrow points down, no circles of files");
     Ok(())
