@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)] // In helpers too; the writer is shared.
 
-#[path = "parquet/writer.rs"]
+#[path = "data/writer.rs"]
 mod writer;
 
 use vigos_data::{Dataset, Fields};

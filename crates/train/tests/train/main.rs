@@ -1,0 +1,14 @@
+//! What the trainer promises.
+#![allow(clippy::unwrap_used, unreachable_pub)] // In helpers too.
+
+mod datasets;
+mod families;
+mod optim;
+mod preview;
+mod reference_step;
+mod routing;
+mod sft;
+mod sft_reference;
+mod shapes;
+mod support;
+mod training;
