@@ -18,5 +18,4 @@ pub use demonstrations::{Demonstration, DemonstrationFields, Demonstrations};
 pub use error::DatasetError;
 pub use grade::{Choices, grade, grade_question};
 pub use order::{Order, RowGroup, sample_at};
-pub use parquet::files::split_of;
 pub use row::{BadRow, Fields, ImageSource, Labels, Place, Role, Row};

@@ -11,10 +11,12 @@ use vigos_core::files::FileError;
 use crate::cache::{RepoCache, link, make_folder_of};
 use crate::error::HubError;
 use crate::http::{Client, header};
-use crate::hub::Progress;
 use crate::settings::Settings;
 
 const BUFFER: usize = 64 << 10;
+
+/// Sees a file come: its name, the bytes that are there, and the bytes that it has.
+pub type Progress<'a> = dyn FnMut(&str, u64, u64) + 'a;
 
 /// A file to fetch.
 pub(crate) struct Wanted<'a> {

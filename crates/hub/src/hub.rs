@@ -7,13 +7,10 @@ use serde::Deserialize;
 use crate::cache::{RepoCache, files_of};
 use crate::content::Content;
 use crate::error::HubError;
-use crate::fetch::{Wanted, fetch};
+use crate::fetch::{Progress, Wanted, fetch};
 use crate::http::Client;
 use crate::reference::{Reference, is_commit, is_reference};
 use crate::settings::Settings;
-
-/// Sees a file come: its name, the bytes that are there, and the bytes that it has.
-pub type Progress<'a> = dyn FnMut(&str, u64, u64) + 'a;
 
 const MAIN: &str = "main";
 
