@@ -128,9 +128,9 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DatasetError::NoSuchRow`], and for Parquet a file that cannot be opened or a row group that is too large.
-    pub fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
+    pub fn load(&self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
         let rows = self.count.get();
-        let row = match &mut self.source {
+        let row = match &self.source {
             Source::JsonLines(rows) => rows.get(index).cloned().map(Ok),
             Source::Parquet(table) => table.load(index)?,
             Source::Made(rows) => rows.load(index),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread::sleep;
 
 use sha2::{Digest, Sha256};
-use vigos_core::files::FileError;
+use vigos_core::files::{FileError, Progress};
 
 use crate::cache::{RepoCache, link, make_folder_of};
 use crate::error::HubError;
@@ -14,9 +14,6 @@ use crate::http::{Client, header};
 use crate::settings::Settings;
 
 const BUFFER: usize = 64 << 10;
-
-/// Sees a file come: its name, the bytes that are there, and the bytes that it has.
-pub type Progress<'a> = dyn FnMut(&str, u64, u64) + 'a;
 
 /// A file to fetch.
 pub(crate) struct Wanted<'a> {

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use vigos_core::files::Progress;
 
 use crate::cache::{RepoCache, files_of};
 use crate::content::Content;
 use crate::error::HubError;
-use crate::fetch::{Progress, Wanted, fetch};
+use crate::fetch::{Wanted, fetch};
 use crate::http::Client;
 use crate::reference::{Reference, is_commit, is_reference};
 use crate::settings::Settings;
