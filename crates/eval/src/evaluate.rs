@@ -41,7 +41,7 @@ pub fn evaluate(
     let drawing = drawing(eval)?;
     let (folder, run) = Folder::open(options, SAMPLES, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let suite = Suite::open(recipe, &mut fetching)?;
+    let suite = Suite::open(recipe, options.sources, &mut fetching)?;
     let student = Student::open(options, &mut fetching)?;
     run.begin(recipe)?;
 

@@ -16,6 +16,5 @@ pub mod replay;
 mod run;
 pub mod session;
 pub mod sft;
-pub mod shapes;
 pub mod tensorboard;
 pub mod trainer;

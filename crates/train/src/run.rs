@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
-use vigos_data::{BadRow, Order};
+use vigos_data::{BadRow, Order, Sources};
 use vigos_models::Config;
 use vigos_recipe::Checkpoint;
 use vigos_recipe::run_folder::RunFolder;
@@ -34,6 +34,8 @@ pub struct RunOptions<'a, R> {
     pub resume: bool,
     /// The device.
     pub device: &'a Device,
+    /// Where data sets come from.
+    pub sources: &'a Sources,
 }
 
 /// Sees a run as it goes.

@@ -1,12 +1,9 @@
 //! Everything that a recipe names, loaded: model, adapter, processor, prompts.
 
 use crate::objective::Rollout;
-use crate::shapes::{self, is_drawn};
 use burn::tensor::Device;
 use std::ops::Deref;
-use std::path::Path;
-use vigos_data::{Dataset, Fields};
-use vigos_hub::{Hub, Progress, is_reference};
+use vigos_hub::Progress;
 use vigos_models::{Adapter, Dropout, DropoutPair};
 use vigos_processor::ImagePatches;
 use vigos_recipe::Recipe;
@@ -93,55 +90,4 @@ pub(crate) fn dropout(
         vision: Dropout::new(probability, seed, step, vision, device),
         text: Dropout::new(probability, seed, step, text, device),
     })
-}
-
-/// Opens the recipe's data set; `progress` sees what has to be fetched from the hub.
-///
-/// # Errors
-/// If it cannot be had or is wrong, or has no such split.
-pub fn open_dataset(recipe: &Recipe, progress: &mut Progress) -> Result<Dataset, RunError> {
-    let data = &recipe.data;
-    let names = data.fields.clone();
-    let fields = Fields { problem: names.problem, image: names.image, answer: names.answer, id: names.id };
-    let source =
-        Source { section: "data", path: &data.path, split: data.split.as_deref(), limit: data.limit };
-    source.open(&fields, progress)
-}
-
-/// A data set as a section of a recipe names it.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// The section.
-    pub section: &'a str,
-    /// Its `path`.
-    pub path: &'a Path,
-    /// Its `split`.
-    pub split: Option<&'a str>,
-    /// Its `limit`.
-    pub limit: Option<usize>,
-}
-
-impl Source<'_> {
-    /// Opens it to read rows of these fields.
-    ///
-    /// # Errors
-    /// As [`open_dataset`].
-    pub fn open(&self, fields: &Fields, progress: &mut Progress) -> Result<Dataset, RunError> {
-        let drawn = is_drawn(self.path);
-        if !drawn && !is_reference(self.path) {
-            return Ok(Dataset::open_split(self.path, self.split, fields, self.limit)?);
-        }
-        if let Some(split) = self.split {
-            return Err(RunError::Setting {
-                key: format!("{}.split", self.section),
-                found: format!("\"{split}\""),
-                wanted: format!("nothing: {}.path names the split", self.section),
-            });
-        }
-        if drawn {
-            return shapes::dataset(self.path, self.limit);
-        }
-        let files = Hub::from_env()?.dataset(self.path, progress)?;
-        Ok(Dataset::open_parquet(self.path, files, fields, self.limit)?)
-    }
 }

@@ -10,13 +10,13 @@ use crate::objective::{Rollout, Work, micro_batch};
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
 pub use crate::run::{Finished, Observer, RunOptions};
 use crate::run::{Plan, Refusal, Run, Training};
-use crate::session::{Session, open_dataset};
+use crate::session::Session;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use vigos_core::jsonl::JsonLines;
-use vigos_data::Dataset;
+use vigos_data::{DataRequest, Dataset};
 use vigos_hub::side_files_folder;
 use vigos_models::{ActiveAdapter, Adapter, Config, Trained, peft};
 use vigos_recipe::run_folder::RunFolder;
@@ -48,10 +48,10 @@ pub fn train(
     let recipe = options.recipe;
     let folder = RunFolder::open(options.run_dir, recipe, options.resume, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let mut dataset = open_dataset(recipe, &mut fetching)?;
+    let dataset = options.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let side_files = side_files_folder(&recipe.model.path, &mut fetching)?;
     let config = Config::read(&side_files)?;
-    let plan = memory::plan::Plan::of(recipe, None)?.with_first_rows(recipe, &mut dataset, &side_files);
+    let plan = memory::plan::Plan::of(recipe, None)?.with_first_rows(recipe, &dataset, &side_files);
     observer.memory(&plan, &config, recipe.train.max_prompt_tokens);
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let session = Session::open(recipe, options.device, &mut fetching)?;
@@ -208,14 +208,14 @@ impl Training for Trainer<'_> {
 impl Trainer<'_> {
     /// The next samples of the data set's order that can be used.
     fn take_samples(
-        &mut self,
+        &self,
         run: &mut Run,
         state: &mut State,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Numbered>, RunError> {
         let train = &self.session.recipe.train;
-        let (maker, dataset) = (self.session.samples(), &mut self.dataset);
-        let mut make = |number, index| {
+        let (maker, dataset) = (self.session.samples(), &self.dataset);
+        let make = |number, index| {
             let row = match dataset.load(index)? {
                 Err(bad) => return Ok(Err(Refusal { kind: Skip::BAD_ROW, row: bad })),
                 Ok(row) => row,

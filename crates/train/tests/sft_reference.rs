@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device, Tensor};
 use serde_json::Value;
 use std::sync::LazyLock;
 use support::{FAMILIES, folder_of, relative, root};
-use vigos_data::{DemonstrationFields, Demonstrations};
+use vigos_data::{Dataset, DemonstrationFields};
 use vigos_models::generation::stop_tokens;
 use vigos_models::{Parameters, Trained};
 use vigos_processor::Processor;
@@ -97,7 +97,7 @@ fn lessons(family: &str) -> Vec<Lesson> {
     let stop = stop_tokens(&folder).unwrap()[0];
     let maker = LessonMaker { processor: &processor, stop, max_tokens: 4096, min_image_side: 0 };
     let path = root().join("tests/fixtures/demonstrations.jsonl");
-    let rows = Demonstrations::open(&path, &DemonstrationFields::default(), None).unwrap();
+    let rows = Dataset::open(&path, &DemonstrationFields::default(), None).unwrap();
     let rows = (0..rows.count().get()).map(|i| rows.load(i).unwrap().unwrap().clone());
     rows.zip(0..).map(|(row, number)| maker.make(number, &row).unwrap().unwrap()).collect()
 }

@@ -21,14 +21,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
-use vigos_data::{BadRow, Dataset, Row};
+use vigos_data::{BadRow, DataRequest, Dataset, Row};
 use vigos_recipe::Recipe;
 use vigos_recipe::last_box;
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker};
 use vigos_rollout::RunError;
 use vigos_rollout::base::sampling;
 use vigos_rollout::spans::{CompletionText, Reason, Spans, Verdict};
-use vigos_train::session::open_dataset;
 use wrong::Pool;
 
 /// The values' file.
@@ -54,7 +53,7 @@ pub fn palr(
     sampling(recipe).check()?;
     let (folder, run) = Folder::open(options, TOKENS, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let data = open_dataset(recipe, &mut fetching)?;
+    let data = options.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let student = Student::open(options, &mut fetching)?;
     let vocabulary = student.base.model.config.text.vocab_size;
     let recorded = rollouts.map(|path| read_rollouts(path, vocabulary)).transpose()?;

@@ -70,7 +70,7 @@ impl Plan {
 
     /// The same plan for the longest prompts of a data set, as far as its first rows tell; as it is if none of them
     /// can be used.
-    pub(crate) fn with_first_rows(self, recipe: &Recipe, dataset: &mut Dataset, model: &Path) -> Self {
+    pub(crate) fn with_first_rows(self, recipe: &Recipe, dataset: &Dataset, model: &Path) -> Self {
         match first_rows(recipe, dataset, model) {
             Ok([prompt_tokens, image_tokens]) if prompt_tokens > 0 => {
                 Self { prompt_tokens, image_tokens, ..self }
@@ -146,7 +146,7 @@ impl Plan {
 }
 
 /// Tokens of the longest prompt of the first rows, and the most that are its images'.
-fn first_rows(recipe: &Recipe, dataset: &mut Dataset, model: &Path) -> Result<[usize; 2], RunError> {
+fn first_rows(recipe: &Recipe, dataset: &Dataset, model: &Path) -> Result<[usize; 2], RunError> {
     let prompts = Prompts::for_method(&recipe.method)?;
     let processor = open_processor(model, recipe.data.max_pixels)?;
     let merge = processor.image_config().merge_size as usize;

@@ -1,6 +1,6 @@
 //! From a demonstration to what the model reads and learns.
 
-use vigos_data::Demonstration;
+use vigos_data::Row;
 use vigos_models::Sequence;
 use vigos_processor::{ImagePatches, Processor};
 use vigos_recipe::sample::{SampleError, Skip, load_images, user_prompt};
@@ -37,24 +37,27 @@ impl LessonMaker<'_> {
     ///
     /// # Errors
     /// If the template or the tokenizer refuses a text; the error names the row.
-    pub fn make(&self, number: u64, row: &Demonstration) -> Result<Result<Lesson, Skip>, SampleError> {
+    pub fn make(&self, number: u64, row: &Row) -> Result<Result<Lesson, Skip>, SampleError> {
         let fail = |field: &str, message: String| SampleError {
             origin: row.origin.clone(),
             id: row.id.clone(),
             field: field.to_owned(),
             message,
         };
+        let Some(demonstration) = &row.demonstration else {
+            return Err(fail("completion", "found a question, wanted a demonstration".into()));
+        };
         let images = match load_images(&row.images, self.processor, self.min_image_side) {
             Ok(images) => images,
             Err(skip) => return Ok(Err(skip)),
         };
-        let prompt = user_prompt(self.processor, &images, row.prompt.clone(), &row.prefill)
+        let prompt = user_prompt(self.processor, &images, row.problem.clone(), &demonstration.prefill)
             .map_err(|e| fail("prompt", e.to_string()))?;
         let mut sequence = Sequence { ids: prompt.ids, images: prompt.images };
         let completion = self
             .processor
             .tokenizer()
-            .encode_plain(&row.completion)
+            .encode_plain(&demonstration.completion)
             .map_err(|e| fail("completion", e.to_string()))?;
         let learnt = completion.len() + 1;
         let tokens = sequence.ids.len() + learnt;

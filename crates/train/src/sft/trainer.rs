@@ -7,13 +7,12 @@ use crate::run::{Observer, Plan, Refusal, Run, RunOptions, Training};
 use crate::sft::learner::{Beside, Learner, Whole};
 use crate::sft::lesson::{Lesson, LessonMaker};
 use crate::sft::objective::{Dropping, micro_batch};
-use crate::shapes::{self, is_drawn};
 use burn::tensor::DType;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use vigos_data::{DemonstrationFields, Demonstrations};
+use vigos_data::{DataRequest, Dataset};
 use vigos_models::agreement::check_processor;
 use vigos_models::{Model, Parameters, Trained};
 use vigos_recipe::Lora;
@@ -54,20 +53,8 @@ pub fn sft(
 ) -> Result<SftFinished, RunError> {
     let (recipe, device) = (options.recipe, options.device);
     let folder = RunFolder::open(options.run_dir, recipe, options.resume, &FREE)?;
-    let data = &recipe.data;
-    let names = data.fields.clone();
-    let fields = DemonstrationFields {
-        image: names.image,
-        prompt: names.prompt,
-        prefill: names.prefill,
-        completion: names.completion,
-        id: names.id,
-    };
-    let data = match is_drawn(&data.path) {
-        true => shapes::demonstrations(&data.path, data.limit)?,
-        false => Demonstrations::open(&data.path, &fields, data.limit)?,
-    };
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
+    let data = options.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let source = ModelFolder::open(&recipe.model.path, recipe.data.max_pixels, &mut fetching)?;
     match recipe.train.weights {
         TrainedWeights::All => {
@@ -102,7 +89,7 @@ pub fn sft(
 struct Supervised<'a, L> {
     recipe: &'a SftRecipe,
     source: ModelFolder,
-    data: Demonstrations,
+    data: Dataset,
     learner: L,
     /// The adapter's settings, where one is trained.
     lora: Option<&'a Lora>,

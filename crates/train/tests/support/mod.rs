@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use vigos_data::ImageSource;
+use vigos_data::{ImageSource, Sources};
 use vigos_models::weights::Weights;
 use vigos_models::{Adapter, Model, peft};
 use vigos_processor::Processor;
@@ -183,7 +183,8 @@ impl Observer for Silent {}
 
 /// Trains on the CPU until the recipe's last step.
 pub fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
-    let options = TrainOptions { recipe, run_dir, resume, device: &Device::flex() };
+    let options =
+        TrainOptions { recipe, run_dir, resume, device: &Device::flex(), sources: &Sources::default() };
     train(&options, &mut Silent, &AtomicBool::new(false))
 }
 
