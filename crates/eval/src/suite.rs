@@ -28,10 +28,9 @@ impl Suite {
     pub fn open(recipe: &Recipe, sources: &Sources, progress: &mut Progress) -> Result<Self, RunError> {
         let eval = &recipe.eval;
         let data = DataRequest::from(&recipe.data);
-        let path = eval.path.as_ref().unwrap_or(&recipe.data.path);
         let asked = DataRequest {
             section: "eval",
-            path,
+            path: eval.path.as_ref().unwrap_or(&recipe.data.path),
             split: eval.split.as_deref(),
             limit: eval.limit,
             ..data.clone()

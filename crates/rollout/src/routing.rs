@@ -7,9 +7,9 @@ use crate::spans::{Verdict, completion_positions};
 use vigos_kernels::Direction;
 use vigos_recipe::{Divergence, Reads, Span, Teacher, When};
 
-/// One teacher's reading of one completion.
+/// One teacher's pass over one completion.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
+pub struct TeacherPass {
     /// Index in the teacher table.
     pub teacher: usize,
     /// Tokens that follow the teacher's prompt.
@@ -31,8 +31,8 @@ pub struct ActiveToken {
     pub boundary: bool,
 }
 
-/// The readings of one completion, in the order of the teacher table.
-pub fn route(teachers: &[Teacher], completion: &[u32], verdict: &Verdict) -> Vec<Reading> {
+/// The passes over one completion, in the order of the teacher table.
+pub fn route(teachers: &[Teacher], completion: &[u32], verdict: &Verdict) -> Vec<TeacherPass> {
     let applies = |when| match when {
         When::Always => true,
         When::Valid => verdict.spans().is_some(),
@@ -66,7 +66,7 @@ pub fn route(teachers: &[Teacher], completion: &[u32], verdict: &Verdict) -> Vec
                 Divergence::Forward => Direction::Forward,
                 Divergence::Reverse => Direction::Reverse,
             };
-            Some(Reading { teacher: index, tokens, active, direction })
+            Some(TeacherPass { teacher: index, tokens, active, direction })
         })
         .collect()
 }
