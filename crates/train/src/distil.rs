@@ -1,7 +1,7 @@
 //! Self-distillation, `vigos train`: the student is sampled, and learns from its teachers.
 
 use crate::checkpoint::{Checkpoints, State};
-use crate::distillation::Distillation;
+use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune};
 use crate::memory::plan::Plan;
@@ -16,6 +16,7 @@ use crate::update::Update;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use vigos_data::DataRequest;
+use vigos_kernels::Divergences;
 use vigos_recipe::Recipe;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::run_folder::RunFolder;
@@ -52,6 +53,7 @@ pub fn train(
     let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &dataset, recipe.train.seed);
     observer.memory(&plan, &files.config, recipe.train.max_prompt_tokens);
 
+    let teaching = Teaching::new(&recipe.method, &Divergences::default())?;
     let wanted = lora_config(&recipe.lora)?;
     let drawing = Drawing::of(recipe, recipe.train.seed);
     drawing.sampling.check()?;
@@ -87,7 +89,7 @@ pub fn train(
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(base.samples())),
         rollout: Sampled { base: &base, drawing },
-        objective: Distillation { model: &base.model, method: &recipe.method, dropping, batch, accumulate },
+        objective: Distillation { model: &base.model, teaching, dropping, batch, accumulate },
         update: Update::new(weights, optimiser, &recipe.optim, total),
         fine_tune: &fine_tune,
         samples: batch * accumulate,

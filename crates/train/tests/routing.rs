@@ -4,8 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use support::{Recorded, relative};
-use vigos_kernels::Direction;
+use support::{Recorded, relative, teaching};
 use vigos_models::ActiveAdapter;
 use vigos_recipe::{Fidelity, Method, Preset, Recipe};
 use vigos_rollout::routing::{TeacherPass, route};
@@ -40,7 +39,6 @@ fn a_valid_rollout_is_read_by_perception_and_reasoning_no_further_than_needed() 
     assert_eq!(active(perception), [(0, 0), (1, 1), (2, 2)]);
     assert_eq!(reasoning.tokens, COMPLETION[..8]);
     assert_eq!(active(reasoning), [(5, 5), (6, 6), (8, 8)]);
-    assert_eq!([perception.direction, reasoning.direction], [Direction::Forward; 2]);
 }
 
 #[test]
@@ -56,9 +54,6 @@ fn an_invalid_rollout_is_read_by_the_reference_teacher_alone_to_its_last_token()
     assert_eq!(reference.teacher, 2);
     assert_eq!(reference.tokens, COMPLETION[..10]);
     assert_eq!(active(reference).len(), COMPLETION.len());
-    assert_eq!(reference.direction, Direction::Reverse);
-    let forward = passes(Preset::VigosForwardReference, Fidelity::Paper, &invalid());
-    assert_eq!(forward[0].direction, Direction::Forward);
 }
 
 #[test]
@@ -74,7 +69,6 @@ fn self_distillation_reads_every_rollout_with_one_teacher() {
         for verdict in [valid(), invalid()] {
             let [teacher] = &passes(preset, Fidelity::Paper, &verdict)[..] else { panic!() };
             assert_eq!(active(teacher).len(), COMPLETION.len());
-            assert_eq!(teacher.direction, Direction::Forward);
         }
     }
 }
@@ -95,7 +89,7 @@ fn run(recorded: &Recorded, overrides: &[&str]) -> (Method, MicroBatch) {
     let method = Recipe::parse(text, "test", &overrides).unwrap().method;
     let rows = recorded.rows(&method);
     let active = ActiveAdapter { adapter: &recorded.adapter, dropout: None };
-    let result = micro_batch(&recorded.model, active, &method, rows).unwrap();
+    let result = micro_batch(&recorded.model, active, &teaching(&method), rows).unwrap();
     (method, result)
 }
 

@@ -1,9 +1,9 @@
 //! What training by a recipe takes.
 
 use super::{Estimate, Phase};
-use crate::distillation::LOGITS_BYTES;
 use burn::tensor::DType;
 use vigos_data::Dataset;
+use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::adapter::sites;
 use vigos_models::memory::Footprint;
 use vigos_models::{Config, LoraConfig};
@@ -122,7 +122,7 @@ impl Plan {
         let traced = if adapts_vision { images } else { 0 };
         let kept = of.kept(tokens, traced).saturating_add(of.hidden(scored));
         let forward = of.text_forward(tokens, true).max(of.vision_forward(images, true));
-        let loss = of.loss(tokens, scored, LOGITS_BYTES as u64);
+        let loss = of.loss(tokens, scored, LOGITS_BUDGET as u64);
         let graph = of.text_graph(tokens, length).max(of.vision_graph(traced, image));
         for phase in [Phase::Loss, Phase::Backward] {
             let formula =

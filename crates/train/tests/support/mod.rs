@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use vigos_data::{ImageSource, Sources};
+use vigos_kernels::Divergences;
 use vigos_models::weights::Weights;
 use vigos_models::{Adapter, Model, peft};
 use vigos_processor::Processor;
@@ -18,6 +19,7 @@ use vigos_recipe::{Fidelity, Method, Optim, Recipe, Schedule};
 use vigos_rollout::engine::Finish;
 use vigos_rollout::spans::CompletionText;
 use vigos_rollout::{RolledOut, RunError};
+use vigos_train::distillation::Teaching;
 use vigos_train::{Finished, Observer, TrainOptions, train};
 
 pub fn root() -> PathBuf {
@@ -175,6 +177,11 @@ impl Recorded {
             })
             .collect()
     }
+}
+
+/// A method with the divergences that there are.
+pub fn teaching(method: &Method) -> Teaching<'_> {
+    Teaching::new(method, &Divergences::default()).unwrap()
 }
 
 /// Sees a run and says nothing.
