@@ -1,7 +1,6 @@
 //! Self-distillation, `vigos train`: the student is sampled, and learns from its teachers.
 
 use crate::checkpoint::{Checkpoints, State};
-use crate::datasets::open_dataset;
 use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune};
@@ -16,6 +15,7 @@ use crate::training::{Finished, Training};
 use crate::update::Update;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use vigos_data::DataRequest;
 use vigos_kernels::Divergences;
 use vigos_recipe::Recipe;
 use vigos_recipe::prompts::Prompts;
@@ -43,14 +43,14 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, resume, device } = *options;
+    let RunOptions { recipe, run_dir, resume, device, sources } = *options;
     let folder = RunFolder::open(run_dir, recipe, resume, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let mut dataset = open_dataset(recipe, &mut fetching)?;
+    let dataset = sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let prompts = Prompts::for_method(&recipe.method)?;
     let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, &mut fetching)?;
     let maker = SampleMaker::of(recipe, &files.processor, &prompts);
-    let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &mut dataset, recipe.train.seed);
+    let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &dataset, recipe.train.seed);
     observer.memory(&plan, &files.config, recipe.train.max_prompt_tokens);
 
     let teaching = Teaching::new(&recipe.method, &Divergences::default())?;

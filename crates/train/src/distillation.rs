@@ -10,8 +10,9 @@
 
 use crate::dropout::{Dropping, dropout};
 use crate::metrics::{Distilled, Outcome};
-use crate::objective::{MeanGradient, Objective, Scored, ScoredToken, StepLoss, Work, next_batch};
+use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
 use crate::observer::Watch;
+use crate::scored::{Scored, ScoredToken, Term, Work};
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,33 +115,6 @@ pub struct MicroBatch {
     pub scoring: Work,
     /// The student's forward, the loss and the backward.
     pub update: Work,
-}
-
-/// One loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Term {
-    /// Mean of the clipped divergence.
-    pub loss: f64,
-    /// Mean of the divergence, unclipped.
-    pub kl: f64,
-    /// Tokens.
-    pub tokens: usize,
-    /// Tokens above their clip.
-    pub clipped: usize,
-}
-
-impl Term {
-    /// Adds that of one of `count` micro-batches. Losses average over micro-batches, as their gradients do;
-    /// divergences average over tokens.
-    fn add(&mut self, other: &Self, count: usize) {
-        let tokens = self.tokens + other.tokens;
-        if tokens > 0 {
-            self.kl = (self.kl * self.tokens as f64 + other.kl * other.tokens as f64) / tokens as f64;
-        }
-        self.loss += other.loss / count as f64;
-        self.tokens = tokens;
-        self.clipped += other.clipped;
-    }
 }
 
 /// A teacher's pass over one of the rollouts.

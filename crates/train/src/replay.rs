@@ -1,9 +1,9 @@
 //! One optimiser step on recorded completions: the method's numbers without its randomness.
 
-use crate::distillation::{Teaching, Term, micro_batch};
+use crate::distillation::{Teaching, micro_batch};
 use crate::dropout::{Dropping, dropout};
-use crate::objective::{Scored, ScoredToken};
 use crate::optim::AdamW;
+use crate::scored::{Scored, ScoredToken, Term};
 use crate::update::Update;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};

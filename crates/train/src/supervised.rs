@@ -7,8 +7,9 @@
 use crate::dropout::{Dropping, dropout};
 use crate::fine_tune::{Batch, FineTune};
 use crate::metrics::{Outcome, Supervised};
-use crate::objective::{MeanGradient, Objective, Scored, StepLoss, Work, next_batch};
+use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
 use crate::observer::Watch;
+use crate::scored::{Scored, Work};
 use rayon::prelude::*;
 use std::time::Instant;
 use vigos_kernels::{LOGITS_BUDGET, chunk_rows};

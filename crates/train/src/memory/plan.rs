@@ -68,7 +68,7 @@ impl Plan {
 
     /// The same plan for the longest prompts of a data set in the order of `seed`, as far as its first rows tell; as
     /// it is if none of them can be used.
-    pub(crate) fn with_first_rows(self, maker: &SampleMaker, dataset: &mut Dataset, seed: u64) -> Self {
+    pub(crate) fn with_first_rows(self, maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Self {
         match first_rows(maker, dataset, seed) {
             Ok([prompt_tokens, image_tokens]) if prompt_tokens > 0 => {
                 Self { prompt_tokens, image_tokens, ..self }
@@ -144,7 +144,7 @@ impl Plan {
 }
 
 /// Tokens of the longest prompt of the first rows, and the most that are its images'.
-fn first_rows(maker: &SampleMaker, dataset: &mut Dataset, seed: u64) -> Result<[usize; 2], RunError> {
+fn first_rows(maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Result<[usize; 2], RunError> {
     let merge = maker.processor.image_config().merge_size as usize;
     let mut order = dataset.order(seed);
     let mut longest = [0, 0];

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::{Silent, host, root};
+use vigos_data::Sources;
 use vigos_models::scoring::Target;
 use vigos_models::weights::Weights;
 use vigos_models::{Adapter, Config, LoraConfig, Model, Projection, Trained, peft};
@@ -56,7 +57,8 @@ fn recipe(overrides: &[&str]) -> SftRecipe {
 }
 
 fn run(recipe: &SftRecipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
-    let options = SftOptions { recipe, run_dir, resume, device: &Device::flex() };
+    let options =
+        SftOptions { recipe, run_dir, resume, device: &Device::flex(), sources: &Sources::default() };
     sft(&options, &mut Silent, &AtomicBool::new(false))
 }
 
@@ -123,8 +125,13 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
         let [whole_dir, parts_dir] = ["whole", "parts"].map(|n| folder.path().join(format!("{name}-{n}")));
         let whole = run(&recipe, &whole_dir, false).unwrap();
         let flag = AtomicBool::new(false);
-        let options =
-            SftOptions { recipe: &recipe, run_dir: &parts_dir, resume: false, device: &Device::flex() };
+        let options = SftOptions {
+            recipe: &recipe,
+            run_dir: &parts_dir,
+            resume: false,
+            device: &Device::flex(),
+            sources: &Sources::default(),
+        };
         let stopped = sft(&options, &mut StopAfter { step: 3, flag: &flag }, &flag).unwrap();
         assert_eq!((stopped.steps, stopped.interrupted), (3, true));
         assert_eq!(stopped.output, parts_dir.join("checkpoints/step-000003"));

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::{Recorded, method_folder, relative, root, run};
+use vigos_data::Sources;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
 use vigos_train::metrics::Metrics;
@@ -130,7 +131,13 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
     for (i, (stop, steps)) in stops.into_iter().zip([3, 1]).enumerate() {
         let dir = folder.path().join(format!("cut-{i}"));
         let device = Device::flex();
-        let cut = stop(&TrainOptions { recipe: &recipe, run_dir: &dir, resume: false, device: &device });
+        let cut = stop(&TrainOptions {
+            recipe: &recipe,
+            run_dir: &dir,
+            resume: false,
+            device: &device,
+            sources: &Sources::default(),
+        });
         assert_eq!((cut.steps, cut.interrupted), (steps, true));
         let resumed = run(&recipe, &dir, true).unwrap();
         assert_eq!((resumed.steps, resumed.interrupted), (4, false));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use vigos_data::ImageSource;
+use vigos_data::{ImageSource, Sources};
 use vigos_kernels::Divergences;
 use vigos_models::weights::Weights;
 use vigos_models::{Adapter, Model, peft};
@@ -190,7 +190,8 @@ impl Observer for Silent {}
 
 /// Trains on the CPU until the recipe's last step.
 pub fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
-    let options = TrainOptions { recipe, run_dir, resume, device: &Device::flex() };
+    let options =
+        TrainOptions { recipe, run_dir, resume, device: &Device::flex(), sources: &Sources::default() };
     train(&options, &mut Silent, &AtomicBool::new(false))
 }
 

@@ -5,36 +5,51 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use vigos_data::{BadRow, Dataset, Demonstration, Demonstrations, ImageSource, Labels, Place, Role, Row};
+
+use vigos_core::files::Progress;
+use vigos_data::{
+    BadRow, DataRequest, Dataset, DatasetError, Demonstration, ImageSource, Labels, Place, Role, Row,
+    RowFields, Scheme, SourceError,
+};
 use vigos_recipe::prompts::Prompts;
-use vigos_rollout::RunError;
 use vigos_world::{Member, Sample, Split, Triple, Wording, World, WorldConfig, WorldError, png};
 
-/// How such a name begins.
-const SCHEME: &str = "shapes:";
+/// What names begin with.
+const SCHEME: &str = "shapes";
 /// Rows about each picture of the prior suite.
 const WORDINGS: usize = Wording::ALL.len();
 
-/// Whether a data set of this name is drawn.
-pub fn is_drawn(name: &Path) -> bool {
-    name.to_str().is_some_and(|name| name.starts_with(SCHEME))
+/// Opens the splits of the drawn world, whose rows are drawn whenever they are loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Shapes;
+
+impl Scheme for Shapes {
+    fn name(&self) -> &str {
+        SCHEME
+    }
+
+    fn open(&self, request: &DataRequest, _progress: &mut Progress) -> Result<Dataset, DatasetError> {
+        request.names_its_split()?;
+        match &request.fields {
+            RowFields::Questions(_) => questions(request.path, request.limit),
+            RowFields::Demonstrations(_) => demonstrations(request.path, request.limit),
+        }
+    }
 }
 
-/// The questions that `name` stands for, the first `limit` of them if given.
-///
-/// # Errors
-/// For a split that has no questions to train on or to evaluate on, and for dials that are wrong.
-pub fn dataset(name: &Path, limit: Option<usize>) -> Result<Dataset, RunError> {
+/// The questions that `name` stands for, the first `limit` of them if given; not of a split that has none to train or
+/// to evaluate on.
+fn questions(name: &Path, limit: Option<usize>) -> Result<Dataset, DatasetError> {
     let Name { split, world } = Name::parse(name)?;
     let origin = name.display().to_string();
     let samples = count(&world, split);
     let rows = |rows: usize| rows.min(limit.unwrap_or(usize::MAX));
-    let data = match split {
-        Split::Train => Dataset::made(name, rows(samples), move |index| {
+    match split {
+        Split::Train => Dataset::generated(name, rows(samples), move |index| {
             let sample = world.train(index as u64);
             question(&sample, sample.answer(), &origin)
         }),
-        Split::Test => Dataset::made(name, rows(samples), move |index| {
+        Split::Test => Dataset::generated(name, rows(samples), move |index| {
             let sample = world.test(index as u64);
             question(&sample, sample.truth(), &origin)
         }),
@@ -42,7 +57,7 @@ pub fn dataset(name: &Path, limit: Option<usize>) -> Result<Dataset, RunError> {
             // A world in which nothing is usual has no such suite.
             let triples = if world.prior(0).is_some() { samples } else { 0 };
             let each = Triple::MEMBERS * WORDINGS;
-            Dataset::made(name, rows(triples * each), move |index| {
+            Dataset::generated(name, rows(triples * each), move |index| {
                 let triple = world.prior((index / each) as u64);
                 let member = triple.as_ref().and_then(|t| t.members.get(index % each / WORDINGS));
                 let Some((triple, member)) = triple.as_ref().zip(member) else {
@@ -51,38 +66,37 @@ pub fn dataset(name: &Path, limit: Option<usize>) -> Result<Dataset, RunError> {
                 prior(triple.number, member, Wording::ALL[index % WORDINGS], &origin)
             })
         }
-        Split::Warmup => return Err(wrong_split(name, "shapes:train, shapes:test or shapes:prior")),
-    };
-    Ok(data?)
+        Split::Warmup => Err(wrong_split(name, "shapes:train, shapes:test or shapes:prior")),
+    }
 }
 
 /// The warm-up that `name` stands for, the first `limit` demonstrations if given. Prompts are rendered with the
 /// templates that the world's `prompts` names.
-///
-/// # Errors
-/// For another split, for dials that are wrong, and for templates that cannot be read.
-pub fn demonstrations(name: &Path, limit: Option<usize>) -> Result<Demonstrations, RunError> {
+fn demonstrations(name: &Path, limit: Option<usize>) -> Result<Dataset, DatasetError> {
     let Name { split, world } = Name::parse(name)?;
     if split != Split::Warmup {
         return Err(wrong_split(name, "shapes:warmup"));
     }
-    let prompts = Prompts::load(Some(&world.config().prompts))?;
+    let prompts = Prompts::load(Some(&world.config().prompts)).map_err(|e| SourceError::new(e, true))?;
     let origin = name.display().to_string();
     let rows = count(&world, split).min(limit.unwrap_or(usize::MAX));
-    let make = move |index| {
+    Dataset::generated(name, rows, move |index| {
         let warmup = world.warmup(index as u64);
         let sample = &warmup.sample;
         let prompt = prompts.render(warmup.form.word(), &warmup.problem(), warmup.reference());
-        Ok(Demonstration {
+        Ok(Row {
             id: sample.id(),
             images: vec![picture(sample, &origin)?],
-            prompt: prompt.map_err(|e| bad(&origin, sample.id(), e.to_string()))?,
-            prefill: warmup.form.prefill().to_owned(),
-            completion: warmup.completion(),
+            problem: prompt.map_err(|e| bad(&origin, sample.id(), e.to_string()))?,
+            answer: String::new(),
+            demonstration: Some(Demonstration {
+                prefill: warmup.form.prefill().to_owned(),
+                completion: warmup.completion(),
+            }),
             origin: place(&origin, sample),
+            labels: Labels::default(),
         })
-    };
-    Ok(Demonstrations::made(name, rows, make)?)
+    })
 }
 
 /// A name, read.
@@ -92,15 +106,20 @@ struct Name {
 }
 
 impl Name {
-    fn parse(name: &Path) -> Result<Self, RunError> {
-        let text = name.to_str().and_then(|name| name.strip_prefix(SCHEME)).unwrap_or_default();
+    fn parse(name: &Path) -> Result<Self, DatasetError> {
+        let text = name.to_str().and_then(|name| name.split_once(':')).map_or("", |(_, text)| text);
         let (split, dials) = text.split_once('?').unwrap_or((text, ""));
-        let every = Split::ALL.map(|split| format!("{SCHEME}{}", split.word())).join(", ");
+        let every = Split::ALL.map(|split| format!("{SCHEME}:{}", split.word())).join(", ");
         let split = Split::named(split).ok_or_else(|| wrong_split(name, &format!("one of {every}")))?;
         let dials: Vec<String> = dials.split('&').filter(|d| !d.is_empty()).map(str::to_owned).collect();
-        let config = WorldConfig::load(None, &dials).map_err(|error| within(name, error))?;
-        Ok(Self { split, world: World::new(config)? })
+        let config = WorldConfig::load(None, &dials).map_err(|error| fault(within(name, error)))?;
+        Ok(Self { split, world: World::new(config).map_err(fault)? })
     }
+}
+
+fn fault(error: WorldError) -> SourceError {
+    let is_input = error.is_input();
+    SourceError::new(error, is_input)
 }
 
 /// Dials are named as where they stand.
@@ -113,8 +132,8 @@ fn within(name: &Path, error: WorldError) -> WorldError {
     }
 }
 
-fn wrong_split(name: &Path, wanted: &str) -> RunError {
-    RunError::Setting {
+fn wrong_split(name: &Path, wanted: &str) -> DatasetError {
+    DatasetError::Setting {
         key: "the data set's path".into(),
         found: format!("\"{}\"", name.display()),
         wanted: format!("{wanted}, with ?DIAL=VALUE if need be"),
