@@ -1,8 +1,7 @@
 //! Images, prompts, settings, recipes and data sets with one thing wrong: refused with exit code 2, by file
 //! and field, and nothing half-written.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use serde_json::{Value, json};
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! Model and adapter folders with one thing wrong: refused with exit code 2, by file and tensor or key.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use serde_json::json;
 use std::path::Path;

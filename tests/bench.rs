@@ -1,7 +1,6 @@
 //! `vigos bench` through the command.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use support::run;
 

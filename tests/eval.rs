@@ -1,7 +1,6 @@
 //! `vigos eval` and `vigos palr` through the command.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use serde_json::{Value, json};
 use std::fs;

@@ -1,7 +1,6 @@
 //! `vigos experiment` through the command.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::path::{Path, PathBuf};

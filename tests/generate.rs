@@ -1,7 +1,6 @@
 //! `vigos generate` through the command.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use safetensors::SafeTensors;
 use serde_json::Value;

@@ -1,9 +1,10 @@
 //! A model from a hub on this machine, through the command.
-#![allow(clippy::unwrap_used, dead_code, unreachable_pub)] // In helpers too; what is shared is not all used.
 
+use crate::support;
+
+#[allow(dead_code)] // What is shared is not all used.
 #[path = "../crates/hub/tests/hub/server.rs"]
 mod server;
-mod support;
 
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, StructArray};
 use arrow_schema::{DataType, Field};

@@ -1,7 +1,6 @@
 //! The estimate of memory: `vigos doctor --config`, and what `train` and `generate` say of it.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use serde_json::Value;
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! `vigos prompts` through the command.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use support::{data_folder, questions, recipe, run};
 

@@ -1,7 +1,6 @@
 //! `vigos init`, `vigos doctor`, and what every command has.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use std::path::Path;
 use support::{Ran, adapter, generate, image, model, run};

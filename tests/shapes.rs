@@ -1,7 +1,6 @@
 //! The main job on the world of shapes, in small, and the model that comes for it.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use serde_json::Value;
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! The command on a `wgpu` device, held against the CPU. Mesa's software Vulkan is device enough.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use safetensors::SafeTensors;
 use serde_json::Value;

@@ -1,7 +1,6 @@
 //! `vigos data`: a world from the command line, in the language of the small model.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
-mod support;
+use crate::support;
 
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,15 @@
 //! What every layer needs: atomic files, whole-line JSON Lines, contained paths, keyed random numbers.
 //!
 //! Nothing here knows of models, images or training.
+//!
+//! ```
+//! use vigos_core::random::{Key, Purpose, draws};
+//!
+//! // A draw is a function of what it is for and where it belongs, not of what was drawn before.
+//! let key = Key { seed: 7, step: 3, sample: 1, position: 0 };
+//! assert_eq!(draws(Purpose::Sampling, key).bits(), draws(Purpose::Sampling, key).bits());
+//! assert_ne!(draws(Purpose::Sampling, key).bits(), draws(Purpose::Shuffle, key).bits());
+//! ```
 
 pub mod files;
 pub mod jsonl;
@@ -8,3 +17,4 @@ pub mod leaves;
 pub mod manifest;
 pub mod paths;
 pub mod random;
+pub mod splits;

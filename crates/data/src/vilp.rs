@@ -5,7 +5,8 @@
 
 use crate::dataset::Dataset;
 use crate::error::DatasetError;
-use vigos_recipe::row::{BadRow, Fields, Labels, Place, Role, Row};
+use vigos_recipe::Fields;
+use vigos_recipe::row::{BadRow, Labels, Place, Role, Row};
 
 /// What the images of a row are called by number, and what each of them is for.
 const IMAGES: [(usize, Role); 3] = [(1, Role::Prior), (2, Role::Score), (3, Role::Score)];
@@ -73,9 +74,9 @@ impl Vilp {
     ///
     /// # Errors
     /// As [`Dataset::load`].
-    pub fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
+    pub fn load(&self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
         let (triple, image) = (index / IMAGES.len(), index % IMAGES.len());
-        let [first, second, third] = &mut self.views;
+        let [first, second, third] = &self.views;
         let (view, (number, role)) = match image {
             0 => (first, IMAGES[0]),
             1 => (second, IMAGES[1]),

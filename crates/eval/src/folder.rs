@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
+use vigos_data::Sources;
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
 use vigos_recipe::run_folder::{FolderError, RunFolder};
@@ -22,6 +23,8 @@ pub struct Options<'a> {
     pub resume: bool,
     /// The device.
     pub device: &'a Device,
+    /// Where data sets come from.
+    pub sources: &'a Sources,
 }
 
 /// Sees the work as it goes.

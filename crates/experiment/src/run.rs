@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+use vigos_data::Sources;
 use vigos_eval::palr::palr;
 use vigos_eval::{Options, evaluate};
 use vigos_recipe::Recipe;
@@ -38,6 +39,7 @@ pub fn run(
     config: &Experiment,
     plan: &Plan,
     device: &Device,
+    sources: &Sources,
     watch: &mut dyn Watch,
     stop: &AtomicBool,
 ) -> Result<bool, ExperimentError> {
@@ -55,7 +57,7 @@ pub fn run(
         watch.kept(total - open.len(), total);
     }
     let begin = Instant::now();
-    let mut work = Work { config, plan, device, watch, stop };
+    let mut work = Work { config, plan, device, sources, watch, stop };
     for (finished, (number, run)) in open.iter().enumerate() {
         work.watch.begins(run, *number, total);
         let Some(done) = work.run(run)? else { return Ok(false) };
@@ -71,6 +73,7 @@ struct Work<'a> {
     config: &'a Experiment,
     plan: &'a Plan,
     device: &'a Device,
+    sources: &'a Sources,
     watch: &'a mut dyn Watch,
     stop: &'a AtomicBool,
 }
@@ -87,7 +90,8 @@ impl Work<'_> {
             return Ok(Some(Done { steps: Vec::new(), palr: false }));
         }
         let resume = run.folder.join("config.toml").exists();
-        let options = RunOptions { recipe: &run.recipe, run_dir: &run.folder, resume, device: self.device };
+        let (device, sources) = (self.device, self.sources);
+        let options = RunOptions { recipe: &run.recipe, run_dir: &run.folder, resume, device, sources };
         let finished = train(&options, self.watch.training(), self.stop);
         self.watch.ended();
         let finished = finished?;
@@ -118,7 +122,8 @@ impl Work<'_> {
         if resume && reported(folder) {
             return Ok(true);
         }
-        let options = Options { recipe, run_dir: folder, resume, device: self.device };
+        let (device, sources) = (self.device, self.sources);
+        let options = Options { recipe, run_dir: folder, resume, device, sources };
         let finished = evaluate(&options, self.watch.asking(&format!("evaluating {what}")), self.stop);
         self.watch.ended();
         Ok(finished?.report.is_some())
@@ -130,7 +135,8 @@ impl Work<'_> {
         if resume && reported(folder) {
             return Ok(true);
         }
-        let options = Options { recipe, run_dir: folder, resume, device: self.device };
+        let (device, sources) = (self.device, self.sources);
+        let options = Options { recipe, run_dir: folder, resume, device, sources };
         let finished = palr(&options, None, self.watch.asking("diagnosing leakage"), self.stop);
         self.watch.ended();
         Ok(finished?.report.is_some())

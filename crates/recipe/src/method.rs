@@ -207,6 +207,17 @@ impl JsonSchema for Divergence {
     }
 }
 
+impl Divergence {
+    /// What it is called where it is computed; in recipes a program's own is `own:` and this.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Forward => "forward",
+            Self::Reverse => "reverse",
+            Self::Own(name) => name,
+        }
+    }
+}
+
 impl Method {
     /// Refuse a teacher table that contradicts itself.
     pub(crate) fn check(&self) -> Result<(), Contradiction> {

@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::sections::Fields;
-
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {

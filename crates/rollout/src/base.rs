@@ -14,7 +14,7 @@ use vigos_models::{Config, Model};
 use vigos_processor::Processor;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::{Sample, SampleMaker};
-use vigos_recipe::{Divergence, Method, Precision, Recipe};
+use vigos_recipe::{Precision, Recipe};
 
 /// What a model folder holds besides its weights: enough to make samples, and to plan memory.
 #[derive(Debug)]
@@ -97,7 +97,6 @@ impl<'a> Base<'a> {
         device: &Device,
         progress: &mut Progress,
     ) -> Result<Self, RunError> {
-        known_divergences(&recipe.method)?;
         let model = Model::load(&files.weights(progress)?, device, dtype(recipe.train.precision))?;
         Ok(Self { recipe, model, files, prompts })
     }
@@ -113,20 +112,6 @@ impl<'a> Base<'a> {
         let verdict = text.verdict(self.recipe.method.fidelity);
         RolledOut { sample, tokens, finish, text, verdict }
     }
-}
-
-/// Refuses divergences that this program does not bring.
-fn known_divergences(method: &Method) -> Result<(), RunError> {
-    for (index, teacher) in method.teachers.iter().enumerate() {
-        if let Divergence::Own(name) = &teacher.divergence {
-            return Err(RunError::Setting {
-                key: format!("method.teacher[{index}].divergence"),
-                found: format!("\"own:{name}\""),
-                wanted: "\"forward\" or \"reverse\", as this program brings no other".into(),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// The name of a base in an adapter's configuration: its name on the hub, or its folder.

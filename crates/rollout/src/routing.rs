@@ -4,8 +4,7 @@
 //! supervises, and gives one row of the loss for each of these tokens.
 
 use crate::spans::{Verdict, completion_positions};
-use vigos_kernels::Direction;
-use vigos_recipe::{Divergence, Reads, Span, Teacher, When};
+use vigos_recipe::{Reads, Span, Teacher, When};
 
 /// One teacher's pass over one completion.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +15,6 @@ pub struct TeacherPass {
     pub tokens: Vec<u32>,
     /// The supervised tokens.
     pub active: Vec<ActiveToken>,
-    /// Direction of the divergence.
-    pub direction: Direction,
 }
 
 /// A supervised token.
@@ -62,13 +59,7 @@ pub fn route(teachers: &[Teacher], completion: &[u32], verdict: &Verdict) -> Vec
                     boundary: boundaries.contains(&Some(position)),
                 })
                 .collect();
-            let direction = match teacher.divergence {
-                Divergence::Forward => Direction::Forward,
-                Divergence::Reverse => Direction::Reverse,
-                // A program's own was refused when the run was opened.
-                Divergence::Own(_) => return None,
-            };
-            Some(TeacherPass { teacher: index, tokens, active, direction })
+            Some(TeacherPass { teacher: index, tokens, active })
         })
         .collect()
 }

@@ -1,8 +1,7 @@
 //! Self-distillation, `vigos train`: the student is sampled, and learns from its teachers.
 
 use crate::checkpoint::{Checkpoints, State};
-use crate::datasets::open_dataset;
-use crate::distillation::Distillation;
+use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune};
 use crate::memory::plan::Plan;
@@ -16,6 +15,8 @@ use crate::training::{Finished, Training};
 use crate::update::Update;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use vigos_data::DataRequest;
+use vigos_kernels::Divergences;
 use vigos_recipe::Recipe;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::resume::Run;
@@ -38,16 +39,17 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, resume, device } = *options;
+    let RunOptions { recipe, run_dir, resume, device, sources } = *options;
     let folder = RunFolder::open(run_dir, recipe, resume, Run::Train)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let mut dataset = open_dataset(recipe, &mut fetching)?;
+    let dataset = sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let prompts = Prompts::for_method(&recipe.method)?;
     let files = ModelFiles::open(&recipe.model.path, recipe.data.rows.max_pixels, &mut fetching)?;
     let maker = SampleMaker::of(recipe, &files.processor, &prompts);
-    let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &mut dataset, recipe.train.seed);
+    let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &dataset, recipe.train.seed);
     observer.memory(&plan, &files.config, recipe.train.max_prompt_tokens);
 
+    let teaching = Teaching::new(&recipe.method, &Divergences::default())?;
     let wanted = lora_config(&recipe.lora)?;
     let drawing = Drawing::of(recipe, recipe.train.seed);
     drawing.sampling.check()?;
@@ -83,7 +85,7 @@ pub fn train(
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(base.samples())),
         rollout: Sampled { base: &base, drawing },
-        objective: Distillation { model: &base.model, method: &recipe.method, dropping, batch, accumulate },
+        objective: Distillation { model: &base.model, teaching, dropping, batch, accumulate },
         update: Update::new(weights, optimiser, &recipe.optim, total),
         fine_tune: &fine_tune,
         samples: batch * accumulate,

@@ -10,28 +10,27 @@
 
 use crate::dropout::{Dropping, dropout};
 use crate::metrics::{Distilled, Outcome};
-use crate::objective::{MeanGradient, Objective, Scored, ScoredToken, StepLoss, Work, next_batch};
+use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
 use crate::observer::Watch;
+use crate::scored::{Scored, ScoredToken, Term, Work};
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
-use vigos_kernels::{ActiveRow, chunk_rows, span_kl_linear};
+use vigos_kernels::{ActiveRow, Divergence, Divergences, LOGITS_BUDGET, chunk_rows, divergence_linear};
 use vigos_models::model::{Model, Sequence};
 use vigos_models::{ActiveAdapter, Adapter, ModelError, Trained};
 use vigos_processor::ImagePatches;
-use vigos_recipe::Method;
+use vigos_recipe::{Method, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::{RolledOut, RunError};
-
-/// Memory that the logits of one chunk of rows may take.
-pub(crate) const LOGITS_BYTES: usize = 256 << 20;
 
 /// The objective of a method: its teachers, each a context of the frozen base.
 pub(crate) struct Distillation<'a> {
     /// The frozen base.
     pub(crate) model: &'a Model,
-    /// Who supervises what.
-    pub(crate) method: &'a Method,
+    /// Who supervises what, by which divergence.
+    pub(crate) teaching: Teaching<'a>,
     /// The training forward's dropout.
     pub(crate) dropping: Dropping,
     /// Rollouts of a micro-batch.
@@ -60,7 +59,7 @@ impl Objective for Distillation<'_> {
             watch.go_on()?;
             let dropout = dropout(self.dropping, step, rollouts.iter(), &self.model.device);
             let adapter = ActiveAdapter { adapter: weights, dropout: dropout.as_ref() };
-            let batch = micro_batch(self.model, adapter, self.method, rollouts)?;
+            let batch = micro_batch(self.model, adapter, &self.teaching, rollouts)?;
             gradient.add(&batch.gradient);
             loss += batch.loss / self.accumulate as f64;
             for (name, term) in &batch.terms {
@@ -70,8 +69,34 @@ impl Objective for Distillation<'_> {
             update += batch.update;
             scored.extend(batch.scored);
         }
-        let outcome = Outcome::Distilled(Box::new(Distilled::new(self.method, terms, &scored)));
+        let outcome = Outcome::Distilled(Box::new(Distilled::new(self.teaching.method, terms, &scored)));
         Ok(StepLoss { loss, gradient: gradient.finish(weights), outcome, scored, scoring, update })
+    }
+}
+
+/// A method with its divergences found by their names.
+#[derive(Clone, Debug)]
+pub struct Teaching<'a> {
+    method: &'a Method,
+    /// Of each teacher of the table.
+    divergences: Vec<Arc<dyn Divergence>>,
+}
+
+impl<'a> Teaching<'a> {
+    /// Looks the divergences of a method's teachers up.
+    ///
+    /// # Errors
+    /// If one is not known; the error names its key in the recipe.
+    pub fn new(method: &'a Method, known: &Divergences) -> Result<Self, RunError> {
+        let find = |(index, teacher): (usize, &Teacher)| {
+            known.get(teacher.divergence.name()).map_err(|unknown| RunError::Setting {
+                key: format!("method.teacher[{index}].divergence"),
+                found: format!("\"{}\"", unknown.found),
+                wanted: format!("one of {}", unknown.known.join(", ")),
+            })
+        };
+        let divergences = method.teachers.iter().enumerate().map(find).collect::<Result<_, _>>()?;
+        Ok(Self { method, divergences })
     }
 }
 
@@ -92,33 +117,6 @@ pub struct MicroBatch {
     pub update: Work,
 }
 
-/// One loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Term {
-    /// Mean of the clipped divergence.
-    pub loss: f64,
-    /// Mean of the divergence, unclipped.
-    pub kl: f64,
-    /// Tokens.
-    pub tokens: usize,
-    /// Tokens above their clip.
-    pub clipped: usize,
-}
-
-impl Term {
-    /// Adds that of one of `count` micro-batches. Losses average over micro-batches, as their gradients do;
-    /// divergences average over tokens.
-    fn add(&mut self, other: &Self, count: usize) {
-        let tokens = self.tokens + other.tokens;
-        if tokens > 0 {
-            self.kl = (self.kl * self.tokens as f64 + other.kl * other.tokens as f64) / tokens as f64;
-        }
-        self.loss += other.loss / count as f64;
-        self.tokens = tokens;
-        self.clipped += other.clipped;
-    }
-}
-
 /// A teacher's pass over one of the rollouts.
 struct Pass {
     rollout: usize,
@@ -132,9 +130,10 @@ struct Pass {
 pub fn micro_batch(
     model: &Model,
     adapter: ActiveAdapter,
-    method: &Method,
+    teaching: &Teaching,
     rollouts: Vec<RolledOut>,
 ) -> Result<MicroBatch, RunError> {
+    let Teaching { method, divergences } = teaching;
     let passes: Vec<Pass> = rollouts
         .iter()
         .enumerate()
@@ -176,15 +175,15 @@ pub fn micro_batch(
             rows.push(ActiveRow {
                 student: first + token.position - 1,
                 teacher: rows.len(),
-                direction: pass.direction,
+                divergence: divergences[pass.teacher].as_ref(),
                 weight,
                 clip: clip(method, token.boundary),
             });
         }
     }
-    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BYTES);
+    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET);
     let result =
-        span_kl_linear(&hidden, &teacher_hidden, &model.text.head, &rows, method.temperature, chunk)?;
+        divergence_linear(&hidden, &teacher_hidden, &model.text.head, &rows, method.temperature, chunk)?;
 
     let mut divergences = rows.iter().zip(&result.kl);
     let mut passing = 0;

@@ -3,9 +3,8 @@
 //! Nothing but the data set and the model's small files is read: a template or a data set can be tried out without
 //! the weights.
 
-use crate::datasets::open_dataset;
 use serde::Serialize;
-use vigos_data::{BadRow, Row};
+use vigos_data::{BadRow, DataRequest, Row, Sources};
 use vigos_hub::Progress;
 use vigos_processor::{ImagePatches, Processor};
 use vigos_recipe::prompts::Prompts;
@@ -79,9 +78,14 @@ pub struct SlotPreview {
 /// # Errors
 /// If the recipe, a template, the data set or the model's files are wrong, or the row is not there or cannot be
 /// used.
-pub fn preview(recipe: &Recipe, row: usize, progress: &mut Progress) -> Result<Preview, RunError> {
+pub fn preview(
+    recipe: &Recipe,
+    row: usize,
+    sources: &Sources,
+    progress: &mut Progress,
+) -> Result<Preview, RunError> {
     let prompts = Prompts::for_method(&recipe.method)?;
-    let mut dataset = open_dataset(recipe, progress)?;
+    let dataset = sources.open(&DataRequest::from(&recipe.data), progress)?;
     let source = dataset.load(row)?.map_err(|BadRow { origin, id, reason }| unusable(origin, id, reason))?;
     let files = ModelFiles::open(&recipe.model.path, recipe.data.rows.max_pixels, progress)?;
     let processor = &files.processor;

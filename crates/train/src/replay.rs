@@ -1,9 +1,9 @@
 //! One optimiser step on recorded completions: the method's numbers without its randomness.
 
-use crate::distillation::{Term, micro_batch};
+use crate::distillation::{Teaching, micro_batch};
 use crate::dropout::{Dropping, dropout};
-use crate::objective::{Scored, ScoredToken};
 use crate::optim::AdamW;
+use crate::scored::{Scored, ScoredToken, Term};
 use crate::update::Update;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
 use vigos_hub::Progress;
+use vigos_kernels::Divergences;
 use vigos_models::{ActiveAdapter, peft};
 use vigos_recipe::row::{ImageSource, Labels, Row};
 use vigos_recipe::run_folder::FolderError;
@@ -106,6 +107,7 @@ pub fn replay(
         }
         .into());
     }
+    let teaching = Teaching::new(&recipe.method, &Divergences::default())?;
     let wanted = lora_config(&recipe.lora)?;
     let base = Base::open(recipe, device, progress)?;
     let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
@@ -115,7 +117,7 @@ pub fn replay(
     let dropping = Dropping { probability: recipe.lora.dropout, seed };
     let dropout = dropout(dropping, 0, rows.iter(), device);
     let active = ActiveAdapter { adapter: &adapter, dropout: dropout.as_ref() };
-    let result = micro_batch(&base.model, active, &recipe.method, rows)?;
+    let result = micro_batch(&base.model, active, &teaching, rows)?;
     let optimiser = AdamW::new(&adapter);
     let mut update = Update::new(adapter, optimiser, &recipe.optim, total);
     let grad_norm = update.apply(result.gradient.clone(), 0).grad_norm;

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 use std::path::Path;
+use vigos_data::Sources;
 
 /// What to train, and where.
 #[derive(Debug)]
@@ -14,4 +15,6 @@ pub struct RunOptions<'a, R> {
     pub resume: bool,
     /// The device.
     pub device: &'a Device,
+    /// Where data sets come from.
+    pub sources: &'a Sources,
 }

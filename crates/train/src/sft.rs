@@ -1,7 +1,6 @@
 //! Supervised training, `vigos sft`: what the data brings is learnt, by all weights of a model or by an adapter.
 
 use crate::checkpoint::{Checkpoints, State, write_folder};
-use crate::datasets::open_demonstrations;
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
 use crate::observer::{Observer, Watch};
@@ -16,7 +15,7 @@ use crate::update::Update;
 use burn::tensor::DType;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use vigos_data::Dataset;
+use vigos_data::{DataRequest, Dataset};
 use vigos_models::{Model, Parameters};
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::resume::Run;
@@ -40,10 +39,10 @@ pub fn sft(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, resume, device } = *options;
+    let RunOptions { recipe, run_dir, resume, device, sources } = *options;
     let folder = RunFolder::open(run_dir, recipe, resume, Run::Sft)?;
-    let dataset = open_demonstrations(&recipe.data)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
+    let dataset = sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let files = ModelFiles::open(&recipe.model.path, recipe.data.rows.max_pixels, &mut fetching)?;
     let base = files.weights(&mut fetching)?;
     match recipe.train.weights {

@@ -7,17 +7,16 @@
 use crate::dropout::{Dropping, dropout};
 use crate::fine_tune::{Batch, FineTune};
 use crate::metrics::{Outcome, Supervised};
-use crate::objective::{MeanGradient, Objective, Scored, StepLoss, Work, next_batch};
+use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
 use crate::observer::Watch;
+use crate::scored::{Scored, Work};
 use rayon::prelude::*;
 use std::time::Instant;
-use vigos_kernels::chunk_rows;
+use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
 use vigos_models::scoring::Target;
 use vigos_models::{Model, ModelError, Sequence, Trained};
 use vigos_rollout::{RolledOut, RunError};
 
-/// Memory that the logits of one chunk of rows may take.
-const LOGITS_BYTES: usize = 64 << 20;
 /// Samples of a part. A constant: the parts, and with them the rounding, must not depend on the machine.
 const PART: usize = 8;
 
@@ -143,7 +142,7 @@ fn batch<'a>(
         images: rollouts.iter().flat_map(|r| &r.sample.images).collect(),
         targets,
         weight,
-        chunk: chunk_rows(model.config.text.vocab_size, LOGITS_BYTES).get(),
+        chunk: chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET).get(),
         dropout: dropout(dropping, step, rollouts.iter().copied(), &model.device),
         packed,
     })

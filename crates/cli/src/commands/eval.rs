@@ -9,6 +9,7 @@ use crate::progress::Items;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use vigos_data::Sources;
 use vigos_eval::evaluate::begun;
 use vigos_eval::{Finished, Options, Report, comparison, evaluate};
 use vigos_recipe::Recipe;
@@ -28,7 +29,8 @@ pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> 
     let device = device.open()?;
     let stop = stop_on_interrupt()?;
     let mut progress = Items::new();
-    let options = Options { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
+    let (resume, sources) = (args.resume, vigos_sources::standard());
+    let options = Options { recipe: &recipe, run_dir: &run_dir, resume, device: &device, sources: &sources };
     let finished = evaluate(&options, &mut progress, &stop);
     progress.finish();
     tell(&finished?, Report::markdown, &run_dir)
@@ -83,6 +85,7 @@ pub(super) fn side_by_side(
     students: &[(&str, Option<PathBuf>)],
     folder: &Path,
     device: &Device,
+    sources: &Sources,
     stop: &AtomicBool,
 ) -> Result<(), CliError> {
     let mut reports = Vec::new();
@@ -93,7 +96,7 @@ pub(super) fn side_by_side(
         let run_dir = folder.join(name);
         let resume = begun(&run_dir, &recipe)?;
         let mut progress = Items::new();
-        let options = Options { recipe: &recipe, run_dir: &run_dir, resume, device };
+        let options = Options { recipe: &recipe, run_dir: &run_dir, resume, device, sources };
         let finished = evaluate(&options, &mut progress, stop);
         progress.finish();
         let finished = finished?;

@@ -40,7 +40,8 @@ pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError
         let device = device.open()?;
         let stop = stop_on_interrupt()?;
         let mut progress = Trials::new(&config, available_memory(&device));
-        if !vigos_experiment::run(&config, &plan, &device, &mut progress, &stop)? {
+        if !vigos_experiment::run(&config, &plan, &device, &vigos_sources::standard(), &mut progress, &stop)?
+        {
             note("stopped; the same command goes on, --report-only shows what is done");
             return Ok(());
         }

@@ -24,7 +24,8 @@ pub(crate) fn run(args: &PalrArgs, device: &Choice) -> Result<(), CliError> {
     let device = device.open()?;
     let stop = stop_on_interrupt()?;
     let mut progress = Items::new();
-    let options = Options { recipe: &recipe, run_dir: &run_dir, resume: evaluate.resume, device: &device };
+    let (resume, sources) = (evaluate.resume, vigos_sources::standard());
+    let options = Options { recipe: &recipe, run_dir: &run_dir, resume, device: &device, sources: &sources };
     let finished = palr(&options, rollouts.as_deref(), &mut progress, &stop);
     progress.finish();
     tell(&finished?, PalrReport::markdown, &run_dir)

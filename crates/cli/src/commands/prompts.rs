@@ -17,7 +17,8 @@ use vigos_train::preview::{Preview, PromptPreview, preview};
 pub(crate) fn run(args: &PromptsArgs) -> Result<(), CliError> {
     let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
     let mut transfer = Transfer::default();
-    let found = preview(&recipe, args.row, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+    let progress = &mut |file: &str, bytes, size| transfer.set(file, bytes, size);
+    let found = preview(&recipe, args.row, &vigos_sources::standard(), progress)?;
     transfer.finish();
     if args.json { output::json(&found) } else { output::data(text(&found).trim_end()) }
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
             let after = Some(finished.output.clone());
             let students = [("before", recipe.model.adapter.clone()), (step.as_str(), after)];
             let folder = options.run_dir.join("eval");
-            super::eval::side_by_side(recipe, &students, &folder, options.device, stop)?;
+            super::eval::side_by_side(recipe, &students, &folder, options.device, options.sources, stop)?;
             note(&what_next(&args.config, &recipe.model.path, &finished.output));
         }
         Ok(())
@@ -70,7 +70,9 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     });
     let stop = stop_on_interrupt()?;
     let mut progress = Run::new(available_memory(&device));
-    let options = RunOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
+    let (resume, sources) = (args.resume, vigos_sources::standard());
+    let options =
+        RunOptions { recipe: &recipe, run_dir: &run_dir, resume, device: &device, sources: &sources };
     let finished = train(&options, &mut progress, &stop);
     progress.finish();
     done(finished?, &options, &stop)

@@ -3,7 +3,7 @@
 
 use super::tokens::{Part, Token};
 use burn::tensor::Tensor;
-use vigos_kernels::chunk_rows;
+use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
 use vigos_models::scoring::{Target, score_tokens};
 use vigos_models::{ActiveAdapter, Model, ModelError, Sequence};
 use vigos_processor::ImagePatches;
@@ -12,9 +12,6 @@ use vigos_recipe::context::REFERENCE;
 use vigos_recipe::sample::Sample;
 use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::spans::{Spans, Verdict};
-
-/// Memory that the logits of one chunk of rows may take.
-const LOGITS_BYTES: usize = 256 << 20;
 
 /// A valid rollout and the contexts to score it in.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +144,7 @@ fn logprobs(
         targets.extend(reader.targets.iter().map(|t| Target { row: start + t.row, token: t.token }));
         start += length;
     }
-    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BYTES);
+    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET);
     let mut scores =
         score_tokens(model, &hidden, &targets, chunk.get())?.into_iter().map(|score| score.logprob);
     Ok(readers.iter().map(|reader| scores.by_ref().take(reader.targets.len()).collect()).collect())

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use vigos_data::{Dataset, Fields, Row, grade};
+use vigos_data::{Dataset, Fields, Row, Sources, grade};
 use vigos_eval::palr::{EPSILON, Line, Palr, PalrReport, Part, Sums, Token, palr};
 use vigos_eval::{Finished, Observer, Options};
 use vigos_models::model::{Model, Sequence};
@@ -23,7 +23,8 @@ const FILES: [&str; 3] = ["tokens.jsonl", "report.json", "report.md"];
 
 fn run(recipe: &Recipe, dir: &Path, name: &str, resume: bool) -> Result<Finished<PalrReport>, RunError> {
     let (run_dir, rollouts) = (dir.join(name), dir.join("rollouts.jsonl"));
-    let options = Options { recipe, run_dir: &run_dir, resume, device: &Device::flex() };
+    let options =
+        Options { recipe, run_dir: &run_dir, resume, device: &Device::flex(), sources: &Sources::default() };
     palr(&options, Some(&rollouts), &mut (), &AtomicBool::new(false))
 }
 
@@ -88,7 +89,7 @@ impl<'a> ByHand<'a> {
 }
 
 fn rows(recipe: &Recipe) -> Vec<Row> {
-    let mut set = Dataset::open(&recipe.data.path, &Fields::default(), None).unwrap();
+    let set = Dataset::open(&recipe.data.path, &Fields::default(), None).unwrap();
     (0..set.count().get()).map(|index| set.load(index).unwrap().unwrap()).collect()
 }
 
@@ -250,7 +251,13 @@ fn rollouts_are_sampled_where_none_are_given() {
     let mut seen = Vec::new();
     for name in ["a", "b"] {
         let run_dir = dir.path().join(name);
-        let options = Options { recipe: &recipe, run_dir: &run_dir, resume: false, device: &Device::flex() };
+        let options = Options {
+            recipe: &recipe,
+            run_dir: &run_dir,
+            resume: false,
+            device: &Device::flex(),
+            sources: &Sources::default(),
+        };
         let mut notes = Notes::default();
         let finished = palr(&options, None, &mut notes, &AtomicBool::new(false)).unwrap();
         // A model of random weights says nothing in any format.

@@ -1,9 +1,9 @@
 //! What training by a recipe takes.
 
 use super::{Estimate, Phase};
-use crate::distillation::LOGITS_BYTES;
 use burn::tensor::DType;
 use vigos_data::Dataset;
+use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::adapter::sites;
 use vigos_models::memory::Footprint;
 use vigos_models::{Config, LoraConfig};
@@ -68,7 +68,7 @@ impl Plan {
 
     /// The same plan for the longest prompts of a data set in the order of `seed`, as far as its first rows tell; as
     /// it is if none of them can be used.
-    pub(crate) fn with_first_rows(self, maker: &SampleMaker, dataset: &mut Dataset, seed: u64) -> Self {
+    pub(crate) fn with_first_rows(self, maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Self {
         match first_rows(maker, dataset, seed) {
             Ok([prompt_tokens, image_tokens]) if prompt_tokens > 0 => {
                 Self { prompt_tokens, image_tokens, ..self }
@@ -122,7 +122,7 @@ impl Plan {
         let traced = if adapts_vision { images } else { 0 };
         let kept = of.kept(tokens, traced).saturating_add(of.hidden(scored));
         let forward = of.text_forward(tokens, true).max(of.vision_forward(images, true));
-        let loss = of.loss(tokens, scored, LOGITS_BYTES as u64);
+        let loss = of.loss(tokens, scored, LOGITS_BUDGET as u64);
         let graph = of.text_graph(tokens, length).max(of.vision_graph(traced, image));
         for phase in [Phase::Loss, Phase::Backward] {
             let formula =
@@ -144,7 +144,7 @@ impl Plan {
 }
 
 /// Tokens of the longest prompt of the first rows, and the most that are its images'.
-fn first_rows(maker: &SampleMaker, dataset: &mut Dataset, seed: u64) -> Result<[usize; 2], RunError> {
+fn first_rows(maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Result<[usize; 2], RunError> {
     let merge = maker.processor.image_config().merge_size as usize;
     let mut order = dataset.order(seed);
     let mut longest = [0, 0];

@@ -1,0 +1,11 @@
+//! What data sets and grading promise.
+#![allow(clippy::unwrap_used, unreachable_pub)] // In helpers too.
+
+mod dataset;
+mod demonstrations;
+mod grade;
+mod mathruler;
+mod parquet;
+mod sample;
+mod vilp;
+mod writer;

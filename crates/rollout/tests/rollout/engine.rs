@@ -1,0 +1,236 @@
+//! Batched decoding: what a prompt is completed with does not depend on what is decoded beside it.
+
+use crate::recorded;
+
+use recorded::{Recorded, recorded, tiny_model};
+use std::ops::ControlFlow;
+use vigos_models::{ActiveAdapter, Adapter, LoraConfig, Model, Projection, Sequence};
+use vigos_rollout::engine::{Completion, Engine, Finish, Request, RolloutError};
+use vigos_rollout::sampler::Sampling;
+
+fn greedy() -> Sampling {
+    Sampling { temperature: 0.0, ..Default::default() }
+}
+
+/// The recipe's sampling, 24 tokens at most, one row, no stops.
+fn engine(model: &Model) -> Engine<'_> {
+    Engine {
+        model,
+        adapter: None,
+        sampling: Sampling::default(),
+        stops: &[],
+        max_new_tokens: 24,
+        rows: 1,
+        seed: 7,
+        step: 3,
+    }
+}
+
+fn requests<'a>(prompts: impl IntoIterator<Item = &'a Recorded>) -> Vec<Request<'a>> {
+    let numbered = prompts.into_iter().zip(0..);
+    numbered.map(|(r, sample)| Request { prompt: &r.prompt, images: &r.images, sample }).collect()
+}
+
+fn run(engine: Engine, requests: &[Request]) -> Vec<Completion> {
+    engine.run(requests, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+fn run_error(engine: Engine, requests: &[Request]) -> RolloutError {
+    engine.run(requests, &mut |_| ControlFlow::Continue(())).unwrap_err()
+}
+
+/// Another batch may round the logits otherwise in their last bits, so log-probabilities have a tolerance.
+#[track_caller]
+fn assert_same(found: &Completion, wanted: &Completion, what: &str) {
+    assert_eq!(found.tokens, wanted.tokens, "{what}");
+    assert_eq!(found.finish, wanted.finish, "{what}");
+    assert_eq!(found.logprobs.len(), found.tokens.len(), "{what}");
+    for (found, wanted) in found.logprobs.iter().zip(&wanted.logprobs) {
+        assert!((found - wanted).abs() < 1e-4, "{what}: {found} and {wanted}");
+    }
+}
+
+/// Every sixteenth token ends a completion, so that completions get all lengths.
+fn many_stops() -> Vec<u32> {
+    (0..1056).filter(|id| id % 16 == 0).collect()
+}
+
+#[test]
+fn greedy_completions_equal_the_reference_whatever_the_number_of_rows() {
+    let (model, recorded) = (tiny_model(), recorded());
+    for rows in [1, 2, 4] {
+        let completions = run(Engine { rows, sampling: greedy(), ..engine(&model) }, &requests(&recorded));
+        for (found, wanted) in completions.iter().zip(&recorded) {
+            assert_eq!(found.tokens, wanted.greedy, "{rows} rows");
+            assert_eq!(found.finish, Finish::Length);
+            for (found, wanted) in found.logprobs.iter().zip(&wanted.greedy_logprobs) {
+                assert!((found - f64::from(*wanted)).abs() < 1e-4, "{rows} rows: {found} {wanted}");
+            }
+        }
+        assert_eq!(completions.len(), 4);
+    }
+}
+
+#[test]
+fn a_sampled_completion_does_not_depend_on_its_batch_mates_their_order_or_the_rows() {
+    let (model, recorded) = (tiny_model(), recorded());
+    let requests = requests(&recorded);
+    let alone: Vec<Completion> = requests.iter().flat_map(|r| run(engine(&model), &[*r])).collect();
+    assert_ne!(alone[0].tokens, recorded[0].greedy, "this is sampling");
+    for rows in [1, 2, 3, 4, 100] {
+        let together = run(Engine { rows, ..engine(&model) }, &requests);
+        let turned: Vec<Request> = requests.iter().rev().copied().collect();
+        let turned = run(Engine { rows, ..engine(&model) }, &turned);
+        for i in 0..4 {
+            assert_same(&together[i], &alone[i], &format!("request {i}, {rows} rows"));
+            assert_same(&turned[3 - i], &alone[i], &format!("request {i}, {rows} rows, turned"));
+        }
+    }
+}
+
+#[test]
+fn requests_beyond_the_rows_join_a_long_run_and_lose_nothing_when_the_cache_moves() {
+    let (model, recorded) = (tiny_model(), recorded());
+    let stops = many_stops();
+    let prompts = recorded.iter().cycle().take(40);
+    let requests = requests(prompts);
+    let engine = Engine { stops: &stops, rows: 3, ..engine(&model) };
+    let mut steps = 0;
+    let mut drawn = Vec::new();
+    let joined = engine
+        .run(&requests, &mut |tokens| {
+            steps += 1;
+            drawn.push(tokens);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(joined.len(), requests.len());
+    for (i, (found, request)) in joined.iter().zip(&requests).enumerate() {
+        assert_same(found, &run(engine, &[*request])[0], &format!("request {i}"));
+    }
+    // The run was of the kind meant: completions of many lengths, more steps than columns fit a cache that
+    // was made for one completion behind the longest prompt, with a quarter more.
+    let mut lengths: Vec<usize> = joined.iter().map(|c| c.tokens.len()).collect();
+    let total: usize = lengths.iter().sum();
+    lengths.sort();
+    lengths.dedup();
+    assert!(lengths.len() > 6, "{lengths:?}");
+    let longest = recorded.iter().map(|r| r.prompt.ids.len()).max().unwrap();
+    assert!(steps > 24 + (longest + 24) / 4 + 16, "{steps} steps, longest prompt {longest}");
+    // What the caller is told grows to the number of tokens, but for those after which nothing decodes.
+    assert!(drawn.is_sorted());
+    assert_eq!(*drawn.last().unwrap(), total);
+}
+
+#[test]
+fn a_stop_token_ends_a_completion_and_is_its_last() {
+    let (model, recorded) = (tiny_model(), recorded());
+    let requests = requests(&recorded);
+    let free = run(Engine { sampling: greedy(), ..engine(&model) }, &requests);
+    let stop = free[0].tokens[5];
+    let cut = run(Engine { sampling: greedy(), stops: &[stop], rows: 4, ..engine(&model) }, &requests);
+    for (cut, free) in cut.iter().zip(&free) {
+        match free.tokens.iter().position(|t| *t == stop) {
+            Some(end) => {
+                assert_eq!(cut.tokens, free.tokens[..=end]);
+                assert_eq!(cut.finish, Finish::Stop);
+            }
+            None => assert_same(cut, free, "no stop token"),
+        }
+    }
+    assert_eq!(cut[0].finish, Finish::Stop);
+}
+
+#[test]
+fn a_stop_token_at_the_limit_counts_as_a_stop() {
+    let (model, recorded) = (tiny_model(), recorded());
+    let stop = recorded[0].greedy[0];
+    let engine = Engine { sampling: greedy(), stops: &[stop], max_new_tokens: 1, ..engine(&model) };
+    let completion = &run(engine, &requests(&recorded[..1]))[0];
+    assert_eq!((completion.tokens.as_slice(), completion.finish), (&[stop][..], Finish::Stop));
+}
+
+#[test]
+fn completions_have_at_most_as_many_tokens_as_asked_for() {
+    let (model, recorded) = (tiny_model(), recorded());
+    for limit in [0, 1, 2, 7] {
+        for rows in [1, 3] {
+            let engine = Engine { max_new_tokens: limit, rows, sampling: greedy(), ..engine(&model) };
+            for (found, wanted) in run(engine, &requests(&recorded)).iter().zip(&recorded) {
+                assert_eq!(found.tokens, wanted.greedy[..limit]);
+                assert_eq!(found.finish, Finish::Length);
+            }
+        }
+    }
+    assert_eq!(run(engine(&model), &[]), []);
+}
+
+#[test]
+fn seed_step_and_sample_each_give_other_tokens() {
+    let (model, recorded) = (tiny_model(), recorded());
+    let request = requests(&recorded[..1])[0];
+    let base = run(engine(&model), &[request]);
+    assert_eq!(run(engine(&model), &[request]), base);
+    let other_sample = Request { sample: 1, ..request };
+    for (what, other) in [
+        ("seed", run(Engine { seed: 8, ..engine(&model) }, &[request])),
+        ("step", run(Engine { step: 4, ..engine(&model) }, &[request])),
+        ("sample", run(engine(&model), &[other_sample])),
+    ] {
+        assert_ne!(other[0].tokens, base[0].tokens, "another {what}");
+    }
+    // Two requests of one sample number are one sample.
+    let twice = run(Engine { rows: 2, ..engine(&model) }, &[request, request]);
+    assert_same(&twice[0], &twice[1], "the same request twice");
+}
+
+#[test]
+fn the_adapter_takes_part_and_a_fresh_one_changes_nothing() {
+    let (model, recorded) = (tiny_model(), recorded());
+    let requests = requests(&recorded);
+    let lora = LoraConfig { rank: 4, alpha: 8.0, dropout: 0.0, targets: Projection::ALL.to_vec() };
+    let fresh = Adapter::init(&lora, &model.config, 1, &model.device);
+    // B set to a constant: an update that is not zero.
+    let trained = fresh.map(|name, t| if name.contains("lora_B") { t.clone() + 0.05 } else { t.clone() });
+    let with = |adapter, rows| {
+        let adapter = Some(ActiveAdapter { adapter, dropout: None });
+        run(Engine { adapter, rows, ..engine(&model) }, &requests)
+    };
+    assert_eq!(with(&fresh, 2), run(Engine { rows: 2, ..engine(&model) }, &requests));
+    let (alone, together) = (with(&trained, 1), with(&trained, 4));
+    for (i, (found, wanted)) in together.iter().zip(&alone).enumerate() {
+        assert_same(found, wanted, &format!("request {i} with an adapter"));
+    }
+    assert_ne!(alone, with(&fresh, 1));
+}
+
+#[test]
+fn the_caller_can_stop_the_work_after_any_step() {
+    let (model, recorded) = (tiny_model(), recorded());
+    let mut calls = 0;
+    let stopped = Engine { rows: 2, ..engine(&model) }.run(&requests(&recorded), &mut |_| {
+        calls += 1;
+        if calls == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(stopped, Err(RolloutError::Interrupted)));
+    assert_eq!(calls, 5, "nothing goes on behind the caller's back");
+}
+
+#[test]
+fn prompts_and_settings_that_cannot_be_used_are_errors_that_name_the_sample() {
+    let (model, recorded) = (tiny_model(), recorded());
+    let empty = Sequence::default();
+    let request = Request { prompt: &empty, images: &[], sample: 41 };
+    let error = run_error(engine(&model), &[requests(&recorded[..1])[0], request]);
+    assert!(matches!(error, RolloutError::EmptyPrompt { sample: 41 }), "{error}");
+    assert!(error.to_string().contains("41"));
+
+    let unknown = Sequence { ids: vec![1, 1056], images: vec![] };
+    let error = run_error(engine(&model), &[Request { prompt: &unknown, images: &[], sample: 0 }]);
+    assert!(matches!(error, RolloutError::Model(_)) && error.to_string().contains("1056"), "{error}");
+
+    let sampling = Sampling { temperature: f64::NAN, ..Default::default() };
+    let request = Request { sample: 17, ..requests(&recorded)[0] };
+    let error = run_error(Engine { sampling, ..engine(&model) }, &[request]);
+    assert!(matches!(error, RolloutError::Sampling { sample: 17, position: 0, .. }), "{error}");
+}

@@ -1,0 +1,13 @@
+//! What the trainer promises.
+#![allow(clippy::unwrap_used, unreachable_pub)] // In helpers too.
+
+mod datasets;
+mod families;
+mod optim;
+mod preview;
+mod reference_step;
+mod routing;
+mod sft;
+mod sft_reference;
+mod support;
+mod training;

@@ -1,0 +1,311 @@
+//! Whole runs through the public interface: reproducible, resumable, interruptible, and never lost.
+
+use crate::support;
+
+use burn::tensor::Device;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use support::{Recorded, method_folder, relative, root, run};
+use vigos_data::Sources;
+use vigos_recipe::Recipe;
+use vigos_rollout::RunError;
+use vigos_train::metrics::Metrics;
+use vigos_train::replay::replay;
+use vigos_train::{Finished, Observer, TrainOptions, train};
+
+const CONFIG: &str = r#"
+[model]
+path = "{root}/assets/tiny-qwen2_5-vl"
+[data]
+path = "{root}/data/easy-vqa/train.jsonl"
+[method]
+clip = 0
+[rollout]
+max_new_tokens = 6
+batch = 3
+[lora]
+rank = 2
+alpha = 4
+[optim]
+lr = 1e-2
+[train]
+steps = 4
+batch = 2
+accumulate = 2
+seed = 7
+[checkpoint]
+every = 2
+keep = 2
+[log]
+rollouts_every = 2
+"#;
+
+fn recipe(overrides: &[&str]) -> Recipe {
+    let text = CONFIG.replace("{root}", &root().display().to_string());
+    let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
+    Recipe::parse(&text, "test", &overrides).unwrap()
+}
+
+/// `metrics.jsonl` without its times.
+fn metrics(run_dir: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap();
+    text.lines()
+        .map(|line| {
+            let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let fields = value.as_object_mut().unwrap();
+            fields.remove("seconds").unwrap();
+            fields.remove("tokens_per_second").unwrap();
+            value.to_string()
+        })
+        .collect()
+}
+
+fn adapter_bytes(finished: &Finished) -> Vec<u8> {
+    std::fs::read(finished.output.join("adapter_model.safetensors")).unwrap()
+}
+
+#[test]
+fn two_runs_with_one_seed_write_the_same_bytes_and_another_seed_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|n| folder.path().join(n));
+    let first = run(&recipe(&[]), &a, false).unwrap();
+    let second = run(&recipe(&[]), &b, false).unwrap();
+    let other = run(&recipe(&["train.seed=8"]), &c, false).unwrap();
+    assert_eq!((first.steps, first.interrupted), (4, false));
+    assert_eq!(metrics(&a), metrics(&b));
+    assert_eq!(metrics(&a).len(), 4);
+    assert_eq!(adapter_bytes(&first), adapter_bytes(&second));
+    assert_ne!(adapter_bytes(&first), adapter_bytes(&other));
+    let snapshot = |run: &Path| std::fs::read(run.join("rollouts/step-000004.jsonl")).unwrap();
+    assert_eq!(snapshot(&a), snapshot(&b));
+    assert_eq!(snapshot(&a).split(|b| *b == b'\n').count(), 4 + 1);
+}
+
+/// Sets the stop flag once a step is done.
+struct StopAfter<'a> {
+    step: usize,
+    flag: &'a AtomicBool,
+}
+impl Observer for StopAfter<'_> {
+    fn step(&mut self, metrics: &Metrics) {
+        if metrics.step == self.step {
+            self.flag.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Sets the stop flag in the middle of a rollout.
+struct StopWithin<'a> {
+    rollouts: Cell<usize>,
+    flag: &'a AtomicBool,
+}
+impl Observer for StopWithin<'_> {
+    fn phase(&mut self, phase: &'static str) {
+        self.rollouts.set(self.rollouts.get() + usize::from(phase == "rollout"));
+    }
+    fn tokens(&mut self, drawn: usize) {
+        if self.rollouts.get() == 2 && drawn > 3 {
+            self.flag.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole_dir = folder.path().join("whole");
+    // Dropout too must not depend on where the run was cut.
+    let recipe = recipe(&["lora.dropout=0.2"]);
+    let whole = run(&recipe, &whole_dir, false).unwrap();
+    let stops: [&dyn Fn(&TrainOptions) -> Finished; 2] = [
+        &|options| {
+            let flag = AtomicBool::new(false);
+            train(options, &mut StopAfter { step: 3, flag: &flag }, &flag).unwrap()
+        },
+        &|options| {
+            let flag = AtomicBool::new(false);
+            train(options, &mut StopWithin { rollouts: Cell::new(0), flag: &flag }, &flag).unwrap()
+        },
+    ];
+    for (i, (stop, steps)) in stops.into_iter().zip([3, 1]).enumerate() {
+        let dir = folder.path().join(format!("cut-{i}"));
+        let device = Device::flex();
+        let cut = stop(&TrainOptions {
+            recipe: &recipe,
+            run_dir: &dir,
+            resume: false,
+            device: &device,
+            sources: &Sources::default(),
+        });
+        assert_eq!((cut.steps, cut.interrupted), (steps, true));
+        let resumed = run(&recipe, &dir, true).unwrap();
+        assert_eq!((resumed.steps, resumed.interrupted), (4, false));
+        assert_eq!(metrics(&dir), metrics(&whole_dir));
+        assert_eq!(adapter_bytes(&resumed), adapter_bytes(&whole));
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    let recipe = recipe(&[]);
+    let whole = run(&recipe, &dir, false).unwrap();
+    let bytes = adapter_bytes(&whole);
+    std::fs::write(whole.output.join("optimizer.safetensors"), b"torn").unwrap();
+    let again = run(&recipe, &dir, true).unwrap();
+    assert_eq!(adapter_bytes(&again), bytes, "steps 3 and 4 were made again from the checkpoint of step 2");
+    for step in [2, 4] {
+        let checkpoint = dir.join(format!("checkpoints/step-00000{step}"));
+        std::fs::write(checkpoint.join("trainer.json"), b"{}").unwrap();
+    }
+    assert!(matches!(run(&recipe, &dir, true), Err(RunError::Manifest(_))));
+}
+
+#[test]
+fn a_run_folder_belongs_to_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    let one = ["train.steps=1"];
+    run(&recipe(&one), &dir, false).unwrap();
+    let before = metrics(&dir);
+    let taken = run(&recipe(&one), &dir, false).unwrap_err().to_string();
+    assert!(taken.contains("--resume"), "{taken}");
+    let changed = run(&recipe(&["train.steps=1", "optim.lr=0.5"]), &dir, true).unwrap_err().to_string();
+    assert!(changed.contains("optim.lr"), "{changed}");
+    assert_eq!(metrics(&dir), before);
+    // How long a run goes may change: one more step.
+    assert_eq!(run(&recipe(&["train.steps=2"]), &dir, true).unwrap().steps, 2);
+    let empty = run(&recipe(&one), &folder.path().join("none"), true).unwrap_err().to_string();
+    assert!(empty.contains("no run to resume"), "{empty}");
+}
+
+#[test]
+fn samples_over_the_limits_are_left_out_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    std::fs::create_dir(folder.path().join("images")).unwrap();
+    let image = |name: &str| {
+        let from = root().join("tests/fixtures/images/tiny.png");
+        std::fs::copy(from, folder.path().join("images").join(name)).unwrap();
+    };
+    image("a.png");
+    let long = "word ".repeat(400);
+    let lines = [
+        format!(r#"{{"id": "long", "image": "images/a.png", "problem": "{long}", "answer": "yes"}}"#),
+        r#"{"id": "good", "image": "images/a.png", "problem": "What?", "answer": 0}"#.to_owned(),
+    ];
+    let data = folder.path().join("data.jsonl");
+    std::fs::write(&data, lines.join("\n")).unwrap();
+    let path = format!("data.path={}", data.display());
+    let limited =
+        ["train.steps=2", "train.batch=1", "train.accumulate=1", "train.max_prompt_tokens=600", &path];
+    run(&recipe(&limited), &dir, false).unwrap();
+    let last = metrics(&dir).pop().unwrap();
+    assert!(last.contains(r#""skipped":{"long_prompt":"#), "{last}");
+
+    let mut none = limited.to_vec();
+    none[3] = "train.max_prompt_tokens=10";
+    let error = run(&recipe(&none), &folder.path().join("none"), false).unwrap_err();
+    assert!(error.is_input() && error.to_string().contains("none of the 2 rows"), "{error}");
+}
+
+/// The recording as a replay's input, beside copies of its images.
+fn replay_input(folder: &Path) -> PathBuf {
+    let result: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(method_folder().join("result.json")).unwrap()).unwrap();
+    let lines: Vec<String> = result["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let image = row["image"].as_str().unwrap();
+            std::fs::copy(root().join("tests/fixtures/images").join(image), folder.join(image)).unwrap();
+            serde_json::json!({
+                "id": row["name"], "image": image, "problem": row["problem"], "answer": row["answer"],
+                "completion_token_ids": row["completion_ids"], "prompts": row["prompts"],
+            })
+            .to_string()
+        })
+        .collect();
+    let path = folder.join("rollouts.jsonl");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    path
+}
+
+#[test]
+fn a_replay_writes_the_recorded_step() {
+    let recorded = Recorded::load();
+    let folder = tempfile::tempdir().unwrap();
+    let input = replay_input(folder.path());
+    for fidelity in ["paper", "released"] {
+        let out = folder.path().join(fidelity);
+        let recipe = recipe(&[
+            &format!("model.adapter={}", method_folder().join("adapter_init").display()),
+            &format!("method.fidelity={fidelity}"),
+            "method.clip=0.5",
+            "lora.rank=4",
+            "lora.alpha=8",
+            "lora.dropout=0",
+            "optim.lr=1e-3",
+            "optim.max_grad_norm=0.1",
+        ]);
+        replay(&recipe, &input, &out, &Device::flex(), &mut |_, _, _| {}).unwrap();
+        let step: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(out.join("step.json")).unwrap()).unwrap();
+        let expected = recorded.expected(fidelity, "clip0.5");
+        let number = |v: &serde_json::Value| v.as_f64().unwrap();
+        assert!(relative(number(&step["loss"]), number(&expected["total"])) < 1e-5);
+        assert!(relative(number(&step["grad_norm"]), number(&expected["grad_norm"])) < 1e-4);
+        for term in ["perception", "reasoning", "reference"] {
+            assert!(relative(number(&step["terms"][term]["kl"]), number(&expected[term]["kl"])) < 1e-5);
+            assert_eq!(step["terms"][term]["clipped"], expected[term]["clipped"]);
+        }
+        for (row, spans) in step["rows"].as_array().unwrap().iter().zip(recorded.spans(fidelity)) {
+            assert_eq!(row["valid"], spans.is_some());
+            let description = spans.map_or(serde_json::Value::Null, |s| serde_json::json!(s.0));
+            assert_eq!(row["spans"]["description"], description);
+        }
+        let found =
+            vigos_models::peft::load(&out.join("adapter"), &recorded.model.config, &Device::flex()).unwrap();
+        let wanted = recorded.tensors(&format!("adapter_step1.{fidelity}.clip0.5.safetensors"));
+        let differing = support::host(&found)
+            .iter()
+            .flat_map(|(name, found)| found.iter().zip(&wanted[name]))
+            .filter(|(f, w)| (*f - *w).abs() > 1e-5)
+            .count();
+        assert!(
+            differing <= 2,
+            "{differing} values differ: see the_adapter_after_one_step_equals_the_reference"
+        );
+        assert!(out.join("grads.safetensors").is_file());
+        assert!(
+            replay(&recipe, &input, &out, &Device::flex(), &mut |_, _, _| {}).is_err(),
+            "a replay is not overwritten"
+        );
+    }
+}
+
+#[test]
+fn a_replay_with_a_bad_row_names_it_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = replay_input(folder.path());
+    let text = std::fs::read_to_string(&input).unwrap();
+    let cases = [
+        (r#""image":"wide.png""#, r#""image":"../wide.png""#, "image"),
+        (r#""completion_token_ids":["#, r#""completion_token_ids":[999999,"#, "completion_token_ids"),
+        (r#""problem":"#, r#""problm":"#, "problm"),
+        (r#""image":"wide.png""#, r#""image":"absent.png""#, "absent.png"),
+    ];
+    for (from, to, named) in cases {
+        std::fs::write(&input, text.replacen(from, to, 1)).unwrap();
+        let out = folder.path().join("out");
+        let error = replay(&recipe(&["lora.dropout=0"]), &input, &out, &Device::flex(), &mut |_, _, _| {})
+            .unwrap_err();
+        assert!(error.is_input(), "{error}");
+        let message = error.to_string();
+        assert!(message.contains("rollouts.jsonl:1") && message.contains(named), "{message}");
+        assert!(!out.exists());
+    }
+}

@@ -1,0 +1,11 @@
+//! What the operators promise.
+#![allow(clippy::unwrap_used, unreachable_pub)] // In helpers too.
+
+mod common;
+mod exact;
+mod fused;
+#[cfg(feature = "lowering")]
+mod lowering;
+mod place;
+mod projection;
+mod refused;

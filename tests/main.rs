@@ -1,0 +1,21 @@
+//! The end-to-end tests: the command as a person runs it, in a process of its own.
+#![allow(clippy::unwrap_used, unreachable_pub)] // In helpers too.
+
+mod bad_inputs;
+mod bad_models;
+mod bench;
+mod eval;
+mod experiment;
+mod generate;
+mod hub;
+mod memory;
+mod prompts;
+mod score;
+mod setup;
+mod sft;
+mod shapes;
+mod support;
+mod train;
+#[cfg(feature = "wgpu")]
+mod wgpu;
+mod world;

@@ -1,0 +1,140 @@
+//! What a run is worth when the machine fails: killed without warning at random moments, its newest checkpoint damaged.
+//! Resumed, it has to leave what a run left alone does, to the last byte; a clock's numbers aside.
+
+use crate::random::Random;
+use crate::same_numbers::compare::Pair;
+use crate::shell::{built_command, emptied, files, line, root};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The command to try; built here unless given.
+    command: Option<PathBuf>,
+    /// How many runs are killed, and how many checkpoints damaged.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    times: u32,
+    /// Seed of moments and damages. The moments are those of a clock: a seed gives about the same ones again.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+}
+
+/// Six short steps of the tiny model, a checkpoint behind each.
+const RUN: [&str; 8] = [
+    "train",
+    "configs/first-light.toml",
+    "train.steps=6",
+    "checkpoint.every=1",
+    "checkpoint.keep=0",
+    "log.rollouts_every=1",
+    "rollout.max_new_tokens=8",
+    "optim.schedule=constant",
+];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let command = args.command.clone().map_or_else(built_command, Ok)?;
+    let command = command.canonicalize().with_context(|| command.display().to_string())?;
+    let out = emptied("faults")?;
+    let mut random = Random::new(args.seed);
+    let whole = out.join("whole");
+    let begun = Instant::now();
+    finish(train(&command, &whole))?;
+    let length = begun.elapsed();
+    println!("left alone: {:.1} s", length.as_secs_f64());
+    for number in 1..=args.times {
+        let folder = out.join(format!("killed-{number}"));
+        let moments = killed(&command, &folder, length, &mut random)?;
+        same(&whole, &folder)?;
+        println!("killed after {} s: the same", moments.join(" s, after "));
+    }
+    for number in 1..=args.times {
+        let folder = out.join(format!("damaged-{number}"));
+        copy(&whole, &folder)?;
+        let damage = damage(&folder, &mut random)?;
+        finish(train(&command, &folder)).with_context(|| damage.clone())?;
+        same(&whole, &folder).with_context(|| damage.clone())?;
+        println!("{damage}: the same");
+    }
+    println!("\nno fault changed a number; the folders are in {}", out.display());
+    Ok(())
+}
+
+/// The command on a folder: a new run, or the one that is there resumed.
+fn train(command: &Path, folder: &Path) -> Command {
+    let mut train = Command::new(command);
+    let (words, keys) = RUN.split_at(2);
+    train.args(words).args(keys.iter().flat_map(|key| ["--set", key])).args([
+        "--device",
+        "flex",
+        "--run-dir",
+    ]);
+    train.arg(folder).args(folder.join("config.toml").exists().then_some("--resume"));
+    train.current_dir(root()).env("HF_HUB_OFFLINE", "1");
+    train
+}
+
+fn finish(mut command: Command) -> Result<()> {
+    let output = command.output().with_context(|| line(&command))?;
+    ensure!(output.status.success(), "{}: {}", line(&command), String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// A run that is killed up to three times and then left to finish; when it was killed.
+fn killed(command: &Path, folder: &Path, length: Duration, random: &mut Random) -> Result<Vec<String>> {
+    let mut moments = Vec::new();
+    for _ in 0..=random.below(3) {
+        let moment = Duration::from_millis(random.below(length.as_millis() as u64 + 1));
+        let mut child = train(command, folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        sleep(moment);
+        child.kill()?;
+        child.wait()?;
+        moments.push(format!("{:.2}", moment.as_secs_f64()));
+    }
+    finish(train(command, folder))?;
+    Ok(moments)
+}
+
+/// Flips a bit of a file of the newest checkpoint, or cuts it off; what was done.
+fn damage(folder: &Path, random: &mut Random) -> Result<String> {
+    let checkpoint = folder.join("checkpoints/step-000006");
+    let names = files(&checkpoint)?;
+    ensure!(!names.is_empty(), "{} is empty", checkpoint.display());
+    let name = &names[random.below(names.len() as u64) as usize];
+    let path = checkpoint.join(name);
+    let mut bytes = fs::read(&path)?;
+    ensure!(!bytes.is_empty(), "{} is empty", path.display());
+    let at = random.below(bytes.len() as u64) as usize;
+    let what = if random.below(2) == 0 {
+        bytes.truncate(at);
+        format!("{} cut off behind byte {at}", name.display())
+    } else {
+        let bit = random.below(8);
+        bytes[at] ^= 1 << bit;
+        format!("{} with bit {bit} of byte {at} flipped", name.display())
+    };
+    fs::write(&path, bytes)?;
+    Ok(what)
+}
+
+/// Fails if a run left something else than the one that was left alone.
+fn same(whole: &Path, folder: &Path) -> Result<()> {
+    let findings = Pair { old: whole, new: folder }.compare()?;
+    let differences: Vec<String> = findings.into_values().flat_map(|finding| finding.differences).collect();
+    if !differences.is_empty() {
+        bail!("{} is not as {}:\n{}", folder.display(), whole.display(), differences.join("\n"));
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    for file in files(from)? {
+        let target = to.join(&file);
+        fs::create_dir_all(target.parent().unwrap_or(to))?;
+        fs::copy(from.join(&file), target)?;
+    }
+    Ok(())
+}

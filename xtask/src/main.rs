@@ -1,0 +1,61 @@
+//! `cargo xtask`: what people who work on vigos run besides cargo itself.
+#![allow(clippy::print_stdout, reason = "its reports are what it is for")]
+
+mod benches;
+mod ci;
+mod docs;
+mod faults;
+mod goldens;
+mod house;
+mod random;
+mod same_numbers;
+mod shell;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Checks, comparisons and generated files of the vigos repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run what a change has to pass, or some steps of it: `.ci/run`.
+    Ci(ci::Args),
+    /// Check the house: floors, circles of files, files that no module names, sizes.
+    Arrows,
+    /// Write the parts of docs/ that come from the code; with --check, say whether they are behind.
+    Docs(docs::Args),
+    /// Make recorded numbers anew with the reference's own tools.
+    Goldens(goldens::Args),
+    /// Compare what two builds of the command compute, file by file.
+    SameNumbers(same_numbers::Args),
+    /// Kill runs at random moments, damage checkpoints, resume, and compare with a run left alone.
+    Faults(faults::Args),
+    /// Run the benchmarks.
+    Benches,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Ci(args) => ci::run(&args),
+        Task::Arrows => house::run(),
+        Task::Docs(args) => docs::run(&args),
+        Task::Goldens(args) => goldens::run(&args),
+        Task::SameNumbers(args) => same_numbers::run(&args),
+        Task::Faults(args) => faults::run(&args),
+        Task::Benches => benches::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
