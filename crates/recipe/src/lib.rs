@@ -24,6 +24,7 @@ pub mod sample;
 mod schema;
 mod sections;
 pub mod sft;
+mod teacher;
 mod texts;
 mod unknown;
 mod unset;
@@ -33,8 +34,8 @@ pub use check::nearest;
 pub use context::{Context, Contexts};
 pub use error::RecipeError;
 pub use keys::{Key, keys};
-pub use method::{Divergence, Fidelity, Method, Reads, Span, Teacher, When};
-pub use preset::Preset;
+pub use method::Method;
+pub use preset::{Fidelity, Preset};
 pub use recipe::{Recipe, RunRecipe};
 pub use row::{BadRow, ImageSource, Labels, Place, Role, Row};
 pub use schema::schema;
@@ -42,3 +43,4 @@ pub use sections::{
     Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Optim, Palr, Precision,
     Rollout, Rows, Sampling, Schedule, Train,
 };
+pub use teacher::{Divergence, Reads, Span, Teacher, When};

@@ -1,10 +1,22 @@
 //! The published method, its baselines and its ablations: recipes in TOML that a recipe's `method.preset` names, and
 //! that stand below what the recipe says itself.
 
-use schemars::{Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 
-use crate::method::{Fidelity, Method, Teacher};
+use crate::teacher::Teacher;
+
+/// Where the paper and the authors' released code differ, which of them to follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fidelity {
+    /// The paper. The reasoning and answer span is what lies between the think tags, and what lies inside the box;
+    /// neither may be empty.
+    #[default]
+    Paper,
+    /// The code. It is one span from after `<think>` through the brace that closes the box.
+    Released,
+}
 
 /// A method by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +66,9 @@ impl Preset {
         }
     }
 
-    /// The method that it stands for, with everything else as it is by default.
-    pub fn method(&self, fidelity: Fidelity) -> Method {
-        let Expansion { student_prompt, student_prefill, teachers } = Expansion::of(self.text(fidelity));
-        let preset = self.name.to_owned();
-        Method { preset, fidelity, student_prompt, student_prefill, teachers, ..Method::default() }
+    /// What it decides.
+    pub(crate) fn expansion(&self, fidelity: Fidelity) -> Expansion {
+        Expansion::of(self.text(fidelity))
     }
 
     /// What it is: the comment that its file begins with.

@@ -12,8 +12,9 @@ use std::path::Path;
 use vigos_core::files::{FileError, read_limited};
 
 use crate::context::{self, Context, Contexts};
-use crate::method::{Method, Teacher};
+use crate::method::Method;
 use crate::row::Row;
+use crate::teacher::Teacher;
 
 /// A prompt is a page of text.
 const LARGEST_FILE: u64 = 1 << 20;

@@ -9,8 +9,8 @@ use toml::Value;
 
 use crate::document::{Contradiction, Document, SET, read};
 use crate::error::RecipeError;
-use crate::method::{Fidelity, Method};
-use crate::preset::Preset;
+use crate::method::Method;
+use crate::preset::{Fidelity, Preset};
 use crate::schema::schema;
 use crate::sections::{Checkpoint, Data, Eval, Log, Lora, Model, Optim, Palr, Rollout, Train};
 

@@ -1,6 +1,6 @@
 //! Every preset at both fidelities, as a literal table.
 
-use vigos_recipe::{Context, Fidelity, Preset, Recipe, Teacher};
+use vigos_recipe::{Context, Fidelity, Method, Preset, Recipe, Teacher};
 
 use crate::LEAST;
 
@@ -132,7 +132,7 @@ fn a_preset_is_part_of_a_recipe_and_says_what_it_is() {
             let named = recipe(preset.name, name);
             assert_eq!(written_out.method.teachers, named.method.teachers, "{}", preset.name);
             assert_eq!(written_out.method.student_prompt, named.method.student_prompt);
-            assert_eq!(preset.method(fidelity), named.method);
+            assert_eq!(Method::of(preset, fidelity), named.method);
         }
     }
 }

@@ -22,7 +22,7 @@ fn invalid() -> Verdict {
 }
 
 fn passes(preset: &str, fidelity: Fidelity, verdict: &Verdict) -> Vec<TeacherPass> {
-    route(&Preset::named(preset).unwrap().method(fidelity).teachers, &COMPLETION, verdict)
+    route(&Method::of(Preset::named(preset).unwrap(), fidelity).teachers, &COMPLETION, verdict)
 }
 
 /// (position, tokens read before it) of every supervised token.
