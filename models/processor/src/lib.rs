@@ -21,6 +21,7 @@ mod jpeg;
 pub mod patches;
 mod processor;
 pub mod resize;
+mod sequence;
 pub mod template;
 pub mod tokenizer;
 
@@ -29,6 +30,7 @@ pub use decode::{DecodeError, DecodeLimits};
 pub use files::FileError;
 pub use image::RgbImage;
 pub use patches::{Grid, ImagePatches};
-pub use processor::{ImageSlot, Message, Part, ProcessError, Processor, Prompt};
+pub use processor::{Message, Part, ProcessError, Processor, Prompt};
+pub use sequence::{ImageSlot, Sequence};
 pub use template::ChatTemplate;
 pub use tokenizer::Tokenizer;

@@ -8,14 +8,13 @@
 //! `w` is the size of a weight or an activation: 4 in f32, 2 in bf16. `D` width, `Q` and `K` width of all query and
 //! of all key heads, `F` width of the MLP, `H` heads; of the vision tower `W` stands for `D`, `Q` and `K`.
 
-use crate::config::Config;
-use crate::layout::parameters;
+use crate::architecture::{Architecture, Parameter};
 use burn::tensor::DType;
 
 /// A model's shape, and the precision that it is computed in.
 #[derive(Clone, Copy, Debug)]
 pub struct Footprint<'a> {
-    config: &'a Config,
+    model: &'a Architecture,
     /// `w`
     width: u64,
 }
@@ -40,9 +39,9 @@ fn product(factors: &[u64]) -> u64 {
 }
 
 impl<'a> Footprint<'a> {
-    /// The model of this configuration with weights and activations in `dtype`.
-    pub fn new(config: &'a Config, dtype: DType) -> Self {
-        Self { config, width: n(dtype.size()) }
+    /// This model with weights and activations in `dtype`.
+    pub fn new(model: &'a Architecture, dtype: DType) -> Self {
+        Self { model, width: n(dtype.size()) }
     }
 
     /// Bytes of a weight or an activation.
@@ -52,7 +51,7 @@ impl<'a> Footprint<'a> {
 
     /// Number of the model's parameters.
     pub fn parameters(&self) -> u64 {
-        self.sizes(|_| true).fold(0, u64::saturating_add)
+        self.model.values()
     }
 
     /// The weights: `parameters · w`.
@@ -63,8 +62,9 @@ impl<'a> Footprint<'a> {
     /// What loading takes beside the weights: one tensor as it is stored, in f32 at most. Embeddings and head are
     /// read before the decoder layers, when most weights are not there yet.
     pub fn loading(&self) -> u64 {
-        let text = &self.config.text;
-        let layers = self.sizes(|name| name.starts_with("model.layers."));
+        let text = &self.model.text;
+        let in_layer = |p: &&Parameter| p.name.starts_with(self.model.names.layers);
+        let layers = self.model.parameters.iter().filter(in_layer).map(Parameter::values);
         let (in_layers, largest) =
             layers.fold((0, 0), |(sum, max): (u64, u64), size| (sum.saturating_add(size), max.max(size)));
         let embeddings = product(&[n(text.vocab_size), n(text.hidden_size), 4]);
@@ -74,7 +74,7 @@ impl<'a> Footprint<'a> {
 
     /// Keys and values of `tokens` tokens: `layers · 2 · K · tokens · w`.
     pub fn keys_and_values(&self, tokens: u64) -> u64 {
-        product(&[n(self.config.text.num_hidden_layers), 2, self.text_block().key, tokens, self.width])
+        product(&[n(self.model.text.num_hidden_layers), 2, self.text_block().key, tokens, self.width])
     }
 
     /// One layer's keys and values in f32, as a decoding step computes with them where `w` is 2.
@@ -84,21 +84,21 @@ impl<'a> Footprint<'a> {
 
     /// Images of `tokens` tokens on the host, as the vision tower reads them: patches in f32.
     pub fn patches(&self, tokens: u64) -> u64 {
-        let vision = &self.config.vision;
+        let vision = &self.model.vision;
         product(&[tokens, n(vision.merge_unit()), n(vision.patch_values()), 4])
     }
 
     /// Features of images of `tokens` tokens, deepstack included: `tokens · (1 + deepstack) · D · w`.
     pub fn features(&self, tokens: u64) -> u64 {
-        let rows = 1 + n(self.config.vision.deepstack_visual_indexes.len());
-        product(&[tokens, rows, n(self.config.text.hidden_size), self.width])
+        let rows = n(self.model.vision.rows_per_token);
+        product(&[tokens, rows, n(self.model.text.hidden_size), self.width])
     }
 
     /// A forward pass of images of `tokens` tokens through the vision tower; `adapted` with an adapter.
     pub fn vision_forward(&self, tokens: u64, adapted: bool) -> u64 {
         let rows = self.patch_rows(tokens);
         // Pixels come in f32, and once more in the model's precision if that is another.
-        let vision = &self.config.vision;
+        let vision = &self.model.vision;
         let cast = if self.width == 4 { 0 } else { self.width };
         let patch = n(vision.patch_values()) * (4 + cast) + 16 * n(vision.hidden_size);
         let pixels = product(&[rows, patch]);
@@ -113,7 +113,7 @@ impl<'a> Footprint<'a> {
 
     /// What a training forward keeps for its backward: the input of every block and of the final norm.
     pub fn kept(&self, tokens: u64, image_tokens: u64) -> u64 {
-        let (text, vision) = (&self.config.text, &self.config.vision);
+        let (text, vision) = (&self.model.text, &self.model.vision);
         let language = product(&[tokens, n(text.num_hidden_layers) + 1, n(text.hidden_size), self.width]);
         let rows = self.patch_rows(image_tokens);
         language.saturating_add(product(&[rows, n(vision.depth) + 1, n(vision.hidden_size), self.width]))
@@ -133,40 +133,34 @@ impl<'a> Footprint<'a> {
 
     /// `rows` rows of logits of a decoding step: as computed, in f32, and on the host.
     pub fn logits(&self, rows: u64) -> u64 {
-        product(&[rows, n(self.config.text.vocab_size), self.width + 4 + 4])
+        product(&[rows, n(self.model.text.vocab_size), self.width + 4 + 4])
     }
 
     /// Hidden states of `tokens` tokens: `tokens · D · w`.
     pub fn hidden(&self, tokens: u64) -> u64 {
-        product(&[tokens, n(self.config.text.hidden_size), self.width])
+        product(&[tokens, n(self.model.text.hidden_size), self.width])
     }
 
     /// The gradient that goes back through the blocks: in f32 where the loss ends, then in the model's precision.
     pub fn gradient(&self, tokens: u64) -> u64 {
-        product(&[tokens, n(self.config.text.hidden_size), 4 + self.width])
+        product(&[tokens, n(self.model.text.hidden_size), 4 + self.width])
     }
 
     /// The loss of `rows` supervised tokens of a batch of `tokens`: a chunk of both models' logits, of up to `chunk`
     /// bytes in f32; the rows that they are made of; and the gradient of the hidden states.
     pub fn loss(&self, tokens: u64, rows: u64, chunk: u64) -> u64 {
-        let row = product(&[2, n(self.config.text.vocab_size), 4]).max(1);
+        let row = product(&[2, n(self.model.text.vocab_size), 4]).max(1);
         let rows = rows.min((chunk / row).max(1));
-        let logits = product(&[rows, 2, n(self.config.text.vocab_size), self.width]);
+        let logits = product(&[rows, 2, n(self.model.text.vocab_size), self.width]);
         logits.saturating_add(self.hidden(tokens)).saturating_add(self.gradient(tokens))
     }
 
-    /// Values of each tensor whose name is `wanted`.
-    fn sizes(&self, wanted: fn(&str) -> bool) -> impl Iterator<Item = u64> {
-        let tensors = parameters(self.config).into_iter().filter(move |p| wanted(&p.name));
-        tensors.map(|p| p.shape.iter().fold(1, |all, side| all * n(*side)))
-    }
-
     fn patch_rows(&self, tokens: u64) -> u64 {
-        tokens.saturating_mul(n(self.config.vision.merge_unit()))
+        tokens.saturating_mul(n(self.model.vision.merge_unit()))
     }
 
     fn text_block(&self) -> Block {
-        let text = &self.config.text;
+        let text = &self.model.text;
         Block {
             residual: n(text.hidden_size),
             query: n(text.num_attention_heads * text.head_dim),
@@ -177,7 +171,7 @@ impl<'a> Footprint<'a> {
     }
 
     fn vision_block(&self) -> Block {
-        let vision = &self.config.vision;
+        let vision = &self.model.vision;
         let width = n(vision.hidden_size);
         Block {
             residual: width,

@@ -4,19 +4,21 @@
 //! with rsLoRA. The adapter is its own value, never merged: the base cannot drift, and a teacher is the same
 //! forward without one.
 
-use crate::config::Config;
+use crate::architecture::Architecture;
 use crate::dropout::Dropout;
-pub use crate::lora::{AdapterConfig, LoraConfig};
-pub use crate::sites::{Projection, Site, sites};
-use crate::sites::{path, tensor_names};
+use crate::lora::{AdapterConfig, LoraConfig};
+use crate::sites::{Projection, Site, tensor_names};
 use crate::trained::Trained;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use vigos_core::random::{Key, Purpose, draws};
 
 /// One update.
 #[derive(Clone, Debug)]
 pub struct LoraPair {
+    /// Path of the layer that it updates, in Transformers' module tree.
+    pub path: Arc<str>,
     /// `[r, in]`
     pub a: Tensor<2>,
     /// `[out, r]`
@@ -28,7 +30,7 @@ pub struct LoraPair {
 impl LoraPair {
     /// The same pair with other tensors, made by `f` from its own.
     pub fn map(&self, mut f: impl FnMut(&Tensor<2>) -> Tensor<2>) -> Self {
-        Self { a: f(&self.a), b: f(&self.b), scale: self.scale }
+        Self { path: self.path.clone(), a: f(&self.a), b: f(&self.b), scale: self.scale }
     }
 }
 
@@ -48,9 +50,9 @@ pub struct Adapter {
 
 impl Adapter {
     /// A fresh adapter: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that the update is zero.
-    pub fn init(config: &LoraConfig, model: &Config, seed: u64, device: &Device) -> Self {
+    pub fn init(config: &LoraConfig, model: &Architecture, seed: u64, device: &Device) -> Self {
         let mut adapter = Self::empty(config.into(), model);
-        for (index, site) in sites(model, &config.targets).into_iter().enumerate() {
+        for (index, site) in model.sites(&config.targets).into_iter().enumerate() {
             let mut stream =
                 draws(Purpose::Initialisation, Key { seed, sample: index as u64, ..Default::default() });
             let bound = 1.0 / (site.input as f64).sqrt();
@@ -60,13 +62,13 @@ impl Adapter {
             let a =
                 Tensor::from_data(TensorData::new(values, [config.rank, site.input]), (device, DType::F32));
             let b = Tensor::zeros([site.output, config.rank], (device, DType::F32));
-            adapter.insert(&site, LoraPair { a, b, scale: config.scale() });
+            adapter.insert(&site, LoraPair { path: site.path.as_str().into(), a, b, scale: config.scale() });
         }
         adapter
     }
 
     /// A tree without any pair yet.
-    pub fn empty(config: AdapterConfig, model: &Config) -> Self {
+    pub fn empty(config: AdapterConfig, model: &Architecture) -> Self {
         Self {
             config,
             vision: vec![BlockAdapter::new(); model.vision.depth],
@@ -83,14 +85,9 @@ impl Adapter {
         tower[site.block].insert(site.projection, pair);
     }
 
-    /// Every pair with the path of its layer in Transformers' module tree.
-    pub fn pairs(&self) -> impl Iterator<Item = (String, &LoraPair)> {
-        let towers = [(true, &self.vision), (false, &self.text)];
-        towers.into_iter().flat_map(|(vision, tower)| {
-            tower.iter().enumerate().flat_map(move |(block, pairs)| {
-                pairs.iter().map(move |(&projection, pair)| (path(vision, block, projection), pair))
-            })
-        })
+    /// Every pair, those of the vision tower first.
+    pub fn pairs(&self) -> impl Iterator<Item = &LoraPair> {
+        self.vision.iter().chain(&self.text).flat_map(BTreeMap::values)
     }
 
     /// The kinds of layers that carry an update.
@@ -101,8 +98,8 @@ impl Adapter {
     /// Every tensor with its PEFT name, sorted by name.
     pub fn tensors(&self) -> Vec<(String, Tensor<2>)> {
         let mut all = Vec::new();
-        for (path, pair) in self.pairs() {
-            all.extend(tensor_names(&path).into_iter().zip([pair.a.clone(), pair.b.clone()]));
+        for pair in self.pairs() {
+            all.extend(tensor_names(&pair.path).into_iter().zip([pair.a.clone(), pair.b.clone()]));
         }
         all.sort_by(|x, y| x.0.cmp(&y.0));
         all
@@ -113,21 +110,21 @@ impl Adapter {
     /// # Errors
     /// The first error of `f`.
     pub fn try_map<E>(&self, mut f: impl FnMut(&str, &Tensor<2>) -> Result<Tensor<2>, E>) -> Result<Self, E> {
-        let mut tower = |vision: bool, blocks: &[BlockAdapter]| {
+        let mut tower = |blocks: &[BlockAdapter]| {
             let mut mapped = Vec::with_capacity(blocks.len());
-            for (block, pairs) in blocks.iter().enumerate() {
+            for pairs in blocks {
                 let mut new = BlockAdapter::new();
                 for (&projection, pair) in pairs {
-                    let [a, b] = tensor_names(&path(vision, block, projection));
+                    let [a, b] = tensor_names(&pair.path);
                     let (a, b) = (f(&a, &pair.a)?, f(&b, &pair.b)?);
-                    new.insert(projection, LoraPair { a, b, scale: pair.scale });
+                    new.insert(projection, LoraPair { path: pair.path.clone(), a, b, scale: pair.scale });
                 }
                 mapped.push(new);
             }
             Ok(mapped)
         };
-        let vision = tower(true, &self.vision)?;
-        let text = tower(false, &self.text)?;
+        let vision = tower(&self.vision)?;
+        let text = tower(&self.text)?;
         Ok(Self { config: self.config.clone(), vision, text })
     }
 

@@ -1,18 +1,10 @@
 //! How probable given tokens are: log-probability, entropy and most probable token of rows of hidden states.
 
 use crate::error::ModelError;
-use crate::model::Model;
+use crate::model::VisionLanguageModel;
+use crate::packed::Target;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-
-/// A token to score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Row of the hidden states that predicts it: that of the token before.
-    pub row: usize,
-    /// Its id.
-    pub token: u32,
-}
 
 /// What the model's softmax says at a token.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +25,7 @@ pub struct TokenScore {
 /// # Errors
 /// If a target's row is not in `hidden`, its token is not in the vocabulary, or the device fails.
 pub fn score_tokens(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     hidden: &Tensor<2>,
     targets: &[Target],
     chunk: usize,
@@ -50,8 +42,12 @@ pub fn score_tokens(
 
 /// # Errors
 /// If a target's row is not in `hidden`, `[T, D]`, or its token is not in the vocabulary.
-pub(crate) fn check_targets(model: &Model, hidden: &Tensor<2>, targets: &[Target]) -> Result<(), ModelError> {
-    let (rows, vocabulary) = (hidden.dims()[0], model.config.text.vocab_size);
+pub(crate) fn check_targets(
+    model: &dyn VisionLanguageModel,
+    hidden: &Tensor<2>,
+    targets: &[Target],
+) -> Result<(), ModelError> {
+    let (rows, vocabulary) = (hidden.dims()[0], model.architecture().text.vocab_size);
     match targets.iter().find(|t| t.row >= rows || t.token as usize >= vocabulary) {
         None => Ok(()),
         Some(target) => Err(ModelError::Prompt(format!(

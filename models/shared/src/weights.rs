@@ -4,21 +4,19 @@
 //! is refused with one complete list before any weight is read. Then each tensor is read from its own byte
 //! range: at no time does more than one tensor exist outside its destination.
 
-use crate::config::Config;
+use crate::architecture::{Architecture, Parameter};
 use crate::error::ModelError;
-use crate::layout::{Parameter, canonical, parameters};
+use crate::folder::{INDEX, WEIGHTS};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 /// A header of a published checkpoint has about 200 bytes a tensor; a claim of more than this is an attack.
 const MAX_HEADER: u64 = 100 << 20;
-pub(crate) const FILE: &str = "model.safetensors";
-pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
 /// A tensor where it lies, not yet read.
 #[derive(Clone, Debug)]
@@ -66,7 +64,7 @@ impl Stored {
     }
 }
 
-/// The tensors of a folder or a file, by canonical name, not yet read.
+/// The tensors of a folder or a file by name, not yet read.
 #[derive(Debug)]
 pub struct Weights {
     path: PathBuf,
@@ -74,30 +72,46 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Opens a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+    /// Opens a model folder: `model.safetensors`, or the shards that `model.safetensors.index.json` names. Tensors
+    /// keep the names that they have there.
     ///
     /// # Errors
     /// If nothing is there, a header is damaged, the index names a file outside the folder, or the shards do not
     /// hold what it says.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
+        Self::open_folder(folder, str::to_owned)
+    }
+
+    /// Opens a model folder that must hold the tensors of this architecture, and names them by their canonical names.
+    ///
+    /// # Errors
+    /// As [`Weights::open`], and if other tensors are there or some are not.
+    pub fn open_model(folder: &Path, model: &Architecture) -> Result<Self, ModelError> {
+        let weights = Self::open_folder(folder, model.names.canonical)?;
+        // Such as the head of a tied checkpoint, which may carry it all the same.
+        weights.check(&model.parameters, &model.ignored)?;
+        Ok(weights)
+    }
+
+    fn open_folder(folder: &Path, rename: impl Fn(&str) -> String) -> Result<Self, ModelError> {
         let index = folder.join(INDEX);
         let map = if index.is_file() { Some(shards(&index)?) } else { None };
         let files: BTreeSet<&str> = match &map {
             Some(map) => map.values().map(String::as_str).collect(),
-            None => BTreeSet::from([FILE]),
+            None => BTreeSet::from([WEIGHTS]),
         };
         let mut entries = BTreeMap::new();
         for file in files {
             let file = folder.join(file);
             for stored in headers(&file)? {
                 let name = stored.name.clone();
-                if entries.insert(canonical(&name), stored).is_some() {
+                if entries.insert(rename(&name), stored).is_some() {
                     return Err(damaged(&file, format!("tensor `{name}` stands in two files")));
                 }
             }
         }
         if let Some(map) = map {
-            check_split(&index, &map, &entries)?;
+            check_split(&index, &map, &entries, rename)?;
         }
         Ok(Self { path: folder.to_owned(), entries })
     }
@@ -150,16 +164,6 @@ impl Weights {
             tensors.sort_by_key(|stored| stored.start);
         }
         files
-    }
-
-    /// Checks that the tensors here are exactly those of a model.
-    ///
-    /// # Errors
-    /// As [`Weights::check`].
-    pub fn check_model(&self, config: &Config) -> Result<(), ModelError> {
-        // A tied checkpoint may carry its head all the same.
-        let ignored: &[&str] = if config.tie_word_embeddings { &["lm_head.weight"] } else { &[] };
-        self.check(&parameters(config), ignored)
     }
 
     /// Checks that exactly `wanted` is here; names in `ignored` may be here as well.
@@ -215,20 +219,6 @@ impl Weights {
     }
 }
 
-/// Makes the folder for a new model, which must not hold one.
-pub(crate) fn claim(folder: &Path) -> Result<(), ModelError> {
-    let write = |message: String| ModelError::Write { path: folder.to_owned(), message };
-    if ["config.json", FILE, INDEX].iter().any(|name| folder.join(name).exists()) {
-        return Err(write("there is a model already; name an empty folder".into()));
-    }
-    std::fs::create_dir_all(folder).map_err(|e| write(e.to_string()))
-}
-
-/// Readers of the Python world ask for this entry before they take a file for PyTorch tensors.
-pub(crate) fn pytorch_metadata() -> HashMap<String, String> {
-    [("format".to_owned(), "pt".to_owned())].into_iter().collect()
-}
-
 /// What an index says: the shard file of every tensor, inside the index's folder.
 fn shards(index: &Path) -> Result<BTreeMap<String, String>, ModelError> {
     #[derive(serde::Deserialize)]
@@ -260,13 +250,14 @@ fn check_split(
     index: &Path,
     map: &BTreeMap<String, String>,
     entries: &BTreeMap<String, Stored>,
+    rename: impl Fn(&str) -> String,
 ) -> Result<(), ModelError> {
     let file_of = |stored: &Stored| {
         stored.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     };
     let mut faults = Vec::new();
     for (name, wanted) in map {
-        match entries.get(&canonical(name)).map(file_of) {
+        match entries.get(&rename(name)).map(file_of) {
             Some(found) if found == *wanted => {}
             Some(found) => {
                 faults.push(format!("misplaced   {name}: found in {found}, the index says {wanted}"))

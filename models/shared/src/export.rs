@@ -1,11 +1,9 @@
 //! Trained weights as a model folder in Hugging Face layout, which every other tool reads.
 
 use crate::error::ModelError;
-use crate::init::{CONFIG, copy_side_files};
-use crate::layout::{parameters, published};
+use crate::folder::{CONFIG, WEIGHTS, copy_side_files, pytorch_metadata};
 use crate::parameters::Parameters;
 use crate::source::Source;
-use crate::weights::{FILE, pytorch_metadata};
 use burn::tensor::{DType, Tensor, TensorData};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
@@ -27,7 +25,7 @@ pub fn save_model(weights: &Parameters, base: &Path, out: &Path, dtype: DType) -
             return Err(ModelError::Write { path: out.to_owned(), message });
         }
     };
-    save_weights(weights, &out.join(FILE), dtype, stored)?;
+    save_weights(weights, &out.join(WEIGHTS), dtype, stored)?;
     let source = base.join(CONFIG);
     copy_side_files(&source, out)?;
     let text = std::fs::read_to_string(&source)
@@ -46,12 +44,13 @@ pub fn save_model(weights: &Parameters, base: &Path, out: &Path, dtype: DType) -
 fn save_weights(weights: &Parameters, path: &Path, dtype: DType, stored: Dtype) -> Result<(), ModelError> {
     let write = |message: String| ModelError::Write { path: path.to_owned(), message };
     let mut blobs: Vec<(String, Vec<usize>, TensorData)> = Vec::new();
-    for parameter in parameters(weights.config()) {
+    let model = weights.architecture();
+    for parameter in &model.parameters {
         let count = parameter.shape.iter().product();
         let tensor: Tensor<1> = weights.tensor(&parameter.name, [count])?;
         let data = tensor.try_into_data().map_err(|e| write(e.to_string()))?;
-        let name = published(weights.config().family, &parameter.name);
-        blobs.push((name, parameter.shape, data.convert_dtype(dtype)));
+        let name = (model.names.published)(&parameter.name);
+        blobs.push((name, parameter.shape.clone(), data.convert_dtype(dtype)));
     }
     let views = blobs
         .iter()

@@ -7,10 +7,19 @@
 //!
 //! `B` rows, `Hkv` key/value heads, `L` columns in use, `C` head width.
 
-use crate::config::TextConfig;
-use crate::text::KeyValue;
+use crate::architecture::TextShape;
+use crate::rows::indices;
 use burn::tensor::activation::softmax;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// Keys and values of one layer, after the rotary embedding: each `[T, Hkv, C]`.
+#[derive(Clone, Debug)]
+pub struct KeyValue {
+    /// Keys.
+    pub key: Tensor<3>,
+    /// Values.
+    pub value: Tensor<3>,
+}
 
 /// The cache of all layers.
 #[derive(Debug)]
@@ -40,15 +49,15 @@ impl KvCache {
     /// An empty cache of `rows` sequences whose longest prompt has `longest_prompt` tokens and whose longest
     /// sequence fits `capacity` columns.
     pub fn new(
-        config: &TextConfig,
+        model: &TextShape,
         rows: usize,
         longest_prompt: usize,
         capacity: usize,
         device: &Device,
         dtype: DType,
     ) -> Self {
-        let shape = [rows, config.num_key_value_heads, capacity, config.head_dim];
-        let layers = (0..config.num_hidden_layers)
+        let shape = [rows, model.num_key_value_heads, capacity, model.head_dim];
+        let layers = (0..model.num_hidden_layers)
             .map(|_| LayerCache {
                 keys: Tensor::zeros(shape, (device, dtype)),
                 values: Tensor::zeros(shape, (device, dtype)),
@@ -89,7 +98,7 @@ impl KvCache {
 
     /// Keeps only these rows, in this order.
     pub fn keep(&mut self, rows: &[usize], device: &Device) {
-        let index = crate::layers::indices(rows.iter().copied(), device);
+        let index = indices(rows.iter().copied(), device);
         for layer in &mut self.layers {
             layer.replace(|t| t.select(0, index.clone()));
         }
@@ -179,9 +188,4 @@ impl LayerCache {
 fn update(slot: &mut Tensor<4>, f: impl FnOnce(Tensor<4>) -> Tensor<4>) {
     let nothing = Tensor::empty([1; 4], (&slot.device(), slot.dtype()));
     *slot = f(std::mem::replace(slot, nothing));
-}
-
-/// Token ids as rows of an index tensor.
-pub(crate) fn ids(ids: &[u32], device: &Device) -> Tensor<1, Int> {
-    crate::layers::indices(ids.iter().map(|i| *i as usize), device)
 }

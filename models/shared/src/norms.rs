@@ -1,7 +1,6 @@
 //! Normalisation over the last axis, computed in f32 whatever the precision of the model.
 
 use crate::error::ModelError;
-use crate::family::TowerStyle;
 use crate::source::Source;
 use burn::tensor::module::layer_norm;
 use burn::tensor::{DType, Tensor};
@@ -70,43 +69,5 @@ impl LayerNorm {
         let dtype = x.dtype();
         let (scale, shift) = (self.scale.clone(), Some(self.shift.clone()));
         layer_norm(x.cast(DType::F32), scale, shift, self.epsilon).cast(dtype)
-    }
-}
-
-/// The norm of a vision tower.
-#[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // One to a block; a tensor is a handle.
-pub enum Norm {
-    /// Of a gated tower.
-    Rms(RmsNorm),
-    /// Of a plain tower.
-    Layer(LayerNorm),
-}
-
-impl Norm {
-    /// Reads the norm that a tower of this style has.
-    ///
-    /// # Errors
-    /// If a tensor is missing or cannot be read.
-    pub fn load(
-        style: TowerStyle,
-        source: &impl Source,
-        module: &str,
-        width: usize,
-        epsilon: f64,
-    ) -> Result<Self, ModelError> {
-        Ok(match style {
-            TowerStyle::Gated => Self::Rms(RmsNorm::load(source, module, width, epsilon)?),
-            TowerStyle::Plain => Self::Layer(LayerNorm::load(source, module, width, epsilon)?),
-        })
-    }
-
-    /// # Shapes
-    /// - `x` and output: `[T, D]`
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        match self {
-            Self::Rms(norm) => norm.forward(x),
-            Self::Layer(norm) => norm.forward(x),
-        }
     }
 }

@@ -6,11 +6,12 @@
 //!
 //! Logits exist for one chunk of rows at a time.
 
-use crate::backward::Upstream;
 use crate::error::ModelError;
-use crate::layers::indices;
-use crate::model::Model;
-use crate::scoring::{Target, check_targets, token_column};
+use crate::gradient::Upstream;
+use crate::model::VisionLanguageModel;
+use crate::packed::Target;
+use crate::rows::indices;
+use crate::scoring::{check_targets, token_column};
 use burn::tensor::{DType, IndexingUpdateOp, Tensor};
 use vigos_kernels::project_back;
 
@@ -32,7 +33,7 @@ pub struct CrossEntropy {
 /// # Errors
 /// If a target's row is not in `hidden`, its token is not in the vocabulary, or the device fails.
 pub fn cross_entropy(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     hidden: &Tensor<2>,
     targets: &[Target],
     weight: f64,
@@ -50,13 +51,13 @@ pub fn cross_entropy(
 /// # Errors
 /// As [`cross_entropy`].
 pub fn cross_entropy_with_head(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     hidden: &Tensor<2>,
     targets: &[Target],
     weight: f64,
     chunk: usize,
 ) -> Result<(CrossEntropy, Upstream), ModelError> {
-    let mut head = model.text.head.zeros_like().cast(DType::F32);
+    let mut head = model.head().zeros_like().cast(DType::F32);
     let mut gradient = hidden.zeros_like().cast(DType::F32);
     let loss = each_chunk(model, hidden, targets, weight, chunk, |rows, back| {
         head = head.clone() + back.logits.clone().transpose().matmul(back.hidden.clone());
@@ -65,38 +66,43 @@ pub fn cross_entropy_with_head(
     Ok((loss, Upstream { hidden: gradient, head }))
 }
 
-/// One chunk on its way back.
-struct Back {
+/// What goes back from one chunk of rows.
+struct ChunkGradient {
     /// The chunk's hidden states. `[R, D]`
     hidden: Tensor<2>,
     /// ∂L/∂logits. `[R, V]`
     logits: Tensor<2>,
 }
 
-impl Back {
+impl ChunkGradient {
     /// `gradient`, `[T, D]`, with this chunk's part added to these rows.
-    fn into_hidden(self, model: &Model, gradient: Tensor<2>, rows: Vec<usize>) -> Tensor<2> {
-        let back = project_back(self.logits, &model.text.head).cast(DType::F32);
-        gradient.select_assign(0, indices(rows, &model.device), back, IndexingUpdateOp::Add)
+    fn into_hidden(
+        self,
+        model: &dyn VisionLanguageModel,
+        gradient: Tensor<2>,
+        rows: Vec<usize>,
+    ) -> Tensor<2> {
+        let back = project_back(self.logits, model.head()).cast(DType::F32);
+        gradient.select_assign(0, indices(rows, model.device()), back, IndexingUpdateOp::Add)
     }
 }
 
 /// The loss, chunk by chunk; `visit` sees the rows of each and what goes back from them.
 fn each_chunk(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     hidden: &Tensor<2>,
     targets: &[Target],
     weight: f64,
     chunk: usize,
-    mut visit: impl FnMut(Vec<usize>, Back),
+    mut visit: impl FnMut(Vec<usize>, ChunkGradient),
 ) -> Result<CrossEntropy, ModelError> {
     check_targets(model, hidden, targets)?;
     let mut total = CrossEntropy { loss: 0.0, correct: 0 };
     for targets in targets.chunks(chunk.max(1)) {
         let rows: Vec<usize> = targets.iter().map(|t| t.row).collect();
-        let hidden = hidden.clone().select(0, indices(rows.iter().copied(), &model.device));
-        let logits = model.text.logits(hidden.clone());
-        let tokens = token_column(targets, &model.device);
+        let hidden = hidden.clone().select(0, indices(rows.iter().copied(), model.device()));
+        let logits = model.logits(hidden.clone());
+        let tokens = token_column(targets, model.device());
 
         let largest = logits.clone().max_dim(1);
         let top = logits.clone().gather(1, tokens.clone());
@@ -111,10 +117,10 @@ fn each_chunk(
             total.loss -= weight * f64::from(*log_p);
             total.correct += usize::from(top >= largest);
         }
-        let ones = Tensor::full([targets.len(), 1], -weight, (&model.device, DType::F32));
+        let ones = Tensor::full([targets.len(), 1], -weight, (model.device(), DType::F32));
         let logits = powers * (sums.recip() * weight);
-        let logits = logits.scatter(1, tokens, ones, IndexingUpdateOp::Add).cast(model.dtype);
-        visit(rows, Back { hidden, logits });
+        let logits = logits.scatter(1, tokens, ones, IndexingUpdateOp::Add).cast(model.dtype());
+        visit(rows, ChunkGradient { hidden, logits });
     }
     Ok(total)
 }

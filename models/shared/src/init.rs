@@ -1,9 +1,9 @@
 //! Checkpoints that start from nothing: random weights in hub layout, for tests, benchmarks and small worlds.
 
-use crate::config::Config;
+use crate::architecture::{Architecture, Initial, Parameter};
+use crate::config_file::ConfigFile;
 use crate::error::ModelError;
-use crate::layout::{Initial, Parameter, parameters, published};
-use crate::weights::{FILE, INDEX, claim, pytorch_metadata};
+use crate::folder::{CONFIG, INDEX, WEIGHTS, claim, copy_side_files, pytorch_metadata};
 use safetensors::{Dtype, View};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -12,20 +12,19 @@ use std::path::Path;
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::random::{Key, Purpose, draws};
 
-pub(crate) const CONFIG: &str = "config.json";
 /// A shard takes no further tensor once it is this large, as on the hub.
 const SHARD_BYTES: usize = 5 << 30;
 
-/// Writes a model folder with random weights for the configuration file `config`.
+/// Writes a model folder with random weights for the configuration file `config`, which describes `model`.
 ///
 /// Weights are normal with the configuration's `initializer_range`, norms one, biases zero, in its
 /// `torch_dtype`; a tensor's values depend on the seed and its place alone. Tensors are made one at a time
 /// while they are written. The other files beside `config` (tokenizer, processor, template) are copied.
 ///
 /// # Errors
-/// If the configuration is not supported, or `out` already holds weights or cannot be written.
-pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelError> {
-    init_watched(config_file, out, seed, &mut |_, _| {})
+/// If the configuration names no precision for weights, or `out` already holds weights or cannot be written.
+pub fn init(model: &Architecture, config: &ConfigFile, out: &Path, seed: u64) -> Result<(), ModelError> {
+    init_watched(model, config, out, seed, &mut |_, _| {})
 }
 
 /// The same for a large model: `progress` sees the bytes of weights that are made, and that there will be.
@@ -33,26 +32,25 @@ pub fn init(config_file: &Path, out: &Path, seed: u64) -> Result<Config, ModelEr
 /// # Errors
 /// As [`init`].
 pub fn init_watched(
-    config_file: &Path,
+    model: &Architecture,
+    config: &ConfigFile,
     out: &Path,
     seed: u64,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Config, ModelError> {
+) -> Result<(), ModelError> {
     let write = |message: String| ModelError::Write { path: out.to_owned(), message };
-    let text = std::fs::read_to_string(config_file)
-        .map_err(|source| ModelError::Read { path: config_file.to_owned(), source })?;
-    let config = Config::parse(&text, config_file)?;
-    let dtype = stored_dtype(&text, config_file)?;
+    let dtype = stored_dtype(config)?;
     claim(out)?;
 
     let made = Cell::new(0);
-    let fresh: Vec<Fresh> = parameters(&config)
-        .into_iter()
+    let fresh: Vec<Fresh> = model
+        .parameters
+        .iter()
         .enumerate()
         .map(|(index, parameter)| Fresh {
-            parameter: Parameter { name: published(config.family, &parameter.name), ..parameter },
+            parameter: Parameter { name: (model.names.published)(&parameter.name), ..parameter.clone() },
             dtype,
-            deviation: config.initializer_range,
+            deviation: model.initializer_range,
             key: Key { seed, sample: index as u64, ..Default::default() },
         })
         .collect();
@@ -74,7 +72,7 @@ pub fn init_watched(
     let mut map = serde_json::Map::new();
     for (i, shard) in shards.into_iter().enumerate() {
         let file = match count {
-            1 => FILE.to_owned(),
+            1 => WEIGHTS.to_owned(),
             _ => format!("model-{:05}-of-{count:05}.safetensors", i + 1),
         };
         for tensor in &shard {
@@ -90,58 +88,21 @@ pub fn init_watched(
         write_atomic_bytes(&out.join(INDEX), index.to_string().as_bytes())
             .map_err(|e| write(e.to_string()))?;
     }
-    copy_side_files(config_file, out)?;
-    write_atomic_bytes(&out.join(CONFIG), text.as_bytes()).map_err(|e| write(e.to_string()))?;
-    Ok(config)
+    copy_side_files(config.path(), out)?;
+    write_atomic_bytes(&out.join(CONFIG), config.text().as_bytes()).map_err(|e| write(e.to_string()))
 }
 
 /// The dtype that the configuration says its weights are stored in; f32 unless it says.
-fn stored_dtype(text: &str, path: &Path) -> Result<Dtype, ModelError> {
-    let value: Value = serde_json::from_str(text).unwrap_or_default();
+fn stored_dtype(config: &ConfigFile) -> Result<Dtype, ModelError> {
+    let value = config.json();
     let keys = [value.get("torch_dtype"), value.get("dtype"), value.pointer("/text_config/dtype")];
     let name = keys.into_iter().flatten().find_map(Value::as_str).unwrap_or("float32");
     match name {
         "float32" => Ok(Dtype::F32),
         "float16" => Ok(Dtype::F16),
         "bfloat16" => Ok(Dtype::BF16),
-        other => Err(ModelError::Config {
-            path: path.to_owned(),
-            key: "torch_dtype".into(),
-            found: other.into(),
-            wanted: "float32, float16 or bfloat16".into(),
-        }),
+        other => Err(config.fault("torch_dtype", other.to_owned(), "float32, float16 or bfloat16")),
     }
-}
-
-/// The small files that make a folder a model: everything beside the configuration but weights and itself.
-const SIDE_FILES: &[&str] = &[
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-    "merges.txt",
-    "preprocessor_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "video_preprocessor_config.json",
-    "vocab.json",
-];
-
-/// Copies the side files that lie beside a configuration file.
-///
-/// # Errors
-/// If one cannot be copied.
-pub(crate) fn copy_side_files(config_file: &Path, out: &Path) -> Result<(), ModelError> {
-    let folder = config_file.parent().unwrap_or(Path::new("."));
-    for name in SIDE_FILES {
-        let from = folder.join(name);
-        if from.is_file() {
-            std::fs::copy(&from, out.join(name))
-                .map_err(|e| ModelError::Write { path: out.join(name), message: e.to_string() })?;
-        }
-    }
-    Ok(())
 }
 
 /// A tensor that is made when it is written.

@@ -4,12 +4,12 @@
 //! would change the numbers and is not supported, rather than ignoring it.
 
 use crate::adapter::{Adapter, LoraPair};
-use crate::config::Config;
+use crate::architecture::{Architecture, Initial, Parameter, WeightNames};
 use crate::error::ModelError;
-use crate::layout::{Initial, Parameter, canonical, module_path};
+use crate::folder::pytorch_metadata;
 use crate::lora::Placement;
 use crate::sites::PEFT_PREFIX;
-use crate::weights::{Weights, pytorch_metadata};
+use crate::weights::Weights;
 use burn::tensor::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::Path;
@@ -65,7 +65,7 @@ pub fn save_tensors(tensors: &[(String, Tensor<2>)], path: &Path) -> Result<(), 
 /// # Errors
 /// If a file is missing or damaged, the adapter uses something that is not supported, or its tensors are not
 /// those that its configuration and the model ask for.
-pub fn load(folder: &Path, model: &Config, device: &Device) -> Result<Adapter, ModelError> {
+pub fn load(folder: &Path, model: &Architecture, device: &Device) -> Result<Adapter, ModelError> {
     let config_file = folder.join(CONFIG);
     let config = config::read(&config_file)?;
     let placements = config.placements(model).map_err(|e| ModelError::Config {
@@ -74,7 +74,7 @@ pub fn load(folder: &Path, model: &Config, device: &Device) -> Result<Adapter, M
         found: e.found,
         wanted: e.wanted,
     })?;
-    let weights = Weights::open_renamed(&folder.join(MODEL), newer_name)?;
+    let weights = Weights::open_renamed(&folder.join(MODEL), |name| newer_name(name, &model.names))?;
     let parameter =
         |name: String, shape: [usize; 2]| Parameter { name, shape: shape.to_vec(), initial: Initial::Zeros };
     let shapes = |p: &Placement| ([p.rank, p.site.input], [p.site.output, p.rank]);
@@ -92,7 +92,8 @@ pub fn load(folder: &Path, model: &Config, device: &Device) -> Result<Adapter, M
         let read =
             |part: &str, shape| weights.tensor(&format!("{module}.{part}.weight"), shape, device, DType::F32);
         let (a, b) = shapes(placement);
-        let pair = LoraPair { a: read("lora_A", a)?, b: read("lora_B", b)?, scale: placement.scale };
+        let path = placement.site.path.as_str().into();
+        let pair = LoraPair { path, a: read("lora_A", a)?, b: read("lora_B", b)?, scale: placement.scale };
         adapter.insert(&placement.site, pair);
     }
     Ok(adapter)
@@ -100,9 +101,9 @@ pub fn load(folder: &Path, model: &Config, device: &Device) -> Result<Adapter, M
 
 /// The name of a tensor in Transformers' present module tree; PEFT too takes adapters that were written with
 /// the tree of the published files.
-fn newer_name(name: &str) -> String {
+fn newer_name(name: &str, names: &WeightNames) -> String {
     match name.strip_prefix(PEFT_PREFIX) {
-        Some(path) => format!("{PEFT_PREFIX}{}", module_path(&canonical(path))),
+        Some(path) => format!("{PEFT_PREFIX}{}", (names.module_path)(&(names.canonical)(path))),
         None => name.to_owned(),
     }
 }

@@ -4,11 +4,11 @@
 //! tensors in them stay as they were; tensors are read, changed and written one at a time.
 
 use crate::adapter::{Adapter, LoraPair};
-use crate::config::Config;
+use crate::architecture::Architecture;
 use crate::error::ModelError;
-use crate::layout::canonical;
+use crate::folder::{claim, pytorch_metadata};
 use crate::peft;
-use crate::weights::{Stored, Weights, claim, pytorch_metadata};
+use crate::weights::{Stored, Weights};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
@@ -28,22 +28,28 @@ pub struct Merged {
     pub updated: usize,
 }
 
-/// Merges the PEFT folder `adapter` into the model folder `base` and writes the model folder `out`.
+/// Merges the PEFT folder `adapter` into the model folder `base`, which holds `model`, and writes the model folder
+/// `out`.
 ///
 /// `config.json` is written last: a folder without it is a merge that did not end.
 ///
 /// # Errors
 /// If model or adapter are wrong or do not belong together, or `out` holds a model already or cannot be
 /// written.
-pub fn merge(base: &Path, adapter: &Path, out: &Path, device: &Device) -> Result<Merged, ModelError> {
+pub fn merge(
+    model: &Architecture,
+    base: &Path,
+    adapter: &Path,
+    out: &Path,
+    device: &Device,
+) -> Result<Merged, ModelError> {
     let write = |message: String| ModelError::Write { path: out.to_owned(), message };
-    let config = Config::read(base)?;
-    let weights = Weights::open(base)?;
-    weights.check_model(&config)?;
-    let adapter = peft::load(adapter, &config, device)?;
+    let weights = Weights::open_model(base, model)?;
+    let adapter = peft::load(adapter, model, device)?;
     claim(out)?;
 
-    let updates = updates(&adapter);
+    let canonical = model.names.canonical;
+    let updates = updates(&adapter, canonical);
     let mut merged = Merged { tensors: 0, updated: 0 };
     // A view cannot fail, so the first failure while a file is written is kept here.
     let failure = RefCell::new(None);
@@ -72,8 +78,8 @@ pub fn merge(base: &Path, adapter: &Path, out: &Path, device: &Device) -> Result
 }
 
 /// The update of every adapted weight, by the weight's canonical name. Only the factors are held.
-fn updates(adapter: &Adapter) -> BTreeMap<String, &LoraPair> {
-    adapter.pairs().map(|(path, pair)| (canonical(&format!("{path}.weight")), pair)).collect()
+fn updates(adapter: &Adapter, canonical: fn(&str) -> String) -> BTreeMap<String, &LoraPair> {
+    adapter.pairs().map(|pair| (canonical(&format!("{}.weight", pair.path)), pair)).collect()
 }
 
 /// A tensor that is merged when it is written.

@@ -3,9 +3,9 @@
 //! A PEFT configuration chooses layers by name or by a regular expression, and may give some of them a rank or
 //! an α of their own. [`AdapterConfig::placements`] works that out for a model, with PEFT's rules (0.17.1).
 
-use crate::config::Config;
+use crate::architecture::Architecture;
 use crate::patterns::{Pattern, PatternError, Patterns};
-use crate::sites::{Projection, Site, other_modules, sites};
+use crate::sites::{Projection, Site};
 
 /// A plain adapter: one rank and one α for all layers of some names.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +101,7 @@ impl AdapterConfig {
     /// # Errors
     /// If a pattern cannot be understood or costs too much to match, or the configuration chooses nothing, or a
     /// module that cannot carry an update.
-    pub fn placements(&self, model: &Config) -> Result<Vec<Placement>, SelectionError> {
+    pub fn placements(&self, model: &Architecture) -> Result<Vec<Placement>, SelectionError> {
         let mut patterns = Patterns::default();
         let targets = Chooser::new("target_modules", &self.targets, &mut patterns)?;
         let exclude = self.exclude.as_ref();
@@ -112,7 +112,7 @@ impl AdapterConfig {
         };
 
         let mut misplaced = Vec::new();
-        for path in other_modules(model) {
+        for path in model.other_modules() {
             if chosen(&path)? {
                 misplaced.push(path);
             }
@@ -127,9 +127,9 @@ impl AdapterConfig {
             ));
         }
         let mut placements = Vec::new();
-        for site in sites(model, &Projection::ALL) {
-            if chosen(&site.path())? {
-                placements.push(Placement { site, rank: self.rank, scale: self.alpha });
+        for site in &model.sites {
+            if chosen(&site.path)? {
+                placements.push(Placement { site: site.clone(), rank: self.rank, scale: self.alpha });
             }
         }
         if placements.is_empty() {
@@ -166,7 +166,7 @@ fn override_by<T: Copy>(
         let pattern = patterns.ending(text).map_err(fault)?;
         let mut rest = Vec::with_capacity(open.len());
         for placement in open {
-            match pattern.matches(&placement.site.path()).map_err(fault)? {
+            match pattern.matches(&placement.site.path).map_err(fault)? {
                 true => set(placement, *value),
                 false => rest.push(placement),
             }
@@ -181,9 +181,9 @@ fn refused(key: &'static str, text: &str, error: &PatternError) -> SelectionErro
 }
 
 /// What a user may name instead.
-fn supported(model: &Config) -> String {
+fn supported(model: &Architecture) -> String {
     let names = Projection::ALL.map(Projection::name).join(", ");
-    match sites(model, &Projection::ALL).iter().any(|site| site.vision) {
+    match model.sites.iter().any(|site| site.vision) {
         true => format!("{names} of the language model, and the last three of the vision tower"),
         false => format!("{names} of the language model"),
     }

@@ -1,12 +1,10 @@
-//! All weights of a model as values that change: what full training owns.
+//! All weights of a model as values that change: what full fine-tuning owns.
 //!
-//! A [`Model`] never changes. Full training keeps its weights here, in f32, and [`Parameters::freeze`] hands
-//! out the model that they make up at the moment.
+//! A model never changes. Full fine-tuning keeps its weights here, in f32, and has the family make the model that they
+//! make up at the moment ([`crate::family::ModelConfig::freeze`]).
 
-use crate::config::Config;
+use crate::architecture::{Architecture, Parameter};
 use crate::error::ModelError;
-use crate::layout::{Parameter, parameters};
-use crate::model::Model;
 use crate::source::Source;
 use crate::trained::Trained;
 use crate::weights::Weights;
@@ -14,13 +12,14 @@ use burn::tensor::{DType, Device, Tensor};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Every weight of a model under its canonical name, or the gradient of every weight.
 ///
 /// A weight is a matrix `[out, rest]`; a vector is a matrix of one row.
 #[derive(Clone, Debug)]
 pub struct Parameters {
-    config: Config,
+    architecture: Arc<Architecture>,
     tensors: BTreeMap<String, Tensor<2>>,
 }
 
@@ -28,34 +27,47 @@ impl Parameters {
     /// Reads the weights of a model folder, in f32.
     ///
     /// # Errors
-    /// If the configuration is not supported, or the tensors are not exactly those of the model.
-    pub fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
-        let config = Config::read(folder)?;
-        let weights = Weights::open(folder)?;
-        weights.check_model(&config)?;
-        Self::read(&config, &weights, device)
+    /// If the tensors are not exactly those of the model.
+    pub fn load(
+        architecture: &Arc<Architecture>,
+        folder: &Path,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        Self::read(architecture, &Weights::open_model(folder, architecture)?, device)
     }
 
     /// Reads them from files that hold these tensors, by their canonical names, and maybe others.
     ///
     /// # Errors
     /// If a tensor is missing or cannot be read.
-    pub fn read(config: &Config, weights: &Weights, device: &Device) -> Result<Self, ModelError> {
-        let tensors = parameters(config)
-            .into_iter()
-            .map(|p| Ok((p.name.clone(), weights.tensor(&p.name, matrix(&p), device, DType::F32)?)))
+    pub fn read(
+        architecture: &Arc<Architecture>,
+        weights: &Weights,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let tensors = architecture
+            .parameters
+            .iter()
+            .map(|p| Ok((p.name.clone(), weights.tensor(&p.name, matrix(p), device, DType::F32)?)))
             .collect::<Result<_, ModelError>>()?;
-        Ok(Self { config: config.clone(), tensors })
+        Ok(Self { architecture: architecture.clone(), tensors })
     }
 
-    /// The model of these weights. It shares them and does not change with them.
-    pub fn freeze(&self, device: &Device) -> Model {
-        Model::assemble(&self.config, self, device, DType::F32).expect(COMPLETE)
+    /// What they are the weights of.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
     }
 
-    /// The shape of the model.
-    pub fn config(&self) -> &Config {
-        &self.config
+    /// Gradients of this form, zeros where there is none, with that of the head: it adds to that of the embeddings
+    /// where the two are one.
+    pub fn with_head(&self, mut gradients: BTreeMap<String, Tensor<2>>, head: Tensor<2>) -> Self {
+        let name = self.architecture.names.head;
+        let sum = match gradients.remove(name) {
+            Some(gradient) => gradient + head,
+            None => head,
+        };
+        gradients.insert(name.to_owned(), sum);
+        self.map(|name, t| gradients.remove(name).unwrap_or_else(|| t.zeros_like()))
     }
 
     /// Number of values in all tensors.
@@ -64,8 +76,8 @@ impl Parameters {
     }
 }
 
-/// Whoever made a [`Parameters`] has every tensor of its configuration.
-pub(crate) const COMPLETE: &str = "parameters hold every tensor of the model";
+/// Whoever made a [`Parameters`] has every tensor of its architecture.
+pub const COMPLETE: &str = "parameters hold every tensor of the model";
 
 impl Trained for Parameters {
     fn tensors(&self) -> Vec<(String, Tensor<2>)> {
@@ -74,7 +86,7 @@ impl Trained for Parameters {
 
     fn map(&self, mut f: impl FnMut(&str, &Tensor<2>) -> Tensor<2>) -> Self {
         let tensors = self.tensors.iter().map(|(name, t)| (name.clone(), f(name, t))).collect();
-        Self { config: self.config.clone(), tensors }
+        Self { architecture: self.architecture.clone(), tensors }
     }
 
     /// Matrices decay; norms and biases, which are vectors, do not.
@@ -96,18 +108,20 @@ impl Source for Parameters {
 }
 
 /// Gives the weights as leaves of a graph, and remembers which it gave.
-pub(crate) struct Leaves<'a> {
+#[derive(Debug)]
+pub struct Leaves<'a> {
     parameters: &'a Parameters,
     given: RefCell<Vec<(String, Tensor<2>)>>,
 }
 
 impl<'a> Leaves<'a> {
-    pub(crate) fn new(parameters: &'a Parameters) -> Self {
+    /// None is given yet.
+    pub fn new(parameters: &'a Parameters) -> Self {
         Self { parameters, given: RefCell::default() }
     }
 
     /// The leaves that were asked for.
-    pub(crate) fn given(self) -> Vec<(String, Tensor<2>)> {
+    pub fn given(self) -> Vec<(String, Tensor<2>)> {
         self.given.into_inner()
     }
 }

@@ -4,7 +4,7 @@ use crate::error::ModelError;
 use crate::weights::Weights;
 use burn::tensor::{DType, Device, Tensor};
 
-/// Gives the tensors of a model by their canonical names (see [`crate::layout`]).
+/// Gives the tensors of a model by their canonical names (see [`crate::architecture::WeightNames`]).
 pub trait Source {
     /// One tensor. A shape of another rank than the stored one's holds the same values in the same order.
     ///
