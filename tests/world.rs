@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use support::{Ran, generate, root, run};
 use vigos_processor::Tokenizer;
-use vigos_rollout::spans::{Fidelity, Verdict, parse};
-use vigos_train::prompts::Prompts;
+use vigos_recipe::Fidelity;
+use vigos_recipe::prompts::Prompts;
+use vigos_rollout::spans::{Verdict, parse};
 
 fn small() -> PathBuf {
     root().join("configs/models/shapes")
@@ -64,13 +65,13 @@ fn warm_up_rows_have_the_templates_prompts_and_valid_completions_in_known_words(
 
 #[test]
 fn the_shapes_templates_serve_every_preset() {
-    for preset in vigos_train::recipe::Preset::ALL {
+    for preset in vigos_recipe::Preset::ALL {
         let text = format!(
             "model.path = \"m\"\ndata.path = \"d\"\ntrain.steps = 1\nmethod.preset = \"{}\"\nmethod.prompts = {:?}",
             serde_json::to_value(preset).unwrap().as_str().unwrap(),
             root().join("configs/prompts/shapes").to_str().unwrap(),
         );
-        let recipe = vigos_train::recipe::Recipe::parse(&text, "test", &[]).unwrap();
+        let recipe = vigos_recipe::Recipe::parse(&text, "test", &[]).unwrap();
         Prompts::for_method(&recipe.method).unwrap();
     }
 }

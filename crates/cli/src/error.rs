@@ -8,8 +8,8 @@ use vigos_core::jsonl::JsonLinesError;
 use vigos_experiment::ExperimentError;
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
+use vigos_rollout::RunError;
 use vigos_rollout::engine::RolloutError;
-use vigos_train::TrainError;
 use vigos_world::WorldError;
 
 /// An error of the command.
@@ -29,7 +29,7 @@ pub(crate) enum CliError {
     Rollout(#[from] RolloutError),
     /// Training or replay stopped.
     #[error(transparent)]
-    Train(Box<TrainError>),
+    Train(Box<RunError>),
     /// An experiment stopped.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
@@ -56,12 +56,12 @@ pub(crate) enum CliError {
 
 impl From<vigos_hub::HubError> for CliError {
     fn from(error: vigos_hub::HubError) -> Self {
-        TrainError::from(error).into()
+        RunError::from(error).into()
     }
 }
 
-impl From<TrainError> for CliError {
-    fn from(error: TrainError) -> Self {
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
         Self::Train(Box::new(error))
     }
 }

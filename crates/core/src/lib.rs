@@ -4,6 +4,7 @@
 
 pub mod files;
 pub mod jsonl;
+pub mod leaves;
 pub mod manifest;
 pub mod paths;
 pub mod random;

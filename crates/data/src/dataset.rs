@@ -9,7 +9,7 @@ use crate::json_lines::read_rows;
 use crate::made::Made;
 use crate::order::{Order, RowGroup};
 use crate::parquet::{Table, WINDOW_BYTES, files};
-use crate::row::{BadRow, Fields, Row, missing_file};
+use vigos_recipe::row::{BadRow, Fields, Row, missing_file};
 
 /// An open data set; it has at least one row.
 ///

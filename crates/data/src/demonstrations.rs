@@ -12,7 +12,7 @@ use crate::error::{DatasetError, not_empty};
 use crate::json_lines::{Source as Line, each_line};
 use crate::made::Made;
 use crate::order::Order;
-use crate::row::{BadRow, ImageSource, missing_file};
+use vigos_recipe::row::{BadRow, ImageSource, missing_file};
 
 /// One demonstration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
 
 use crate::error::DatasetError;
-use crate::row::{Fields, ImageSource, Labels, Place, Role, Row};
+use vigos_recipe::row::{Fields, ImageSource, Labels, Place, Role, Row};
 
 /// Reads the rows of the file at `path`, the first `limit` of them if given. Blank lines are no rows. Images
 /// need not be there yet.
@@ -57,6 +57,7 @@ impl Source<'_> {
             images: self.images(&fields.image)?,
             origin: self.origin(),
             labels: self.labels()?,
+            demonstration: None,
         })
     }
 

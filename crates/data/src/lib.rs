@@ -1,6 +1,5 @@
 //! Data sets, reference answers and grading.
 
-pub mod answer;
 pub mod dataset;
 pub mod demonstrations;
 mod error;
@@ -9,14 +8,12 @@ mod json_lines;
 mod made;
 pub mod order;
 mod parquet;
-mod row;
 pub mod vilp;
 
-pub use answer::{last_box, reference_target};
 pub use dataset::Dataset;
 pub use demonstrations::{Demonstration, DemonstrationFields, Demonstrations};
 pub use error::DatasetError;
 pub use grade::{Choices, grade, grade_question};
 pub use order::{Order, RowGroup, sample_at};
 pub use parquet::files::split_of;
-pub use row::{BadRow, Fields, ImageSource, Labels, Place, Role, Row};
+pub use vigos_recipe::row::{BadRow, Fields, ImageSource, Labels, Place, Role, Row};

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Debug, Formatter};
 
-use crate::row::BadRow;
+use vigos_recipe::row::BadRow;
 
 type Make<T> = dyn Fn(usize) -> Result<T, BadRow> + Send + Sync;
 

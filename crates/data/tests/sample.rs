@@ -6,7 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use vigos_data::{Dataset, Fields, ImageSource, Row, grade, reference_target};
+use vigos_data::{Dataset, Fields, ImageSource, Row, grade};
+use vigos_recipe::reference_target;
 
 fn sample() -> Vec<Row> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/easy-vqa/train.jsonl");

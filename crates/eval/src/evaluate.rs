@@ -12,11 +12,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::JsonLines;
 use vigos_data::{BadRow, Labels};
+use vigos_recipe::Eval;
+use vigos_recipe::Recipe;
+use vigos_recipe::sample::{Sample, SampleMaker, Skip};
+use vigos_rollout::RolloutRecord;
+use vigos_rollout::RunError;
 use vigos_rollout::sampler::Sampling;
-use vigos_train::metrics::RolloutRecord;
-use vigos_train::recipe::Eval;
-use vigos_train::samples::{Sample, SampleMaker, Skip};
-use vigos_train::{Recipe, TrainError};
 
 /// The answers' file.
 const SAMPLES: &str = "samples.jsonl";
@@ -34,7 +35,7 @@ pub fn evaluate(
     options: &Options,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
-) -> Result<Finished<Report>, TrainError> {
+) -> Result<Finished<Report>, RunError> {
     let recipe = options.recipe;
     let eval = &recipe.eval;
     let drawing = drawing(eval)?;
@@ -70,15 +71,15 @@ pub fn evaluate(
 ///
 /// # Errors
 /// If that of another recipe was.
-pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, TrainError> {
+pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, RunError> {
     folder::begun(run_dir, recipe, &FREE)
 }
 
 /// The sampling settings, checked.
-fn drawing(eval: &Eval) -> Result<Drawing, TrainError> {
+fn drawing(eval: &Eval) -> Result<Drawing, RunError> {
     let Eval { temperature, top_k, top_p, min_p, max_new_tokens, batch, seed, .. } = *eval;
     if eval.k.is_some_and(|k| k > eval.samples) {
-        return Err(TrainError::Setting {
+        return Err(RunError::Setting {
             key: "eval.k".into(),
             found: eval.k.unwrap_or_default().to_string(),
             wanted: format!("at most eval.samples, {}", eval.samples),
@@ -108,7 +109,7 @@ impl Asking<'_> {
         end: usize,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<bool, TrainError> {
+    ) -> Result<bool, RunError> {
         let items = (start..end).map(|item| self.item(item, observer)).collect::<Result<Vec<_>, _>>()?;
         let samples = self.recipe.eval.samples;
         // The first of an item's samples are the same however many are drawn.
@@ -146,7 +147,7 @@ impl Asking<'_> {
         &mut self,
         item: usize,
         observer: &mut dyn Observer,
-    ) -> Result<Result<(Sample, Labels), Skipped>, TrainError> {
+    ) -> Result<Result<(Sample, Labels), Skipped>, RunError> {
         let (kind, bad) = match self.suite.load(item)? {
             Err(bad) => (Skip::BAD_ROW, bad),
             Ok(row) => match ready(&self.maker, &row)? {
@@ -160,7 +161,7 @@ impl Asking<'_> {
         if kind == Skip::BAD_ROW && share == 0.0 {
             let last = format!("{origin} (id `{id}`): {reason}");
             let seen = item as u64 + 1;
-            return Err(TrainError::BadRows { last, bad: 1, seen, share, quarantine: origin.into() });
+            return Err(RunError::BadRows { last, bad: 1, seen, share, quarantine: origin.into() });
         }
         Ok(Err(Skipped { item, id, origin, skipped: kind.to_owned(), reason }))
     }

@@ -6,8 +6,9 @@ use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
-use vigos_train::run_folder::RunFolder;
-use vigos_train::{Recipe, TrainError};
+use vigos_recipe::Recipe;
+use vigos_recipe::run_folder::{FolderError, RunFolder};
+use vigos_rollout::RunError;
 
 /// Keys that only training reads.
 const TRAINING: [&str; 9] = [
@@ -64,7 +65,7 @@ pub struct Finished<R> {
 }
 
 /// Whether work of this recipe was begun in a folder; keys as for [`Folder::open`].
-pub(crate) fn begun(run_dir: &Path, recipe: &Recipe, free: &[&str]) -> Result<bool, TrainError> {
+pub(crate) fn begun(run_dir: &Path, recipe: &Recipe, free: &[&str]) -> Result<bool, RunError> {
     let begun = run_dir.join("config.toml").exists();
     if begun {
         RunFolder::open(run_dir, recipe, true, &[&TRAINING, free].concat())?;
@@ -85,7 +86,7 @@ impl Folder {
         options: &Options,
         lines: &'static str,
         free: &[&str],
-    ) -> Result<(Self, RunFolder), TrainError> {
+    ) -> Result<(Self, RunFolder), RunError> {
         let free = [&TRAINING, free].concat();
         let run = RunFolder::open(options.run_dir, options.recipe, options.resume, &free)?;
         Ok((Self { path: options.run_dir.to_owned(), lines }, run))
@@ -104,7 +105,7 @@ impl Folder {
         total: usize,
         part: usize,
         place: impl Fn(&L) -> (usize, bool),
-    ) -> Result<(usize, JsonLines), TrainError> {
+    ) -> Result<(usize, JsonLines), RunError> {
         let path = self.lines();
         // Of each item that is whole, how many lines there are up to its end.
         let mut ends: Vec<u64> = Vec::new();
@@ -114,11 +115,12 @@ impl Folder {
                 let (at, line) = line?;
                 let (item, last) = place(&line);
                 if item != ends.len() || item >= total {
-                    return Err(TrainError::RunFolder {
+                    return Err(FolderError::Taken {
                         path,
                         message: format!("line {at}: found item {item}, wanted {} of {total}", ends.len()),
                         hint: "another run wrote it; name another folder with --run-dir".into(),
-                    });
+                    }
+                    .into());
                 }
                 if last {
                     ends.push(number as u64 + 1);
@@ -133,13 +135,13 @@ impl Folder {
     /// Every line, checked to be there.
     pub(crate) fn read<L: DeserializeOwned>(
         &self,
-    ) -> Result<impl Iterator<Item = Result<L, TrainError>>, TrainError> {
+    ) -> Result<impl Iterator<Item = Result<L, RunError>>, RunError> {
         let lines = read_lines::<L>(&self.lines(), ReadOptions::default())?;
         Ok(lines.map(|line| Ok(line?.1)))
     }
 
     /// Writes `report.json` and `report.md`.
-    pub(crate) fn report(&self, report: &impl Serialize, markdown: &str) -> Result<(), TrainError> {
+    pub(crate) fn report(&self, report: &impl Serialize, markdown: &str) -> Result<(), RunError> {
         let mut json = serde_json::to_vec_pretty(report).unwrap_or_default();
         json.push(b'\n');
         write_atomic_bytes(&self.path.join("report.md"), markdown.as_bytes())?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use vigos_data::Place;
-use vigos_train::metrics::RolloutRecord;
+use vigos_rollout::RolloutRecord;
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

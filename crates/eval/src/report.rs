@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use vigos_data::{Place, Role};
+use vigos_recipe::Recipe;
+use vigos_recipe::sample::Skip;
+use vigos_recipe::{Eval, Layout};
+use vigos_rollout::RunError;
 use vigos_rollout::engine::Finish;
-use vigos_train::recipe::{Eval, Layout};
-use vigos_train::samples::Skip;
-use vigos_train::{Recipe, TrainError};
 
 /// What an evaluation found. Shares are from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,8 +144,8 @@ impl Report {
     /// Those of the lines.
     pub fn new(
         recipe: &Recipe,
-        lines: impl Iterator<Item = Result<Line, TrainError>>,
-    ) -> Result<Self, TrainError> {
+        lines: impl Iterator<Item = Result<Line, RunError>>,
+    ) -> Result<Self, RunError> {
         let settings = Settings::of(recipe);
         let mut skipped: BTreeMap<String, usize> = BTreeMap::new();
         let mut items: Vec<Item> = Vec::new();
@@ -191,12 +192,12 @@ impl Report {
 
     /// Refuses an evaluation that had to leave out more bad rows than the recipe allows; `lines` is where they
     /// are listed.
-    pub(crate) fn check(&self, recipe: &Recipe, lines: &Path) -> Result<(), TrainError> {
+    pub(crate) fn check(&self, recipe: &Recipe, lines: &Path) -> Result<(), RunError> {
         let bad = self.skipped.get(Skip::BAD_ROW).copied().unwrap_or(0) as u64;
         let seen = (self.asked + self.skipped.values().sum::<usize>()) as u64;
         let share = recipe.data.max_bad_share;
         if self.asked == 0 {
-            return Err(TrainError::NothingLeft {
+            return Err(RunError::NothingLeft {
                 path: self.settings.data.clone(),
                 rows: seen as usize,
                 reason: format!("see {}", lines.display()),
@@ -204,7 +205,7 @@ impl Report {
         }
         if bad as f64 > share * seen as f64 {
             let last = "the evaluation is done but for its report".to_owned();
-            return Err(TrainError::BadRows { last, bad, seen, share, quarantine: lines.to_owned() });
+            return Err(RunError::BadRows { last, bad, seen, share, quarantine: lines.to_owned() });
         }
         Ok(())
     }

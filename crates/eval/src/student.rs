@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_data::Row;
 use vigos_hub::Progress;
 use vigos_models::{ActiveAdapter, Adapter, peft};
+use vigos_recipe::Method;
+use vigos_recipe::Recipe;
+use vigos_recipe::sample::{Sample, SampleError, SampleMaker, Skip, UserTexts};
+use vigos_rollout::RunError;
+use vigos_rollout::base::Base;
 use vigos_rollout::engine::{Completion, Engine, Request, RolloutError};
 use vigos_rollout::sampler::Sampling;
-use vigos_train::recipe::Method;
-use vigos_train::samples::{Sample, SampleMaker, Skip, UserTexts};
-use vigos_train::session::Base;
-use vigos_train::{Recipe, TrainError};
 
 use crate::folder::Options;
 
@@ -32,7 +33,7 @@ pub(crate) struct Drawing {
 
 impl<'a> Student<'a> {
     /// Loads the base and the adapter that the recipe names.
-    pub(crate) fn open(options: &Options<'a>, progress: &mut Progress) -> Result<Self, TrainError> {
+    pub(crate) fn open(options: &Options<'a>, progress: &mut Progress) -> Result<Self, RunError> {
         let base = Base::open(options.recipe, options.device, progress)?;
         let load = |path: &Path| peft::load(path, &base.model.config, &base.model.device);
         let adapter = options.recipe.model.adapter.as_deref().map(load).transpose()?;
@@ -51,7 +52,7 @@ impl<'a> Student<'a> {
         samples: impl Iterator<Item = (&'s Sample, u64)>,
         watch: &mut dyn FnMut(usize),
         stop: &AtomicBool,
-    ) -> Result<Option<Vec<Completion>>, TrainError> {
+    ) -> Result<Option<Vec<Completion>>, RunError> {
         let engine = Engine {
             model: &self.base.model,
             adapter: self.adapter(),
@@ -89,7 +90,7 @@ pub(crate) fn alone(recipe: &Recipe) -> Method {
 pub(crate) fn ready(
     maker: &SampleMaker,
     row: &Row,
-) -> Result<Result<Sample, (&'static str, String)>, TrainError> {
+) -> Result<Result<Sample, (&'static str, String)>, SampleError> {
     let made = maker.make(row, &UserTexts::new())?;
     Ok(made.map_err(|skip: Skip| (skip.kind(), skip.to_string())))
 }

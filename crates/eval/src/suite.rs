@@ -3,9 +3,10 @@
 use vigos_data::vilp::{Vilp, Wording};
 use vigos_data::{BadRow, Dataset, Fields, Row};
 use vigos_hub::Progress;
-use vigos_train::recipe::Layout;
+use vigos_recipe::Layout;
+use vigos_recipe::Recipe;
+use vigos_rollout::RunError;
 use vigos_train::session::{Source, open_dataset};
-use vigos_train::{Recipe, TrainError};
 
 /// Items in a fixed order, each made a row like those of training.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Suite {
     ///
     /// # Errors
     /// If a data set cannot be had or is wrong.
-    pub fn open(recipe: &Recipe, progress: &mut Progress) -> Result<Self, TrainError> {
+    pub fn open(recipe: &Recipe, progress: &mut Progress) -> Result<Self, RunError> {
         let eval = &recipe.eval;
         let names = recipe.data.fields.clone();
         let fields =
@@ -63,7 +64,7 @@ impl Suite {
     ///
     /// # Errors
     /// As [`Dataset::load`].
-    pub fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, TrainError> {
+    pub fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, RunError> {
         let mut first = 0;
         for part in &mut self.parts {
             let count = part.count();

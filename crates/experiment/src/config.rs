@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use vigos_core::files::read_limited;
-use vigos_train::recipe::{RecipeError, nearest, syntax};
+use vigos_recipe::{RecipeError, nearest, syntax};
 
 /// Stands for the value in the override of a sweep.
 pub const PLACE: &str = "{value}";

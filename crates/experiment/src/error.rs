@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use vigos_core::files::FileError;
 use vigos_core::jsonl::JsonLinesError;
-use vigos_train::TrainError;
-use vigos_train::recipe::RecipeError;
+use vigos_recipe::RecipeError;
+use vigos_recipe::run_folder::FolderError;
+use vigos_rollout::RunError;
 
 /// Why an experiment cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +13,7 @@ use vigos_train::recipe::RecipeError;
 pub enum ExperimentError {
     /// The configuration or a recipe is wrong, or a run failed.
     #[error(transparent)]
-    Train(Box<TrainError>),
+    Train(Box<RunError>),
     /// A run's folder holds something else than what is wanted now.
     #[error("{}: {message}; remove the folder, or name another in `runs`", path.display())]
     Folder {
@@ -58,11 +59,11 @@ impl ExperimentError {
     }
 }
 
-impl From<TrainError> for ExperimentError {
-    fn from(error: TrainError) -> Self {
+impl From<RunError> for ExperimentError {
+    fn from(error: RunError) -> Self {
         match error {
             // Its own hint is that of a single run.
-            TrainError::RunFolder { path, message, .. } => Self::Folder { path, message },
+            RunError::Folder(FolderError::Taken { path, message, .. }) => Self::Folder { path, message },
             error => Self::Train(Box::new(error)),
         }
     }
@@ -70,18 +71,18 @@ impl From<TrainError> for ExperimentError {
 
 impl From<RecipeError> for ExperimentError {
     fn from(error: RecipeError) -> Self {
-        TrainError::from(error).into()
+        RunError::from(error).into()
     }
 }
 
 impl From<FileError> for ExperimentError {
     fn from(error: FileError) -> Self {
-        TrainError::from(error).into()
+        RunError::from(error).into()
     }
 }
 
 impl From<JsonLinesError> for ExperimentError {
     fn from(error: JsonLinesError) -> Self {
-        TrainError::from(error).into()
+        RunError::from(error).into()
     }
 }

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 use vigos_eval::{evaluate, palr};
-use vigos_train::Recipe;
+use vigos_recipe::Method as Teaching;
+use vigos_recipe::Recipe;
+use vigos_recipe::run_folder::RunFolder;
+use vigos_rollout::RunError;
 use vigos_train::checkpoint::Checkpoints;
-use vigos_train::recipe::Method as Teaching;
-use vigos_train::run_folder::RunFolder;
 
 /// What a run leaves when all of it is done.
 const DONE: &str = "done.json";
@@ -161,7 +162,7 @@ impl Plan {
     pub fn state(&self, run: &Run) -> Result<State, ExperimentError> {
         let start = run.start.and_then(|start| self.starts.get(start));
         if run.seed.is_some() && run.folder.join("config.toml").exists() {
-            RunFolder::open(&run.folder, &run.recipe, true, &[])?;
+            RunFolder::open(&run.folder, &run.recipe, true, &[]).map_err(RunError::from)?;
         }
         if let Some(start) = start {
             evaluate::begun(&start.folder, &start.recipe)?;

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use vigos_eval::palr::palr;
 use vigos_eval::{Options, evaluate};
-use vigos_train::Recipe;
+use vigos_recipe::Recipe;
 use vigos_train::checkpoint::Checkpoints;
 use vigos_train::trainer::{RunOptions, train};
 

@@ -1,9 +1,21 @@
-//! The student's rollouts: sampling, batched decoding and the span parser.
+//! The student's rollouts: the base it stands on, sampling, batched decoding, the span parser, and which teacher
+//! reads what of a completion.
 //!
+//! - [`base`] and [`adapter`] load what a recipe names.
 //! - [`engine`] decodes many prompts together.
 //! - [`sampler`] draws one token from a row of logits, reproducibly.
 //! - [`spans`] finds the description, the reasoning and the answer in a sampled completion.
+//! - [`routing`] says which teacher supervises which of its tokens.
+//! - [`record`] is what is written down of it.
 
+pub mod adapter;
+pub mod base;
 pub mod engine;
+mod error;
+pub mod record;
+pub mod routing;
 pub mod sampler;
 pub mod spans;
+
+pub use error::RunError;
+pub use record::RolloutRecord;

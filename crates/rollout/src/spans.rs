@@ -15,22 +15,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use vigos_recipe::Fidelity;
 
 const DESCRIPTION_END: &[u8] = b"</description>";
 const THINK_START: &[u8] = b"<think>";
 const THINK_END: &[u8] = b"</think>";
 const BOX_START: &[u8] = br"\boxed{";
-
-/// Whose definition of the reasoning and answer span is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fidelity {
-    /// What lies between the think tags, and what lies inside the box; neither may be empty.
-    #[default]
-    Paper,
-    /// One span from after `<think>` through the brace that closes the box.
-    Released,
-}
 
 /// The tokens of a valid completion that the span-wise teachers supervise, as ascending positions in the
 /// completion. The two are disjoint.

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use vigos_rollout::spans::{Fidelity, Spans, Verdict, parse};
+use vigos_recipe::Fidelity;
+use vigos_rollout::spans::{Spans, Verdict, parse};
 
 const TAGS: [&str; 4] = ["</description>", "<think>", "</think>", "\\boxed{"];
 

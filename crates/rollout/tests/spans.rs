@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use vigos_rollout::spans::{CompletionText, Fidelity, Reason, Spans, Verdict, completion_positions, parse};
+use vigos_recipe::Fidelity;
+use vigos_rollout::spans::{CompletionText, Reason, Spans, Verdict, completion_positions, parse};
 
 const BOTH: [Fidelity; 2] = [Fidelity::Paper, Fidelity::Released];
 const EOS: u32 = u32::MAX;

@@ -3,7 +3,6 @@
 //! A checkpoint is written to a folder of another name, its manifest last, and then renamed: a folder called
 //! `step-…` is whole or was damaged afterwards, and the manifest's hashes tell.
 
-use crate::error::TrainError;
 use crate::optim::{AdamW, Moments};
 use burn::tensor::DType;
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 use vigos_core::manifest::Manifest;
 use vigos_models::weights::Weights;
 use vigos_models::{ModelError, Trained, peft};
+use vigos_rollout::RunError;
 
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "trainer.json";
@@ -63,8 +63,8 @@ impl Checkpoints {
         &self,
         state: &State,
         optimiser: &AdamW,
-        weights: impl FnOnce(&Path) -> Result<(), TrainError>,
-    ) -> Result<PathBuf, TrainError> {
+        weights: impl FnOnce(&Path) -> Result<(), RunError>,
+    ) -> Result<PathBuf, RunError> {
         let target = self.path(state.step);
         write_folder(&target, |folder| {
             weights(folder)?;
@@ -87,7 +87,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If the folder cannot be listed or a checkpoint cannot be removed.
-    pub fn prune(&self, keep: usize) -> Result<(), TrainError> {
+    pub fn prune(&self, keep: usize) -> Result<(), RunError> {
         let all = self.list()?;
         let surplus = if keep == 0 { 0 } else { all.len().saturating_sub(keep) };
         for (_, path) in all.into_iter().take(surplus) {
@@ -104,9 +104,9 @@ impl Checkpoints {
     /// If there are checkpoints and every one is damaged.
     pub fn load<T: Trained>(
         &self,
-        weights: impl Fn(&Path) -> Result<T, TrainError>,
+        weights: impl Fn(&Path) -> Result<T, RunError>,
         note: &mut dyn FnMut(String),
-    ) -> Result<Option<(T, AdamW, State)>, TrainError> {
+    ) -> Result<Option<(T, AdamW, State)>, RunError> {
         let mut damage = None;
         for (_, path) in self.list()?.into_iter().rev() {
             match read(&path, &weights) {
@@ -124,7 +124,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If the folder cannot be listed.
-    pub fn list(&self) -> Result<Vec<(usize, PathBuf)>, TrainError> {
+    pub fn list(&self) -> Result<Vec<(usize, PathBuf)>, RunError> {
         if !self.folder.is_dir() {
             return Ok(Vec::new());
         }
@@ -147,13 +147,13 @@ impl Checkpoints {
 /// If a file cannot be written. The folder from before is then still there.
 pub(crate) fn write_folder(
     target: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), TrainError>,
-) -> Result<(), TrainError> {
+    fill: impl FnOnce(&Path) -> Result<(), RunError>,
+) -> Result<(), RunError> {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let temporary = target.with_file_name(format!(".writing-{name}"));
     let io = |action, path: &Path| {
         let path = path.to_owned();
-        move |e| TrainError::File(FileError::io(action, &path, e))
+        move |e| RunError::File(FileError::io(action, &path, e))
     };
     if temporary.exists() {
         fs::remove_dir_all(&temporary).map_err(io("write", &temporary))?;
@@ -169,8 +169,8 @@ pub(crate) fn write_folder(
 
 fn read<T: Trained>(
     path: &Path,
-    weights: &impl Fn(&Path) -> Result<T, TrainError>,
-) -> Result<(T, AdamW, State), TrainError> {
+    weights: &impl Fn(&Path) -> Result<T, RunError>,
+) -> Result<(T, AdamW, State), RunError> {
     Manifest::verify(path)?;
     let file = path.join(STATE);
     let state: State =

@@ -8,10 +8,6 @@
 //! Each loss is the mean over its tokens in the whole micro-batch; the weighted sum of the losses is what is
 //! minimised. Logits of row t−1 score token t.
 
-use crate::error::TrainError;
-use crate::recipe::Method;
-use crate::routing::{Reading, route};
-use crate::samples::Sample;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,6 +15,10 @@ use vigos_kernels::{ActiveRow, chunk_rows, span_kl_linear};
 use vigos_models::model::{Model, Sequence};
 use vigos_models::{ActiveAdapter, Adapter, ModelError};
 use vigos_processor::ImagePatches;
+use vigos_recipe::Method;
+use vigos_recipe::sample::Sample;
+use vigos_rollout::RunError;
+use vigos_rollout::routing::{Reading, route};
 use vigos_rollout::spans::Verdict;
 
 /// Memory that the logits of one chunk of rows may take.
@@ -112,7 +112,7 @@ pub fn micro_batch(
     adapter: ActiveAdapter,
     method: &Method,
     rollouts: &[Rollout],
-) -> Result<MicroBatch, TrainError> {
+) -> Result<MicroBatch, RunError> {
     let readings: Vec<(usize, Reading)> = rollouts
         .iter()
         .enumerate()
@@ -204,7 +204,7 @@ fn score(
 ) -> Result<(Tensor<2>, usize), ModelError> {
     let prompt = |(rollout, reading): &(usize, Reading)| &rollouts[*rollout].sample.teachers[reading.teacher];
     let images: Vec<&ImagePatches> = rollouts.iter().flat_map(|r| &r.sample.images).collect();
-    let sees = method.teachers.iter().any(|t| t.runs() && t.sees(crate::recipe::Input::Image));
+    let sees = method.teachers.iter().any(|t| t.runs() && t.sees(vigos_recipe::Input::Image));
     let encoded = if sees { model.encode_images(&images, None) } else { Vec::new() };
     let image_counts: Vec<usize> = rollouts.iter().map(|r| r.sample.images.len()).collect();
     let first_image = offsets(&image_counts);

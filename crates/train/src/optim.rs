@@ -1,9 +1,9 @@
 //! AdamW, its learning-rate schedule and the global norm clip, over all trained tensors together.
 
-use crate::recipe::{Optim, Schedule};
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use vigos_models::Trained;
+use vigos_recipe::{Optim, Schedule};
 
 /// AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) and bias correction.
 #[derive(Clone, Debug)]

@@ -3,17 +3,19 @@
 //! Nothing but the data set and the model's small files is read: a template or a data set can be tried out without
 //! the weights.
 
-use crate::error::TrainError;
-use crate::prompts::Prompts;
-use crate::recipe::{Recipe, When};
-use crate::samples::{Role, SampleMaker, Skip};
-use crate::session::{open_dataset, open_processor};
+use crate::session::open_dataset;
 use serde::Serialize;
-use vigos_data::{BadRow, Row, reference_target};
+use vigos_data::{BadRow, Row};
 use vigos_hub::{Progress, side_files_folder};
 use vigos_models::Config;
 use vigos_models::agreement::check_processor;
 use vigos_processor::{ImagePatches, Processor};
+use vigos_recipe::prompts::Prompts;
+use vigos_recipe::reference_target;
+use vigos_recipe::sample::{Role, SampleMaker, Skip};
+use vigos_recipe::{Recipe, When};
+use vigos_rollout::RunError;
+use vigos_rollout::base::open_processor;
 
 /// A row and its prompts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -79,7 +81,7 @@ pub struct SlotPreview {
 /// # Errors
 /// If the recipe, a template, the data set or the model's files are wrong, or the row is not there or cannot be
 /// used.
-pub fn preview(recipe: &Recipe, row: usize, progress: &mut Progress) -> Result<Preview, TrainError> {
+pub fn preview(recipe: &Recipe, row: usize, progress: &mut Progress) -> Result<Preview, RunError> {
     let prompts = Prompts::for_method(&recipe.method)?;
     let mut dataset = open_dataset(recipe, progress)?;
     let source = dataset.load(row)?.map_err(|BadRow { origin, id, reason }| unusable(origin, id, reason))?;
@@ -112,7 +114,7 @@ fn prompt(
     when: Option<When>,
     reference: &str,
     images: &[ImagePatches],
-) -> Result<PromptPreview, TrainError> {
+) -> Result<PromptPreview, RunError> {
     let prompt = maker.prompt(source, role, reference, images, None)?;
     let merge = merge_size(maker.processor);
     let slot = |slot: &vigos_processor::ImageSlot| SlotPreview {
@@ -138,6 +140,6 @@ fn merge_size(processor: &Processor) -> usize {
     processor.image_config().merge_size as usize
 }
 
-fn unusable(origin: String, id: String, reason: String) -> TrainError {
-    TrainError::UnusableRow { origin, id, reason }
+fn unusable(origin: String, id: String, reason: String) -> RunError {
+    RunError::UnusableRow { origin, id, reason }
 }

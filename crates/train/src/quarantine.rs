@@ -1,10 +1,10 @@
 //! Rows that cannot be used: written down with the reason, and too many of them end the run.
 
-use crate::error::TrainError;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use vigos_core::jsonl::{JsonLines, ReadOptions, read_lines};
 use vigos_data::BadRow;
+use vigos_rollout::RunError;
 
 /// Rows to read before the share of bad ones says something.
 const ENOUGH: u64 = 20;
@@ -31,7 +31,7 @@ impl Quarantine {
     ///
     /// # Errors
     /// If the file has fewer lines or cannot be written.
-    pub(crate) fn open(path: &Path, lines: u64, share: f64) -> Result<Self, TrainError> {
+    pub(crate) fn open(path: &Path, lines: u64, share: f64) -> Result<Self, RunError> {
         let (mut file, mut last) = (None, None);
         if lines > 0 || path.exists() {
             file = Some(JsonLines::resume(path, lines)?);
@@ -50,8 +50,8 @@ impl Quarantine {
     /// Writes down a bad row, the last of `seen` rows read.
     ///
     /// # Errors
-    /// [`TrainError::BadRows`] if there are now too many, or the file cannot be written.
-    pub(crate) fn add(&mut self, row: &BadRow, seen: u64) -> Result<(), TrainError> {
+    /// [`RunError::BadRows`] if there are now too many, or the file cannot be written.
+    pub(crate) fn add(&mut self, row: &BadRow, seen: u64) -> Result<(), RunError> {
         let lines = match &mut self.lines {
             Some(lines) => lines,
             none => none.insert(JsonLines::resume(&self.path, 0)?),
@@ -68,20 +68,20 @@ impl Quarantine {
     ///
     /// # Errors
     /// If the disk does not take it.
-    pub(crate) fn sync(&self) -> Result<(), TrainError> {
+    pub(crate) fn sync(&self) -> Result<(), RunError> {
         self.lines.as_ref().map_or(Ok(()), |lines| Ok(lines.sync()?))
     }
 
     /// The verdict at the end of a run that has read `seen` rows, however few.
     ///
     /// # Errors
-    /// [`TrainError::BadRows`].
-    pub(crate) fn close(&self, seen: u64) -> Result<(), TrainError> {
+    /// [`RunError::BadRows`].
+    pub(crate) fn close(&self, seen: u64) -> Result<(), RunError> {
         let (bad, share) = (self.lines(), self.share);
         match &self.last {
             Some(Line { origin, id, reason }) if bad as f64 > share * seen as f64 => {
                 let last = format!("{origin} (id `{id}`): {reason}");
-                Err(TrainError::BadRows { last, bad, seen, share, quarantine: self.path.clone() })
+                Err(RunError::BadRows { last, bad, seen, share, quarantine: self.path.clone() })
             }
             _ => Ok(()),
         }

@@ -1,11 +1,8 @@
 //! One optimiser step on recorded completions: the method's numbers without its randomness.
 
-use crate::error::TrainError;
 use crate::objective::{Rollout, Term, TokenKl, micro_batch};
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
-use crate::recipe::Recipe;
-use crate::samples::{Sample, Skip, UserTexts};
-use crate::session::{Session, base_name};
+use crate::session::Session;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,6 +13,11 @@ use vigos_core::paths::contained;
 use vigos_data::{ImageSource, Labels, Row};
 use vigos_hub::Progress;
 use vigos_models::{ActiveAdapter, peft};
+use vigos_recipe::Recipe;
+use vigos_recipe::run_folder::FolderError;
+use vigos_recipe::sample::{Sample, SampleError, Skip, UserTexts};
+use vigos_rollout::RunError;
+use vigos_rollout::base::base_name;
 use vigos_rollout::spans::{Spans, Verdict};
 
 /// One line of the input.
@@ -72,13 +74,14 @@ pub fn replay(
     out: &Path,
     device: &Device,
     progress: &mut Progress,
-) -> Result<(), TrainError> {
+) -> Result<(), RunError> {
     if out.join("step.json").exists() {
-        return Err(TrainError::RunFolder {
+        return Err(FolderError::Taken {
             path: out.to_owned(),
             message: "there is a replay in this folder already".into(),
             hint: "name another folder with --out".into(),
-        });
+        }
+        .into());
     }
     let session = Session::open(recipe, device, progress)?;
     let rows = read(rollouts, &session)?;
@@ -130,7 +133,7 @@ pub fn replay(
 }
 
 /// Reads and prepares every row.
-fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, TrainError> {
+fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, RunError> {
     let folder = vigos_core::files::folder_of(path);
     let maker = session.samples();
     let vocabulary = session.model.config.text.vocab_size;
@@ -139,7 +142,7 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
     for line in read_lines::<Line>(path, options)? {
         let (number, line) = line?;
         let origin = format!("{}:{number}", path.display());
-        let fail = |field: &str, message: String| TrainError::Sample {
+        let fail = |field: &str, message: String| SampleError {
             origin: origin.clone(),
             id: line.id.clone(),
             field: field.to_owned(),
@@ -154,15 +157,15 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
             })
             .collect::<Result<Vec<_>, _>>()?;
         if images.is_empty() {
-            return Err(fail("image", "missing: wanted a path relative to this file".into()));
+            return Err(fail("image", "missing: wanted a path relative to this file".into()).into());
         }
         let ids = &line.completion_token_ids;
         if ids.is_empty() {
-            return Err(fail("completion_token_ids", "found no token, wanted at least one".into()));
+            return Err(fail("completion_token_ids", "found no token, wanted at least one".into()).into());
         }
         if let Some(id) = ids.iter().find(|id| **id as usize >= vocabulary) {
             let wanted = format!("found {id}, wanted ids below the vocabulary's size {vocabulary}");
-            return Err(fail("completion_token_ids", wanted));
+            return Err(fail("completion_token_ids", wanted).into());
         }
         let source = Row {
             id: line.id.clone(),
@@ -171,6 +174,7 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
             answer: line.answer.clone(),
             images,
             labels: Labels::default(),
+            demonstration: None,
         };
         let sample = maker.make(&source, &line.prompts)?.map_err(|skip| match skip {
             Skip::LongPrompt { role, tokens } => fail(
@@ -186,7 +190,7 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, Train
         rows.push((sample, line.completion_token_ids));
     }
     if rows.is_empty() {
-        return Err(TrainError::NothingLeft {
+        return Err(RunError::NothingLeft {
             path: path.to_owned(),
             rows: 0,
             reason: "the file has no row".into(),

@@ -5,14 +5,10 @@
 //! one would have written.
 
 use crate::checkpoint::{Checkpoints, State};
-use crate::error::TrainError;
 use crate::memory;
 use crate::metrics::{SftMetrics, StepMetrics, scalars};
 use crate::optim::AdamW;
 use crate::quarantine::Quarantine;
-use crate::recipe::Checkpoint;
-use crate::run_folder::RunFolder;
-use crate::samples::Skip;
 use crate::tensorboard::TensorBoard;
 use burn::tensor::Device;
 use serde::Serialize;
@@ -22,6 +18,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
 use vigos_data::{BadRow, Order};
 use vigos_models::Config;
+use vigos_recipe::Checkpoint;
+use vigos_recipe::run_folder::RunFolder;
+use vigos_recipe::sample::Skip;
+use vigos_rollout::RunError;
 
 /// What to train, and where.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub(crate) trait Training {
         state: &mut State,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Self::Metrics, TrainError>;
+    ) -> Result<Self::Metrics, RunError>;
 
     /// Tells of a step that is done and written down.
     fn report(&self, metrics: &Self::Metrics, observer: &mut dyn Observer);
@@ -91,7 +91,7 @@ pub(crate) trait Training {
     fn optimiser(&self) -> &AdamW;
 
     /// Writes the trained weights as they are now to a checkpoint's folder.
-    fn save(&self, folder: &Path) -> Result<(), TrainError>;
+    fn save(&self, folder: &Path) -> Result<(), RunError>;
 }
 
 /// What a recipe says of a run as such.
@@ -138,7 +138,7 @@ impl Refusal {
 }
 
 /// Makes samples from rows: of each, its number in the run and its index in the data set.
-pub(crate) type Make<'m, T> = dyn FnMut(&[(u64, usize)]) -> Result<Vec<Result<T, Refusal>>, TrainError> + 'm;
+pub(crate) type Make<'m, T> = dyn FnMut(&[(u64, usize)]) -> Result<Vec<Result<T, Refusal>>, RunError> + 'm;
 
 impl<'a> Run<'a> {
     /// Goes on after `state` in a folder that was begun.
@@ -147,14 +147,14 @@ impl<'a> Run<'a> {
         plan: Plan<'a>,
         order: Order,
         state: State,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<Self, RunError> {
         let tensorboard = match plan.tensorboard {
             true => Some(TensorBoard::create(&folder.tensorboard())?),
             false => None,
         };
         let metrics = JsonLines::resume(&folder.metrics(), state.metrics_lines)?;
         let quarantine = Quarantine::open(&folder.quarantine(), state.quarantine_lines, plan.max_bad_share)?;
-        let checkpoints = folder.checkpoints();
+        let checkpoints = Checkpoints::of(folder.path());
         Ok(Self { plan, folder, checkpoints, order, metrics, quarantine, tensorboard, state })
     }
 
@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
         training: &mut impl Training,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Finished, TrainError> {
+    ) -> Result<Finished, RunError> {
         observer.started(self.state.step, self.plan.total);
         let mut saved = self.checkpoints.path(self.state.step);
         let every = self.plan.checkpoint.every;
@@ -172,10 +172,10 @@ impl<'a> Run<'a> {
         while self.state.step < self.plan.total && !stop.load(Ordering::SeqCst) {
             match self.step(training, observer, stop) {
                 Ok(()) => unsaved = true,
-                Err(TrainError::Interrupted(_)) => break,
+                Err(RunError::Interrupted(_)) => break,
                 Err(error) => {
                     // Once the rows are mended or allowed the run can be resumed.
-                    if matches!(error, TrainError::BadRows { .. }) && unsaved && self.state.step > 0 {
+                    if matches!(error, RunError::BadRows { .. }) && unsaved && self.state.step > 0 {
                         self.save(training, observer)?;
                     }
                     return Err(error);
@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
         state: &mut State,
         observer: &mut dyn Observer,
         make: &mut Make<T>,
-    ) -> Result<Vec<T>, TrainError> {
+    ) -> Result<Vec<T>, RunError> {
         let mut samples = Vec::with_capacity(count);
         let mut refused = 0;
         while samples.len() < count {
@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
                 // Every epoch has another order: only so many in a row are certain to hold all of one.
                 if refused >= 2 * self.plan.rows - 1 {
                     let (path, rows) = (self.plan.data.to_owned(), self.plan.rows);
-                    return Err(TrainError::NothingLeft { path, rows, reason: row.reason });
+                    return Err(RunError::NothingLeft { path, rows, reason: row.reason });
                 }
             }
         }
@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
         training: &mut impl Training,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<(), TrainError> {
+    ) -> Result<(), RunError> {
         let mut state = self.state.clone();
         let metrics = training.step(self, &mut state, observer, stop)?;
         self.write_down(&metrics, state.step)?;
@@ -267,7 +267,7 @@ impl<'a> Run<'a> {
     }
 
     /// Metrics and TensorBoard, as often as the recipe says.
-    fn write_down(&mut self, metrics: &impl Serialize, step: usize) -> Result<(), TrainError> {
+    fn write_down(&mut self, metrics: &impl Serialize, step: usize) -> Result<(), RunError> {
         if !step.is_multiple_of(self.plan.log_every.max(1)) && step != self.plan.total {
             return Ok(());
         }
@@ -281,7 +281,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn save(&mut self, training: &impl Training, observer: &mut dyn Observer) -> Result<PathBuf, TrainError> {
+    fn save(&mut self, training: &impl Training, observer: &mut dyn Observer) -> Result<PathBuf, RunError> {
         self.metrics.sync()?;
         self.quarantine.sync()?;
         let path =

@@ -3,11 +3,11 @@
 //!
 //! They have the rows that `vigos data shapes` writes, in the same order.
 
-use crate::error::TrainError;
-use crate::prompts::Prompts;
 use std::path::Path;
 use std::sync::Arc;
 use vigos_data::{BadRow, Dataset, Demonstration, Demonstrations, ImageSource, Labels, Place, Role, Row};
+use vigos_recipe::prompts::Prompts;
+use vigos_rollout::RunError;
 use vigos_world::{Member, Sample, Split, Triple, Wording, World, WorldConfig, WorldError, png};
 
 /// How such a name begins.
@@ -24,7 +24,7 @@ pub fn is_drawn(name: &Path) -> bool {
 ///
 /// # Errors
 /// For a split that has no questions to train on or to evaluate on, and for dials that are wrong.
-pub fn dataset(name: &Path, limit: Option<usize>) -> Result<Dataset, TrainError> {
+pub fn dataset(name: &Path, limit: Option<usize>) -> Result<Dataset, RunError> {
     let Name { split, world } = Name::parse(name)?;
     let origin = name.display().to_string();
     let samples = count(&world, split);
@@ -61,7 +61,7 @@ pub fn dataset(name: &Path, limit: Option<usize>) -> Result<Dataset, TrainError>
 ///
 /// # Errors
 /// For another split, for dials that are wrong, and for templates that cannot be read.
-pub fn demonstrations(name: &Path, limit: Option<usize>) -> Result<Demonstrations, TrainError> {
+pub fn demonstrations(name: &Path, limit: Option<usize>) -> Result<Demonstrations, RunError> {
     let Name { split, world } = Name::parse(name)?;
     if split != Split::Warmup {
         return Err(wrong_split(name, "shapes:warmup"));
@@ -92,7 +92,7 @@ struct Name {
 }
 
 impl Name {
-    fn parse(name: &Path) -> Result<Self, TrainError> {
+    fn parse(name: &Path) -> Result<Self, RunError> {
         let text = name.to_str().and_then(|name| name.strip_prefix(SCHEME)).unwrap_or_default();
         let (split, dials) = text.split_once('?').unwrap_or((text, ""));
         let every = Split::ALL.map(|split| format!("{SCHEME}{}", split.word())).join(", ");
@@ -113,8 +113,8 @@ fn within(name: &Path, error: WorldError) -> WorldError {
     }
 }
 
-fn wrong_split(name: &Path, wanted: &str) -> TrainError {
-    TrainError::Setting {
+fn wrong_split(name: &Path, wanted: &str) -> RunError {
+    RunError::Setting {
         key: "the data set's path".into(),
         found: format!("\"{}\"", name.display()),
         wanted: format!("{wanted}, with ?DIAL=VALUE if need be"),
@@ -133,6 +133,7 @@ fn question(sample: &Sample, answer: &str, origin: &str) -> Result<Row, BadRow> 
         images: vec![picture(sample, origin)?],
         origin: place(origin, sample),
         labels: Labels { kind: Some(sample.question.kind().word().to_owned()), ..Labels::default() },
+        demonstration: None,
     })
 }
 

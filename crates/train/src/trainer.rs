@@ -3,18 +3,14 @@
 //! A step is a function of the recipe, the adapter, the optimiser's state and the step's number, so a resumed
 //! run writes what an uninterrupted one would have written.
 
-use crate::checkpoint::State;
-use crate::error::TrainError;
+use crate::checkpoint::{Checkpoints, State};
 use crate::memory;
-use crate::metrics::{LossSummary, Phases, RolloutRecord, RolloutSummary, StepMetrics};
+use crate::metrics::{LossSummary, Phases, RolloutSummary, StepMetrics};
 use crate::objective::{Rollout, Work, micro_batch};
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
-use crate::recipe::{Recipe, Span, When};
 pub use crate::run::{Finished, Observer, RunOptions};
 use crate::run::{Plan, Refusal, Run, Training};
-use crate::run_folder::RunFolder;
-use crate::samples::{Sample, Skip, UserTexts};
-use crate::session::{Session, base_name, open_dataset, sampling};
+use crate::session::{Session, open_dataset};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +19,12 @@ use vigos_core::jsonl::JsonLines;
 use vigos_data::Dataset;
 use vigos_hub::side_files_folder;
 use vigos_models::{ActiveAdapter, Adapter, Config, Trained, peft};
+use vigos_recipe::run_folder::RunFolder;
+use vigos_recipe::sample::{Sample, Skip, UserTexts};
+use vigos_recipe::{Recipe, Span, When};
+use vigos_rollout::RolloutRecord;
+use vigos_rollout::RunError;
+use vigos_rollout::base::{base_name, sampling};
 use vigos_rollout::engine::{Completion, Engine, Request};
 use vigos_rollout::spans::{CompletionText, Verdict};
 
@@ -42,7 +44,7 @@ pub fn train(
     options: &TrainOptions,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
-) -> Result<Finished, TrainError> {
+) -> Result<Finished, RunError> {
     let recipe = options.recipe;
     let folder = RunFolder::open(options.run_dir, recipe, options.resume, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
@@ -55,7 +57,7 @@ pub fn train(
     let session = Session::open(recipe, options.device, &mut fetching)?;
     let model = &session.model;
     let read = |path: &Path| Ok(peft::load(path, &model.config, &model.device)?);
-    let loaded = folder.checkpoints().load(read, &mut |text| observer.note(&text))?;
+    let loaded = Checkpoints::of(folder.path()).load(read, &mut |text| observer.note(&text))?;
     let (adapter, optimiser, state) =
         loaded.unwrap_or_else(|| (session.adapter.clone(), AdamW::new(&session.adapter), State::default()));
     folder.begin(recipe)?;
@@ -104,7 +106,7 @@ impl Training for Trainer<'_> {
         state: &mut State,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<StepMetrics, TrainError> {
+    ) -> Result<StepMetrics, RunError> {
         let recipe = self.session.recipe;
         let train = &recipe.train;
         let samples = self.take_samples(run, state, observer)?;
@@ -120,7 +122,7 @@ impl Training for Trainer<'_> {
         let mut gradient: Option<Adapter> = None;
         for (samples, judged) in samples.chunks(train.batch).zip(judged.chunks(train.batch)) {
             if stop.load(Ordering::SeqCst) {
-                return Err(TrainError::Interrupted("the step under way was left out".into()));
+                return Err(RunError::Interrupted("the step under way was left out".into()));
             }
             let rollouts: Vec<Rollout> = samples
                 .iter()
@@ -159,7 +161,7 @@ impl Training for Trainer<'_> {
         let about = RolloutSummary::of(&records, untagged);
         let supervised = |span: Span| {
             let wanted =
-                |t: &crate::recipe::Teacher| t.runs() && t.when != When::Invalid && t.spans.contains(&span);
+                |t: &vigos_recipe::Teacher| t.runs() && t.when != When::Invalid && t.spans.contains(&span);
             if recipe.method.teachers.iter().any(wanted) { 1.0 - about.fallback_rate } else { 0.0 }
         };
         Ok(StepMetrics {
@@ -198,7 +200,7 @@ impl Training for Trainer<'_> {
         &self.optimiser
     }
 
-    fn save(&self, folder: &Path) -> Result<(), TrainError> {
+    fn save(&self, folder: &Path) -> Result<(), RunError> {
         Ok(peft::save(&self.adapter, &base_name(&self.session.recipe.model.path), folder)?)
     }
 }
@@ -210,7 +212,7 @@ impl Trainer<'_> {
         run: &mut Run,
         state: &mut State,
         observer: &mut dyn Observer,
-    ) -> Result<Vec<Numbered>, TrainError> {
+    ) -> Result<Vec<Numbered>, RunError> {
         let train = &self.session.recipe.train;
         let (maker, dataset) = (self.session.samples(), &mut self.dataset);
         let mut make = |number, index| {
@@ -235,7 +237,7 @@ impl Trainer<'_> {
         step: u64,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Vec<Judged>, TrainError> {
+    ) -> Result<Vec<Judged>, RunError> {
         let recipe = self.session.recipe;
         let engine = Engine {
             model: &self.session.model,
@@ -279,7 +281,7 @@ impl Trainer<'_> {
     }
 
     /// The snapshot of rollouts, as often as the recipe says.
-    fn snapshot(&self, run: &Run, step: usize, records: &[RolloutRecord]) -> Result<(), TrainError> {
+    fn snapshot(&self, run: &Run, step: usize, records: &[RolloutRecord]) -> Result<(), RunError> {
         let log = &self.session.recipe.log;
         if log.rollouts_every > 0 && step.is_multiple_of(log.rollouts_every) {
             let mut snapshot = JsonLines::resume(&run.folder().rollouts(step)?, 0)?;

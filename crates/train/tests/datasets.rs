@@ -14,9 +14,10 @@ use burn::tensor::Device;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use vigos_data::{Dataset, Fields, ImageSource};
+use vigos_recipe::Recipe;
+use vigos_rollout::RunError;
 use vigos_train::metrics::StepMetrics;
 use vigos_train::trainer::{Finished, Observer, TrainOptions, train};
-use vigos_train::{Recipe, TrainError};
 
 const CONFIG: &str = r#"
 [model]
@@ -60,13 +61,13 @@ impl Observer for StopAfter<'_> {
     }
 }
 
-fn run_until(step: usize, recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, TrainError> {
+fn run_until(step: usize, recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
     let flag = AtomicBool::new(false);
     let options = TrainOptions { recipe, run_dir, resume, device: &Device::flex() };
     train(&options, &mut StopAfter(step, &flag), &flag)
 }
 
-fn run(recipe: &Recipe, run_dir: &Path) -> Result<Finished, TrainError> {
+fn run(recipe: &Recipe, run_dir: &Path) -> Result<Finished, RunError> {
     run_until(usize::MAX, recipe, run_dir, false)
 }
 
@@ -228,7 +229,7 @@ fn damaged_pages_and_bytes_that_are_no_image_are_bad_rows_of_a_run_over_parquet(
         }
     }
     let error = run(&recipe(&data, &all[..2]), &strict).unwrap_err();
-    assert!(matches!(error, TrainError::BadRows { bad: 1, .. }), "{error}");
+    assert!(matches!(error, RunError::BadRows { bad: 1, .. }), "{error}");
     assert!(error.is_input() && error.to_string().contains("set.parquet: row group"), "{error}");
 }
 
@@ -239,7 +240,7 @@ fn bad_rows_above_the_share_end_the_run_which_goes_on_once_more_are_allowed() {
     let [strict, few] = ["strict", "few"].map(|name| folder.path().join(name));
     let steps = ["train.batch=11", "train.steps=2"];
     let error = run(&recipe(&data, &steps), &strict).unwrap_err();
-    assert!(error.is_input() && matches!(error, TrainError::BadRows { bad: 1, .. }), "{error}");
+    assert!(error.is_input() && matches!(error, RunError::BadRows { bad: 1, .. }), "{error}");
     for part in ["set.jsonl:", "(id `r", "data.max_bad_share", "quarantine.jsonl"] {
         assert!(error.to_string().contains(part), "{error}");
     }
@@ -247,7 +248,7 @@ fn bad_rows_above_the_share_end_the_run_which_goes_on_once_more_are_allowed() {
 
     // Two of 24 are more than a twentieth.
     let error = run(&recipe(&data, &[&steps[..], &["data.max_bad_share=0.05"]].concat()), &few).unwrap_err();
-    assert!(matches!(error, TrainError::BadRows { bad: 2, .. }), "{error}");
+    assert!(matches!(error, RunError::BadRows { bad: 2, .. }), "{error}");
     let allowed = recipe(&data, &[&steps[..], &["data.max_bad_share=0.1"]].concat());
     assert_eq!(run_until(usize::MAX, &allowed, &few, true).unwrap().steps, 2);
     assert_eq!(quarantine(&few).len(), 2);

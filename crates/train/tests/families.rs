@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device};
 use std::path::Path;
 use support::{FAMILIES, folder_of, host, root, run};
 use vigos_models::{Adapter, Config, Model, peft};
-use vigos_train::Recipe;
+use vigos_recipe::Recipe;
 use vigos_train::trainer::Finished;
 
 const CONFIG: &str = r#"

@@ -5,8 +5,8 @@ mod support;
 
 use support::{Recorded, host, optim};
 use vigos_models::Adapter;
+use vigos_recipe::{Optim, Schedule};
 use vigos_train::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
-use vigos_train::recipe::{Optim, Schedule};
 
 /// A gradient that differs from value to value and from step to step.
 fn gradient(adapter: &Adapter, step: usize) -> Adapter {

@@ -8,10 +8,11 @@ use std::path::Path;
 use support::{FAMILIES, folder_of, root};
 use vigos_data::{Dataset, Fields};
 use vigos_processor::Processor;
+use vigos_recipe::Recipe;
+use vigos_recipe::prompts::Prompts;
+use vigos_recipe::sample::{SampleMaker, UserTexts};
+use vigos_rollout::RunError;
 use vigos_train::preview::{Preview, preview};
-use vigos_train::prompts::Prompts;
-use vigos_train::samples::{SampleMaker, UserTexts};
-use vigos_train::{Recipe, TrainError};
 
 fn recipe(family: &str, data: &Path, overrides: &[&str]) -> Recipe {
     let text = format!(
@@ -23,7 +24,7 @@ fn recipe(family: &str, data: &Path, overrides: &[&str]) -> Recipe {
     Recipe::parse(&text, "test", &overrides).unwrap()
 }
 
-fn show(recipe: &Recipe, row: usize) -> Result<Preview, TrainError> {
+fn show(recipe: &Recipe, row: usize) -> Result<Preview, RunError> {
     preview(recipe, row, &mut |_, _, _| {})
 }
 

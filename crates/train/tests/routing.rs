@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use support::{Recorded, relative};
 use vigos_kernels::Direction;
 use vigos_models::ActiveAdapter;
+use vigos_recipe::{Fidelity, Method, Preset, Recipe};
+use vigos_rollout::routing::{Reading, route};
 use vigos_rollout::spans::{Reason, Spans, Verdict, parse};
 use vigos_train::objective::{MicroBatch, Rollout, micro_batch};
-use vigos_train::recipe::{Fidelity, Method, Preset, Recipe};
-use vigos_train::routing::{Reading, route};
 
 /// Eleven tokens: three of description, two of reasoning, one of answer, delimiters between them.
 const COMPLETION: [u32; 11] = [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20];

@@ -11,10 +11,10 @@ use support::{Silent, host, root};
 use vigos_models::scoring::Target;
 use vigos_models::weights::Weights;
 use vigos_models::{Adapter, Config, LoraConfig, Model, Projection, Trained, peft};
-use vigos_train::TrainError;
+use vigos_recipe::sft::SftRecipe;
+use vigos_recipe::{RecipeError, RunRecipe};
+use vigos_rollout::RunError;
 use vigos_train::metrics::SftMetrics;
-use vigos_train::recipe::sft::SftRecipe;
-use vigos_train::recipe::{RecipeError, RunRecipe};
 use vigos_train::sft::{SftFinished, SftOptions, sft};
 use vigos_train::trainer::Observer;
 
@@ -56,7 +56,7 @@ fn recipe(overrides: &[&str]) -> SftRecipe {
     parse(overrides).unwrap()
 }
 
-fn run(recipe: &SftRecipe, run_dir: &Path, resume: bool) -> Result<SftFinished, TrainError> {
+fn run(recipe: &SftRecipe, run_dir: &Path, resume: bool) -> Result<SftFinished, RunError> {
     let options = SftOptions { recipe, run_dir, resume, device: &Device::flex() };
     sft(&options, &mut Silent, &AtomicBool::new(false))
 }
@@ -293,7 +293,7 @@ fn unusable_rows_are_left_out_counted_and_written_down() {
     let quarantine = std::fs::read_to_string(run_dir.join("quarantine.jsonl")).unwrap();
     assert!(quarantine.contains("broken.png") && quarantine.contains("absent.png"), "{quarantine}");
     let strict = run(&recipe_with("data.max_bad_share=0"), &folder.path().join("strict"), false);
-    assert!(matches!(strict, Err(TrainError::BadRows { .. })), "{strict:?}");
+    assert!(matches!(strict, Err(RunError::BadRows { .. })), "{strict:?}");
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn a_folder_of_another_kind_of_run_is_not_resumed() {
     let other = run(&recipe(&["optim.lr=0.5"]), &run_dir, true).unwrap_err();
     assert!(other.to_string().contains("optim.lr"), "{other}");
     let vigos = "[model]\npath = \"m\"\n[data]\npath = \"d.jsonl\"\n[train]\nsteps = 1\n";
-    let vigos = vigos_train::Recipe::parse(vigos, "test", &[]).unwrap();
+    let vigos = vigos_recipe::Recipe::parse(vigos, "test", &[]).unwrap();
     let error = support::run(&vigos, &run_dir, true).unwrap_err();
     assert!(error.to_string().contains("config.toml"), "{error}");
 }
@@ -331,7 +331,7 @@ fn a_folder_of_another_kind_of_run_is_not_resumed() {
 #[test]
 fn the_documentation_lists_every_key() {
     let docs = std::fs::read_to_string(root().join("docs/sft.md")).unwrap();
-    let reference = vigos_train::recipe::sft::reference();
+    let reference = vigos_recipe::sft::reference();
     assert!(docs.contains(&reference), "docs/sft.md is behind; its tables have to be\n\n{reference}");
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use vigos_core::files::read_limited;
 use vigos_data::{Dataset, DemonstrationFields, Demonstrations, Fields, ImageSource, Row};
-use vigos_train::prompts::Prompts;
+use vigos_recipe::prompts::Prompts;
 use vigos_train::shapes;
 use vigos_world::{Format, Warmup, World, WorldConfig, Writer};
 

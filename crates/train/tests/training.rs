@@ -8,10 +8,11 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::{Recorded, method_folder, relative, root, run};
+use vigos_recipe::Recipe;
+use vigos_rollout::RunError;
 use vigos_train::metrics::StepMetrics;
 use vigos_train::replay::replay;
 use vigos_train::trainer::{Finished, Observer, TrainOptions, train};
-use vigos_train::{Recipe, TrainError};
 
 const CONFIG: &str = r#"
 [model]
@@ -153,7 +154,7 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
         let checkpoint = dir.join(format!("checkpoints/step-00000{step}"));
         std::fs::write(checkpoint.join("trainer.json"), b"{}").unwrap();
     }
-    assert!(matches!(run(&recipe, &dir, true), Err(TrainError::Manifest(_))));
+    assert!(matches!(run(&recipe, &dir, true), Err(RunError::Manifest(_))));
 }
 
 #[test]

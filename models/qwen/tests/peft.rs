@@ -14,7 +14,7 @@ use vigos_models::lora::{AdapterConfig, Placement, Selection};
 use vigos_models::merge::merge;
 use vigos_models::weights::Weights;
 use vigos_models::{ActiveAdapter, Adapter, peft};
-use vigos_qwen::{Config, Model};
+use vigos_qwen::Model;
 
 /// What PEFT was asked for; `tools/interop_check.py` has the settings.
 const ADAPTERS: [&str; 6] = ["names", "regex", "patterns", "rslora", "exclude", "paths"];

@@ -10,7 +10,7 @@ use std::path::Path;
 use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_processor::fresh::Fresh;
-use vigos_train::prompts::{PromptError, Prompts};
+use vigos_recipe::prompts::{PromptError, Prompts};
 use vigos_world::{Format, Warmup, World, WorldConfig, WorldError, Writer};
 
 /// The fields of a row that hold language.

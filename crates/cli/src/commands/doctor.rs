@@ -12,8 +12,9 @@ use std::fmt::Write;
 use std::path::Path;
 use vigos_hub::side_files_folder;
 use vigos_models::Config;
+use vigos_recipe::Recipe;
+use vigos_rollout::RunError;
 use vigos_train::memory::plan::Plan;
-use vigos_train::{Recipe, TrainError};
 
 /// What `--json` writes.
 #[derive(Serialize)]
@@ -83,7 +84,7 @@ fn estimate(args: &DoctorArgs, recipe: &Path, choice: &Choice) -> Result<(), Cli
             return Err(CliError::input("--memory", found, ""));
         }
     };
-    let recipe = Recipe::load(recipe, &args.set).map_err(TrainError::from)?;
+    let recipe = Recipe::load(recipe, &args.set).map_err(RunError::from)?;
     let mut transfer = Transfer::default();
     let progress = &mut |file: &str, bytes, size| transfer.set(file, bytes, size);
     let folder = side_files_folder(&recipe.model.path, progress)?;

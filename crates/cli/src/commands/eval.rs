@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use vigos_eval::evaluate::begun;
 use vigos_eval::{Finished, Options, Report, comparison, evaluate};
-use vigos_train::{Recipe, TrainError};
+use vigos_recipe::Recipe;
+use vigos_rollout::RunError;
 
 /// Runs the command. Work that is stopped by Ctrl-C keeps what is whole and counts as a success.
 ///
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> 
 /// # Errors
 /// If it is wrong.
 pub(super) fn load(args: &EvaluateArgs) -> Result<Recipe, CliError> {
-    let mut recipe = Recipe::load(&args.config, &args.overrides.set).map_err(TrainError::from)?;
+    let mut recipe = Recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
     if let Some(adapter) = &args.adapter {
         recipe.model.adapter = Some(adapter.clone());
     }

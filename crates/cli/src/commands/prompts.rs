@@ -5,16 +5,17 @@ use crate::error::CliError;
 use crate::output;
 use crate::progress::Transfer;
 use std::fmt::Write;
+use vigos_recipe::Recipe;
+use vigos_recipe::When;
+use vigos_rollout::RunError;
 use vigos_train::preview::{Preview, PromptPreview, preview};
-use vigos_train::recipe::When;
-use vigos_train::{Recipe, TrainError};
 
 /// Runs the command. No weights are read.
 ///
 /// # Errors
 /// If the recipe, a template or the model's files are wrong, or there is no such row, or it cannot be used.
 pub(crate) fn run(args: &PromptsArgs) -> Result<(), CliError> {
-    let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(TrainError::from)?;
+    let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
     let mut transfer = Transfer::default();
     let found = preview(&recipe, args.row, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
     transfer.finish();

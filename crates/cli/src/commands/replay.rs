@@ -5,14 +5,15 @@ use crate::device::Choice;
 use crate::error::CliError;
 use crate::output::note;
 use crate::progress::Transfer;
-use vigos_train::{Recipe, TrainError};
+use vigos_recipe::Recipe;
+use vigos_rollout::RunError;
 
 /// Runs the command.
 ///
 /// # Errors
 /// If the recipe or a row is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &ReplayArgs, device: &Choice) -> Result<(), CliError> {
-    let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(TrainError::from)?;
+    let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
     let mut transfer = Transfer::default();
     let mut fetching = |file: &str, bytes, size| transfer.set(file, bytes, size);
     vigos_train::replay::replay(&recipe, &args.rollouts, &args.out, &device.open()?, &mut fetching)?;

@@ -5,7 +5,7 @@ use crate::args::TrainArgs;
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::output::note;
-use vigos_train::recipe::sft::SftRecipe;
+use vigos_recipe::sft::SftRecipe;
 use vigos_train::sft::sft;
 
 /// Runs the command. A run that is stopped by Ctrl-C saves its last whole step and counts as a success.

@@ -8,9 +8,10 @@ use crate::output::{self, note};
 use crate::progress::Run;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use vigos_train::recipe::RunRecipe;
+use vigos_recipe::Recipe;
+use vigos_recipe::RunRecipe;
+use vigos_rollout::RunError;
 use vigos_train::trainer::{Observer, RunOptions, train};
-use vigos_train::{Recipe, TrainError};
 
 /// Runs the command. A run that is stopped by Ctrl-C saves its last whole step and counts as a success.
 ///
@@ -54,12 +55,12 @@ fn what_next(recipe: &Path, model: &Path, adapter: &Path) -> String {
 pub(super) fn with_recipe<R: RunRecipe, F>(
     args: &TrainArgs,
     device: &Choice,
-    train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<F, TrainError>,
+    train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<F, RunError>,
     done: impl FnOnce(F, &RunOptions<R>, &AtomicBool) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    let recipe = R::load(&args.config, &args.overrides.set).map_err(TrainError::from)?;
+    let recipe = R::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
     if args.print_config {
-        let text = recipe.to_toml().map_err(TrainError::from)?;
+        let text = recipe.to_toml().map_err(RunError::from)?;
         return output::data(text.trim_end());
     }
     let device = device.open()?;

@@ -1,6 +1,6 @@
 //! Answers with what does not change their meaning taken away: mark-up, case, spacing, final punctuation.
 
-use crate::answer::reference_target;
+use vigos_recipe::answer::reference_target;
 
 /// An answer brought to a common form: one line, lower case, single spaces, no LaTeX mark-up of text, size
 /// or space, one sign for each operation, no percent or degree sign, no punctuation at its end.

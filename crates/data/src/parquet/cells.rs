@@ -13,7 +13,7 @@ use arrow_schema::DataType;
 use vigos_core::paths::contained;
 
 use super::columns::{Column, Columns};
-use crate::row::{BadRow, ImageSource, Labels, Place, Role, Row};
+use vigos_recipe::row::{BadRow, ImageSource, Labels, Place, Role, Row};
 
 /// Most bytes of a question, an answer, a name or a path.
 const MAX_TEXT: usize = 1 << 20;
@@ -44,7 +44,9 @@ pub(super) fn row(
         Ok((problem, answer, cells.images(&columns.image)?, cells.labels(columns)?))
     });
     match made {
-        Ok((problem, answer, images, labels)) => Ok(Row { id, problem, answer, images, origin, labels }),
+        Ok((problem, answer, images, labels)) => {
+            Ok(Row { id, problem, answer, images, origin, labels, demonstration: None })
+        }
         Err(reason) => Err(BadRow { origin, id, reason }),
     }
 }

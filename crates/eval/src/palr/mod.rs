@@ -21,11 +21,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
-use vigos_data::{BadRow, Dataset, Row, last_box};
+use vigos_data::{BadRow, Dataset, Row};
+use vigos_recipe::Recipe;
+use vigos_recipe::last_box;
+use vigos_recipe::sample::{Sample, SampleError, SampleMaker};
+use vigos_rollout::RunError;
+use vigos_rollout::base::sampling;
 use vigos_rollout::spans::{CompletionText, Reason, Spans, Verdict};
-use vigos_train::samples::{Sample, SampleMaker};
-use vigos_train::session::{open_dataset, sampling};
-use vigos_train::{Recipe, TrainError};
+use vigos_train::session::open_dataset;
 use wrong::Pool;
 
 /// The values' file.
@@ -46,7 +49,7 @@ pub fn palr(
     rollouts: Option<&Path>,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
-) -> Result<Finished<PalrReport>, TrainError> {
+) -> Result<Finished<PalrReport>, RunError> {
     let recipe = options.recipe;
     sampling(recipe).check()?;
     let (folder, run) = Folder::open(options, TOKENS, &FREE)?;
@@ -87,7 +90,7 @@ pub fn palr(
 ///
 /// # Errors
 /// If that of another recipe was.
-pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, TrainError> {
+pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, RunError> {
     folder::begun(run_dir, recipe, &FREE)
 }
 
@@ -105,7 +108,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Reads every row's answer.
-    fn fill_pool(&mut self) -> Result<(), TrainError> {
+    fn fill_pool(&mut self) -> Result<(), RunError> {
         for item in 0..self.total {
             if let Ok(row) = self.data.load(item)? {
                 self.pool.add(&row);
@@ -121,7 +124,7 @@ impl Work<'_> {
         end: usize,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<bool, TrainError> {
+    ) -> Result<bool, RunError> {
         let items = (start..end).map(|item| self.item(item)).collect::<Result<Vec<_>, _>>()?;
         let Some(completions) = self.completions(&items, start, observer, stop)? else { return Ok(false) };
         let mut completions = completions.into_iter();
@@ -154,7 +157,7 @@ impl Work<'_> {
         start: usize,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Option<Vec<Vec<u32>>>, TrainError> {
+    ) -> Result<Option<Vec<Vec<u32>>>, RunError> {
         let asked = items.iter().zip(start as u64..).filter_map(|(item, n)| Some((item.as_ref().ok()?, n)));
         if let Some(recorded) = &self.recorded {
             let of = |(row, _): &(Row, Sample)| recorded.get(&row.id).cloned().unwrap_or_default();
@@ -179,7 +182,7 @@ impl Work<'_> {
         row: &Row,
         sample: &Sample,
         completion: &[u32],
-    ) -> Result<Diagnosed, TrainError> {
+    ) -> Result<Diagnosed, RunError> {
         let text = self.student.base.text(completion);
         let mut diagnosed = Diagnosed {
             item,
@@ -226,7 +229,7 @@ impl Work<'_> {
 
     /// The row with the images of the next row that can be used, the first one following the last, and that row's
     /// name.
-    fn counterfactual(&mut self, item: usize, row: &Row) -> Result<(String, Sample), TrainError> {
+    fn counterfactual(&mut self, item: usize, row: &Row) -> Result<(String, Sample), RunError> {
         for step in 1..self.total {
             let Ok(next) = self.data.load((item + step) % self.total)? else { continue };
             let shown = Row { images: next.images, ..row.clone() };
@@ -234,7 +237,7 @@ impl Work<'_> {
                 return Ok((next.id, sample));
             }
         }
-        Err(TrainError::NothingLeft {
+        Err(RunError::NothingLeft {
             path: self.recipe.data.path.clone(),
             rows: self.total,
             reason: "the diagnostic needs a second row, whose images it sets in the place of the first's"
@@ -243,7 +246,7 @@ impl Work<'_> {
     }
 
     /// A row ready to be asked, or why it cannot be.
-    fn item(&mut self, item: usize) -> Result<Result<(Row, Sample), BadRow>, TrainError> {
+    fn item(&mut self, item: usize) -> Result<Result<(Row, Sample), BadRow>, RunError> {
         let row = match self.data.load(item)? {
             Err(bad) => return Ok(Err(bad)),
             Ok(row) => row,
@@ -259,12 +262,11 @@ impl Work<'_> {
     }
 
     /// A row that could be asked with another answer.
-    fn sample(&self, row: &Row) -> Result<Sample, TrainError> {
-        ready(&self.maker, row)?.map_err(|(_, message)| TrainError::Sample {
-            origin: row.origin.clone(),
-            id: row.id.clone(),
-            field: "answer".into(),
-            message: format!("with {:?} for an answer: {message}", row.answer),
+    fn sample(&self, row: &Row) -> Result<Sample, RunError> {
+        ready(&self.maker, row)?.map_err(|(_, message)| {
+            let (origin, id) = (row.origin.clone(), row.id.clone());
+            let message = format!("with {:?} for an answer: {message}", row.answer);
+            SampleError { origin, id, field: "answer".into(), message }.into()
         })
     }
 }
@@ -277,18 +279,19 @@ struct Recorded {
 }
 
 /// The recorded completions by their rows' names; of a name that comes twice the first.
-fn read_rollouts(path: &Path, vocabulary: usize) -> Result<BTreeMap<String, Vec<u32>>, TrainError> {
+fn read_rollouts(path: &Path, vocabulary: usize) -> Result<BTreeMap<String, Vec<u32>>, RunError> {
     let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
     let mut recorded = BTreeMap::new();
     for line in read_lines::<Recorded>(path, options)? {
         let (number, Recorded { id, completion_token_ids }) = line?;
         if let Some(token) = completion_token_ids.iter().find(|token| **token as usize >= vocabulary) {
-            return Err(TrainError::Sample {
+            return Err(SampleError {
                 origin: format!("{}:{number}", path.display()),
                 id,
                 field: "completion_token_ids".into(),
                 message: format!("found {token}, wanted ids below the vocabulary's size {vocabulary}"),
-            });
+            }
+            .into());
         }
         recorded.entry(id).or_insert(completion_token_ids);
     }

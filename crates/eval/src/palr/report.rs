@@ -4,8 +4,9 @@ use super::tokens::{Palr, Part, Sums, Token};
 use crate::tables::{Table, percent};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use vigos_recipe::Recipe;
+use vigos_rollout::RunError;
 use vigos_rollout::spans::Reason;
-use vigos_train::{Recipe, TrainError};
 
 /// A line of `tokens.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,8 +94,8 @@ impl PalrReport {
     /// Those of the lines.
     pub fn new(
         recipe: &Recipe,
-        lines: impl Iterator<Item = Result<Line, TrainError>>,
-    ) -> Result<Self, TrainError> {
+        lines: impl Iterator<Item = Result<Line, RunError>>,
+    ) -> Result<Self, RunError> {
         let (mut items, mut skipped) = (0, 0);
         let mut sums: [Vec<Sums>; 3] = Default::default();
         for line in lines {
@@ -116,7 +117,7 @@ impl PalrReport {
             sums.iter_mut().zip(parts).for_each(|(sums, part)| sums.push(of(part)));
         }
         let mut teachers: Vec<String> = Vec::new();
-        let valid = |when| when != vigos_train::recipe::When::Invalid;
+        let valid = |when| when != vigos_recipe::When::Invalid;
         for teacher in recipe.method.teachers.iter().filter(|t| t.runs() && valid(t.when)) {
             teachers.push(teacher.name.clone());
         }

@@ -7,10 +7,10 @@ use vigos_kernels::chunk_rows;
 use vigos_models::scoring::{Target, score_tokens};
 use vigos_models::{ActiveAdapter, Model, ModelError, Sequence};
 use vigos_processor::ImagePatches;
+use vigos_recipe::sample::Sample;
+use vigos_recipe::{Input, Method};
+use vigos_rollout::routing::{Reading, route};
 use vigos_rollout::spans::{Spans, Verdict};
-use vigos_train::recipe::{Input, Method};
-use vigos_train::routing::{Reading, route};
-use vigos_train::samples::Sample;
 
 /// Memory that the logits of one chunk of rows may take.
 const LOGITS_BYTES: usize = 256 << 20;

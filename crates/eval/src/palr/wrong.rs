@@ -1,8 +1,9 @@
 //! Wrong answers to an item: those its row brings, or else the right answers of other items.
 
 use vigos_core::random::{Key, Purpose, draws};
-use vigos_data::{Row, grade_question, reference_target};
-use vigos_train::TrainError;
+use vigos_data::{Row, grade_question};
+use vigos_recipe::reference_target;
+use vigos_recipe::sample::SampleError;
 
 /// The answers that wrong ones are drawn from, each once.
 pub(crate) struct Pool {
@@ -74,8 +75,8 @@ impl Pool {
         count: usize,
         seed: u64,
         item: u64,
-    ) -> Result<Vec<String>, TrainError> {
-        let fault = |message: String| TrainError::Sample {
+    ) -> Result<Vec<String>, SampleError> {
+        let fault = |message: String| SampleError {
             origin: row.origin.clone(),
             id: row.id.clone(),
             field: "wrong_answers".into(),

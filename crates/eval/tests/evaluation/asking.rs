@@ -6,13 +6,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_eval::{Finished, Observer, Options, Report, evaluate};
-use vigos_train::{Recipe, TrainError};
+use vigos_recipe::Recipe;
+use vigos_rollout::RunError;
 
 use crate::{bytes, folder, questions, recipe};
 
 const FILES: [&str; 3] = ["samples.jsonl", "report.json", "report.md"];
 
-fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished<Report>, TrainError> {
+fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished<Report>, RunError> {
     let options = Options { recipe, run_dir, resume, device: &Device::flex() };
     evaluate(&options, &mut (), &AtomicBool::new(false))
 }

@@ -12,15 +12,16 @@ use vigos_eval::{Finished, Observer, Options};
 use vigos_models::model::{Model, Sequence};
 use vigos_models::{ActiveAdapter, peft};
 use vigos_processor::{ImagePatches, Processor};
-use vigos_train::prompts::Prompts;
-use vigos_train::samples::{Sample, SampleMaker, UserTexts};
-use vigos_train::{Recipe, TrainError};
+use vigos_recipe::Recipe;
+use vigos_recipe::prompts::Prompts;
+use vigos_recipe::sample::{Sample, SampleMaker, UserTexts};
+use vigos_rollout::RunError;
 
 use crate::{bytes, folder, questions, recipe};
 
 const FILES: [&str; 3] = ["tokens.jsonl", "report.json", "report.md"];
 
-fn run(recipe: &Recipe, dir: &Path, name: &str, resume: bool) -> Result<Finished<PalrReport>, TrainError> {
+fn run(recipe: &Recipe, dir: &Path, name: &str, resume: bool) -> Result<Finished<PalrReport>, RunError> {
     let (run_dir, rollouts) = (dir.join(name), dir.join("rollouts.jsonl"));
     let options = Options { recipe, run_dir: &run_dir, resume, device: &Device::flex() };
     palr(&options, Some(&rollouts), &mut (), &AtomicBool::new(false))

@@ -11,7 +11,7 @@ mod statistics;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use vigos_train::Recipe;
+use vigos_recipe::Recipe;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

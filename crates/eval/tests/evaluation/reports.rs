@@ -4,7 +4,7 @@ use serde_json::json;
 use std::path::Path;
 use vigos_eval::lines::Line;
 use vigos_eval::{Report, comparison};
-use vigos_train::TrainError;
+use vigos_rollout::RunError;
 
 use crate::recipe;
 
@@ -20,7 +20,7 @@ fn answer(item: usize, sample: usize, correct: bool, more: serde_json::Value) ->
 }
 
 fn report(lines: Vec<Line>, overrides: &[&str]) -> Report {
-    let lines = lines.into_iter().map(Ok::<Line, TrainError>);
+    let lines = lines.into_iter().map(Ok::<Line, RunError>);
     Report::new(&recipe(Path::new("."), overrides), lines).unwrap()
 }
 

@@ -1,18 +1,19 @@
 //! What training by a recipe takes.
 
 use super::{Estimate, Phase};
-use crate::error::TrainError;
 use crate::objective::LOGITS_BYTES;
-use crate::prompts::Prompts;
-use crate::recipe::{Recipe, Teacher, When};
-use crate::samples::{SampleMaker, UserTexts};
-use crate::session::{dtype, lora_config, open_processor};
 use burn::tensor::DType;
 use std::path::Path;
 use vigos_data::Dataset;
 use vigos_models::adapter::sites;
 use vigos_models::memory::Footprint;
 use vigos_models::{Config, LoraConfig};
+use vigos_recipe::prompts::Prompts;
+use vigos_recipe::sample::{SampleMaker, UserTexts};
+use vigos_recipe::{Recipe, Teacher, When};
+use vigos_rollout::RunError;
+use vigos_rollout::adapter::lora_config;
+use vigos_rollout::base::{dtype, open_processor};
 
 /// Tokens of a prompt where nobody says: an image of a megapixel and a half, and a question.
 pub const PROMPT_TOKENS: usize = 2048;
@@ -48,7 +49,7 @@ impl Plan {
     ///
     /// # Errors
     /// If the recipe names a layer that no model has.
-    pub fn of(recipe: &Recipe, prompt_tokens: Option<usize>) -> Result<Self, TrainError> {
+    pub fn of(recipe: &Recipe, prompt_tokens: Option<usize>) -> Result<Self, RunError> {
         let readers = |rollouts: When| {
             let reads = |t: &&Teacher| t.runs() && (t.when == When::Always || t.when == rollouts);
             recipe.method.teachers.iter().filter(reads).count()
@@ -145,7 +146,7 @@ impl Plan {
 }
 
 /// Tokens of the longest prompt of the first rows, and the most that are its images'.
-fn first_rows(recipe: &Recipe, dataset: &mut Dataset, model: &Path) -> Result<[usize; 2], TrainError> {
+fn first_rows(recipe: &Recipe, dataset: &mut Dataset, model: &Path) -> Result<[usize; 2], RunError> {
     let prompts = Prompts::for_method(&recipe.method)?;
     let processor = open_processor(model, recipe.data.max_pixels)?;
     let merge = processor.image_config().merge_size as usize;

@@ -1,7 +1,5 @@
 //! What a supervised run trains: every weight of a model, or an adapter beside a frozen one.
 
-use crate::error::TrainError;
-use crate::recipe::sft::Activations;
 use burn::tensor::{DType, Device, Tensor};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -14,6 +12,8 @@ use vigos_models::{
     ActiveAdapter, Adapter, Config, DropoutPair, Model, ModelError, Packed, Parameters, Trained, peft,
 };
 use vigos_processor::ImagePatches;
+use vigos_recipe::sft::Activations;
+use vigos_rollout::RunError;
 
 /// The weights in f32, where the model is stored in fewer bits.
 const MASTER: &str = "weights.safetensors";
@@ -59,19 +59,19 @@ pub trait Learner: Sync {
     ///
     /// # Errors
     /// If a file cannot be written.
-    fn export(&self, weights: &Self::Weights, folder: &Path) -> Result<(), TrainError>;
+    fn export(&self, weights: &Self::Weights, folder: &Path) -> Result<(), RunError>;
 
     /// Writes beside them what the export rounds away, so that training can go on as if never stopped.
     ///
     /// # Errors
     /// If a file cannot be written.
-    fn keep(&self, weights: &Self::Weights, folder: &Path) -> Result<(), TrainError>;
+    fn keep(&self, weights: &Self::Weights, folder: &Path) -> Result<(), RunError>;
 
     /// The weights that were exported to and kept in `folder`.
     ///
     /// # Errors
     /// If a file is missing or wrong.
-    fn restore(&self, folder: &Path) -> Result<Self::Weights, TrainError>;
+    fn restore(&self, folder: &Path) -> Result<Self::Weights, RunError>;
 }
 
 /// Trains every weight of a model.
@@ -119,18 +119,18 @@ impl Learner for Whole {
         }
     }
 
-    fn export(&self, weights: &Parameters, folder: &Path) -> Result<(), TrainError> {
+    fn export(&self, weights: &Parameters, folder: &Path) -> Result<(), RunError> {
         Ok(save_model(weights, &self.base, folder, self.stored)?)
     }
 
-    fn keep(&self, weights: &Parameters, folder: &Path) -> Result<(), TrainError> {
+    fn keep(&self, weights: &Parameters, folder: &Path) -> Result<(), RunError> {
         match self.stored {
             DType::F32 => Ok(()),
             _ => Ok(peft::save_tensors(&weights.tensors(), &folder.join(MASTER))?),
         }
     }
 
-    fn restore(&self, folder: &Path) -> Result<Parameters, TrainError> {
+    fn restore(&self, folder: &Path) -> Result<Parameters, RunError> {
         let stored = match self.stored {
             DType::F32 => Weights::open(folder)?,
             _ => Weights::open_file(&folder.join(MASTER))?,
@@ -167,16 +167,16 @@ impl Learner for Beside {
         Ok((loss, model.backward(trace, upstream.cast(hidden.dtype()), &batch.packed, active)))
     }
 
-    fn export(&self, weights: &Adapter, folder: &Path) -> Result<(), TrainError> {
+    fn export(&self, weights: &Adapter, folder: &Path) -> Result<(), RunError> {
         Ok(peft::save(weights, &self.name, folder)?)
     }
 
     /// An adapter is stored in f32.
-    fn keep(&self, _weights: &Adapter, _folder: &Path) -> Result<(), TrainError> {
+    fn keep(&self, _weights: &Adapter, _folder: &Path) -> Result<(), RunError> {
         Ok(())
     }
 
-    fn restore(&self, folder: &Path) -> Result<Adapter, TrainError> {
+    fn restore(&self, folder: &Path) -> Result<Adapter, RunError> {
         Ok(peft::load(folder, &self.base.config, &self.base.device)?)
     }
 }

@@ -1,10 +1,9 @@
 //! From a demonstration to what the model reads and learns.
 
-use crate::error::TrainError;
-use crate::samples::{Skip, load_images, user_prompt};
 use vigos_data::Demonstration;
 use vigos_models::Sequence;
 use vigos_processor::{ImagePatches, Processor};
+use vigos_recipe::sample::{SampleError, Skip, load_images, user_prompt};
 
 /// A demonstration ready for the model.
 #[derive(Clone, Debug)]
@@ -38,8 +37,8 @@ impl LessonMaker<'_> {
     ///
     /// # Errors
     /// If the template or the tokenizer refuses a text; the error names the row.
-    pub fn make(&self, number: u64, row: &Demonstration) -> Result<Result<Lesson, Skip>, TrainError> {
-        let fail = |field: &str, message: String| TrainError::Sample {
+    pub fn make(&self, number: u64, row: &Demonstration) -> Result<Result<Lesson, Skip>, SampleError> {
+        let fail = |field: &str, message: String| SampleError {
             origin: row.origin.clone(),
             id: row.id.clone(),
             field: field.to_owned(),

@@ -1,15 +1,9 @@
 //! The supervised loop: take lessons, compute loss and gradient, update, write down.
 
-use crate::checkpoint::{State, write_folder};
-use crate::error::TrainError;
+use crate::checkpoint::{Checkpoints, State, write_folder};
 use crate::metrics::SftMetrics;
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
-use crate::recipe::Lora;
-use crate::recipe::sft::{SftRecipe, Stored, TrainedWeights};
 use crate::run::{Observer, Plan, Refusal, Run, RunOptions, Training};
-use crate::run_folder::RunFolder;
-use crate::samples::Skip;
-use crate::session::{ModelFolder, base_name, dtype, lora_config, open_adapter};
 use crate::sft::learner::{Beside, Learner, Whole};
 use crate::sft::lesson::{Lesson, LessonMaker};
 use crate::sft::objective::{Dropping, micro_batch};
@@ -22,6 +16,13 @@ use std::time::Instant;
 use vigos_data::{DemonstrationFields, Demonstrations};
 use vigos_models::agreement::check_processor;
 use vigos_models::{Model, Parameters, Trained};
+use vigos_recipe::Lora;
+use vigos_recipe::run_folder::RunFolder;
+use vigos_recipe::sample::Skip;
+use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
+use vigos_rollout::RunError;
+use vigos_rollout::adapter::{lora_config, open_adapter};
+use vigos_rollout::base::{ModelFolder, base_name, dtype};
 
 /// Keys that may change between a run and its continuation: how long, how often, what is written or forgiven.
 const FREE: [&str; 5] = ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share"];
@@ -50,7 +51,7 @@ pub fn sft(
     options: &SftOptions,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
-) -> Result<SftFinished, TrainError> {
+) -> Result<SftFinished, RunError> {
     let (recipe, device) = (options.recipe, options.device);
     let folder = RunFolder::open(options.run_dir, recipe, options.resume, &FREE)?;
     let data = &recipe.data;
@@ -123,10 +124,10 @@ impl<L: Learner> Supervised<'_, L> {
         output: &str,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<SftFinished, TrainError> {
+    ) -> Result<SftFinished, RunError> {
         let recipe = self.recipe;
         let read = |path: &Path| self.learner.restore(path);
-        let loaded = folder.checkpoints().load(read, &mut |text| observer.note(&text))?;
+        let loaded = Checkpoints::of(folder.path()).load(read, &mut |text| observer.note(&text))?;
         let fresh = || {
             let optimiser = AdamW::new(&weights);
             (weights, optimiser, State::default())
@@ -165,7 +166,7 @@ impl<L: Learner> Training for Trainer<'_, L> {
         state: &mut State,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<SftMetrics, TrainError> {
+    ) -> Result<SftMetrics, RunError> {
         let Supervised { recipe, data, learner, lora, .. } = self.fixed;
         let (begin, train) = (Instant::now(), &recipe.train);
         let lessons = self.take_lessons(run, state, observer)?;
@@ -179,7 +180,7 @@ impl<L: Learner> Training for Trainer<'_, L> {
         let mut gradient: Option<L::Weights> = None;
         for lessons in lessons.chunks(train.batch) {
             if stop.load(Ordering::SeqCst) {
-                return Err(TrainError::Interrupted("the step under way was left out".into()));
+                return Err(RunError::Interrupted("the step under way was left out".into()));
             }
             let batch = micro_batch(learner, &self.weights, lessons, dropping)?;
             loss += batch.loss * share;
@@ -223,7 +224,7 @@ impl<L: Learner> Training for Trainer<'_, L> {
         &self.optimiser
     }
 
-    fn save(&self, folder: &Path) -> Result<(), TrainError> {
+    fn save(&self, folder: &Path) -> Result<(), RunError> {
         self.fixed.learner.export(&self.weights, folder)?;
         self.fixed.learner.keep(&self.weights, folder)
     }
@@ -236,7 +237,7 @@ impl<L: Learner> Trainer<'_, L> {
         run: &mut Run,
         state: &mut State,
         observer: &mut dyn Observer,
-    ) -> Result<Vec<Lesson>, TrainError> {
+    ) -> Result<Vec<Lesson>, RunError> {
         let Supervised { recipe, source, data, .. } = self.fixed;
         let train = &recipe.train;
         let maker = LessonMaker {

@@ -11,10 +11,10 @@ use vigos_data::ImageSource;
 use vigos_models::weights::Weights;
 use vigos_models::{Adapter, Model, peft};
 use vigos_processor::Processor;
-use vigos_train::TrainError;
-use vigos_train::prompts::Prompts;
-use vigos_train::recipe::{Fidelity, Method, Optim, Recipe, Schedule};
-use vigos_train::samples::{Sample, SampleMaker};
+use vigos_recipe::prompts::Prompts;
+use vigos_recipe::sample::{Sample, SampleMaker};
+use vigos_recipe::{Fidelity, Method, Optim, Recipe, Schedule};
+use vigos_rollout::RunError;
 use vigos_train::trainer::{Finished, Observer, TrainOptions, train};
 
 pub fn root() -> PathBuf {
@@ -138,6 +138,7 @@ impl Recorded {
                     answer: text("answer"),
                     images: vec![ImageSource::File(root().join("tests/fixtures/images").join(text("image")))],
                     labels: vigos_data::Labels::default(),
+                    demonstration: None,
                 };
                 let texts = serde_json::from_value(row["prompts"].clone()).unwrap();
                 Row {
@@ -181,7 +182,7 @@ pub struct Silent;
 impl Observer for Silent {}
 
 /// Trains on the CPU until the recipe's last step.
-pub fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, TrainError> {
+pub fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
     let options = TrainOptions { recipe, run_dir, resume, device: &Device::flex() };
     train(&options, &mut Silent, &AtomicBool::new(false))
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Every value that is no object, with the keys that lead to it joined by `separator`, in order.
-pub(crate) fn leaves(tree: &Value, separator: char) -> Vec<(String, &Value)> {
+pub fn leaves(tree: &Value, separator: char) -> Vec<(String, &Value)> {
     let Value::Object(fields) = tree else { return vec![(String::new(), tree)] };
     let mut found = Vec::new();
     for (key, value) in fields {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vigos_train::recipe::{
+use vigos_recipe::{
     Divergence, Fidelity, KEYS, Length, Precision, Preset, Recipe, RecipeError, Schedule, TEACHER_KEYS,
     reference,
 };

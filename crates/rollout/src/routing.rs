@@ -3,9 +3,9 @@
 //! Routing is data. A teacher reads a rollout only if its `when` holds, only as far as the last token that it
 //! supervises, and gives one row of the loss for each of these tokens.
 
-use crate::recipe::{Divergence, Reads, Span, Teacher, When};
+use crate::spans::{Verdict, completion_positions};
 use vigos_kernels::Direction;
-use vigos_rollout::spans::{Verdict, completion_positions};
+use vigos_recipe::{Divergence, Reads, Span, Teacher, When};
 
 /// One teacher's reading of one completion.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,16 +3,16 @@
 
 use std::path::Path;
 
+use crate::method::Fidelity;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 use vigos_core::files::read_limited;
-use vigos_rollout::spans::Fidelity;
 
-use super::Recipe;
-use super::check::{check_table, missing, parse_override, syntax};
-use super::error::RecipeError;
-use super::preset::Preset;
-use super::schema::{Default, Key, TEACHER_KEYS};
+use crate::Recipe;
+use crate::check::{check_table, missing, parse_override, syntax};
+use crate::error::RecipeError;
+use crate::preset::Preset;
+use crate::schema::{Default, Key, TEACHER_KEYS};
 
 /// A configuration is a page of text; anything much larger is another file named by mistake.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -102,13 +102,13 @@ impl Document {
     ///
     /// # Errors
     /// [`RecipeError`] for a missing key.
-    pub(super) fn resolve_plain<T: DeserializeOwned>(mut self) -> Result<T, RecipeError> {
+    pub(crate) fn resolve_plain<T: DeserializeOwned>(mut self) -> Result<T, RecipeError> {
         self.fill_defaults()?;
         self.fields()
     }
 
     /// Where it was written, for errors.
-    pub(super) fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &str {
         &self.origin
     }
 

@@ -1,9 +1,9 @@
 //! The published method, its baselines and its ablations, each as a teacher table.
 
+use crate::method::Fidelity;
 use serde::{Deserialize, Serialize};
-use vigos_rollout::spans::Fidelity;
 
-use super::method::{Divergence, Input, Reads, Span, Teacher, When};
+use crate::method::{Divergence, Input, Reads, Span, Teacher, When};
 
 /// A method by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

@@ -41,6 +41,17 @@ pub struct Row {
     pub origin: String,
     /// What else it says of itself, for evaluation.
     pub labels: Labels,
+    /// The answer to learn, where the row is for supervised training.
+    pub demonstration: Option<Demonstration>,
+}
+
+/// An answer that a model is to learn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demonstration {
+    /// How it begins; given, not learnt.
+    pub prefill: String,
+    /// How it goes on; what is learnt.
+    pub completion: String,
 }
 
 /// What a row may say of itself beside question and answer, in fields of these names; training reads none of it.
@@ -108,7 +119,7 @@ pub struct BadRow {
 }
 
 /// Why a row cannot be used, if one of its image files is not there.
-pub(crate) fn missing_file(images: &[ImageSource]) -> Option<String> {
+pub fn missing_file(images: &[ImageSource]) -> Option<String> {
     let missing = images.iter().find_map(|image| match image {
         ImageSource::File(path) if !path.is_file() => Some(path),
         _ => None,

@@ -1,7 +1,7 @@
 //! What can stop a run.
 
-use crate::prompts::PromptError;
-use crate::recipe::RecipeError;
+use crate::engine::RolloutError;
+use crate::sampler::SamplingError;
 use std::path::PathBuf;
 use vigos_core::files::FileError;
 use vigos_core::jsonl::JsonLinesError;
@@ -11,14 +11,16 @@ use vigos_hub::HubError;
 use vigos_kernels::SpanKlError;
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
-use vigos_rollout::engine::RolloutError;
-use vigos_rollout::sampler::SamplingError;
+use vigos_recipe::RecipeError;
+use vigos_recipe::prompts::PromptError;
+use vigos_recipe::run_folder::FolderError;
+use vigos_recipe::sample::SampleError;
 use vigos_world::WorldError;
 
-/// An error of the trainer.
+/// An error of a run of any kind: training, evaluation, diagnosis.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum TrainError {
+pub enum RunError {
     /// The recipe is wrong.
     #[error(transparent)]
     Recipe(Box<RecipeError>),
@@ -59,17 +61,11 @@ pub enum TrainError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A row of the data cannot be used.
-    #[error("{origin} (id `{id}`), field `{field}`: {message}")]
-    Sample {
-        /// File and line.
-        origin: String,
-        /// The row's name.
-        id: String,
-        /// The field or role.
-        field: String,
-        /// What is wrong.
-        message: String,
-    },
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// The run folder is taken, or is not the run that is resumed.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// The one row that was asked for cannot be used.
     #[error("{origin} (id `{id}`): {reason}")]
     UnusableRow {
@@ -119,22 +115,12 @@ pub enum TrainError {
         /// What would fit.
         wanted: String,
     },
-    /// The run folder is taken, or is not the run that is resumed.
-    #[error("{}: {message}; {hint}", path.display())]
-    RunFolder {
-        /// The folder.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-        /// What to do.
-        hint: String,
-    },
     /// The run was asked to stop; what was finished is saved.
     #[error("interrupted; {0}")]
     Interrupted(String),
 }
 
-impl TrainError {
+impl RunError {
     /// Whether the user's input is at fault, rather than the machine.
     pub fn is_input(&self) -> bool {
         match self {
@@ -150,7 +136,8 @@ impl TrainError {
                     | HubError::Damaged { .. }
                     | HubError::File(_)
             ),
-            Self::File(FileError::Io { action, .. }) => {
+            Self::File(FileError::Io { action, .. })
+            | Self::Folder(FolderError::File(FileError::Io { action, .. })) => {
                 !matches!(*action, "write" | "sync" | "rename" | "create")
             }
             Self::Rollout(_) | Self::Loss(_) | Self::Interrupted(_) => false,
@@ -159,13 +146,13 @@ impl TrainError {
     }
 }
 
-impl From<RecipeError> for TrainError {
+impl From<RecipeError> for RunError {
     fn from(error: RecipeError) -> Self {
         Self::Recipe(Box::new(error))
     }
 }
 
-impl From<RolloutError> for TrainError {
+impl From<RolloutError> for RunError {
     fn from(error: RolloutError) -> Self {
         match error {
             RolloutError::Model(error) => Self::Model(error),

@@ -2,13 +2,13 @@
 
 use toml::{Table, Value};
 
-use super::error::RecipeError;
-use super::kind::{Fault, Kind, describe, nearest};
-use super::schema::{Key, TEACHER_KEYS};
+use crate::error::RecipeError;
+use crate::kind::{Fault, Kind, describe, nearest};
+use crate::schema::{Key, TEACHER_KEYS};
 
 /// The table of a section (`""` for the whole file) with every key one of `keys` and every value in the form
 /// the recipe keeps it in.
-pub(super) fn check_table(
+pub(crate) fn check_table(
     keys: &'static [Key],
     table: Table,
     section: &str,
@@ -36,7 +36,7 @@ pub(super) fn check_table(
 }
 
 /// One override, `key=value`, as the key it names and the checked value.
-pub(super) fn parse_override(keys: &'static [Key], text: &str) -> Result<(&'static Key, Value), RecipeError> {
+pub(crate) fn parse_override(keys: &'static [Key], text: &str) -> Result<(&'static Key, Value), RecipeError> {
     const ORIGIN: &str = "--set";
     let (name, written) = match text.split_once('=') {
         Some((name, written)) if !name.trim().is_empty() => (name.trim(), written.trim()),
@@ -54,7 +54,7 @@ pub(super) fn parse_override(keys: &'static [Key], text: &str) -> Result<(&'stat
 }
 
 /// The error for a key that nothing was given for.
-pub(super) fn missing(origin: &str, name: &str, key: &Key) -> RecipeError {
+pub(crate) fn missing(origin: &str, name: &str, key: &Key) -> RecipeError {
     RecipeError::Missing {
         origin: origin.to_owned(),
         key: name.to_owned(),

@@ -1,6 +1,6 @@
 //! Every preset at both fidelities, as a literal table.
 
-use vigos_train::recipe::{Fidelity, Preset, Recipe, Teacher};
+use vigos_recipe::{Fidelity, Preset, Recipe, Teacher};
 
 use crate::LEAST;
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use vigos_core::files::{FileError, read_limited};
 
-use crate::recipe::{Input, Method, Teacher};
+use crate::{Input, Method, Teacher};
 
 /// A prompt is a page of text.
 const LARGEST_FILE: u64 = 1 << 20;

@@ -1,15 +1,40 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
-use crate::checkpoint::Checkpoints;
-use crate::error::TrainError;
-use crate::leaves::leaves;
-use crate::recipe::RunRecipe;
+use crate::{RecipeError, RunRecipe};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
+use vigos_core::leaves::leaves;
 
 const CONFIG: &str = "config.toml";
 const MAX_CONFIG: u64 = 1 << 20;
+
+/// Why a folder cannot be a run's.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It is taken, or is not the run that is resumed.
+    #[error("{}: {message}; {hint}", path.display())]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The recipe in it is wrong, or the one to be written is.
+    #[error(transparent)]
+    Recipe(Box<RecipeError>),
+    /// A file in it could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl From<RecipeError> for FolderError {
+    fn from(error: RecipeError) -> Self {
+        Self::Recipe(Box::new(error))
+    }
+}
 
 /// The folder of a run.
 #[derive(Clone, Debug)]
@@ -28,8 +53,8 @@ impl RunFolder {
         recipe: &R,
         resume: bool,
         free: &[&str],
-    ) -> Result<Self, TrainError> {
-        let fault = |message: String, hint: &str| TrainError::RunFolder {
+    ) -> Result<Self, FolderError> {
+        let fault = |message: String, hint: &str| FolderError::Taken {
             path: path.to_owned(),
             message,
             hint: hint.to_owned(),
@@ -68,15 +93,10 @@ impl RunFolder {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn begin(&self, recipe: &impl RunRecipe) -> Result<(), TrainError> {
+    pub fn begin(&self, recipe: &impl RunRecipe) -> Result<(), FolderError> {
         std::fs::create_dir_all(&self.path).map_err(|e| FileError::io("create", &self.path, e))?;
         write_atomic_bytes(&self.path.join(CONFIG), recipe.to_toml()?.as_bytes())?;
         Ok(())
-    }
-
-    /// Its checkpoints.
-    pub fn checkpoints(&self) -> Checkpoints {
-        Checkpoints::of(&self.path)
     }
 
     /// `metrics.jsonl`

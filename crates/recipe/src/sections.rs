@@ -1,11 +1,11 @@
 //! The sections of a recipe other than the method. Defaults and the values taken are in
-//! [`super::KEYS`]; here is what the trainer reads.
+//! [`crate::KEYS`]; here is what the trainer reads.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::unset;
+use crate::unset;
 
 /// The `[model]` section. Relative paths start at the working directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

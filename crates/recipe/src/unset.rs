@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A type with a value that means "not set".
-pub(super) trait Unset: Sized + Clone {
+pub(crate) trait Unset: Sized + Clone {
     fn unset() -> Self;
     fn is_unset(&self) -> bool;
 }
@@ -38,7 +38,7 @@ impl Unset for usize {
     }
 }
 
-pub(super) fn serialize<T: Unset + Serialize, S: Serializer>(
+pub(crate) fn serialize<T: Unset + Serialize, S: Serializer>(
     value: &Option<T>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -48,7 +48,7 @@ pub(super) fn serialize<T: Unset + Serialize, S: Serializer>(
     }
 }
 
-pub(super) fn deserialize<'de, T: Unset + Deserialize<'de>, D: Deserializer<'de>>(
+pub(crate) fn deserialize<'de, T: Unset + Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let value = T::deserialize(deserializer)?;

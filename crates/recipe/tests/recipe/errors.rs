@@ -1,7 +1,7 @@
 //! Every way a recipe can be wrong, and what is said about it.
 
 use proptest::prelude::*;
-use vigos_train::recipe::{KEYS, Recipe, RecipeError};
+use vigos_recipe::{KEYS, Recipe, RecipeError};
 
 use crate::{LEAST, set};
 

@@ -3,8 +3,8 @@
 use std::fs;
 
 use proptest::prelude::*;
-use vigos_train::prompts::{PromptError, Prompts};
-use vigos_train::recipe::{Input, Preset, Recipe};
+use vigos_recipe::prompts::{PromptError, Prompts};
+use vigos_recipe::{Input, Preset, Recipe};
 
 use crate::{LEAST, root, set};
 

@@ -106,7 +106,7 @@ impl fmt::Display for Kind {
 
 /// Why a value is not of a kind.
 #[derive(Debug, PartialEq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The value's type is another.
     Type {
         /// How to write it; may be empty.
@@ -121,13 +121,13 @@ pub(super) enum Fault {
 
 impl Kind {
     /// Whether a text is taken, so that an override needs no quotes.
-    pub(super) fn takes_text(self) -> bool {
+    pub(crate) fn takes_text(self) -> bool {
         matches!(self, Self::Text | Self::Filled | Self::Name | Self::Choice(_))
     }
 
     /// The value in the form the recipe keeps it in (a number for `1` where `1.0` is meant), or what is
     /// wrong with it. Teacher tables are checked by their own keys, not here.
-    pub(super) fn check(self, value: Value) -> Result<Value, Fault> {
+    pub(crate) fn check(self, value: Value) -> Result<Value, Fault> {
         match (self, value) {
             (Self::Text, Value::String(text)) => Ok(Value::String(text)),
             (Self::Filled, Value::String(text)) => match text.trim().is_empty() {
@@ -244,7 +244,7 @@ fn quoted(words: &[&str]) -> String {
 }
 
 /// Type and value for a message, cut to a length that fits one.
-pub(super) fn describe(value: &Value) -> String {
+pub(crate) fn describe(value: &Value) -> String {
     const LONGEST: usize = 60;
     let text = value.to_string();
     let mut short: String = text.chars().take(LONGEST).collect();

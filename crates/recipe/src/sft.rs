@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::RecipeError;
-use super::kind::Kind;
-use super::raw::Document;
-use super::schema::{ABOVE_ZERO, COUNT, Default, KEYS, Key, NOT_NEGATIVE, POSITIVE, key, tables};
-use super::{Checkpoint, Length, Lora, Model, Optim, Precision, RunRecipe, unset};
+use crate::error::RecipeError;
+use crate::kind::Kind;
+use crate::raw::Document;
+use crate::schema::{ABOVE_ZERO, COUNT, Default, KEYS, Key, NOT_NEGATIVE, POSITIVE, key, tables};
+use crate::{Checkpoint, Length, Lora, Model, Optim, Precision, RunRecipe, unset};
 
 /// A whole recipe, nothing left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,12 +4,17 @@
 //! the trainer reads: defaults filled in, the preset expanded to its teacher table. [`sft::SftRecipe`] is the
 //! same for supervised training. Relative paths in a recipe start at the working directory.
 
+pub mod answer;
 mod check;
 mod error;
 mod kind;
 mod method;
 mod preset;
+pub mod prompts;
 pub mod raw;
+pub mod row;
+pub mod run_folder;
+pub mod sample;
 mod schema;
 mod sections;
 pub mod sft;
@@ -19,17 +24,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use answer::{last_box, reference_target};
 pub use check::syntax;
 pub use error::RecipeError;
 pub use kind::{Bounds, Kind, nearest};
-pub use method::{Divergence, Input, Method, Reads, Span, Teacher, When};
+pub use method::{Divergence, Fidelity, Input, Method, Reads, Span, Teacher, When};
 pub use preset::{Expansion, Preset};
+pub use row::{BadRow, Fields as FieldNames, ImageSource, Labels, Place, Role, Row};
 pub use schema::{Default, KEYS, Key, TEACHER_KEYS, reference};
 pub use sections::{
     Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, Model, Optim, Palr, Precision, Rollout,
     Schedule, Train,
 };
-pub use vigos_rollout::spans::Fidelity;
 
 /// A whole recipe, nothing left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! From a row of a data set to what the model reads: patches, and one prompt for each role.
 
-use crate::error::TrainError;
+use crate::answer::reference_target;
 use crate::prompts::Prompts;
-use crate::recipe::{Input, Method, Recipe, Teacher};
+use crate::row::{ImageSource, Row};
+use crate::{Input, Method, Recipe, Teacher};
 use std::fmt::{self, Display, Formatter};
-use vigos_data::{ImageSource, Row, reference_target};
 use vigos_models::model::Sequence;
 use vigos_processor::{
     DecodeLimits, Grid, ImagePatches, Message, Part, ProcessError, Processor, Prompt, decode,
@@ -82,6 +82,20 @@ impl Display for Skip {
     }
 }
 
+/// A row that no prompt can be made of, in a way that is not the row's own fault alone: the run ends.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{origin} (id `{id}`), field `{field}`: {message}")]
+pub struct SampleError {
+    /// File and line.
+    pub origin: String,
+    /// The row's name.
+    pub id: String,
+    /// The field or role.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+}
+
 /// User text per role that replaces the rendered template, as a replay may bring it.
 pub type UserTexts = std::collections::BTreeMap<String, String>;
 
@@ -151,7 +165,7 @@ impl<'a> SampleMaker<'a> {
     ///
     /// # Errors
     /// If a prompt cannot be built; the error names the row.
-    pub fn make(&self, source: &Row, texts: &UserTexts) -> Result<Result<Sample, Skip>, TrainError> {
+    pub fn make(&self, source: &Row, texts: &UserTexts) -> Result<Result<Sample, Skip>, SampleError> {
         let images = match self.images(source) {
             Ok(images) => images,
             Err(skip) => return Ok(Err(skip)),
@@ -172,7 +186,7 @@ impl<'a> SampleMaker<'a> {
                 // Its template need not even be there.
                 false => Ok(Sequence::default()),
             })
-            .collect::<Result<Vec<_>, TrainError>>()?;
+            .collect::<Result<Vec<_>, SampleError>>()?;
         let roles = std::iter::once("student").chain(method.teachers.iter().map(|t| t.name.as_str()));
         for (role, sequence) in roles.zip(std::iter::once(&student).chain(&teachers)) {
             let tokens = sequence.ids.len();
@@ -203,8 +217,8 @@ impl<'a> SampleMaker<'a> {
         reference: &str,
         images: &[ImagePatches],
         text: Option<&String>,
-    ) -> Result<Prompt, TrainError> {
-        let fail = |field: &str, message: String| TrainError::Sample {
+    ) -> Result<Prompt, SampleError> {
+        let fail = |field: &str, message: String| SampleError {
             origin: source.origin.clone(),
             id: source.id.clone(),
             field: field.to_owned(),
@@ -228,7 +242,7 @@ impl<'a> SampleMaker<'a> {
 ///
 /// # Errors
 /// [`Skip`] for the first that cannot be decoded or has a side of fewer than `min_side` pixels.
-pub(crate) fn load_images(
+pub fn load_images(
     sources: &[ImageSource],
     processor: &Processor,
     min_side: usize,
@@ -260,7 +274,7 @@ pub(crate) fn load_images(
 ///
 /// # Errors
 /// If the template or the tokenizer refuses it.
-pub(crate) fn user_prompt(
+pub fn user_prompt(
     processor: &Processor,
     images: &[ImagePatches],
     text: String,

@@ -4,11 +4,10 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use vigos_rollout::spans::Fidelity;
 
-use super::error::RecipeError;
-use super::preset::Preset;
-use super::unset;
+use crate::error::RecipeError;
+use crate::preset::Preset;
+use crate::unset;
 
 /// The text after which a completion starts with its description.
 const DESCRIPTION: &str = "<description>";
@@ -37,6 +36,17 @@ pub struct Method {
     /// The teacher table. Entries of one name make up one loss: one token mean, one weight.
     #[serde(rename = "teacher")]
     pub teachers: Vec<Teacher>,
+}
+
+/// Whose definition of the reasoning and answer span is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fidelity {
+    /// What lies between the think tags, and what lies inside the box; neither may be empty.
+    #[default]
+    Paper,
+    /// One span from after `<think>` through the brace that closes the box.
+    Released,
 }
 
 /// One line of the teacher table.
@@ -133,7 +143,7 @@ pub enum Divergence {
 
 impl Method {
     /// Refuse a teacher table that contradicts itself. `origin` is named in the error.
-    pub(super) fn check(&self, origin: &str) -> Result<(), RecipeError> {
+    pub(crate) fn check(&self, origin: &str) -> Result<(), RecipeError> {
         let conflict = |key: String, found: String, wanted: &str, hint: &str| {
             Err(RecipeError::Conflict {
                 origin: origin.to_owned(),

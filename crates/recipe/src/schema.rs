@@ -2,7 +2,7 @@
 //!
 //! The one source for checking a file, for filling in defaults and for `docs/config.md`.
 
-use super::kind::{Bounds, Kind};
+use crate::kind::{Bounds, Kind};
 
 /// One key of a recipe.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ pub enum Default {
 
 impl Default {
     /// The value to fill in, when there is a fixed one.
-    pub(super) fn value(self) -> Option<toml::Value> {
+    pub(crate) fn value(self) -> Option<toml::Value> {
         use toml::Value;
         match self {
             Self::Required | Self::Preset | Self::InsteadOf(_) => None,
@@ -84,7 +84,7 @@ impl std::fmt::Display for Default {
     }
 }
 
-/// The presets by name, as [`super::Preset`] reads them.
+/// The presets by name, as [`crate::Preset`] reads them.
 const PRESETS: &[&str] = &[
     "vigos",
     "opsd",
@@ -97,12 +97,12 @@ const PRESETS: &[&str] = &[
 
 const TARGETS: &[&str] = &["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
-pub(super) const COUNT: Kind = Kind::Integer { min: 0, max: 1_000_000_000 };
-pub(super) const POSITIVE: Kind = Kind::Integer { min: 1, max: 1_000_000_000 };
-pub(super) const ABOVE_ZERO: Kind = Kind::Number(Bounds::above(0.0));
-pub(super) const NOT_NEGATIVE: Kind = Kind::Number(Bounds::at_least(0.0));
+pub(crate) const COUNT: Kind = Kind::Integer { min: 0, max: 1_000_000_000 };
+pub(crate) const POSITIVE: Kind = Kind::Integer { min: 1, max: 1_000_000_000 };
+pub(crate) const ABOVE_ZERO: Kind = Kind::Number(Bounds::above(0.0));
+pub(crate) const NOT_NEGATIVE: Kind = Kind::Number(Bounds::at_least(0.0));
 
-pub(super) const fn key(name: &'static str, kind: Kind, default: Default, doc: &'static str) -> Key {
+pub(crate) const fn key(name: &'static str, kind: Kind, default: Default, doc: &'static str) -> Key {
     Key { name, kind, default, doc }
 }
 
@@ -291,7 +291,7 @@ pub fn reference() -> String {
 }
 
 /// Keys as Markdown tables, one a section.
-pub(super) fn tables<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
+pub(crate) fn tables<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
     let mut text = String::new();
     let mut section = "";
     for key in keys {

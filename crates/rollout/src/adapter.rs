@@ -1,0 +1,67 @@
+//! The adapter that a recipe asks for, new or from a folder.
+
+use crate::error::RunError;
+use burn::tensor::Device;
+use std::path::Path;
+use vigos_hub::{Progress, adapter_folder};
+use vigos_models::{Adapter, Config, LoraConfig, Projection, peft};
+use vigos_recipe::Lora;
+
+/// The adapter to start from: a new one, or that of a PEFT folder or of what `hf:` names, which must be as `wanted`
+/// says; `progress` sees what has to be fetched from the hub.
+///
+/// # Errors
+/// If that adapter cannot be read or is another.
+pub fn open_adapter(
+    wanted: &LoraConfig,
+    path: Option<&Path>,
+    model: &Config,
+    seed: u64,
+    device: &Device,
+    progress: &mut Progress,
+) -> Result<Adapter, RunError> {
+    let Some(path) = path else { return Ok(Adapter::init(wanted, model, seed, device)) };
+    let mut adapter = peft::load(&adapter_folder(path, progress)?, model, device)?;
+    // Patterns that give some layers another rank or α, or fewer layers, are the adapter's own to keep.
+    let found = LoraConfig {
+        rank: adapter.config.rank,
+        alpha: adapter.config.alpha,
+        dropout: wanted.dropout,
+        targets: adapter.projections().into_iter().collect(),
+    };
+    if found != *wanted {
+        return Err(RunError::Setting {
+            key: "lora".into(),
+            found: describe(wanted),
+            wanted: format!("what the adapter {} has: {}", path.display(), describe(&found)),
+        });
+    }
+    adapter.config.dropout = wanted.dropout;
+    Ok(adapter)
+}
+
+/// The adapter that a recipe asks for.
+///
+/// # Errors
+/// If a target is no layer that can carry one.
+pub fn lora_config(lora: &Lora) -> Result<LoraConfig, RunError> {
+    let mut targets = lora
+        .targets
+        .iter()
+        .map(|name| {
+            Projection::named(name).ok_or_else(|| RunError::Setting {
+                key: "lora.targets".into(),
+                found: format!("`{name}`"),
+                wanted: format!("some of {}", Projection::ALL.map(Projection::name).join(", ")),
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    targets.sort();
+    targets.dedup();
+    Ok(LoraConfig { rank: lora.rank, alpha: lora.alpha, dropout: lora.dropout, targets })
+}
+
+fn describe(config: &LoraConfig) -> String {
+    let targets: Vec<&str> = config.targets.iter().map(|t| t.name()).collect();
+    format!("rank {}, alpha {}, targets {}", config.rank, config.alpha, targets.join(", "))
+}
