@@ -34,8 +34,8 @@ pub(crate) struct Drawing {
 impl<'a> Student<'a> {
     /// Loads the base and the adapter that the recipe names.
     pub(crate) fn open(options: &Options<'a>, progress: &mut Progress) -> Result<Self, RunError> {
-        let base = Base::open(options.recipe, options.device, progress)?;
-        let load = |path: &Path| peft::load(path, &base.model.config, &base.model.device);
+        let base = Base::open(options.recipe, options.families, options.device, progress)?;
+        let load = |path: &Path| peft::load(path, base.model.architecture(), base.model.device());
         let adapter = options.recipe.model.adapter.as_deref().map(load).transpose()?;
         Ok(Self { base, adapter })
     }
@@ -54,7 +54,7 @@ impl<'a> Student<'a> {
         stop: &AtomicBool,
     ) -> Result<Option<Vec<Completion>>, RunError> {
         let engine = Engine {
-            model: &self.base.model,
+            model: self.base.model.as_ref(),
             adapter: self.adapter(),
             sampling: drawing.sampling,
             stops: &self.base.stops,

@@ -6,9 +6,9 @@ use crate::spans::{CompletionText, Verdict};
 use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
 use vigos_hub::{Progress, Reference, model_folder};
-use vigos_models::Model;
 use vigos_models::agreement::check_processor;
 use vigos_models::generation::stop_tokens;
+use vigos_models::{Families, VisionLanguageModel};
 use vigos_processor::Processor;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::SampleMaker;
@@ -20,7 +20,7 @@ pub struct Base<'a> {
     /// What was asked for.
     pub recipe: &'a Recipe,
     /// The frozen base.
-    pub model: Model,
+    pub model: Box<dyn VisionLanguageModel>,
     /// Text and images to what the model reads.
     pub processor: Processor,
     /// Tokens that end a completion.
@@ -29,16 +29,21 @@ pub struct Base<'a> {
 }
 
 impl<'a> Base<'a> {
-    /// Loads the base onto `device`; `progress` sees what has to be fetched from the hub.
+    /// Loads the base, of one of `families`, onto `device`; `progress` sees what has to be fetched from the hub.
     ///
     /// # Errors
     /// If a file is missing or wrong.
-    pub fn open(recipe: &'a Recipe, device: &Device, progress: &mut Progress) -> Result<Self, RunError> {
+    pub fn open(
+        recipe: &'a Recipe,
+        families: &Families,
+        device: &Device,
+        progress: &mut Progress,
+    ) -> Result<Self, RunError> {
         let prompts = Prompts::for_method(&recipe.method)?;
         let ModelFolder { path, processor, stops } =
             ModelFolder::open(&recipe.model.path, recipe.data.max_pixels, progress)?;
-        let model = Model::load(&path, device, dtype(recipe.train.precision))?;
-        check_processor(&model.config, &processor, &path)?;
+        let model = families.load(&path, device, dtype(recipe.train.precision))?;
+        check_processor(model.architecture(), &processor, &path)?;
         Ok(Self { recipe, model, processor, stops, prompts })
     }
 

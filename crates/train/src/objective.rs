@@ -12,9 +12,9 @@ use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use vigos_kernels::{ActiveRow, chunk_rows, span_kl_linear};
-use vigos_models::model::{Model, Sequence};
-use vigos_models::{ActiveAdapter, Adapter, ModelError};
-use vigos_processor::ImagePatches;
+use vigos_models::rows::indices;
+use vigos_models::{ActiveAdapter, Adapter, ModelError, VisionLanguageModel};
+use vigos_processor::{ImagePatches, Sequence};
 use vigos_recipe::Method;
 use vigos_recipe::sample::Sample;
 use vigos_rollout::RunError;
@@ -108,7 +108,7 @@ pub struct TokenKl {
 /// # Errors
 /// If a token is not in the model's vocabulary.
 pub fn micro_batch(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     adapter: ActiveAdapter,
     method: &Method,
     rollouts: &[Rollout],
@@ -142,20 +142,19 @@ pub fn micro_batch(
     let scoring = Work { tokens: scored, seconds: begin.elapsed().as_secs_f64() };
     let begin = Instant::now();
     let sequences: Vec<Sequence> =
-        rollouts.iter().map(|r| extended(&r.sample.student, r.completion)).collect();
-    let packed = model.pack(&sequences)?;
+        rollouts.iter().map(|r| r.sample.student.followed_by(r.completion)).collect();
+    let packed = model.pack(&sequences.iter().collect::<Vec<_>>())?;
     let images: Vec<&ImagePatches> = rollouts.iter().flat_map(|r| &r.sample.images).collect();
     let (hidden, trace) = model.forward_traced(&packed, &images, adapter);
 
-    let starts = offsets(&packed.lengths);
     let mut tokens = Vec::new();
     let mut rows = Vec::new();
     for (rollout, reading) in &readings {
-        let first = starts[*rollout] + rollouts[*rollout].sample.student.ids.len();
+        let first = rollouts[*rollout].sample.student.ids.len();
         let weight = method.teachers[reading.teacher].weight / counts[reading.teacher] as f64;
         for token in &reading.active {
             rows.push(ActiveRow {
-                student: first + token.position - 1,
+                student: packed.predicting_row(*rollout, first + token.position),
                 teacher: rows.len(),
                 direction: reading.direction,
                 weight,
@@ -170,9 +169,8 @@ pub fn micro_batch(
             });
         }
     }
-    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BYTES);
-    let result =
-        span_kl_linear(&hidden, &teacher_hidden, &model.text.head, &rows, method.temperature, chunk)?;
+    let chunk = chunk_rows(model.architecture().text.vocab_size, LOGITS_BYTES);
+    let result = span_kl_linear(&hidden, &teacher_hidden, model.head(), &rows, method.temperature, chunk)?;
 
     for ((token, row), &kl) in tokens.iter_mut().zip(&rows).zip(&result.kl) {
         token.kl = kl;
@@ -188,7 +186,7 @@ pub fn micro_batch(
         model.backward(trace, result.gradient.cast(hidden.dtype()), &packed, adapter)
     };
     wait(model);
-    let update = Work { tokens: packed.ids.len(), seconds: begin.elapsed().as_secs_f64() };
+    let update = Work { tokens: packed.rows(), seconds: begin.elapsed().as_secs_f64() };
     Ok(MicroBatch { loss: result.loss, terms, tokens, gradient, scoring, update })
 }
 
@@ -197,7 +195,7 @@ pub fn micro_batch(
 ///
 /// All contexts are packed into one forward; an image is encoded once and serves all teachers of its sample.
 fn score(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     method: &Method,
     rollouts: &[Rollout],
     readings: &[(usize, Reading)],
@@ -206,25 +204,25 @@ fn score(
     let images: Vec<&ImagePatches> = rollouts.iter().flat_map(|r| &r.sample.images).collect();
     let sees = method.teachers.iter().any(|t| t.runs() && t.sees(vigos_recipe::Input::Image));
     let encoded = if sees { model.encode_images(&images, None) } else { Vec::new() };
-    let image_counts: Vec<usize> = rollouts.iter().map(|r| r.sample.images.len()).collect();
-    let first_image = offsets(&image_counts);
-
-    let sequences: Vec<Sequence> = readings.iter().map(|r| extended(prompt(r), &r.1.tokens)).collect();
-    let features: Vec<Tensor<2>> = readings
-        .iter()
-        .flat_map(|r| {
-            let first = first_image[r.0];
-            encoded.iter().skip(first).take(prompt(r).images.len()).cloned()
-        })
-        .collect();
-    let packed = model.pack(&sequences)?;
-    let hidden = model.forward(&packed, &features, None, &mut ());
-    let starts = offsets(&packed.lengths);
-    let rows = readings.iter().zip(starts).flat_map(|(r, start)| {
-        let first = start + prompt(r).ids.len();
-        r.1.active.iter().map(move |token| first + token.read - 1)
+    let mut rest = encoded.as_slice();
+    let own = rollouts.iter().map(|r| {
+        let (own, others) = rest.split_at(r.sample.images.len().min(rest.len()));
+        rest = others;
+        own
     });
-    Ok((hidden.select(0, vigos_models::layers::indices(rows, &model.device)), packed.ids.len()))
+    let features_of: Vec<&[Tensor<2>]> = own.collect();
+
+    let sequences: Vec<Sequence> = readings.iter().map(|r| prompt(r).followed_by(&r.1.tokens)).collect();
+    let features: Vec<Tensor<2>> =
+        readings.iter().flat_map(|r| features_of[r.0].iter().take(prompt(r).images.len()).cloned()).collect();
+    let packed = model.pack(&sequences.iter().collect::<Vec<_>>())?;
+    let hidden = model.forward(&packed, &features, None, &mut ());
+    let row_of = &packed;
+    let rows = readings.iter().enumerate().flat_map(|(i, r)| {
+        let first = prompt(r).ids.len();
+        r.1.active.iter().map(move |token| row_of.predicting_row(i, first + token.read))
+    });
+    Ok((hidden.select(0, indices(rows, model.device())), packed.rows()))
 }
 
 /// The clip of one token: the method's, tightened on a boundary token if the method says so.
@@ -236,24 +234,10 @@ fn clip(method: &Method, boundary: bool) -> Option<f64> {
     }
 }
 
-fn extended(prompt: &Sequence, tokens: &[u32]) -> Sequence {
-    let ids = prompt.ids.iter().chain(tokens).copied().collect();
-    Sequence { ids, images: prompt.images.clone() }
-}
-
 /// Lets the device finish, so that a phase is charged for its own work. Were the device lost, the next read
 /// would say so.
-fn wait(model: &Model) {
-    let _ = model.device.sync();
-}
-
-/// First index of each part of these lengths laid one after another.
-fn offsets(lengths: &[usize]) -> Vec<usize> {
-    let ends = lengths.iter().scan(0, |end, n| {
-        *end += n;
-        Some(*end - n)
-    });
-    ends.collect()
+fn wait(model: &dyn VisionLanguageModel) {
+    let _ = model.device().sync();
 }
 
 fn zeros(adapter: &Adapter) -> Adapter {

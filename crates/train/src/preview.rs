@@ -7,7 +7,7 @@ use crate::session::open_dataset;
 use serde::Serialize;
 use vigos_data::{BadRow, Row};
 use vigos_hub::{Progress, side_files_folder};
-use vigos_models::Config;
+use vigos_models::Families;
 use vigos_models::agreement::check_processor;
 use vigos_processor::{ImagePatches, Processor};
 use vigos_recipe::prompts::Prompts;
@@ -75,20 +75,25 @@ pub struct SlotPreview {
     pub tokens: usize,
 }
 
-/// The prompts of row `row` of the recipe's data set, counted from 0; `progress` sees what has to be fetched from
-/// the hub.
+/// The prompts of row `row` of the recipe's data set, counted from 0. The model is of one of `families`; `progress`
+/// sees what has to be fetched from the hub.
 ///
 /// # Errors
 /// If the recipe, a template, the data set or the model's files are wrong, or the row is not there or cannot be
 /// used.
-pub fn preview(recipe: &Recipe, row: usize, progress: &mut Progress) -> Result<Preview, RunError> {
+pub fn preview(
+    recipe: &Recipe,
+    row: usize,
+    families: &Families,
+    progress: &mut Progress,
+) -> Result<Preview, RunError> {
     let prompts = Prompts::for_method(&recipe.method)?;
     let mut dataset = open_dataset(recipe, progress)?;
     let source = dataset.load(row)?.map_err(|BadRow { origin, id, reason }| unusable(origin, id, reason))?;
     let folder = side_files_folder(&recipe.model.path, progress)?;
-    let config = Config::read(&folder)?;
+    let config = families.read(&folder)?;
     let processor = open_processor(&folder, recipe.data.max_pixels)?;
-    check_processor(&config, &processor, &folder)?;
+    check_processor(config.architecture(), &processor, &folder)?;
     let maker = SampleMaker::of(recipe, &processor, &prompts);
     let images = maker
         .images(&source)
@@ -125,8 +130,8 @@ fn prompt(
         role: role.name.to_owned(),
         when,
         template: role.template.to_owned(),
-        tokens: prompt.ids.len(),
-        images: prompt.images.iter().map(slot).collect(),
+        tokens: prompt.sequence.ids.len(),
+        images: prompt.sequence.images.iter().map(slot).collect(),
         text: prompt.text,
     })
 }

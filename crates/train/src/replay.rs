@@ -12,7 +12,7 @@ use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
 use vigos_data::{ImageSource, Labels, Row};
 use vigos_hub::Progress;
-use vigos_models::{ActiveAdapter, peft};
+use vigos_models::{ActiveAdapter, Families, peft};
 use vigos_recipe::Recipe;
 use vigos_recipe::run_folder::FolderError;
 use vigos_recipe::sample::{Sample, SampleError, Skip, UserTexts};
@@ -64,7 +64,7 @@ struct TokenReport {
 /// Runs the step and writes `step.json`, `grads.safetensors` (before the norm clip) and `adapter/` to `out`.
 ///
 /// All rows of the file are one micro-batch. Nothing is written before the whole step is computed, and
-/// `step.json` is written last. `progress` sees what has to be fetched from the hub.
+/// `step.json` is written last. The model is of one of `families`. `progress` sees what has to be fetched from the hub.
 ///
 /// # Errors
 /// If the recipe, the model or a row is wrong, or `out` holds a replay already or cannot be written.
@@ -72,6 +72,7 @@ pub fn replay(
     recipe: &Recipe,
     rollouts: &Path,
     out: &Path,
+    families: &Families,
     device: &Device,
     progress: &mut Progress,
 ) -> Result<(), RunError> {
@@ -83,7 +84,7 @@ pub fn replay(
         }
         .into());
     }
-    let session = Session::open(recipe, device, progress)?;
+    let session = Session::open(recipe, families, device, progress)?;
     let rows = read(rollouts, &session)?;
     let verdicts: Vec<Verdict> = rows.iter().map(|(_, ids)| session.judge(ids)).collect();
     let batch: Vec<Rollout> = rows
@@ -94,7 +95,7 @@ pub fn replay(
     let numbers: Vec<u64> = (0..batch.len() as u64).collect();
     let dropout = session.dropout(0, &numbers, &batch);
     let active = ActiveAdapter { adapter: &session.adapter, dropout: dropout.as_ref() };
-    let result = micro_batch(&session.model, active, &recipe.method, &batch)?;
+    let result = micro_batch(session.model.as_ref(), active, &recipe.method, &batch)?;
     let grad_norm = global_norm(&result.gradient);
     let clipped = clip_global_norm(result.gradient.clone(), grad_norm, recipe.optim.max_grad_norm);
     let lr = learning_rate(&recipe.optim, 0, recipe.train.total_steps(rows.len()));
@@ -136,7 +137,7 @@ pub fn replay(
 fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, RunError> {
     let folder = vigos_core::files::folder_of(path);
     let maker = session.samples();
-    let vocabulary = session.model.config.text.vocab_size;
+    let vocabulary = session.model.architecture().text.vocab_size;
     let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
     let mut rows = Vec::new();
     for line in read_lines::<Line>(path, options)? {

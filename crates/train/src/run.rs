@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
 use vigos_data::{BadRow, Order};
-use vigos_models::Config;
+use vigos_models::{Architecture, Families};
 use vigos_recipe::Checkpoint;
 use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sample::Skip;
@@ -32,6 +32,8 @@ pub struct RunOptions<'a, R> {
     pub run_dir: &'a Path,
     /// Whether to continue the run in that folder.
     pub resume: bool,
+    /// The families that its model may be of.
+    pub families: &'a Families,
     /// The device.
     pub device: &'a Device,
 }
@@ -40,9 +42,9 @@ pub struct RunOptions<'a, R> {
 pub trait Observer {
     /// `bytes` of the `size` bytes of a file from the hub are there.
     fn fetching(&mut self, _file: &str, _bytes: u64, _size: u64) {}
-    /// The run is about to load the model of `config` and to take the memory of `plan`; prompts may have up to
+    /// The run is about to load `model` and to take the memory of `plan`; prompts may have up to
     /// `longest_prompt` tokens.
-    fn memory(&mut self, _plan: &memory::plan::Plan, _config: &Config, _longest_prompt: usize) {}
+    fn memory(&mut self, _plan: &memory::plan::Plan, _model: &Architecture, _longest_prompt: usize) {}
     /// Training begins after `first_step` steps of `total_steps`.
     fn started(&mut self, _first_step: usize, _total_steps: usize) {}
     /// Tokens drawn so far in the step under way.

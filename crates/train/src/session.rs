@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::path::Path;
 use vigos_data::{Dataset, Fields};
 use vigos_hub::{Hub, Progress, is_reference};
-use vigos_models::{Adapter, Dropout, DropoutPair};
+use vigos_models::{Adapter, Dropout, DropoutPair, Families};
 use vigos_processor::ImagePatches;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
@@ -31,16 +31,22 @@ impl<'a> Deref for Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Loads all that `recipe` names onto `device`; `progress` sees what has to be fetched from the hub.
+    /// Loads all that `recipe` names onto `device`, a model of one of `families`; `progress` sees what has to be
+    /// fetched from the hub.
     ///
     /// # Errors
     /// If a file is missing or wrong, or the recipe asks for what the model does not have.
-    pub fn open(recipe: &'a Recipe, device: &Device, progress: &mut Progress) -> Result<Self, RunError> {
+    pub fn open(
+        recipe: &'a Recipe,
+        families: &Families,
+        device: &Device,
+        progress: &mut Progress,
+    ) -> Result<Self, RunError> {
         let wanted = lora_config(&recipe.lora)?;
         sampling(recipe).check()?;
-        let base = Base::open(recipe, device, progress)?;
+        let base = Base::open(recipe, families, device, progress)?;
         let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
-        let adapter = open_adapter(&wanted, from, &base.model.config, seed, device, progress)?;
+        let adapter = open_adapter(&wanted, from, base.model.architecture(), seed, device, progress)?;
         Ok(Self { base, adapter })
     }
 
@@ -57,7 +63,7 @@ impl<'a> Session<'a> {
             })
             .collect();
         let (probability, seed) = (self.recipe.lora.dropout, self.recipe.train.seed);
-        dropout(probability, seed, step, &samples, &self.model.device)
+        dropout(probability, seed, step, &samples, self.model.device())
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Instant;
 use vigos_core::jsonl::JsonLines;
 use vigos_data::Dataset;
 use vigos_hub::side_files_folder;
-use vigos_models::{ActiveAdapter, Adapter, Config, Trained, peft};
+use vigos_models::{ActiveAdapter, Adapter, Trained, peft};
 use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sample::{Sample, Skip, UserTexts};
 use vigos_recipe::{Recipe, Span, When};
@@ -50,13 +50,13 @@ pub fn train(
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let mut dataset = open_dataset(recipe, &mut fetching)?;
     let side_files = side_files_folder(&recipe.model.path, &mut fetching)?;
-    let config = Config::read(&side_files)?;
+    let config = options.families.read(&side_files)?;
     let plan = memory::plan::Plan::of(recipe, None)?.with_first_rows(recipe, &mut dataset, &side_files);
-    observer.memory(&plan, &config, recipe.train.max_prompt_tokens);
+    observer.memory(&plan, config.architecture(), recipe.train.max_prompt_tokens);
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let session = Session::open(recipe, options.device, &mut fetching)?;
+    let session = Session::open(recipe, options.families, options.device, &mut fetching)?;
     let model = &session.model;
-    let read = |path: &Path| Ok(peft::load(path, &model.config, &model.device)?);
+    let read = |path: &Path| Ok(peft::load(path, model.architecture(), model.device())?);
     let loaded = Checkpoints::of(folder.path()).load(read, &mut |text| observer.note(&text))?;
     let (adapter, optimiser, state) =
         loaded.unwrap_or_else(|| (session.adapter.clone(), AdamW::new(&session.adapter), State::default()));
@@ -136,7 +136,7 @@ impl Training for Trainer<'_> {
             let numbers: Vec<u64> = samples.iter().map(|s| s.number).collect();
             let dropout = self.session.dropout(state.step as u64, &numbers, &rollouts);
             let active = ActiveAdapter { adapter: &self.adapter, dropout: dropout.as_ref() };
-            let batch = micro_batch(&self.session.model, active, &recipe.method, &rollouts)?;
+            let batch = micro_batch(self.session.model.as_ref(), active, &recipe.method, &rollouts)?;
             summary.add(&batch, train.accumulate);
             let share = batch.gradient.map(|_, t| t.clone() / train.accumulate as f64);
             gradient = Some(match gradient {
@@ -240,7 +240,7 @@ impl Trainer<'_> {
     ) -> Result<Vec<Judged>, RunError> {
         let recipe = self.session.recipe;
         let engine = Engine {
-            model: &self.session.model,
+            model: self.session.model.as_ref(),
             adapter: Some(ActiveAdapter { adapter: &self.adapter, dropout: None }),
             sampling: sampling(recipe),
             stops: &self.session.stops,

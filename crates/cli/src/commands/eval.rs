@@ -3,6 +3,7 @@
 use crate::args::EvaluateArgs;
 use crate::device::Choice;
 use crate::error::CliError;
+use crate::families::families;
 use crate::interrupt::stop_on_interrupt;
 use crate::output::{self, note};
 use crate::progress::Items;
@@ -28,7 +29,13 @@ pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> 
     let device = device.open()?;
     let stop = stop_on_interrupt()?;
     let mut progress = Items::new();
-    let options = Options { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
+    let options = Options {
+        recipe: &recipe,
+        run_dir: &run_dir,
+        resume: args.resume,
+        families: &families(),
+        device: &device,
+    };
     let finished = evaluate(&options, &mut progress, &stop);
     progress.finish();
     tell(&finished?, Report::markdown, &run_dir)
@@ -93,7 +100,7 @@ pub(super) fn side_by_side(
         let run_dir = folder.join(name);
         let resume = begun(&run_dir, &recipe)?;
         let mut progress = Items::new();
-        let options = Options { recipe: &recipe, run_dir: &run_dir, resume, device };
+        let options = Options { recipe: &recipe, run_dir: &run_dir, resume, families: &families(), device };
         let finished = evaluate(&options, &mut progress, stop);
         progress.finish();
         let finished = finished?;

@@ -4,6 +4,7 @@ use super::eval::{load, run_dir, tell};
 use crate::args::PalrArgs;
 use crate::device::Choice;
 use crate::error::CliError;
+use crate::families::families;
 use crate::interrupt::stop_on_interrupt;
 use crate::progress::Items;
 use vigos_eval::Options;
@@ -24,7 +25,13 @@ pub(crate) fn run(args: &PalrArgs, device: &Choice) -> Result<(), CliError> {
     let device = device.open()?;
     let stop = stop_on_interrupt()?;
     let mut progress = Items::new();
-    let options = Options { recipe: &recipe, run_dir: &run_dir, resume: evaluate.resume, device: &device };
+    let options = Options {
+        recipe: &recipe,
+        run_dir: &run_dir,
+        resume: evaluate.resume,
+        families: &families(),
+        device: &device,
+    };
     let finished = palr(&options, rollouts.as_deref(), &mut progress, &stop);
     progress.finish();
     tell(&finished?, PalrReport::markdown, &run_dir)

@@ -1,15 +1,14 @@
 //! What a supervised run trains: every weight of a model, or an adapter beside a frozen one.
 
 use burn::tensor::{DType, Device, Tensor};
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vigos_models::cross_entropy::{CrossEntropy, cross_entropy, cross_entropy_with_head};
 use vigos_models::export::save_model;
-use vigos_models::graph::Graph;
-use vigos_models::scoring::Target;
 use vigos_models::weights::Weights;
 use vigos_models::{
-    ActiveAdapter, Adapter, Config, DropoutPair, Model, ModelError, Packed, Parameters, Trained, peft,
+    ActiveAdapter, Adapter, DropoutPair, ModelConfig, ModelError, Packed, Parameters, Target, Trained,
+    VisionLanguageModel, peft,
 };
 use vigos_processor::ImagePatches;
 use vigos_recipe::sft::Activations;
@@ -42,7 +41,7 @@ pub trait Learner: Sync {
     type Weights: Trained + Clone + Send + Sync;
 
     /// The model that a step computes with.
-    fn model(&self, weights: &Self::Weights) -> Cow<'_, Model>;
+    fn model(&self, weights: &Self::Weights) -> Arc<dyn VisionLanguageModel>;
 
     /// The loss of a batch and its gradient; `model` is that of these weights.
     ///
@@ -50,7 +49,7 @@ pub trait Learner: Sync {
     /// If a token is not in the model's vocabulary, or the device fails.
     fn gradient(
         &self,
-        model: &Model,
+        model: &dyn VisionLanguageModel,
         weights: &Self::Weights,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Self::Weights), ModelError>;
@@ -79,8 +78,8 @@ pub trait Learner: Sync {
 pub struct Whole {
     /// The folder that training started from: its other files go into every export.
     pub base: PathBuf,
-    /// The shape of the model.
-    pub config: Config,
+    /// What the weights are of.
+    pub config: Arc<dyn ModelConfig>,
     /// Where it is trained.
     pub device: Device,
     /// In which precision it is stored.
@@ -92,13 +91,13 @@ pub struct Whole {
 impl Learner for Whole {
     type Weights = Parameters;
 
-    fn model(&self, weights: &Parameters) -> Cow<'_, Model> {
-        Cow::Owned(weights.freeze(&self.device))
+    fn model(&self, weights: &Parameters) -> Arc<dyn VisionLanguageModel> {
+        Arc::from(self.config.freeze(weights, &self.device))
     }
 
     fn gradient(
         &self,
-        model: &Model,
+        model: &dyn VisionLanguageModel,
         weights: &Parameters,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Parameters), ModelError> {
@@ -107,12 +106,12 @@ impl Learner for Whole {
         };
         match self.activations {
             Activations::Recomputed => {
-                let (hidden, trace) = Parameters::forward_traced(model, &batch.packed, &batch.images);
+                let (hidden, trace) = model.forward_traced_all(&batch.packed, &batch.images);
                 let (loss, upstream) = loss(&hidden)?;
-                Ok((loss, weights.backward(model, trace, upstream, &batch.packed)))
+                Ok((loss, model.backward_all(weights, trace, upstream, &batch.packed)))
             }
             Activations::Kept => {
-                let graph = Graph::forward(weights, model, &batch.packed, &batch.images);
+                let graph = model.graph(weights, &batch.packed, &batch.images);
                 let (loss, upstream) = loss(&graph.hidden())?;
                 Ok((loss, graph.backward(upstream)))
             }
@@ -131,11 +130,12 @@ impl Learner for Whole {
     }
 
     fn restore(&self, folder: &Path) -> Result<Parameters, RunError> {
+        let model = self.config.architecture();
         let stored = match self.stored {
-            DType::F32 => Weights::open(folder)?,
+            DType::F32 => Weights::open_model(folder, model)?,
             _ => Weights::open_file(&folder.join(MASTER))?,
         };
-        Ok(Parameters::read(&self.config, &stored, &self.device)?)
+        Ok(Parameters::read(model, &stored, &self.device)?)
     }
 }
 
@@ -143,7 +143,7 @@ impl Learner for Whole {
 #[derive(Clone, Debug)]
 pub struct Beside {
     /// The frozen model.
-    pub base: Model,
+    pub base: Arc<dyn VisionLanguageModel>,
     /// What it is called in the adapter's configuration.
     pub name: String,
 }
@@ -151,13 +151,13 @@ pub struct Beside {
 impl Learner for Beside {
     type Weights = Adapter;
 
-    fn model(&self, _weights: &Adapter) -> Cow<'_, Model> {
-        Cow::Borrowed(&self.base)
+    fn model(&self, _weights: &Adapter) -> Arc<dyn VisionLanguageModel> {
+        self.base.clone()
     }
 
     fn gradient(
         &self,
-        model: &Model,
+        model: &dyn VisionLanguageModel,
         weights: &Adapter,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Adapter), ModelError> {
@@ -177,6 +177,6 @@ impl Learner for Beside {
     }
 
     fn restore(&self, folder: &Path) -> Result<Adapter, RunError> {
-        Ok(peft::load(folder, &self.base.config, &self.base.device)?)
+        Ok(peft::load(folder, self.base.architecture(), self.base.device())?)
     }
 }

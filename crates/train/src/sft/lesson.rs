@@ -1,8 +1,7 @@
 //! From a demonstration to what the model reads and learns.
 
 use vigos_data::Demonstration;
-use vigos_models::Sequence;
-use vigos_processor::{ImagePatches, Processor};
+use vigos_processor::{ImagePatches, Processor, Sequence};
 use vigos_recipe::sample::{SampleError, Skip, load_images, user_prompt};
 
 /// A demonstration ready for the model.
@@ -50,7 +49,7 @@ impl LessonMaker<'_> {
         };
         let prompt = user_prompt(self.processor, &images, row.prompt.clone(), &row.prefill)
             .map_err(|e| fail("prompt", e.to_string()))?;
-        let mut sequence = Sequence { ids: prompt.ids, images: prompt.images };
+        let mut sequence = prompt.sequence;
         let completion = self
             .processor
             .tokenizer()

@@ -9,8 +9,7 @@ use crate::sft::learner::{Batch, Learner};
 use crate::sft::lesson::Lesson;
 use rayon::prelude::*;
 use vigos_kernels::chunk_rows;
-use vigos_models::scoring::Target;
-use vigos_models::{Model, ModelError, Trained};
+use vigos_models::{ModelError, Trained, VisionLanguageModel};
 
 /// Memory that the logits of one chunk of rows may take.
 const LOGITS_BYTES: usize = 64 << 20;
@@ -59,7 +58,7 @@ pub fn micro_batch<L: Learner>(
     sorted.sort_by_key(|lesson| (lesson.sequence.ids.len(), lesson.number));
     let parts: Vec<_> = sorted
         .par_chunks(PART)
-        .map(|part| learner.gradient(&model, weights, &batch(&model, part, weight, dropping)?))
+        .map(|part| learner.gradient(&*model, weights, &batch(&*model, part, weight, dropping)?))
         .collect::<Result<_, _>>()?;
 
     let (mut loss, mut correct, mut gradient) = (0.0, 0, None::<L::Weights>);
@@ -77,20 +76,16 @@ pub fn micro_batch<L: Learner>(
 
 /// Some lessons packed, each learnt token of this weight.
 fn batch<'a>(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     lessons: &[&'a Lesson],
     weight: f64,
     dropping: Dropping,
 ) -> Result<Batch<'a>, ModelError> {
-    let packed = model.pack(lessons.iter().map(|l| &l.sequence))?;
+    let packed = model.pack(&lessons.iter().map(|l| &l.sequence).collect::<Vec<_>>())?;
     let mut targets = Vec::new();
-    let mut end = 0;
-    for Lesson { sequence, learnt, .. } in lessons {
-        end += sequence.ids.len();
-        let first = sequence.ids.len() - learnt;
-        // The row of the token before predicts it.
-        let rows = end - learnt - 1..;
-        targets.extend(rows.zip(&sequence.ids[first..]).map(|(row, &token)| Target { row, token }));
+    for (i, Lesson { sequence, learnt, .. }) in lessons.iter().enumerate() {
+        let end = sequence.ids.len();
+        targets.extend(packed.targets(i, end - learnt..end));
     }
     let dropped: Vec<DroppedSample> = lessons
         .iter()
@@ -101,8 +96,8 @@ fn batch<'a>(
         images: lessons.iter().flat_map(|l| &l.images).collect(),
         targets,
         weight,
-        chunk: chunk_rows(model.config.text.vocab_size, LOGITS_BYTES).get(),
-        dropout: dropout(probability, seed, step, &dropped, &model.device),
+        chunk: chunk_rows(model.architecture().text.vocab_size, LOGITS_BYTES).get(),
+        dropout: dropout(probability, seed, step, &dropped, model.device()),
         packed,
     })
 }

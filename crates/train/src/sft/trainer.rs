@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use vigos_data::{DemonstrationFields, Demonstrations};
 use vigos_models::agreement::check_processor;
-use vigos_models::{Model, Parameters, Trained};
+use vigos_models::{Parameters, Trained};
 use vigos_recipe::Lora;
 use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sample::Skip;
@@ -71,9 +71,9 @@ pub fn sft(
     let source = ModelFolder::open(&recipe.model.path, recipe.data.max_pixels, &mut fetching)?;
     match recipe.train.weights {
         TrainedWeights::All => {
-            let weights = Parameters::load(&source.path, device)?;
-            let config = weights.config().clone();
-            check_processor(&config, &source.processor, &source.path)?;
+            let config = options.families.read(&source.path)?;
+            let weights = Parameters::load(config.architecture(), &source.path, device)?;
+            check_processor(config.architecture(), &source.processor, &source.path)?;
             let stored = match recipe.output.dtype {
                 Stored::F32 => DType::F32,
                 Stored::F16 => DType::F16,
@@ -87,11 +87,11 @@ pub fn sft(
         }
         TrainedWeights::Adapter => {
             let wanted = lora_config(&recipe.lora)?;
-            let base = Model::load(&source.path, device, dtype(recipe.train.precision))?;
-            check_processor(&base.config, &source.processor, &source.path)?;
+            let base = options.families.load(&source.path, device, dtype(recipe.train.precision))?;
+            check_processor(base.architecture(), &source.processor, &source.path)?;
             let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
-            let weights = open_adapter(&wanted, from, &base.config, seed, device, &mut fetching)?;
-            let learner = Beside { base, name: base_name(&recipe.model.path) };
+            let weights = open_adapter(&wanted, from, base.architecture(), seed, device, &mut fetching)?;
+            let learner = Beside { base: base.into(), name: base_name(&recipe.model.path) };
             Supervised { recipe, source, data, learner, lora: Some(&recipe.lora) }
                 .run(weights, folder, "adapter", observer, stop)
         }
