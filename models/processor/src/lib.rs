@@ -8,7 +8,7 @@
 //! * [`config`] reads `preprocessor_config.json`;
 //! * [`template`] renders the chat template of the model's folder;
 //! * [`tokenizer`] takes text to ids, and ids to bytes;
-//! * [`fresh`] trains a tokenizer, for a model that starts from nothing.
+//! * [`tokenizer_training`] trains a tokenizer, for a model that starts from nothing.
 //!
 //! Nothing here knows of tensors, so everything can be checked exactly: pixels to the last bit, ids to the
 //! last token.
@@ -16,7 +16,6 @@
 pub mod config;
 pub mod decode;
 mod files;
-pub mod fresh;
 mod jpeg;
 pub mod patches;
 mod processor;
@@ -24,6 +23,7 @@ pub mod resize;
 mod sequence;
 pub mod template;
 pub mod tokenizer;
+pub mod tokenizer_training;
 
 pub use config::ImageConfig;
 pub use decode::{DecodeError, DecodeLimits};

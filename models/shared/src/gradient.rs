@@ -44,7 +44,7 @@ impl Debug for Trace {
 
 /// Full training with one graph over the whole model: no block runs twice, and all activations are kept.
 ///
-/// The gradients are those of the block-by-block backward ([`crate::VisionLanguageModel::backward_all`]), which needs
+/// The gradients are those of the block-by-block backward (`VisionLanguageModel::backward_all`), which needs
 /// the memory of one block's graph and about a quarter more time.
 #[derive(Debug)]
 pub struct Graph<'a> {

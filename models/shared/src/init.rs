@@ -43,11 +43,11 @@ pub fn init_watched(
     claim(out)?;
 
     let made = Cell::new(0);
-    let fresh: Vec<Fresh> = model
+    let fresh: Vec<NewTensor> = model
         .parameters
         .iter()
         .enumerate()
-        .map(|(index, parameter)| Fresh {
+        .map(|(index, parameter)| NewTensor {
             parameter: Parameter { name: (model.names.published)(&parameter.name), ..parameter.clone() },
             dtype,
             deviation: model.initializer_range,
@@ -56,7 +56,7 @@ pub fn init_watched(
         .collect();
     let total: usize = fresh.iter().map(|t| t.data_len()).sum();
     let progress = RefCell::new(progress);
-    let mut shards: Vec<Vec<&Fresh>> = vec![Vec::new()];
+    let mut shards: Vec<Vec<&NewTensor>> = vec![Vec::new()];
     let mut filled = 0;
     for tensor in &fresh {
         if filled + tensor.data_len() > SHARD_BYTES && filled > 0 {
@@ -78,7 +78,8 @@ pub fn init_watched(
         for tensor in &shard {
             map.insert(tensor.parameter.name.clone(), Value::from(file.clone()));
         }
-        let watched = |tensor| Watched { tensor, made: &made, total: total as u64, progress: &progress };
+        let watched =
+            |tensor| WatchedTensor { tensor, made: &made, total: total as u64, progress: &progress };
         let views = shard.into_iter().map(|t| (t.parameter.name.as_str(), watched(t)));
         safetensors::serialize_to_file(views, Some(pytorch_metadata()), &out.join(file))
             .map_err(|e| write(e.to_string()))?;
@@ -106,7 +107,7 @@ fn stored_dtype(config: &ConfigFile) -> Result<Dtype, ModelError> {
 }
 
 /// A tensor that is made when it is written.
-struct Fresh {
+struct NewTensor {
     parameter: Parameter,
     dtype: Dtype,
     deviation: f64,
@@ -114,14 +115,14 @@ struct Fresh {
 }
 
 /// A tensor whose making is told of.
-struct Watched<'a, 'p> {
-    tensor: &'a Fresh,
+struct WatchedTensor<'a, 'p> {
+    tensor: &'a NewTensor,
     made: &'a Cell<u64>,
     total: u64,
     progress: &'a RefCell<&'p mut dyn FnMut(u64, u64)>,
 }
 
-impl View for Watched<'_, '_> {
+impl View for WatchedTensor<'_, '_> {
     fn dtype(&self) -> Dtype {
         self.tensor.dtype
     }
@@ -142,7 +143,7 @@ impl View for Watched<'_, '_> {
     }
 }
 
-impl Fresh {
+impl NewTensor {
     fn elements(&self) -> usize {
         self.parameter.shape.iter().product()
     }

@@ -103,9 +103,9 @@ impl AdapterConfig {
     /// module that cannot carry an update.
     pub fn placements(&self, model: &Architecture) -> Result<Vec<Placement>, SelectionError> {
         let mut patterns = Patterns::default();
-        let targets = Chooser::new("target_modules", &self.targets, &mut patterns)?;
+        let targets = ModuleFilter::new("target_modules", &self.targets, &mut patterns)?;
         let exclude = self.exclude.as_ref();
-        let exclude = exclude.map(|e| Chooser::new("exclude_modules", e, &mut patterns)).transpose()?;
+        let exclude = exclude.map(|e| ModuleFilter::new("exclude_modules", e, &mut patterns)).transpose()?;
         let chosen = |path: &str| match &exclude {
             Some(exclude) if exclude.takes(path)? => Ok(false),
             _ => targets.takes(path),
@@ -190,13 +190,13 @@ fn supported(model: &Architecture) -> String {
 }
 
 /// A selection, ready to be asked.
-struct Chooser<'a> {
+struct ModuleFilter<'a> {
     key: &'static str,
     selection: &'a Selection,
     pattern: Option<Pattern>,
 }
 
-impl<'a> Chooser<'a> {
+impl<'a> ModuleFilter<'a> {
     fn new(
         key: &'static str,
         selection: &'a Selection,

@@ -15,6 +15,7 @@ pub type Position = [u32; 3];
 /// A packed batch of `T` tokens.
 ///
 /// ```
+/// use burn::tensor::Device;
 /// use vigos_models::packed::{Layout, Packed};
 /// use vigos_models::rotary::Rotary;
 /// use vigos_models::Sequence;
@@ -22,7 +23,7 @@ pub type Position = [u32; 3];
 /// let sequences = [vec![5, 6, 7], vec![8, 9]].map(|ids| Sequence { ids, images: vec![] });
 /// let layout = Layout { merge: 2, vocabulary: 10 };
 /// let line = |s: &Sequence| (0..s.ids.len() as u32).map(|p| [p; 3]).collect();
-/// let packed = Packed::new(&sequences.each_ref(), layout, line, |_| Rotary::new(&[], 1, &Default::default()))?;
+/// let packed = Packed::new(&sequences.each_ref(), layout, line, |_| Rotary::new(&[0.0; 5], 1, &Device::flex()))?;
 ///
 /// assert_eq!((packed.rows(), packed.range(1)), (5, 3..5));
 /// // Token 1 of the second sequence, 9, is predicted where token 0 is read.

@@ -1,7 +1,7 @@
 //! All weights of a model as values that change: what full fine-tuning owns.
 //!
 //! A model never changes. Full fine-tuning keeps its weights here, in f32, and has the family make the model that they
-//! make up at the moment ([`crate::family::ModelConfig::freeze`]).
+//! make up at the moment (`ModelConfig::freeze`).
 
 use crate::architecture::{Architecture, Parameter};
 use crate::error::ModelError;

@@ -41,7 +41,7 @@ const CUTS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}
 
 /// Why there is no tokenizer, or no folder around it.
 #[derive(Debug, thiserror::Error)]
-pub enum FreshError {
+pub enum TrainingError {
     /// The library refuses.
     #[error("the tokenizer cannot be trained: {0}")]
     Train(String),
@@ -63,23 +63,26 @@ pub enum FreshError {
 
 /// A tokenizer trained on texts.
 #[derive(Debug, Clone)]
-pub struct Fresh {
+pub struct TrainedTokenizer {
     json: String,
     tokens: Vec<(String, u32)>,
     size: usize,
 }
 
-impl Fresh {
+impl TrainedTokenizer {
     /// Trains a tokenizer with at most `size` tokens. The order of the texts does not matter.
     ///
     /// # Errors
-    /// [`FreshError`] for no text at all and for a vocabulary that is too small.
-    pub fn train<S: AsRef<str>>(texts: impl IntoIterator<Item = S>, size: usize) -> Result<Self, FreshError> {
-        let failed = |error: tokenizers::Error| FreshError::Train(error.to_string());
+    /// [`TrainingError`] for no text at all and for a vocabulary that is too small.
+    pub fn train<S: AsRef<str>>(
+        texts: impl IntoIterator<Item = S>,
+        size: usize,
+    ) -> Result<Self, TrainingError> {
+        let failed = |error: tokenizers::Error| TrainingError::Train(error.to_string());
         let added = SPECIAL.len() + TAGS.len();
         let least = 256 + added;
         if size < least {
-            return Err(FreshError::TooSmall { found: size, least });
+            return Err(TrainingError::TooSmall { found: size, least });
         }
         let trainer = BpeTrainer::builder()
             .show_progress(false)
@@ -94,7 +97,7 @@ impl Fresh {
         let pieces: Vec<String> =
             texts.into_iter().inspect(|_| any = true).flat_map(|text| without_tags(text.as_ref())).collect();
         if !any {
-            return Err(FreshError::NoText);
+            return Err(TrainingError::NoText);
         }
         // Often enough to count as words of the texts.
         let words = TEMPLATE_WORDS.into_iter().flat_map(|word| vec![word.to_owned(); LEAST as usize]);
@@ -105,7 +108,7 @@ impl Fresh {
         tokenizer.add_tokens(tags).map_err(failed)?;
         let ids = SPECIAL.into_iter().chain(TAGS).map(|token| {
             let id = tokenizer.token_to_id(token);
-            Ok((token.to_owned(), id.ok_or_else(|| FreshError::Train(format!("{token} has no id")))?))
+            Ok((token.to_owned(), id.ok_or_else(|| TrainingError::Train(format!("{token} has no id")))?))
         });
         let tokens = ids.collect::<Result<_, _>>()?;
         let size = tokenizer.get_vocab_size(true);
@@ -126,8 +129,8 @@ impl Fresh {
     /// vocabulary and token ids become those of this tokenizer, everything else stays.
     ///
     /// # Errors
-    /// [`FreshError::Config`] if it is not a JSON object.
-    pub fn files(&self, config: &str) -> Result<Vec<(&'static str, String)>, FreshError> {
+    /// [`TrainingError::Config`] if it is not a JSON object.
+    pub fn files(&self, config: &str) -> Result<Vec<(&'static str, String)>, TrainingError> {
         let pretty = |value: &Value| format!("{value:#}\n");
         Ok(vec![
             ("tokenizer.json", self.json.clone()),
@@ -150,8 +153,8 @@ impl Fresh {
     }
 
     /// The configuration with this tokenizer's numbers.
-    fn fitted(&self, config: &str) -> Result<Value, FreshError> {
-        let malformed = |reason: String| FreshError::Config(reason);
+    fn fitted(&self, config: &str) -> Result<Value, TrainingError> {
+        let malformed = |reason: String| TrainingError::Config(reason);
         let mut config: Value = serde_json::from_str(config).map_err(|e| malformed(e.to_string()))?;
         let root = config.as_object_mut().ok_or_else(|| malformed("it is no JSON object".into()))?;
         let numbers = [
