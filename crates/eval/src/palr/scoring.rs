@@ -143,11 +143,11 @@ fn logprobs(
     let packed = model.pack(&readers.iter().map(|reader| &reader.sequence).collect::<Vec<_>>())?;
     let features: Vec<Tensor<2>> = readers.iter().flat_map(|reader| reader.features).cloned().collect();
     let hidden = model.forward(&packed, &features, adapter, &mut ());
-    let target = |i: usize, &(at, token): &(usize, u32)| Target { row: packed.predicting_row(i, at), token };
-    let of_reader = |(i, reader): (usize, &Reader)| {
-        reader.scored.iter().map(|place| target(i, place)).collect::<Vec<_>>()
-    };
-    let targets: Vec<Target> = readers.iter().enumerate().flat_map(of_reader).collect();
+    let mut targets = Vec::new();
+    for (i, reader) in readers.iter().enumerate() {
+        let target = |&(at, token): &(usize, u32)| Target { row: packed.predicting_row(i, at), token };
+        targets.extend(reader.scored.iter().map(target));
+    }
     let chunk = chunk_rows(model.architecture().text.vocab_size, LOGITS_BYTES);
     let mut scores =
         score_tokens(model, &hidden, &targets, chunk.get())?.into_iter().map(|score| score.logprob);
