@@ -9,10 +9,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use vigos_eval::palr::palr;
 use vigos_eval::{Options, evaluate};
-use vigos_models::Families;
 use vigos_recipe::Recipe;
 use vigos_train::checkpoint::Checkpoints;
-use vigos_train::trainer::{RunOptions, train};
+use vigos_train::{RunOptions, train};
 
 /// Sees an experiment as it goes.
 pub trait Watch {
@@ -23,14 +22,14 @@ pub trait Watch {
     /// It is done; the rest will take about so long.
     fn done(&mut self, run: &Run, number: usize, total: usize, left: Duration);
     /// Training begins; whoever sees it.
-    fn training(&mut self) -> &mut dyn vigos_train::trainer::Observer;
+    fn training(&mut self) -> &mut dyn vigos_train::Observer;
     /// An evaluation or a diagnosis begins, of this name; whoever sees it.
     fn asking(&mut self, what: &str) -> &mut dyn vigos_eval::Observer;
     /// What was begun last has ended, or was stopped.
     fn ended(&mut self);
 }
 
-/// Does every run that is not done, with models of `families`. Returns whether all of them are; they are not if `stop` was set, and the same
+/// Does every run that is not done. Returns whether all of them are; they are not if `stop` was set, and the same
 /// call goes on then. Folders that belong to other recipes are refused before the first run begins.
 ///
 /// # Errors
@@ -38,7 +37,6 @@ pub trait Watch {
 pub fn run(
     config: &Config,
     plan: &Plan,
-    families: &Families,
     device: &Device,
     watch: &mut dyn Watch,
     stop: &AtomicBool,
@@ -57,7 +55,7 @@ pub fn run(
         watch.kept(total - open.len(), total);
     }
     let begin = Instant::now();
-    let mut work = Work { config, plan, families, device, watch, stop };
+    let mut work = Work { config, plan, device, watch, stop };
     for (finished, (number, run)) in open.iter().enumerate() {
         work.watch.begins(run, *number, total);
         let Some(done) = work.run(run)? else { return Ok(false) };
@@ -72,7 +70,6 @@ pub fn run(
 struct Work<'a> {
     config: &'a Config,
     plan: &'a Plan,
-    families: &'a Families,
     device: &'a Device,
     watch: &'a mut dyn Watch,
     stop: &'a AtomicBool,
@@ -90,13 +87,7 @@ impl Work<'_> {
             return Ok(Some(Done { steps: Vec::new(), palr: false }));
         }
         let resume = run.folder.join("config.toml").exists();
-        let options = RunOptions {
-            recipe: &run.recipe,
-            run_dir: &run.folder,
-            resume,
-            families: self.families,
-            device: self.device,
-        };
+        let options = RunOptions { recipe: &run.recipe, run_dir: &run.folder, resume, device: self.device };
         let finished = train(&options, self.watch.training(), self.stop);
         self.watch.ended();
         let finished = finished?;
@@ -112,7 +103,7 @@ impl Work<'_> {
             }
         }
         if let Some(recipe) = &run.palr {
-            let recipe = with_adapter(recipe, &finished.adapter);
+            let recipe = with_adapter(recipe, &finished.output);
             if !self.diagnose(&recipe, &run.diagnosis())? {
                 return Ok(None);
             }
@@ -127,8 +118,7 @@ impl Work<'_> {
         if resume && reported(folder) {
             return Ok(true);
         }
-        let options =
-            Options { recipe, run_dir: folder, resume, families: self.families, device: self.device };
+        let options = Options { recipe, run_dir: folder, resume, device: self.device };
         let finished = evaluate(&options, self.watch.asking(&format!("evaluating {what}")), self.stop);
         self.watch.ended();
         Ok(finished?.report.is_some())
@@ -140,8 +130,7 @@ impl Work<'_> {
         if resume && reported(folder) {
             return Ok(true);
         }
-        let options =
-            Options { recipe, run_dir: folder, resume, families: self.families, device: self.device };
+        let options = Options { recipe, run_dir: folder, resume, device: self.device };
         let finished = palr(&options, None, self.watch.asking("diagnosing leakage"), self.stop);
         self.watch.ended();
         Ok(finished?.report.is_some())

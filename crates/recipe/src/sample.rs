@@ -5,13 +5,16 @@ use crate::prompts::Prompts;
 use crate::row::{ImageSource, Row};
 use crate::{Input, Method, Recipe, Teacher};
 use std::fmt::{self, Display, Formatter};
+use vigos_models::model::Sequence;
 use vigos_processor::{
-    DecodeLimits, Grid, ImagePatches, Message, Part, ProcessError, Processor, Prompt, Sequence, decode,
+    DecodeLimits, Grid, ImagePatches, Message, Part, ProcessError, Processor, Prompt, decode,
 };
 
 /// A sample ready for the model.
 #[derive(Clone, Debug)]
 pub struct Sample {
+    /// Its number in the run, which everything that is drawn for it is keyed by.
+    pub number: u64,
     /// Its name.
     pub id: String,
     /// The question.
@@ -24,6 +27,8 @@ pub struct Sample {
     pub student: Sequence,
     /// The prompt of each teacher of the recipe's table, in its order; empty where a teacher is not run.
     pub teachers: Vec<Sequence>,
+    /// The completion to learn, with the token that ends it; empty where the student makes its own.
+    pub completion: Vec<u32>,
 }
 
 /// Why a sample is left out. The run goes on and counts it.
@@ -36,7 +41,7 @@ pub enum Skip {
         /// Its tokens.
         tokens: usize,
     },
-    /// A demonstration has more tokens than `train.max_tokens`.
+    /// With the completion to learn it has more tokens than `train.max_tokens`.
     LongSample {
         /// Its tokens, those of the completion included.
         tokens: usize,
@@ -160,18 +165,25 @@ impl<'a> SampleMaker<'a> {
         }
     }
 
-    /// Reads the images and renders every prompt. `texts` replaces the user text of the roles that it names.
+    /// The sample of a row with this number in the run: reads the images and renders every prompt. `texts` replaces the user text of the roles that it names.
     ///
     /// # Errors
     /// If a prompt cannot be built; the error names the row.
-    pub fn make(&self, source: &Row, texts: &UserTexts) -> Result<Result<Sample, Skip>, SampleError> {
+    pub fn make(
+        &self,
+        number: u64,
+        source: &Row,
+        texts: &UserTexts,
+    ) -> Result<Result<Sample, Skip>, SampleError> {
         let images = match self.images(source) {
             Ok(images) => images,
             Err(skip) => return Ok(Err(skip)),
         };
         let reference = reference_target(&source.answer);
-        let build =
-            |role: Role| Ok(self.prompt(source, &role, &reference, &images, texts.get(role.name))?.sequence);
+        let build = |role: Role| {
+            let prompt = self.prompt(source, &role, &reference, &images, texts.get(role.name))?;
+            Ok(Sequence { ids: prompt.ids, images: prompt.images })
+        };
 
         let method = self.method;
         let student = build(Role::student(method))?;
@@ -192,7 +204,8 @@ impl<'a> SampleMaker<'a> {
             }
         }
         let (id, problem) = (source.id.clone(), source.problem.clone());
-        Ok(Ok(Sample { id, problem, reference, images, student, teachers }))
+        let completion = Vec::new();
+        Ok(Ok(Sample { number, id, problem, reference, images, student, teachers, completion }))
     }
 
     /// The images of a row, or why it is left out.

@@ -3,19 +3,17 @@
 //! Nothing but the data set and the model's small files is read: a template or a data set can be tried out without
 //! the weights.
 
-use crate::session::open_dataset;
+use crate::datasets::open_dataset;
 use serde::Serialize;
 use vigos_data::{BadRow, Row};
-use vigos_hub::{Progress, side_files_folder};
-use vigos_models::Families;
-use vigos_models::agreement::check_processor;
+use vigos_hub::Progress;
 use vigos_processor::{ImagePatches, Processor};
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::reference_target;
 use vigos_recipe::sample::{Role, SampleMaker, Skip};
 use vigos_recipe::{Recipe, When};
 use vigos_rollout::RunError;
-use vigos_rollout::base::open_processor;
+use vigos_rollout::base::ModelFiles;
 
 /// A row and its prompts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,26 +73,19 @@ pub struct SlotPreview {
     pub tokens: usize,
 }
 
-/// The prompts of row `row` of the recipe's data set, counted from 0. The model is of one of `families`; `progress`
-/// sees what has to be fetched from the hub.
+/// The prompts of row `row` of the recipe's data set, counted from 0; `progress` sees what has to be fetched from
+/// the hub.
 ///
 /// # Errors
 /// If the recipe, a template, the data set or the model's files are wrong, or the row is not there or cannot be
 /// used.
-pub fn preview(
-    recipe: &Recipe,
-    row: usize,
-    families: &Families,
-    progress: &mut Progress,
-) -> Result<Preview, RunError> {
+pub fn preview(recipe: &Recipe, row: usize, progress: &mut Progress) -> Result<Preview, RunError> {
     let prompts = Prompts::for_method(&recipe.method)?;
     let mut dataset = open_dataset(recipe, progress)?;
     let source = dataset.load(row)?.map_err(|BadRow { origin, id, reason }| unusable(origin, id, reason))?;
-    let folder = side_files_folder(&recipe.model.path, progress)?;
-    let config = families.read(&folder)?;
-    let processor = open_processor(&folder, recipe.data.max_pixels)?;
-    check_processor(config.architecture(), &processor, &folder)?;
-    let maker = SampleMaker::of(recipe, &processor, &prompts);
+    let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, progress)?;
+    let processor = &files.processor;
+    let maker = SampleMaker::of(recipe, processor, &prompts);
     let images = maker
         .images(&source)
         .map_err(|skip| unusable(source.origin.clone(), source.id.clone(), skip.to_string()))?;
@@ -107,7 +98,7 @@ pub fn preview(
         .collect::<Result<Vec<_>, _>>()?;
     let long = prompts.iter().find(|prompt| prompt.tokens > recipe.train.max_prompt_tokens);
     let skipped = long.map(|p| Skip::LongPrompt { role: p.role.clone(), tokens: p.tokens }.to_string());
-    let images = images.iter().map(|image| image_preview(image, &processor)).collect();
+    let images = images.iter().map(|image| image_preview(image, processor)).collect();
     let Row { id, problem, answer, origin, .. } = source;
     Ok(Preview { row, id, origin, problem, answer, reference, images, prompts, skipped })
 }
@@ -130,8 +121,8 @@ fn prompt(
         role: role.name.to_owned(),
         when,
         template: role.template.to_owned(),
-        tokens: prompt.sequence.ids.len(),
-        images: prompt.sequence.images.iter().map(slot).collect(),
+        tokens: prompt.ids.len(),
+        images: prompt.images.iter().map(slot).collect(),
         text: prompt.text,
     })
 }

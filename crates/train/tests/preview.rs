@@ -25,7 +25,7 @@ fn recipe(family: &str, data: &Path, overrides: &[&str]) -> Recipe {
 }
 
 fn show(recipe: &Recipe, row: usize) -> Result<Preview, RunError> {
-    preview(recipe, row, &vigos_qwen::families(), &mut |_, _, _| {})
+    preview(recipe, row, &mut |_, _, _| {})
 }
 
 /// Two rows, the second with two images and an answer to be normalised.
@@ -61,7 +61,8 @@ fn the_prompts_are_those_that_training_reads() {
         };
         let mut set = Dataset::open(&data, &Fields::default(), None).unwrap();
         for row in 0..2 {
-            let sample = maker.make(&set.load(row).unwrap().unwrap(), &UserTexts::new()).unwrap().unwrap();
+            let sample =
+                maker.make(row as u64, &set.load(row).unwrap().unwrap(), &UserTexts::new()).unwrap().unwrap();
             let shown = show(&recipe, row).unwrap();
             assert_eq!(shown.reference, sample.reference, "{family}");
             let names: Vec<&str> = shown.prompts.iter().map(|p| p.role.as_str()).collect();

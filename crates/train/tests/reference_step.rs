@@ -6,10 +6,9 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use support::{Recorded, relative, root};
+use support::{Recorded, relative, root, teaching};
 use vigos_models::{ActiveAdapter, Adapter, peft};
-use vigos_rollout::spans::parse;
-use vigos_train::objective::{MicroBatch, Rollout, micro_batch};
+use vigos_train::distillation::{MicroBatch, micro_batch};
 use vigos_train::optim::{AdamW, clip_global_norm, global_norm};
 
 const FIDELITIES: [&str; 2] = ["paper", "released"];
@@ -21,8 +20,7 @@ fn spans_of_every_recorded_rollout_equal_the_reference() {
         for fidelity in FIDELITIES {
             let step = recorded.step(fidelity, "noclip");
             for (row, wanted) in step.rollouts.iter().zip(recorded.spans(fidelity)) {
-                let found = parse(&row.completion, |id| recorded.bytes(id), &recorded.stops, step.fidelity());
-                let found = found.spans().map(|s| (s.description.clone(), s.reasoning_answer.clone()));
+                let found = row.verdict.spans().map(|s| (s.description.clone(), s.reasoning_answer.clone()));
                 assert_eq!(found, wanted, "{} {fidelity} {}", recorded.family, row.sample.id);
             }
         }
@@ -45,9 +43,11 @@ fn losses_and_per_token_divergences_equal_the_reference() {
         }
         let mut found: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
         let step = recorded.step(fidelity, configuration);
-        for token in &result.tokens {
-            let name = step.method.teachers[token.teacher].name.clone();
-            found.entry((token.rollout, name)).or_default().push(token.kl);
+        for (rollout, scored) in result.scored.iter().enumerate() {
+            for token in &scored.tokens {
+                let name = step.method.teachers[token.teacher].name.clone();
+                found.entry((rollout, name)).or_default().push(token.kl);
+            }
         }
         for (row, terms) in wanted["token_kl"].as_array().unwrap().iter().enumerate() {
             for (name, values) in terms.as_object().unwrap() {
@@ -144,12 +144,11 @@ fn micro_batches_of_equal_token_counts_average_to_the_whole_batch() {
     let recorded = Recorded::load();
     let step = recorded.step("paper", "noclip");
     let one = &step.rollouts[0];
-    let verdict = parse(&one.completion, |id| recorded.bytes(id), &recorded.stops, step.fidelity());
-    let rollout = || Rollout { sample: &one.sample, completion: &one.completion, verdict: &verdict };
     let active = ActiveAdapter { adapter: &recorded.adapter, dropout: None };
-    let part = micro_batch(&recorded.model, active, &step.method, &[rollout()]).unwrap();
-    let whole = [rollout(), rollout(), rollout(), rollout()];
-    let whole = micro_batch(&recorded.model, active, &step.method, &whole).unwrap();
+    let batch = |rollouts: usize| {
+        micro_batch(&recorded.model, active, &teaching(&step.method), vec![one.clone(); rollouts]).unwrap()
+    };
+    let (part, whole) = (batch(1), batch(4));
     assert!(relative(part.loss, whole.loss) < 1e-5);
     let (part, whole) = (support::host(&part.gradient), support::host(&whole.gradient));
     for (name, part) in part {
@@ -186,19 +185,8 @@ fn label(recorded: &Recorded, fidelity: &str, configuration: &str) -> String {
 
 fn run(recorded: &Recorded, fidelity: &str, configuration: &str, adapter: &Adapter) -> MicroBatch {
     let step = recorded.step(fidelity, configuration);
-    let verdicts: Vec<_> = step
-        .rollouts
-        .iter()
-        .map(|r| parse(&r.completion, |id| recorded.bytes(id), &recorded.stops, step.fidelity()))
-        .collect();
-    let rollouts: Vec<Rollout> = step
-        .rollouts
-        .iter()
-        .zip(&verdicts)
-        .map(|(r, verdict)| Rollout { sample: &r.sample, completion: &r.completion, verdict })
-        .collect();
     let active = ActiveAdapter { adapter, dropout: None };
-    micro_batch(&recorded.model, active, &step.method, &rollouts).unwrap()
+    micro_batch(&recorded.model, active, &teaching(&step.method), step.rollouts).unwrap()
 }
 
 /// The loss before each step, and the adapter after the last.
@@ -228,7 +216,7 @@ fn the_recorded_adapter_survives_a_round_trip_through_its_files() {
     let recorded = Recorded::load();
     let folder = tempfile::tempdir().unwrap();
     peft::save(&recorded.adapter, "base", folder.path()).unwrap();
-    let again = peft::load(folder.path(), &recorded.model.architecture, &recorded.model.device).unwrap();
+    let again = peft::load(folder.path(), &recorded.model.config, &recorded.model.device).unwrap();
     assert_eq!(support::host(&again), support::host(&recorded.adapter));
     assert!(root().join("assets/tiny-qwen2_5-vl").is_dir());
 }

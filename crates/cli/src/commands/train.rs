@@ -3,7 +3,6 @@
 use crate::args::TrainArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
-use crate::families::families;
 use crate::interrupt::stop_on_interrupt;
 use crate::output::{self, note};
 use crate::progress::Run;
@@ -12,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use vigos_recipe::Recipe;
 use vigos_recipe::RunRecipe;
 use vigos_rollout::RunError;
-use vigos_train::trainer::{Observer, RunOptions, train};
+use vigos_train::{Observer, RunOptions, train};
 
 /// Runs the command. A run that is stopped by Ctrl-C saves its last whole step and counts as a success.
 ///
@@ -23,15 +22,15 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
         if finished.interrupted {
             note(&format!("stopped after step {}; go on with --resume", finished.steps));
         }
-        note(&format!("adapter saved to {}", finished.adapter.display()));
+        note(&format!("adapter saved to {}", finished.output.display()));
         let recipe = options.recipe;
         if recipe.eval.around && !finished.interrupted {
             let step = format!("step-{:06}", finished.steps);
-            let after = Some(finished.adapter.clone());
+            let after = Some(finished.output.clone());
             let students = [("before", recipe.model.adapter.clone()), (step.as_str(), after)];
             let folder = options.run_dir.join("eval");
             super::eval::side_by_side(recipe, &students, &folder, options.device, stop)?;
-            note(&what_next(&args.config, &recipe.model.path, &finished.adapter));
+            note(&what_next(&args.config, &recipe.model.path, &finished.output));
         }
         Ok(())
     })
@@ -71,13 +70,7 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     });
     let stop = stop_on_interrupt()?;
     let mut progress = Run::new(available_memory(&device));
-    let options = RunOptions {
-        recipe: &recipe,
-        run_dir: &run_dir,
-        resume: args.resume,
-        families: &families(),
-        device: &device,
-    };
+    let options = RunOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
     let finished = train(&options, &mut progress, &stop);
     progress.finish();
     done(finished?, &options, &stop)

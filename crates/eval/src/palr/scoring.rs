@@ -3,17 +3,14 @@
 
 use super::tokens::{Part, Token};
 use burn::tensor::Tensor;
-use vigos_kernels::chunk_rows;
-use vigos_models::scoring::score_tokens;
-use vigos_models::{ActiveAdapter, ModelError, Target, VisionLanguageModel};
-use vigos_processor::{ImagePatches, Sequence};
+use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
+use vigos_models::scoring::{Target, score_tokens};
+use vigos_models::{ActiveAdapter, Model, ModelError, Sequence};
+use vigos_processor::ImagePatches;
 use vigos_recipe::sample::Sample;
 use vigos_recipe::{Input, Method};
-use vigos_rollout::routing::{Reading, route};
+use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::spans::{Spans, Verdict};
-
-/// Memory that the logits of one chunk of rows may take.
-const LOGITS_BYTES: usize = 256 << 20;
 
 /// A valid rollout and the contexts to score it in.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +31,7 @@ pub struct Scene<'a> {
 struct Reader<'a> {
     sequence: Sequence,
     features: &'a [Tensor<2>],
-    /// Place of each in the sequence, and its id.
-    scored: Vec<(usize, u32)>,
+    targets: Vec<Target>,
 }
 
 /// Every token that has an active teacher, teacher by teacher. The student is `model` with `adapter`, in eval
@@ -44,14 +40,14 @@ struct Reader<'a> {
 /// # Errors
 /// If a token is not in the vocabulary, or the device fails.
 pub fn score(
-    model: &dyn VisionLanguageModel,
+    model: &Model,
     adapter: Option<ActiveAdapter>,
     method: &Method,
     scene: &Scene,
 ) -> Result<Vec<Token>, ModelError> {
     let Scene { sample, completion, spans, .. } = scene;
     let verdict = Verdict::Valid((*spans).clone());
-    let readings = route(&method.teachers, completion, &verdict);
+    let passes = route(&method.teachers, completion, &verdict);
 
     let images = encode(model, &sample.images, adapter);
     let all = Reader::new(
@@ -67,9 +63,9 @@ pub fn score(
     let images = encode(model, &sample.images, None);
     let others = encode(model, &scene.other.images, None);
     let mut tokens = Vec::new();
-    for reading in &readings {
-        let Some(teacher) = method.teachers.get(reading.teacher) else { continue };
-        let read = |sample: &Sample, features| reader(sample, features, reading, completion);
+    for pass in &passes {
+        let Some(teacher) = method.teachers.get(pass.teacher) else { continue };
+        let read = |sample: &Sample, features| reader(sample, features, pass, completion);
         let mut readers = vec![read(sample, &images)];
         if teacher.sees(Input::Image) {
             readers.push(read(scene.other, &others));
@@ -82,7 +78,7 @@ pub fn score(
         let active = scored.next().map(Vec::as_slice).unwrap_or_default();
         let image = if teacher.sees(Input::Image) { scored.next() } else { None };
         let wrong: Vec<&Vec<f64>> = scored.collect();
-        for (order, (at, &active)) in reading.active.iter().zip(active).enumerate() {
+        for (order, (at, &active)) in pass.active.iter().zip(active).enumerate() {
             let (Some(&id), Some(&own)) = (completion.get(at.position), own.get(at.position)) else {
                 continue;
             };
@@ -95,17 +91,17 @@ pub fn score(
     Ok(tokens)
 }
 
-/// A teacher's reading of a completion in the context that `sample` gives it.
+/// A teacher's pass of a completion in the context that `sample` gives it.
 fn reader<'f>(
     sample: &Sample,
     features: &'f [Tensor<2>],
-    reading: &Reading,
+    pass: &TeacherPass,
     completion: &[u32],
 ) -> Reader<'f> {
-    let prompt = sample.teachers.get(reading.teacher).cloned().unwrap_or_default();
+    let prompt = sample.teachers.get(pass.teacher).cloned().unwrap_or_default();
     let features = features.get(..prompt.images.len()).unwrap_or_default();
-    let active = reading.active.iter().map(|token| (token.position, token.read));
-    Reader::new(&prompt, features, &reading.tokens, active, completion)
+    let active = pass.active.iter().map(|token| (token.position, token.read));
+    Reader::new(&prompt, features, &pass.tokens, active, completion)
 }
 
 impl<'a> Reader<'a> {
@@ -118,40 +114,39 @@ impl<'a> Reader<'a> {
         completion: &[u32],
     ) -> Self {
         let first = prompt.ids.len();
-        let place = |(position, read): (usize, usize)| Some((first + read, *completion.get(position)?));
-        let sequence = prompt.followed_by(tokens);
-        // Nothing predicts the first token of a sequence.
-        let scored = scored.filter_map(place).filter(|(at, _)| *at > 0).collect();
-        Self { sequence, features, scored }
+        // A token is predicted at the position before it.
+        let target = |(position, read): (usize, usize)| {
+            Some(Target { row: (first + read).checked_sub(1)?, token: *completion.get(position)? })
+        };
+        let mut sequence = prompt.clone();
+        sequence.ids.extend(tokens);
+        Self { sequence, features, targets: scored.filter_map(target).collect() }
     }
 }
 
-fn encode(
-    model: &dyn VisionLanguageModel,
-    images: &[ImagePatches],
-    adapter: Option<ActiveAdapter>,
-) -> Vec<Tensor<2>> {
+fn encode(model: &Model, images: &[ImagePatches], adapter: Option<ActiveAdapter>) -> Vec<Tensor<2>> {
     model.encode_images(&images.iter().collect::<Vec<_>>(), adapter)
 }
 
 /// Of each reader its targets' log-probabilities, all by one forward.
 fn logprobs(
-    model: &dyn VisionLanguageModel,
+    model: &Model,
     adapter: Option<ActiveAdapter>,
     readers: &[Reader],
 ) -> Result<Vec<Vec<f64>>, ModelError> {
-    let packed = model.pack(&readers.iter().map(|reader| &reader.sequence).collect::<Vec<_>>())?;
+    let packed = model.pack(readers.iter().map(|reader| &reader.sequence))?;
     let features: Vec<Tensor<2>> = readers.iter().flat_map(|reader| reader.features).cloned().collect();
     let hidden = model.forward(&packed, &features, adapter, &mut ());
+    let mut start = 0;
     let mut targets = Vec::new();
-    for (i, reader) in readers.iter().enumerate() {
-        let target = |&(at, token): &(usize, u32)| Target { row: packed.predicting_row(i, at), token };
-        targets.extend(reader.scored.iter().map(target));
+    for (reader, length) in readers.iter().zip(&packed.lengths) {
+        targets.extend(reader.targets.iter().map(|t| Target { row: start + t.row, token: t.token }));
+        start += length;
     }
-    let chunk = chunk_rows(model.architecture().text.vocab_size, LOGITS_BYTES);
+    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET);
     let mut scores =
         score_tokens(model, &hidden, &targets, chunk.get())?.into_iter().map(|score| score.logprob);
-    Ok(readers.iter().map(|reader| scores.by_ref().take(reader.scored.len()).collect()).collect())
+    Ok(readers.iter().map(|reader| scores.by_ref().take(reader.targets.len()).collect()).collect())
 }
 
 fn part(spans: &Spans, position: usize) -> Part {

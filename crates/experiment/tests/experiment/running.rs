@@ -21,7 +21,7 @@ struct Counter<'a> {
 
 struct Seen;
 
-impl vigos_train::trainer::Observer for Seen {}
+impl vigos_train::Observer for Seen {}
 impl vigos_eval::Observer for Seen {}
 
 impl<'a> Counter<'a> {
@@ -41,7 +41,7 @@ impl Watch for Counter<'_> {
     }
     fn begins(&mut self, _: &Run, _: usize, _: usize) {}
     fn done(&mut self, _: &Run, _: usize, _: usize, _: Duration) {}
-    fn training(&mut self) -> &mut dyn vigos_train::trainer::Observer {
+    fn training(&mut self) -> &mut dyn vigos_train::Observer {
         self.begin();
         self.trained += 1;
         &mut self.seen
@@ -58,9 +58,7 @@ impl Watch for Counter<'_> {
 fn go(config: &Config, left: usize) -> (bool, [usize; 3]) {
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, left);
-    let whole =
-        run(config, &Plan::new(config).unwrap(), &vigos_qwen::families(), &Device::flex(), &mut watch, &stop)
-            .unwrap();
+    let whole = run(config, &Plan::new(config).unwrap(), &Device::flex(), &mut watch, &stop).unwrap();
     (whole, [watch.kept, watch.trained, watch.asked])
 }
 
@@ -132,6 +130,6 @@ fn what_is_done_can_be_reported_and_a_folder_of_another_recipe_is_refused() {
     assert!(error.is_input());
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, usize::MAX);
-    run(&other, &plan, &vigos_qwen::families(), &Device::flex(), &mut watch, &stop).unwrap_err();
+    run(&other, &plan, &Device::flex(), &mut watch, &stop).unwrap_err();
     assert_eq!(watch.trained + watch.asked, 0, "nothing is begun");
 }

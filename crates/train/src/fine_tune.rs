@@ -1,14 +1,15 @@
-//! What a supervised run trains: every weight of a model, or an adapter beside a frozen one.
+//! What is trained: every weight of a model, or an adapter beside a frozen one; and how it is stored.
 
 use burn::tensor::{DType, Device, Tensor};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use vigos_models::cross_entropy::{CrossEntropy, cross_entropy, cross_entropy_with_head};
 use vigos_models::export::save_model;
+use vigos_models::graph::Graph;
+use vigos_models::scoring::Target;
 use vigos_models::weights::Weights;
 use vigos_models::{
-    ActiveAdapter, Adapter, DropoutPair, ModelConfig, ModelError, Packed, Parameters, Target, Trained,
-    VisionLanguageModel, peft,
+    ActiveAdapter, Adapter, Config, DropoutPair, Model, ModelError, Packed, Parameters, Trained, peft,
 };
 use vigos_processor::ImagePatches;
 use vigos_recipe::sft::Activations;
@@ -17,7 +18,7 @@ use vigos_rollout::RunError;
 /// The weights in f32, where the model is stored in fewer bits.
 const MASTER: &str = "weights.safetensors";
 
-/// Sequences with the tokens to learn in them.
+/// Sequences with the tokens to learn in them, as the cross entropy takes them.
 #[derive(Debug)]
 pub struct Batch<'a> {
     /// The sequences.
@@ -34,22 +35,22 @@ pub struct Batch<'a> {
     pub dropout: Option<DropoutPair>,
 }
 
-/// Knows how weights make up a model, and how they are stored. What does not change is in here, what does in
-/// its weights.
-pub trait Learner: Sync {
+/// A way of fine-tuning: how weights make up a model, and how they are stored. What does not change is in here,
+/// what does in its weights.
+pub trait FineTune: Sync {
     /// What changes.
     type Weights: Trained + Clone + Send + Sync;
 
     /// The model that a step computes with.
-    fn model(&self, weights: &Self::Weights) -> Arc<dyn VisionLanguageModel>;
+    fn model(&self, weights: &Self::Weights) -> Cow<'_, Model>;
 
-    /// The loss of a batch and its gradient; `model` is that of these weights.
+    /// The cross entropy of a batch and its gradient; `model` is that of these weights.
     ///
     /// # Errors
     /// If a token is not in the model's vocabulary, or the device fails.
     fn gradient(
         &self,
-        model: &dyn VisionLanguageModel,
+        model: &Model,
         weights: &Self::Weights,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Self::Weights), ModelError>;
@@ -75,11 +76,11 @@ pub trait Learner: Sync {
 
 /// Trains every weight of a model.
 #[derive(Clone, Debug)]
-pub struct Whole {
+pub struct FullFineTune {
     /// The folder that training started from: its other files go into every export.
     pub base: PathBuf,
-    /// What the weights are of.
-    pub config: Arc<dyn ModelConfig>,
+    /// The shape of the model.
+    pub config: Config,
     /// Where it is trained.
     pub device: Device,
     /// In which precision it is stored.
@@ -88,16 +89,16 @@ pub struct Whole {
     pub activations: Activations,
 }
 
-impl Learner for Whole {
+impl FineTune for FullFineTune {
     type Weights = Parameters;
 
-    fn model(&self, weights: &Parameters) -> Arc<dyn VisionLanguageModel> {
-        Arc::from(self.config.freeze(weights, &self.device))
+    fn model(&self, weights: &Parameters) -> Cow<'_, Model> {
+        Cow::Owned(weights.freeze(&self.device))
     }
 
     fn gradient(
         &self,
-        model: &dyn VisionLanguageModel,
+        model: &Model,
         weights: &Parameters,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Parameters), ModelError> {
@@ -106,12 +107,12 @@ impl Learner for Whole {
         };
         match self.activations {
             Activations::Recomputed => {
-                let (hidden, trace) = model.forward_traced_all(&batch.packed, &batch.images);
+                let (hidden, trace) = Parameters::forward_traced(model, &batch.packed, &batch.images);
                 let (loss, upstream) = loss(&hidden)?;
-                Ok((loss, model.backward_all(weights, trace, upstream, &batch.packed)))
+                Ok((loss, weights.backward(model, trace, upstream, &batch.packed)))
             }
             Activations::Kept => {
-                let graph = model.graph(weights, &batch.packed, &batch.images);
+                let graph = Graph::forward(weights, model, &batch.packed, &batch.images);
                 let (loss, upstream) = loss(&graph.hidden())?;
                 Ok((loss, graph.backward(upstream)))
             }
@@ -130,34 +131,33 @@ impl Learner for Whole {
     }
 
     fn restore(&self, folder: &Path) -> Result<Parameters, RunError> {
-        let model = self.config.architecture();
         let stored = match self.stored {
-            DType::F32 => Weights::open_model(folder, model)?,
+            DType::F32 => Weights::open(folder)?,
             _ => Weights::open_file(&folder.join(MASTER))?,
         };
-        Ok(Parameters::read(model, &stored, &self.device)?)
+        Ok(Parameters::read(&self.config, &stored, &self.device)?)
     }
 }
 
 /// Trains an adapter beside a frozen model.
 #[derive(Clone, Debug)]
-pub struct Beside {
+pub struct AdapterFineTune<'a> {
     /// The frozen model.
-    pub base: Arc<dyn VisionLanguageModel>,
+    pub base: &'a Model,
     /// What it is called in the adapter's configuration.
     pub name: String,
 }
 
-impl Learner for Beside {
+impl FineTune for AdapterFineTune<'_> {
     type Weights = Adapter;
 
-    fn model(&self, _weights: &Adapter) -> Arc<dyn VisionLanguageModel> {
-        self.base.clone()
+    fn model(&self, _weights: &Adapter) -> Cow<'_, Model> {
+        Cow::Borrowed(self.base)
     }
 
     fn gradient(
         &self,
-        model: &dyn VisionLanguageModel,
+        model: &Model,
         weights: &Adapter,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Adapter), ModelError> {
@@ -177,6 +177,6 @@ impl Learner for Beside {
     }
 
     fn restore(&self, folder: &Path) -> Result<Adapter, RunError> {
-        Ok(peft::load(folder, self.base.architecture(), self.base.device())?)
+        Ok(peft::load(folder, &self.base.config, &self.base.device)?)
     }
 }
