@@ -16,7 +16,6 @@
 pub mod config;
 pub mod decode;
 mod files;
-mod jpeg;
 pub mod patches;
 mod processor;
 pub mod resize;

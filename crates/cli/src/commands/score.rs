@@ -14,12 +14,10 @@ use std::path::{Path, PathBuf};
 use vigos_core::files::folder_of;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
+use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::Target;
 use vigos_models::scoring::{TokenScore, score_tokens};
 use vigos_processor::{Grid, ImagePatches, RgbImage, Sequence};
-
-/// Memory for the logits of one chunk of rows, in bytes.
-const LOGIT_BYTES: usize = 256 << 20;
 
 /// An output line.
 #[derive(Serialize)]
@@ -98,7 +96,7 @@ fn score(opened: &Opened, loaded: &Loaded, row: &Row) -> Result<Vec<TokenScore>,
     let packed = model.pack(&[&sequence])?;
     let hidden = model.forward(&packed, &features, loaded.adapter(), &mut ());
     let targets: Vec<Target> = packed.targets(0, row.prompt.ids.len()..packed.rows()).collect();
-    let chunk = (LOGIT_BYTES / (4 * size_of::<f32>() * model.architecture().text.vocab_size)).max(1);
+    let chunk = (LOGITS_BUDGET / (4 * size_of::<f32>() * model.architecture().text.vocab_size)).max(1);
     Ok(score_tokens(model, &hidden, &targets, chunk)?)
 }
 
