@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
+use vigos_models::Families;
 use vigos_recipe::Recipe;
 use vigos_recipe::run_folder::{FolderError, RunFolder};
 use vigos_rollout::RunError;
@@ -32,6 +33,8 @@ pub struct Options<'a> {
     pub run_dir: &'a Path,
     /// Whether to go on with what that folder holds.
     pub resume: bool,
+    /// The families that its model may be of.
+    pub families: &'a Families,
     /// The device.
     pub device: &'a Device,
 }

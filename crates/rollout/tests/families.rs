@@ -6,7 +6,7 @@ mod recorded;
 
 use recorded::{Recorded, recorded_of, tiny_model_of};
 use std::ops::ControlFlow;
-use vigos_models::Model;
+use vigos_qwen::Model;
 use vigos_rollout::engine::{Completion, Engine, Request};
 use vigos_rollout::sampler::Sampling;
 

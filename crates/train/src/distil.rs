@@ -43,15 +43,15 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, resume, device } = *options;
+    let RunOptions { recipe, run_dir, resume, families, device } = *options;
     let folder = RunFolder::open(run_dir, recipe, resume, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let mut dataset = open_dataset(recipe, &mut fetching)?;
     let prompts = Prompts::for_method(&recipe.method)?;
-    let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, &mut fetching)?;
+    let files = ModelFiles::open(&recipe.model.path, families, recipe.data.max_pixels, &mut fetching)?;
     let maker = SampleMaker::of(recipe, &files.processor, &prompts);
     let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &mut dataset, recipe.train.seed);
-    observer.memory(&plan, &files.config, recipe.train.max_prompt_tokens);
+    observer.memory(&plan, files.config.architecture(), recipe.train.max_prompt_tokens);
 
     let teaching = Teaching::new(&recipe.method, &Divergences::default())?;
     let wanted = lora_config(&recipe.lora)?;
@@ -59,7 +59,7 @@ pub fn train(
     drawing.sampling.check()?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let base = Base::load(recipe, files, prompts, device, &mut fetching)?;
-    let fine_tune = AdapterFineTune { base: &base.model, name: base_name(&recipe.model.path) };
+    let fine_tune = AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path) };
     let read = |path: &Path| fine_tune.restore(path);
     let (weights, optimiser, state) =
         match Checkpoints::of(folder.path()).load(read, &mut |text| observer.note(&text))? {
@@ -67,7 +67,8 @@ pub fn train(
             None => {
                 let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
                 let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
-                let adapter = open_adapter(&wanted, from, &base.model.config, seed, device, &mut fetching)?;
+                let adapter =
+                    open_adapter(&wanted, from, base.model.architecture(), seed, device, &mut fetching)?;
                 let optimiser = AdamW::new(&adapter);
                 (adapter, optimiser, State::default())
             }
@@ -89,7 +90,7 @@ pub fn train(
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(base.samples())),
         rollout: Sampled { base: &base, drawing },
-        objective: Distillation { model: &base.model, teaching, dropping, batch, accumulate },
+        objective: Distillation { model: base.model.as_ref(), teaching, dropping, batch, accumulate },
         update: Update::new(weights, optimiser, &recipe.optim, total),
         fine_tune: &fine_tune,
         samples: batch * accumulate,

@@ -7,6 +7,7 @@ use crate::datasets::open_dataset;
 use serde::Serialize;
 use vigos_data::{BadRow, Row};
 use vigos_hub::Progress;
+use vigos_models::Families;
 use vigos_processor::{ImagePatches, Processor};
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::reference_target;
@@ -73,17 +74,22 @@ pub struct SlotPreview {
     pub tokens: usize,
 }
 
-/// The prompts of row `row` of the recipe's data set, counted from 0; `progress` sees what has to be fetched from
-/// the hub.
+/// The prompts of row `row` of the recipe's data set, counted from 0. The model is of one of `families`; `progress`
+/// sees what has to be fetched from the hub.
 ///
 /// # Errors
 /// If the recipe, a template, the data set or the model's files are wrong, or the row is not there or cannot be
 /// used.
-pub fn preview(recipe: &Recipe, row: usize, progress: &mut Progress) -> Result<Preview, RunError> {
+pub fn preview(
+    recipe: &Recipe,
+    row: usize,
+    families: &Families,
+    progress: &mut Progress,
+) -> Result<Preview, RunError> {
     let prompts = Prompts::for_method(&recipe.method)?;
     let mut dataset = open_dataset(recipe, progress)?;
     let source = dataset.load(row)?.map_err(|BadRow { origin, id, reason }| unusable(origin, id, reason))?;
-    let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, progress)?;
+    let files = ModelFiles::open(&recipe.model.path, families, recipe.data.max_pixels, progress)?;
     let processor = &files.processor;
     let maker = SampleMaker::of(recipe, processor, &prompts);
     let images = maker
@@ -121,8 +127,8 @@ fn prompt(
         role: role.name.to_owned(),
         when,
         template: role.template.to_owned(),
-        tokens: prompt.ids.len(),
-        images: prompt.images.iter().map(slot).collect(),
+        tokens: prompt.sequence.ids.len(),
+        images: prompt.sequence.images.iter().map(slot).collect(),
         text: prompt.text,
     })
 }

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 use std::path::Path;
+use vigos_models::Families;
 
 /// What to train, and where.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub struct RunOptions<'a, R> {
     pub run_dir: &'a Path,
     /// Whether to continue the run in that folder.
     pub resume: bool,
+    /// The families that its model may be of.
+    pub families: &'a Families,
     /// The device.
     pub device: &'a Device,
 }

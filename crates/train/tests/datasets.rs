@@ -63,7 +63,8 @@ impl Observer for StopAfter<'_> {
 
 fn run_until(step: usize, recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
     let flag = AtomicBool::new(false);
-    let options = TrainOptions { recipe, run_dir, resume, device: &Device::flex() };
+    let options =
+        TrainOptions { recipe, run_dir, resume, families: &vigos_qwen::families(), device: &Device::flex() };
     train(&options, &mut StopAfter(step, &flag), &flag)
 }
 

@@ -25,7 +25,7 @@ fn recipe(family: &str, data: &Path, overrides: &[&str]) -> Recipe {
 }
 
 fn show(recipe: &Recipe, row: usize) -> Result<Preview, RunError> {
-    preview(recipe, row, &mut |_, _, _| {})
+    preview(recipe, row, &vigos_qwen::families(), &mut |_, _, _| {})
 }
 
 /// Two rows, the second with two images and an answer to be normalised.

@@ -3,6 +3,7 @@
 use crate::args::TrainArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
+use crate::families::families;
 use crate::interrupt::stop_on_interrupt;
 use crate::output::{self, note};
 use crate::progress::Run;
@@ -70,7 +71,13 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     });
     let stop = stop_on_interrupt()?;
     let mut progress = Run::new(available_memory(&device));
-    let options = RunOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
+    let options = RunOptions {
+        recipe: &recipe,
+        run_dir: &run_dir,
+        resume: args.resume,
+        families: &families(),
+        device: &device,
+    };
     let finished = train(&options, &mut progress, &stop);
     progress.finish();
     done(finished?, &options, &stop)

@@ -59,7 +59,7 @@ pub fn palr(
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let data = open_dataset(recipe, &mut fetching)?;
     let loaded = Loaded::open(options, &mut fetching)?;
-    let vocabulary = loaded.base.model.config.text.vocab_size;
+    let vocabulary = loaded.base.model.architecture().text.vocab_size;
     let recorded = rollouts.map(|path| read_rollouts(path, vocabulary)).transpose()?;
     run.begin(recipe)?;
 
@@ -201,7 +201,7 @@ impl Work<'_> {
             wrong.iter().map(|answer| self.sample(item, &given(answer))).collect::<Result<Vec<_>, _>>()?;
         let scene = Scene { sample, wrong: &wrong_samples, other: &other, completion, spans: &spans };
         let student = self.loaded.student();
-        diagnosed.tokens = score(&student.base.model, student.adapter, &self.recipe.method, &scene)?;
+        diagnosed.tokens = score(student.base.model.as_ref(), student.adapter, &self.recipe.method, &scene)?;
         Ok(Diagnosed { valid: true, wrong_answers: wrong, next: Some(next), ..diagnosed })
     }
 

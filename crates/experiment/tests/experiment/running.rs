@@ -58,7 +58,9 @@ impl Watch for Counter<'_> {
 fn go(config: &Config, left: usize) -> (bool, [usize; 3]) {
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, left);
-    let whole = run(config, &Plan::new(config).unwrap(), &Device::flex(), &mut watch, &stop).unwrap();
+    let whole =
+        run(config, &Plan::new(config).unwrap(), &vigos_qwen::families(), &Device::flex(), &mut watch, &stop)
+            .unwrap();
     (whole, [watch.kept, watch.trained, watch.asked])
 }
 
@@ -130,6 +132,6 @@ fn what_is_done_can_be_reported_and_a_folder_of_another_recipe_is_refused() {
     assert!(error.is_input());
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, usize::MAX);
-    run(&other, &plan, &Device::flex(), &mut watch, &stop).unwrap_err();
+    run(&other, &plan, &vigos_qwen::families(), &Device::flex(), &mut watch, &stop).unwrap_err();
     assert_eq!(watch.trained + watch.asked, 0, "nothing is begun");
 }

@@ -11,8 +11,9 @@ use std::sync::atomic::AtomicBool;
 use vigos_data::ImageSource;
 use vigos_kernels::Divergences;
 use vigos_models::weights::Weights;
-use vigos_models::{Adapter, Model, peft};
+use vigos_models::{Adapter, peft};
 use vigos_processor::Processor;
+use vigos_qwen::Model;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::SampleMaker;
 use vigos_recipe::{Fidelity, Method, Optim, Recipe, Schedule};
@@ -80,7 +81,8 @@ impl Recorded {
         let folder = folder_of(family);
         let model = Model::load(&folder, &Device::flex(), DType::F32).unwrap();
         let recording = method_folder_of(family);
-        let adapter = peft::load(&recording.join("adapter_init"), &model.config, &model.device).unwrap();
+        let adapter =
+            peft::load(&recording.join("adapter_init"), &model.architecture, &model.device).unwrap();
         let result = serde_json::from_slice(&std::fs::read(recording.join("result.json")).unwrap()).unwrap();
         Self {
             family,
@@ -190,7 +192,8 @@ impl Observer for Silent {}
 
 /// Trains on the CPU until the recipe's last step.
 pub fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
-    let options = TrainOptions { recipe, run_dir, resume, device: &Device::flex() };
+    let options =
+        TrainOptions { recipe, run_dir, resume, families: &vigos_qwen::families(), device: &Device::flex() };
     train(&options, &mut Silent, &AtomicBool::new(false))
 }
 
