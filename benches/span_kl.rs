@@ -11,7 +11,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::num::NonZeroUsize;
-use vigos_kernels::{ActiveRow, Direction, RowLoss, span_kl, span_kl_linear};
+use vigos_kernels::{ActiveRow, Direction, ForwardKl, RowLoss, divergence_linear, span_kl};
 
 const ROWS: usize = 32;
 const VOCABULARY: usize = 32_000;
@@ -41,13 +41,16 @@ fn hidden_states(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hidden states");
     let (student, teacher) = (random([ROWS, WIDTH], 1.0), random([ROWS, WIDTH], 1.0));
     let head = random([VOCABULARY, WIDTH], 0.1);
-    let row = |i| {
-        let (direction, weight) = (Direction::Forward, 1.0 / ROWS as f64);
-        ActiveRow { student: i, teacher: i, direction, weight, clip: None }
+    let row = |i| ActiveRow {
+        student: i,
+        teacher: i,
+        divergence: &ForwardKl,
+        weight: 1.0 / ROWS as f64,
+        clip: None,
     };
     let active: Vec<ActiveRow> = (0..ROWS).map(row).collect();
     group.bench_function("fused", |bencher| {
-        bencher.iter(|| span_kl_linear(&student, &teacher, &head, &active, 1.0, NonZeroUsize::MAX));
+        bencher.iter(|| divergence_linear(&student, &teacher, &head, &active, 1.0, NonZeroUsize::MAX));
     });
     group.bench_function("products", |bencher| {
         bencher.iter(|| {

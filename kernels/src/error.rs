@@ -74,4 +74,24 @@ pub enum SpanKlError {
         /// How many there are.
         count: usize,
     },
+    /// A divergence that is not fused gives what is none.
+    #[error("divergence {name:?}: found {found}, wanted {wanted}")]
+    Divergence {
+        /// Its name.
+        name: String,
+        /// What it gave.
+        found: String,
+        /// What it has to give.
+        wanted: &'static str,
+    },
+}
+
+/// A name that no divergence has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("found no divergence {found:?}, wanted one of {}", known.join(", "))]
+pub struct UnknownDivergence {
+    /// The name.
+    pub found: String,
+    /// The names that there are.
+    pub known: Vec<String>,
 }

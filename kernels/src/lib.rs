@@ -14,9 +14,9 @@
 //!   for the CPU (`flex`) and one for every CubeCL runtime (`cuda`, `rocm`, `metal`, `vulkan`, `webgpu`, `wgpu`,
 //!   `cpu`).
 //!   [`span_kl_loss`] is the same as a differentiable operator.
-//! - [`span_kl_linear`] starts from hidden states, so that no `[N, V]` tensor of all active rows ever exists: it
+//! - [`divergence_linear`] starts from hidden states, so that no `[N, V]` tensor of all active rows ever exists: it
 //!   goes over the rows in chunks and returns the gradient with respect to the student's hidden states, already
-//!   computed.
+//!   computed. It takes any [`Divergence`]: the two above, which go through the fused operator, or one of your own.
 //! - [`span_kl_reference`] computes it from plain operators, for backends without the fused one.
 //! - [`project`] and [`project_back`] are products with a frozen bf16 weight, such as the head, that never make a
 //!   whole copy of it.
@@ -25,8 +25,11 @@
 //!
 //! Shapes: `N` student rows, `M` teacher rows, `D` width, `V` vocabulary, `R` active rows.
 
+mod checks;
 #[cfg(feature = "cube")]
 mod cube;
+mod differentiated;
+mod divergence;
 mod error;
 #[cfg(feature = "flex")]
 mod flex;
@@ -35,13 +38,17 @@ mod logits;
 mod operator;
 mod projection;
 mod reference;
+mod registry;
+mod rows;
+mod tensors;
 
 #[cfg(feature = "lowering")]
 pub use cube::lowering;
-pub use error::SpanKlError;
-pub use linear::{ActiveRow, SpanKl, chunk_rows, span_kl_linear};
-pub use logits::{
-    Direction, RowLoss, RowStatistics, SpanKlRows, span_kl, span_kl_loss, span_kl_reference, span_kl_stacked,
-};
+pub use divergence::{Direction, Divergence, ForwardKl, ReverseKl};
+pub use error::{SpanKlError, UnknownDivergence};
+pub use linear::{LOGITS_BUDGET, LinearLoss, chunk_rows, divergence_linear};
+pub use logits::{span_kl, span_kl_loss, span_kl_reference, span_kl_stacked};
 pub use projection::{project, project_back};
 pub use reference::{RowKl, row_kl};
+pub use registry::Divergences;
+pub use rows::{ActiveRow, RowLoss, RowStatistics, SpanKlRows};

@@ -1,81 +1,36 @@
 //! The loss of rows of logits: the fused operator where the backend has it, plain operators elsewhere.
 
+use crate::checks::{check_logits, check_temperature, check_terms, same_kind};
+use crate::divergence::Direction;
 use crate::error::SpanKlError;
 use crate::operator::{SpanKlBackend, column};
 use crate::reference::composed;
+use crate::rows::{RowLoss, RowStatistics, SpanKlRows};
+use crate::tensors::host;
 use burn::backend::{Dispatch, DispatchTensorKind};
 use burn::tensor::{DType, Device, Tensor, TensorData, s};
-
-/// Kernels count tokens in f32, which is exact up to here.
-const LARGEST_VOCABULARY: usize = 1 << 24;
-
-/// Which distribution the divergence averages over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// KL(teacher ‖ student): the student covers what the teacher does.
-    Forward,
-    /// KL(student ‖ teacher): the student leaves what the teacher does not do.
-    Reverse,
-}
-
-/// How one row enters the loss.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RowLoss {
-    /// Direction of the divergence.
-    pub direction: Direction,
-    /// Weight in the loss.
-    pub weight: f64,
-    /// The loss counts at most this much of the divergence; above it the gradient is zero.
-    pub clip: Option<f64>,
-}
-
-impl RowLoss {
-    /// Whether a divergence is above the clip; at the clip the gradient passes.
-    pub fn clips(&self, kl: f64) -> bool {
-        self.clip.is_some_and(|clip| kl > clip)
-    }
-
-    /// What a divergence adds to the loss.
-    pub fn counts(&self, kl: f64) -> f64 {
-        match self.clip {
-            _ if self.weight == 0.0 => 0.0,
-            Some(clip) if kl > clip => self.weight * clip,
-            _ => self.weight * kl,
-        }
-    }
-}
-
-/// What is known of one row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RowStatistics {
-    /// Divergence, unclipped. Infinite where a token with probability in the averaging distribution has none in
-    /// the other; NaN where a row of logits is no distribution: without a finite entry, or with +∞ or NaN.
-    pub kl: f64,
-    /// Entropy of the student, in nats.
-    pub student_entropy: f64,
-    /// Entropy of the teacher, in nats.
-    pub teacher_entropy: f64,
-    /// Whether both have their largest logit at the same token; the first one counts among equals.
-    pub agrees: bool,
-}
-
-/// The loss of some rows of logits.
-#[derive(Clone, Debug)]
-pub struct SpanKlRows {
-    /// Σ weight · min(K, clip)
-    pub loss: f64,
-    /// Every row, in the order given.
-    pub rows: Vec<RowStatistics>,
-    /// `[R, V]` in the precision of the student's logits, ∂loss/∂(student logits). Never NaN: zero for rows that
-    /// are clipped or have no gradient, such as those of infinite reverse divergence.
-    pub gradient: Tensor<2>,
-}
 
 /// The loss of rows of logits and its gradient, in f32 arithmetic whatever the precision of the logits.
 ///
 /// On a backend with the fused operator the gradient is written over the student's logits if no other handle
 /// holds them: hand them over by value, and nothing of their size is allocated. A probability below e⁻⁸⁷ of the
 /// row's largest counts as zero.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use vigos_kernels::{Direction, RowLoss, span_kl};
+///
+/// let device = Device::flex();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0, 0.0]], &device);
+/// let teacher = Tensor::<2>::from_data([[2.0, 0.0, 0.0]], &device);
+/// let row = RowLoss { direction: Direction::Forward, weight: 1.0, clip: None };
+/// let found = span_kl(student, teacher, &[row], 1.0)?;
+/// assert_eq!(found.loss, found.rows[0].kl);
+/// // p − q: less than nothing for the token that the teacher prefers.
+/// let gradient: Vec<f32> = found.gradient.try_into_vec_as()?;
+/// assert!(gradient[0] < 0.0 && gradient[1] > 0.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Shapes
 /// - `student`, `teacher`: `[R, V]` logits in one precision of f32, f16 and bf16, on one device, without a
@@ -136,6 +91,19 @@ pub fn span_kl_stacked(
 }
 
 /// The loss as a differentiable tensor, `[1]` in f32; only the student's logits get a gradient.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use vigos_kernels::{Direction, RowLoss, span_kl_loss};
+///
+/// let device = Device::flex().autodiff();
+/// let student = Tensor::<2>::from_data([[0.0, 0.0, 0.0]], &device).require_grad();
+/// let teacher = Tensor::<2>::from_data([[2.0, 0.0, 0.0]], &device);
+/// let row = RowLoss { direction: Direction::Reverse, weight: 1.0, clip: None };
+/// let loss = span_kl_loss(student.clone(), teacher, &[row], 1.0)?;
+/// assert!(student.grad(&loss.backward()).is_some());
+/// # Ok::<(), vigos_kernels::SpanKlError>(())
+/// ```
 ///
 /// # Shapes
 /// - `student`: `[R, V]` logits, tracked by autodiff; `teacher`: `[R, V]`, tracked or not
@@ -209,47 +177,9 @@ fn check(
     rows: &[RowLoss],
     temperature: f64,
 ) -> Result<(), SpanKlError> {
-    let [_, vocabulary] = logits.dims();
-    if !(1..=LARGEST_VOCABULARY).contains(&vocabulary) {
-        let wanted = format!("1 to {LARGEST_VOCABULARY} columns");
-        return Err(SpanKlError::Shape { name, found: logits.dims(), wanted });
-    }
-    let found = logits.dtype();
-    if !matches!(found, DType::F32 | DType::F16 | DType::BF16) {
-        return Err(SpanKlError::Precision { name, found, wanted: "f32, f16 or bf16".into() });
-    }
-    // The kernels divide in f32.
-    if !(temperature as f32 > 0.0 && (temperature as f32).recip().is_normal()) {
-        return Err(SpanKlError::Temperature { found: temperature });
-    }
-    for (row, loss) in rows.iter().enumerate() {
-        if !(loss.weight >= 0.0 && (loss.weight as f32).is_finite()) {
-            return Err(SpanKlError::Row { row, field: "weight", found: loss.weight });
-        }
-        if let Some(clip) = loss.clip.filter(|clip| clip.is_nan() || *clip < 0.0) {
-            return Err(SpanKlError::Row { row, field: "clip", found: clip });
-        }
-    }
-    Ok(())
-}
-
-/// Refuses a tensor of another precision or on another device than the student's.
-pub(crate) fn same_kind(
-    name: &'static str,
-    tensor: &Tensor<2>,
-    student: &Tensor<2>,
-) -> Result<(), SpanKlError> {
-    if tensor.dtype() != student.dtype() {
-        let wanted = format!("{:?} as the student", student.dtype());
-        return Err(SpanKlError::Precision { name, found: tensor.dtype(), wanted });
-    }
-    // A tensor under autodiff is on the device that it wraps.
-    let place = |tensor: &Tensor<2>| tensor.device().inner();
-    if place(tensor) != place(student) {
-        let text = |tensor: &Tensor<2>| format!("{:?}", place(tensor));
-        return Err(SpanKlError::Device { name, found: text(tensor), wanted: text(student) });
-    }
-    Ok(())
+    check_logits(name, logits)?;
+    check_temperature(temperature)?;
+    check_terms(rows.iter().map(|row| (row.weight, row.clip)))
 }
 
 /// Whether the tensor's backend has the operator.
@@ -299,13 +229,4 @@ fn unpack(statistics: Tensor<2>, gradient: Tensor<2>, rows: &[RowLoss]) -> SpanK
         .collect();
     let loss = rows.iter().zip(&statistics).map(|(row, found)| row.counts(found.kl)).sum();
     SpanKlRows { loss, rows: statistics, gradient }
-}
-
-/// Reads a tensor back to the host.
-pub(crate) fn host(tensor: Tensor<2>) -> Vec<f32> {
-    match tensor.try_into_vec_as() {
-        Ok(values) => values,
-        // The device is gone: there is no state to go on from.
-        Err(error) => panic!("the device did not return its result: {error}"),
-    }
 }

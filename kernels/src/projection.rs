@@ -13,6 +13,17 @@ use burn::tensor::Tensor;
 
 /// `x·Wᵀ` for a weight without a gradient, summed in f32. The result is differentiable with respect to `x`.
 ///
+/// ```
+/// use burn::tensor::{DType, Device, Tensor};
+/// use vigos_kernels::{project, project_back};
+///
+/// let ones = |rows, columns| Tensor::<2>::ones([rows, columns], (&Device::flex(), DType::BF16));
+/// let (x, weight) = (ones(3, 8), ones(20, 8));
+/// let y = project(x, &weight);
+/// assert_eq!(y.dims(), [3, 20]);
+/// assert_eq!(project_back(y, &weight).dims(), [3, 8]);
+/// ```
+///
 /// # Shapes
 /// - `x`: `[T, I]`, `weight`: `[O, I]`, both in one precision
 /// - output: `[T, O]` in that precision

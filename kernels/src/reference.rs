@@ -1,8 +1,10 @@
 //! KL and its gradient for rows of logits, on plain Burn operators: any backend, and the oracle of the tests.
 
-use crate::logits::{Direction, RowLoss, RowStatistics, SpanKlRows, host};
+use crate::divergence::{Direction, relative_entropy};
+use crate::rows::{RowLoss, RowStatistics, SpanKlRows};
+use crate::tensors::{column, host};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 
 /// The divergence of each row, unclipped, and its gradient.
 #[derive(Clone, Debug)]
@@ -34,11 +36,7 @@ pub(crate) fn composed(
     temperature: f64,
 ) -> SpanKlRows {
     let (device, precision) = (student.device(), student.dtype());
-    let column = |values: Vec<f32>| {
-        Tensor::<2>::from_data(TensorData::new(values, [rows.len(), 1]), (&device, DType::F32))
-    };
-    let agrees = student.clone().argmax(1).equal(teacher.clone().argmax(1));
-    let agrees = Tensor::<2>::zeros([rows.len(), 1], (&device, DType::F32)).mask_fill(agrees, 1.0);
+    let agrees = agreement(student.clone(), teacher.clone());
     let (log_p, log_q) = (log_probabilities(student, temperature), log_probabilities(teacher, temperature));
     let reverse = |row: &RowLoss| row.direction == Direction::Reverse;
     let of = |direction| divergence(log_p.clone(), log_q.clone(), direction, temperature);
@@ -47,7 +45,7 @@ pub(crate) fn composed(
     } else if !rows.iter().any(reverse) {
         of(Direction::Forward)
     } else {
-        let chosen = column(rows.iter().map(|row| f32::from(u8::from(reverse(row)))).collect());
+        let chosen = column(rows.iter().map(|row| f32::from(u8::from(reverse(row)))).collect(), &device);
         let chosen = chosen.greater_elem(0.0);
         let (forward, reverse) = (of(Direction::Forward), of(Direction::Reverse));
         let wide = chosen.clone().expand(forward.gradient.dims());
@@ -56,10 +54,30 @@ pub(crate) fn composed(
             gradient: forward.gradient.mask_where(wide, reverse.gradient),
         }
     };
-    let (student, teacher) = (entropy(log_p), entropy(log_q));
-    let (kl, student, teacher, agrees) = (host(kl), host(student), host(teacher), host(agrees));
-    let statistics: Vec<RowStatistics> = kl
+    let statistics = statistics(&host(kl), log_p, log_q, agrees);
+    let passes = |(row, found): (&RowLoss, &RowStatistics)| !row.clips(found.kl) && !found.kl.is_nan();
+    let weights: Vec<f32> = rows
         .iter()
+        .zip(&statistics)
+        .map(|pair| if passes(pair) { pair.0.weight as f32 } else { 0.0 })
+        .collect();
+    let weights = column(weights, &device);
+    // Zero times what is no number would be none either.
+    let stopped = weights.clone().equal_elem(0.0).expand(gradient.dims());
+    let gradient = (gradient * weights).mask_fill(stopped, 0.0).cast(precision);
+    let loss = rows.iter().zip(&statistics).map(|(row, found)| row.counts(found.kl)).sum();
+    SpanKlRows { loss, rows: statistics, gradient }
+}
+
+/// What is known of each row, given its divergence and whether both sides agree, `[R, 1]`.
+pub(crate) fn statistics(
+    kl: &[f32],
+    student: Tensor<2>,
+    teacher: Tensor<2>,
+    agrees: Tensor<2>,
+) -> Vec<RowStatistics> {
+    let (student, teacher, agrees) = (host(entropy(student)), host(entropy(teacher)), host(agrees));
+    kl.iter()
         .zip(&student)
         .zip(teacher.iter().zip(&agrees))
         .map(|((kl, student), (teacher, agrees))| RowStatistics {
@@ -68,40 +86,32 @@ pub(crate) fn composed(
             teacher_entropy: f64::from(*teacher),
             agrees: *agrees != 0.0,
         })
-        .collect();
-    let passes = |(row, found): (&RowLoss, &RowStatistics)| !row.clips(found.kl) && !found.kl.is_nan();
-    let weights: Vec<f32> = rows
-        .iter()
-        .zip(&statistics)
-        .map(|pair| if passes(pair) { pair.0.weight as f32 } else { 0.0 })
-        .collect();
-    // Zero times what is no number would be none either.
-    let stopped = column(weights.clone()).equal_elem(0.0).expand(gradient.dims());
-    let gradient = (gradient * column(weights)).mask_fill(stopped, 0.0).cast(precision);
-    let loss = rows.iter().zip(&statistics).map(|(row, found)| row.counts(found.kl)).sum();
-    SpanKlRows { loss, rows: statistics, gradient }
+        .collect()
 }
 
-fn log_probabilities(logits: Tensor<2>, temperature: f64) -> Tensor<2> {
+/// One where both have their largest logit at the same token, otherwise zero. `[R, 1]`
+pub(crate) fn agreement(student: Tensor<2>, teacher: Tensor<2>) -> Tensor<2> {
+    let zeros = column(vec![0.0; student.dims()[0]], &student.device());
+    zeros.mask_fill(student.argmax(1).equal(teacher.argmax(1)), 1.0)
+}
+
+/// Log-probabilities at a temperature, in f32.
+pub(crate) fn log_probabilities(logits: Tensor<2>, temperature: f64) -> Tensor<2> {
     log_softmax(logits.cast(DType::F32) / temperature, 1)
 }
 
 fn divergence(log_p: Tensor<2>, log_q: Tensor<2>, direction: Direction, temperature: f64) -> RowKl {
     match direction {
         Direction::Forward => {
-            let q = log_q.clone().exp();
-            let excluded = q.clone().equal_elem(0.0);
-            let terms = q.clone() * (log_q - log_p.clone());
-            let kl = terms.mask_fill(excluded, 0.0).sum_dim(1);
-            RowKl { kl, gradient: (log_p.exp() - q) / temperature }
+            let kl = relative_entropy(log_q.clone(), log_p.clone());
+            RowKl { kl, gradient: (log_p.exp() - log_q.exp()) / temperature }
         }
         Direction::Reverse => {
+            let kl = relative_entropy(log_p.clone(), log_q.clone());
             let p = log_p.clone().exp();
-            let ratio = log_p - log_q;
             let excluded = p.clone().equal_elem(0.0);
-            let kl = (p.clone() * ratio.clone()).mask_fill(excluded.clone(), 0.0).sum_dim(1);
             let excluded = excluded.bool_or(kl.clone().equal_elem(f32::INFINITY).expand(p.dims()));
-            let gradient = (p * (ratio - kl.clone())).mask_fill(excluded, 0.0) / temperature;
+            let gradient = (p * (log_p - log_q - kl.clone())).mask_fill(excluded, 0.0) / temperature;
             RowKl { kl, gradient }
         }
     }

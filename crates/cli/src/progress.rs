@@ -7,9 +7,9 @@ use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use vigos_models::Config;
+use vigos_train::Observer;
 use vigos_train::memory::plan::Plan;
-use vigos_train::metrics::{SftMetrics, StepMetrics};
-use vigos_train::trainer::Observer;
+use vigos_train::metrics::{Metrics, Outcome, Pace};
 
 /// Least time between two plain lines of a counter.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -266,40 +266,31 @@ impl Observer for Run {
         }
     }
 
-    fn step(&mut self, metrics: &StepMetrics) {
+    fn step(&mut self, metrics: &Metrics) {
         let (rate, eta) = self.step_done(metrics.step);
-        self.line(&format!(
-            "step {}/{}  loss {:.4}  fallback {:.2}  accuracy {:.2}  grad {:.3}  lr {:.2e}  \
-             {:.0} tokens/s  {rate} steps/s  {eta} left",
-            metrics.step,
-            self.total,
-            metrics.loss,
-            metrics.fallback_rate,
-            metrics.accuracy,
-            metrics.grad_norm,
-            metrics.lr,
-            metrics.tokens_per_second.rollout,
-        ));
-    }
-
-    fn sft_step(&mut self, metrics: &SftMetrics) {
-        let (_, eta) = self.step_done(metrics.step);
-        // A small model makes several steps a second: the file of metrics has them all.
-        let first_or_last = self.told.is_none() || metrics.step == self.total;
-        if !first_or_last && self.told.is_some_and(|told| told.elapsed() < INTERVAL) {
-            return;
+        let Metrics { step, loss, outcome, grad_norm, lr, pace, .. } = metrics;
+        let ended = format!("grad {grad_norm:.3}  lr {lr:.2e}");
+        match (outcome, pace) {
+            (Outcome::Distilled(d), Pace::Phases { tokens_per_second, .. }) => self.line(&format!(
+                "step {step}/{}  loss {loss:.4}  fallback {:.2}  accuracy {:.2}  {ended}  {:.0} tokens/s  \
+                 {rate} steps/s  {eta} left",
+                self.total, d.fallback_rate, d.accuracy, tokens_per_second.rollout,
+            )),
+            (Outcome::Supervised(s), Pace::Whole { samples_per_second, .. }) => {
+                // A small model makes several steps a second: the file of metrics has them all.
+                let first_or_last = self.told.is_none() || *step == self.total;
+                if !first_or_last && self.told.is_some_and(|told| told.elapsed() < INTERVAL) {
+                    return;
+                }
+                self.told = Some(Instant::now());
+                self.line(&format!(
+                    "step {step}/{}  loss {loss:.4}  token accuracy {:.3}  {ended}  {samples_per_second:.0} \
+                     samples/s  {eta} left",
+                    self.total, s.token_accuracy,
+                ));
+            }
+            _ => {}
         }
-        self.told = Some(Instant::now());
-        self.line(&format!(
-            "step {}/{}  loss {:.4}  token accuracy {:.3}  grad {:.3}  lr {:.2e}  {:.0} samples/s  {eta} left",
-            metrics.step,
-            self.total,
-            metrics.loss,
-            metrics.token_accuracy,
-            metrics.grad_norm,
-            metrics.lr,
-            metrics.samples_per_second,
-        ));
     }
 
     fn saved(&mut self, checkpoint: &Path) {

@@ -49,7 +49,7 @@ impl Watch for Trials<'_> {
         ));
     }
 
-    fn training(&mut self) -> &mut dyn vigos_train::trainer::Observer {
+    fn training(&mut self) -> &mut dyn vigos_train::Observer {
         self.run.insert(Run::new(self.available))
     }
 

@@ -6,9 +6,10 @@
 use crate::folder::{self, Finished, Folder, Observer, Options};
 use crate::lines::{Answer, Line, Skipped};
 use crate::report::Report;
-use crate::student::{Drawing, Student, alone, ready};
+use crate::student::{Loaded, alone, ready};
 use crate::suite::Suite;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::JsonLines;
 use vigos_data::{BadRow, Labels};
@@ -18,6 +19,7 @@ use vigos_recipe::sample::{Sample, SampleMaker, Skip};
 use vigos_rollout::RolloutRecord;
 use vigos_rollout::RunError;
 use vigos_rollout::sampler::Sampling;
+use vigos_rollout::student::Drawing;
 
 /// The answers' file.
 const SAMPLES: &str = "samples.jsonl";
@@ -42,7 +44,7 @@ pub fn evaluate(
     let (folder, run) = Folder::open(options, SAMPLES, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let suite = Suite::open(recipe, &mut fetching)?;
-    let student = Student::open(options, &mut fetching)?;
+    let loaded = Loaded::open(options, &mut fetching)?;
     run.begin(recipe)?;
 
     let total = suite.count();
@@ -50,8 +52,8 @@ pub fn evaluate(
     let (mut done, file) = folder.resume(total, part, |line: &Line| line.place(eval.samples))?;
     observer.started(done, total);
     let method = alone(recipe);
-    let maker = SampleMaker { method: &method, ..student.base.samples() };
-    let mut asking = Asking { recipe, student: &student, maker, drawing, suite, file };
+    let maker = SampleMaker { method: &method, ..loaded.base.samples() };
+    let mut asking = Asking { recipe, loaded: &loaded, maker, drawing, suite, file };
     while done < total {
         let end = (done + part).min(total);
         if stop.load(Ordering::SeqCst) || !asking.part(done, end, observer, stop)? {
@@ -94,7 +96,7 @@ fn drawing(eval: &Eval) -> Result<Drawing, RunError> {
 /// An evaluation under way.
 struct Asking<'a> {
     recipe: &'a Recipe,
-    student: &'a Student<'a>,
+    loaded: &'a Loaded<'a>,
     maker: SampleMaker<'a>,
     drawing: Drawing,
     suite: Suite,
@@ -114,29 +116,28 @@ impl Asking<'_> {
         let samples = self.recipe.eval.samples;
         // The first of an item's samples are the same however many are drawn.
         let number = |item: usize, sample: usize| ((sample as u64) << 32) + item as u64;
-        let requests = items.iter().enumerate().flat_map(|(i, item)| {
-            let asked = item.as_ref().ok().map(|(sample, _)| sample);
-            asked.into_iter().flat_map(move |s| (0..samples).map(move |n| (s, number(start + i, n))))
-        });
+        let asked: Vec<(Arc<Sample>, u64)> = (start..end)
+            .zip(&items)
+            .filter_map(|(at, item)| Some((at, &item.as_ref().ok()?.0)))
+            .flat_map(|(at, sample)| (0..samples).map(move |n| (sample.clone(), number(at, n))))
+            .collect();
         let watch = &mut |drawn| observer.tokens(drawn);
-        let Some(completions) = self.student.complete(&self.drawing, requests, watch, stop)? else {
+        let Some(rollouts) = self.loaded.complete(&self.drawing, &asked, watch, stop)? else {
             return Ok(false);
         };
-        let mut completions = completions.into_iter();
-        for (i, item) in items.into_iter().enumerate() {
-            let (asked, labels) = match item {
+        let mut rollouts = rollouts.iter();
+        for (at, item) in (start..end).zip(items) {
+            let labels = match item {
                 Err(skipped) => {
                     self.file.write(&Line::Skipped(skipped))?;
                     continue;
                 }
-                Ok(item) => item,
+                Ok((_, labels)) => labels,
             };
-            for (sample, completion) in completions.by_ref().take(samples).enumerate() {
-                let text = self.student.base.text(&completion.tokens);
-                let verdict = text.verdict(self.recipe.method.fidelity);
-                let rollout = RolloutRecord::new(&asked, &completion, &text, &verdict);
+            for (sample, rollout) in rollouts.by_ref().take(samples).enumerate() {
                 let (kind, place) = (labels.kind.clone(), labels.place.clone());
-                self.file.write(&Answer { item: start + i, sample, kind, place, rollout })?;
+                let rollout = RolloutRecord::of(rollout);
+                self.file.write(&Answer { item: at, sample, kind, place, rollout })?;
             }
         }
         Ok(true)
@@ -147,11 +148,11 @@ impl Asking<'_> {
         &mut self,
         item: usize,
         observer: &mut dyn Observer,
-    ) -> Result<Result<(Sample, Labels), Skipped>, RunError> {
+    ) -> Result<Result<(Arc<Sample>, Labels), Skipped>, RunError> {
         let (kind, bad) = match self.suite.load(item)? {
             Err(bad) => (Skip::BAD_ROW, bad),
-            Ok(row) => match ready(&self.maker, &row)? {
-                Ok(sample) => return Ok(Ok((sample, row.labels))),
+            Ok(row) => match ready(&self.maker, item, &row)? {
+                Ok(sample) => return Ok(Ok((Arc::new(sample), row.labels))),
                 Err((kind, reason)) => (kind, BadRow { origin: row.origin, id: row.id, reason }),
             },
         };

@@ -2,36 +2,27 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_data::Row;
 use vigos_hub::Progress;
 use vigos_models::{ActiveAdapter, Adapter, peft};
-use vigos_recipe::Method;
-use vigos_recipe::Recipe;
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker, Skip, UserTexts};
-use vigos_rollout::RunError;
+use vigos_recipe::{Method, Recipe};
 use vigos_rollout::base::Base;
-use vigos_rollout::engine::{Completion, Engine, Request, RolloutError};
-use vigos_rollout::sampler::Sampling;
+use vigos_rollout::engine::RolloutError;
+use vigos_rollout::student::{Drawing, Student};
+use vigos_rollout::{RolledOut, RunError};
 
 use crate::folder::Options;
 
-/// A loaded student.
-pub(crate) struct Student<'a> {
+/// The base and the adapter of a recipe's student.
+pub(crate) struct Loaded<'a> {
     pub(crate) base: Base<'a>,
     adapter: Option<Adapter>,
 }
 
-/// How completions are drawn.
-#[derive(Clone, Copy)]
-pub(crate) struct Drawing {
-    pub(crate) sampling: Sampling,
-    pub(crate) max_new_tokens: usize,
-    pub(crate) rows: usize,
-    pub(crate) seed: u64,
-}
-
-impl<'a> Student<'a> {
+impl<'a> Loaded<'a> {
     /// Loads the base and the adapter that the recipe names.
     pub(crate) fn open(options: &Options<'a>, progress: &mut Progress) -> Result<Self, RunError> {
         let base = Base::open(options.recipe, options.device, progress)?;
@@ -40,41 +31,25 @@ impl<'a> Student<'a> {
         Ok(Self { base, adapter })
     }
 
-    /// The adapter in eval mode.
-    pub(crate) fn adapter(&self) -> Option<ActiveAdapter<'_>> {
-        self.adapter.as_ref().map(|adapter| ActiveAdapter { adapter, dropout: None })
+    /// The student, in eval mode.
+    pub(crate) fn student(&self) -> Student<'_> {
+        let adapter = self.adapter.as_ref().map(|adapter| ActiveAdapter { adapter, dropout: None });
+        Student { base: &self.base, adapter }
     }
 
-    /// Samples a completion for each of these; `number` of each is part of its draws. None if `stop` is set.
-    pub(crate) fn complete<'s>(
+    /// Completes samples, each with the number that its draws are keyed by. None if `stop` is set.
+    pub(crate) fn complete(
         &self,
         drawing: &Drawing,
-        samples: impl Iterator<Item = (&'s Sample, u64)>,
+        samples: &[(Arc<Sample>, u64)],
         watch: &mut dyn FnMut(usize),
         stop: &AtomicBool,
-    ) -> Result<Option<Vec<Completion>>, RunError> {
-        let engine = Engine {
-            model: &self.base.model,
-            adapter: self.adapter(),
-            sampling: drawing.sampling,
-            stops: &self.base.stops,
-            max_new_tokens: drawing.max_new_tokens,
-            rows: drawing.rows,
-            seed: drawing.seed,
-            step: 0,
-        };
-        let requests: Vec<Request> = samples
-            .map(|(sample, number)| Request {
-                prompt: &sample.student,
-                images: &sample.images,
-                sample: number,
-            })
-            .collect();
-        let completions = engine.run(&requests, &mut |drawn| {
+    ) -> Result<Option<Vec<RolledOut>>, RunError> {
+        let completed = self.student().complete(samples, drawing, 0, &mut |drawn| {
             watch(drawn);
             if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        match completions {
+        match completed {
             Err(RolloutError::Interrupted) => Ok(None),
             other => Ok(Some(other?)),
         }
@@ -86,11 +61,12 @@ pub(crate) fn alone(recipe: &Recipe) -> Method {
     Method { teachers: Vec::new(), ..recipe.method.clone() }
 }
 
-/// A row made ready; or what it is counted under, and why it is left out.
+/// The row of item `number` made ready; or what it is counted under, and why it is left out.
 pub(crate) fn ready(
     maker: &SampleMaker,
+    number: usize,
     row: &Row,
 ) -> Result<Result<Sample, (&'static str, String)>, SampleError> {
-    let made = maker.make(row, &UserTexts::new())?;
+    let made = maker.make(number as u64, row, &UserTexts::new())?;
     Ok(made.map_err(|skip: Skip| (skip.kind(), skip.to_string())))
 }

@@ -6,7 +6,7 @@ use vigos_hub::Progress;
 use vigos_recipe::Layout;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
-use vigos_train::session::{Source, open_dataset};
+use vigos_train::{Source, open_dataset};
 
 /// Items in a fixed order, each made a row like those of training.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use vigos_eval::palr::palr;
 use vigos_eval::{Options, evaluate};
 use vigos_recipe::Recipe;
 use vigos_train::checkpoint::Checkpoints;
-use vigos_train::trainer::{RunOptions, train};
+use vigos_train::{RunOptions, train};
 
 /// Sees an experiment as it goes.
 pub trait Watch {
@@ -22,7 +22,7 @@ pub trait Watch {
     /// It is done; the rest will take about so long.
     fn done(&mut self, run: &Run, number: usize, total: usize, left: Duration);
     /// Training begins; whoever sees it.
-    fn training(&mut self) -> &mut dyn vigos_train::trainer::Observer;
+    fn training(&mut self) -> &mut dyn vigos_train::Observer;
     /// An evaluation or a diagnosis begins, of this name; whoever sees it.
     fn asking(&mut self, what: &str) -> &mut dyn vigos_eval::Observer;
     /// What was begun last has ended, or was stopped.
@@ -103,7 +103,7 @@ impl Work<'_> {
             }
         }
         if let Some(recipe) = &run.palr {
-            let recipe = with_adapter(recipe, &finished.adapter);
+            let recipe = with_adapter(recipe, &finished.output);
             if !self.diagnose(&recipe, &run.diagnosis())? {
                 return Ok(None);
             }

@@ -6,6 +6,7 @@
 
 pub mod answer;
 mod check;
+pub mod demonstration;
 mod error;
 mod kind;
 mod method;

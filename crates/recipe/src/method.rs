@@ -141,6 +141,16 @@ pub enum Divergence {
     Reverse,
 }
 
+impl Divergence {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Reverse => "reverse",
+        }
+    }
+}
+
 impl Method {
     /// Refuse a teacher table that contradicts itself. `origin` is named in the error.
     pub(crate) fn check(&self, origin: &str) -> Result<(), RecipeError> {

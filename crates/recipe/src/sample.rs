@@ -13,6 +13,8 @@ use vigos_processor::{
 /// A sample ready for the model.
 #[derive(Clone, Debug)]
 pub struct Sample {
+    /// Its number in the run, which everything that is drawn for it is keyed by.
+    pub number: u64,
     /// Its name.
     pub id: String,
     /// The question.
@@ -25,6 +27,8 @@ pub struct Sample {
     pub student: Sequence,
     /// The prompt of each teacher of the recipe's table, in its order; empty where a teacher is not run.
     pub teachers: Vec<Sequence>,
+    /// The completion to learn, with the token that ends it; empty where the student makes its own.
+    pub completion: Vec<u32>,
 }
 
 /// Why a sample is left out. The run goes on and counts it.
@@ -37,7 +41,7 @@ pub enum Skip {
         /// Its tokens.
         tokens: usize,
     },
-    /// A demonstration has more tokens than `train.max_tokens`.
+    /// With the completion to learn it has more tokens than `train.max_tokens`.
     LongSample {
         /// Its tokens, those of the completion included.
         tokens: usize,
@@ -161,11 +165,16 @@ impl<'a> SampleMaker<'a> {
         }
     }
 
-    /// Reads the images and renders every prompt. `texts` replaces the user text of the roles that it names.
+    /// The sample of a row with this number in the run: reads the images and renders every prompt. `texts` replaces the user text of the roles that it names.
     ///
     /// # Errors
     /// If a prompt cannot be built; the error names the row.
-    pub fn make(&self, source: &Row, texts: &UserTexts) -> Result<Result<Sample, Skip>, SampleError> {
+    pub fn make(
+        &self,
+        number: u64,
+        source: &Row,
+        texts: &UserTexts,
+    ) -> Result<Result<Sample, Skip>, SampleError> {
         let images = match self.images(source) {
             Ok(images) => images,
             Err(skip) => return Ok(Err(skip)),
@@ -195,7 +204,8 @@ impl<'a> SampleMaker<'a> {
             }
         }
         let (id, problem) = (source.id.clone(), source.problem.clone());
-        Ok(Ok(Sample { id, problem, reference, images, student, teachers }))
+        let completion = Vec::new();
+        Ok(Ok(Sample { number, id, problem, reference, images, student, teachers, completion }))
     }
 
     /// The images of a row, or why it is left out.

@@ -1,18 +1,67 @@
 //! The frozen base that a recipe names, loaded, and all that stands between it and text.
 
+use crate::engine::Finish;
 use crate::error::RunError;
-use crate::sampler::Sampling;
-use crate::spans::{CompletionText, Verdict};
+use crate::rolled_out::RolledOut;
+use crate::spans::CompletionText;
 use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
-use vigos_hub::{Progress, Reference, model_folder};
-use vigos_models::Model;
+use std::sync::Arc;
+use vigos_hub::{Progress, Reference, model_folder, side_files_folder};
 use vigos_models::agreement::check_processor;
 use vigos_models::generation::stop_tokens;
+use vigos_models::{Config, Model};
 use vigos_processor::Processor;
 use vigos_recipe::prompts::Prompts;
-use vigos_recipe::sample::SampleMaker;
+use vigos_recipe::sample::{Sample, SampleMaker};
 use vigos_recipe::{Precision, Recipe};
+
+/// What a model folder holds besides its weights: enough to make samples, and to plan memory.
+#[derive(Debug)]
+pub struct ModelFiles {
+    /// The model as it was named.
+    pub name: PathBuf,
+    /// Its shape.
+    pub config: Config,
+    /// Text and images to what the model reads.
+    pub processor: Processor,
+    /// Tokens that end a completion.
+    pub stops: Vec<u32>,
+}
+
+impl ModelFiles {
+    /// Opens those of a folder, or of what `hf:` names. Images larger than `max_pixels` are scaled down to it.
+    /// `progress` sees what has to be fetched from the hub.
+    ///
+    /// # Errors
+    /// If a file is missing or wrong, or processor and model do not belong together.
+    pub fn open(name: &Path, max_pixels: Option<usize>, progress: &mut Progress) -> Result<Self, RunError> {
+        let folder = side_files_folder(name, progress)?;
+        let config = Config::read(&folder)?;
+        let processor = Processor::from_dir(&folder)?;
+        let processor = match max_pixels {
+            Some(pixels) => processor.with_max_pixels(pixels as u64)?,
+            None => processor,
+        };
+        check_processor(&config, &processor, &folder)?;
+        let stops = stop_tokens(&folder)?;
+        Ok(Self { name: name.to_owned(), config, processor, stops })
+    }
+
+    /// The folder with the weights, fetched if need be.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub fn weights(&self, progress: &mut Progress) -> Result<PathBuf, RunError> {
+        Ok(model_folder(&self.name, progress)?)
+    }
+
+    /// The bytes of a completion and where they come from.
+    pub fn text(&self, completion: &[u32]) -> CompletionText {
+        let tokenizer = self.processor.tokenizer();
+        CompletionText::new(completion, |id| tokenizer.token_bytes(id).unwrap_or_default(), &self.stops)
+    }
+}
 
 /// The base that a recipe names, and all that stands between it and text.
 #[derive(Debug)]
@@ -21,10 +70,8 @@ pub struct Base<'a> {
     pub recipe: &'a Recipe,
     /// The frozen base.
     pub model: Model,
-    /// Text and images to what the model reads.
-    pub processor: Processor,
-    /// Tokens that end a completion.
-    pub stops: Vec<u32>,
+    /// Its other files.
+    pub files: ModelFiles,
     prompts: Prompts,
 }
 
@@ -35,81 +82,41 @@ impl<'a> Base<'a> {
     /// If a file is missing or wrong.
     pub fn open(recipe: &'a Recipe, device: &Device, progress: &mut Progress) -> Result<Self, RunError> {
         let prompts = Prompts::for_method(&recipe.method)?;
-        let ModelFolder { path, processor, stops } =
-            ModelFolder::open(&recipe.model.path, recipe.data.max_pixels, progress)?;
-        let model = Model::load(&path, device, dtype(recipe.train.precision))?;
-        check_processor(&model.config, &processor, &path)?;
-        Ok(Self { recipe, model, processor, stops, prompts })
+        let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, progress)?;
+        Self::load(recipe, files, prompts, device, progress)
+    }
+
+    /// Loads the weights onto `device`, where the rest is open already.
+    ///
+    /// # Errors
+    /// As [`Base::open`].
+    pub fn load(
+        recipe: &'a Recipe,
+        files: ModelFiles,
+        prompts: Prompts,
+        device: &Device,
+        progress: &mut Progress,
+    ) -> Result<Self, RunError> {
+        let model = Model::load(&files.weights(progress)?, device, dtype(recipe.train.precision))?;
+        Ok(Self { recipe, model, files, prompts })
     }
 
     /// Makes samples ready for this model and method.
     pub fn samples(&self) -> SampleMaker<'_> {
-        SampleMaker::of(self.recipe, &self.processor, &self.prompts)
+        SampleMaker::of(self.recipe, &self.files.processor, &self.prompts)
     }
 
-    /// The bytes of a completion and where they come from.
-    pub fn text(&self, completion: &[u32]) -> CompletionText {
-        let tokenizer = self.processor.tokenizer();
-        CompletionText::new(completion, |id| tokenizer.token_bytes(id).unwrap_or_default(), &self.stops)
+    /// A sample with a completion of these tokens, read for the format that the recipe's method asks for.
+    pub fn read(&self, sample: Arc<Sample>, tokens: Vec<u32>, finish: Finish) -> RolledOut {
+        let text = self.files.text(&tokens);
+        let verdict = text.verdict(self.recipe.method.fidelity);
+        RolledOut { sample, tokens, finish, text, verdict }
     }
-
-    /// The format verdict on a completion.
-    pub fn judge(&self, completion: &[u32]) -> Verdict {
-        self.text(completion).verdict(self.recipe.method.fidelity)
-    }
-}
-
-/// What a model folder holds besides its weights.
-pub struct ModelFolder {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Text and images to what the model reads.
-    pub processor: Processor,
-    /// Tokens that end a completion.
-    pub stops: Vec<u32>,
-}
-
-impl ModelFolder {
-    /// Opens a folder, or what `hf:` names; `progress` sees what has to be fetched from the hub.
-    ///
-    /// # Errors
-    /// If a file is missing or wrong.
-    pub fn open(path: &Path, max_pixels: Option<usize>, progress: &mut Progress) -> Result<Self, RunError> {
-        let path = model_folder(path, progress)?;
-        let processor = open_processor(&path, max_pixels)?;
-        let stops = stop_tokens(&path)?;
-        Ok(Self { path, processor, stops })
-    }
-}
-
-/// The processor of the model in `folder`, which scales larger images down to `max_pixels`.
-///
-/// # Errors
-/// If one of its files is missing or wrong, or the limit is.
-pub fn open_processor(folder: &Path, max_pixels: Option<usize>) -> Result<Processor, RunError> {
-    let processor = Processor::from_dir(folder)?;
-    Ok(match max_pixels {
-        Some(pixels) => processor.with_max_pixels(pixels as u64)?,
-        None => processor,
-    })
 }
 
 /// The name of a base in an adapter's configuration: its name on the hub, or its folder.
 pub fn base_name(path: &Path) -> String {
     Reference::model(path).map_or_else(|_| path.display().to_string(), |reference| reference.id)
-}
-
-/// The recipe's sampling settings.
-pub fn sampling(recipe: &Recipe) -> Sampling {
-    let rollout = &recipe.rollout;
-    Sampling {
-        temperature: rollout.temperature,
-        top_k: rollout.top_k,
-        top_p: rollout.top_p,
-        min_p: rollout.min_p,
-        repetition_penalty: rollout.repetition_penalty,
-        presence_penalty: rollout.presence_penalty,
-    }
 }
 
 /// Burn's name of a number format.

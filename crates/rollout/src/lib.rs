@@ -1,7 +1,7 @@
 //! The student's rollouts: the base it stands on, sampling, batched decoding, the span parser, and which teacher
 //! reads what of a completion.
 //!
-//! - [`base`] and [`adapter`] load what a recipe names.
+//! - [`base`] and [`adapter`] load what a recipe names; [`student`] is both, and completes samples.
 //! - [`engine`] decodes many prompts together.
 //! - [`sampler`] draws one token from a row of logits, reproducibly.
 //! - [`spans`] finds the description, the reasoning and the answer in a sampled completion.
@@ -13,9 +13,12 @@ pub mod base;
 pub mod engine;
 mod error;
 pub mod record;
+mod rolled_out;
 pub mod routing;
 pub mod sampler;
 pub mod spans;
+pub mod student;
 
 pub use error::RunError;
 pub use record::RolloutRecord;
+pub use rolled_out::RolledOut;

@@ -1,11 +1,11 @@
 //! What is written down of a rollout: one line of a snapshot, or of an evaluation.
 
-use crate::engine::{Completion, Finish};
-use crate::spans::{CompletionText, Reason, Spans, Verdict};
+use crate::engine::Finish;
+use crate::rolled_out::RolledOut;
+use crate::spans::{Reason, Spans, Verdict};
 use serde::{Deserialize, Serialize};
 use vigos_data::grade_question;
 use vigos_recipe::last_box;
-use vigos_recipe::sample::Sample;
 
 /// One line of a snapshot of rollouts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,8 +35,9 @@ pub struct RolloutRecord {
 }
 
 impl RolloutRecord {
-    /// What is written down of a completion of `sample`, whose text and verdict these are.
-    pub fn new(sample: &Sample, completion: &Completion, text: &CompletionText, verdict: &Verdict) -> Self {
+    /// What is written down of a rollout.
+    pub fn of(rollout: &RolledOut) -> Self {
+        let RolledOut { sample, tokens, finish, text, verdict } = rollout;
         let text = text.text(0..text.bytes().len()).into_owned();
         let predicted = last_box(&text).map(str::to_owned);
         let right = |p: &String| grade_question(&sample.problem, p, &sample.reference);
@@ -44,8 +45,8 @@ impl RolloutRecord {
             id: sample.id.clone(),
             problem: sample.problem.clone(),
             answer: sample.reference.clone(),
-            completion_token_ids: completion.tokens.clone(),
-            finish_reason: completion.finish,
+            completion_token_ids: tokens.clone(),
+            finish_reason: *finish,
             valid: verdict.spans().is_some(),
             reason: match verdict {
                 Verdict::Valid(_) => None,

@@ -4,20 +4,17 @@
 //! supervises, and gives one row of the loss for each of these tokens.
 
 use crate::spans::{Verdict, completion_positions};
-use vigos_kernels::Direction;
-use vigos_recipe::{Divergence, Reads, Span, Teacher, When};
+use vigos_recipe::{Reads, Span, Teacher, When};
 
-/// One teacher's reading of one completion.
+/// One teacher's pass over one completion.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
+pub struct TeacherPass {
     /// Index in the teacher table.
     pub teacher: usize,
     /// Tokens that follow the teacher's prompt.
     pub tokens: Vec<u32>,
     /// The supervised tokens.
     pub active: Vec<ActiveToken>,
-    /// Direction of the divergence.
-    pub direction: Direction,
 }
 
 /// A supervised token.
@@ -31,8 +28,8 @@ pub struct ActiveToken {
     pub boundary: bool,
 }
 
-/// The readings of one completion, in the order of the teacher table.
-pub fn route(teachers: &[Teacher], completion: &[u32], verdict: &Verdict) -> Vec<Reading> {
+/// The passes over one completion, in the order of the teacher table.
+pub fn route(teachers: &[Teacher], completion: &[u32], verdict: &Verdict) -> Vec<TeacherPass> {
     let applies = |when| match when {
         When::Always => true,
         When::Valid => verdict.spans().is_some(),
@@ -62,11 +59,7 @@ pub fn route(teachers: &[Teacher], completion: &[u32], verdict: &Verdict) -> Vec
                     boundary: boundaries.contains(&Some(position)),
                 })
                 .collect();
-            let direction = match teacher.divergence {
-                Divergence::Forward => Direction::Forward,
-                Divergence::Reverse => Direction::Reverse,
-            };
-            Some(Reading { teacher: index, tokens, active, direction })
+            Some(TeacherPass { teacher: index, tokens, active })
         })
         .collect()
 }

@@ -1,21 +1,42 @@
-//! The ViGOS trainer: teachers, loss, optimiser, checkpoints.
+//! The trainer: teachers, losses, optimiser, checkpoints.
 //!
-//! A step goes one way: the recipe's sample maker makes prompts, the rollout engine completes the student's, the span
-//! parser judges the completions, the routing says which teacher supervises which tokens, [`objective`]
-//! computes losses and gradient, [`optim`] updates the adapter. [`trainer`] repeats it and writes it down;
-//! [`replay`] does it once on recorded completions. [`sft`] trains on given completions instead.
+//! A step goes one way, and [`mod@training`] is the page that says so:
+//!
+//! ```text
+//! Stream ─ Sample ─► Rollout ─ RolledOut ─► Objective ─ Scored, gradient ─► Update
+//! ```
+//!
+//! [`distil`] puts the stages together for self-distillation (ViGOS, OPSD and whatever else is a teacher table),
+//! [`mod@sft`] for supervised training; [`replay`] does one step on recorded completions.
 
 pub mod checkpoint;
+mod datasets;
+pub mod distil;
+pub mod distillation;
+pub mod dropout;
+pub mod fine_tune;
 pub mod memory;
 pub mod metrics;
 pub mod objective;
+mod observer;
 pub mod optim;
 pub mod preview;
 mod quarantine;
+mod recorder;
 pub mod replay;
+mod rollout;
 mod run;
-pub mod session;
 pub mod sft;
 pub mod shapes;
+mod stream;
+pub mod supervised;
 pub mod tensorboard;
-pub mod trainer;
+mod training;
+mod update;
+
+pub use datasets::{Source, open_dataset};
+pub use distil::{TrainOptions, train};
+pub use observer::Observer;
+pub use run::RunOptions;
+pub use sft::{SftOptions, sft};
+pub use training::Finished;

@@ -1,55 +1,65 @@
-//! One micro-batch: the losses of all teachers and the gradient of the adapter (method, equations 18 to 21).
-//!
-//! ```text
-//! base     ── one forward for all readings of all teachers ── hidden rows ─┐
-//! adapter  ── traced forward of the rollouts ─────────────── hidden rows ─┴─ span KL ── backward
-//! ```
-//!
-//! Each loss is the mean over its tokens in the whole micro-batch; the weighted sum of the losses is what is
-//! minimised. Logits of row t−1 score token t.
+//! What a step minimises: from completions to losses, and to the gradient of what is trained.
 
-use burn::tensor::Tensor;
-use std::collections::BTreeMap;
-use std::time::Instant;
-use vigos_kernels::{ActiveRow, chunk_rows, span_kl_linear};
-use vigos_models::model::{Model, Sequence};
-use vigos_models::{ActiveAdapter, Adapter, ModelError};
-use vigos_processor::ImagePatches;
-use vigos_recipe::Method;
-use vigos_recipe::sample::Sample;
-use vigos_rollout::RunError;
-use vigos_rollout::routing::{Reading, route};
-use vigos_rollout::spans::Verdict;
+use crate::metrics::Outcome;
+use crate::observer::Watch;
+use vigos_models::Trained;
+use vigos_rollout::{RolledOut, RunError};
 
-/// Memory that the logits of one chunk of rows may take.
-pub(crate) const LOGITS_BYTES: usize = 256 << 20;
+/// A kind of loss.
+pub(crate) trait Objective {
+    /// What is trained.
+    type Weights: Trained;
 
-/// A sample with its sampled completion.
-#[derive(Clone, Debug)]
-pub struct Rollout<'a> {
-    /// The sample.
-    pub sample: &'a Sample,
-    /// Sampled tokens.
-    pub completion: &'a [u32],
-    /// Format and spans.
-    pub verdict: &'a Verdict,
+    /// Loss and gradient of a step's completions under the weights before step `step`, counted from 0: the mean
+    /// over its micro-batches.
+    ///
+    /// # Errors
+    /// If a token is not in the model's vocabulary, the device fails, or the run is to stop.
+    fn step(
+        &self,
+        weights: &Self::Weights,
+        rollouts: Vec<RolledOut>,
+        step: u64,
+        watch: &mut Watch,
+    ) -> Result<StepLoss<Self::Weights>, RunError>;
 }
 
-/// What one micro-batch gives.
-#[derive(Debug)]
-pub struct MicroBatch {
-    /// The weighted sum of the losses.
-    pub loss: f64,
-    /// Each loss by its teacher's name; those without a token are there with zeros.
-    pub terms: BTreeMap<String, Term>,
-    /// Every supervised token.
-    pub tokens: Vec<TokenKl>,
-    /// Gradient of the loss for every tensor of the adapter.
-    pub gradient: Adapter,
+/// What a step's objective comes to.
+pub(crate) struct StepLoss<W> {
+    /// The loss.
+    pub(crate) loss: f64,
+    /// Its gradient.
+    pub(crate) gradient: W,
+    /// What there is to say of it.
+    pub(crate) outcome: Outcome,
+    /// Every completion with what its tokens were taught.
+    pub(crate) scored: Vec<Scored>,
     /// The teachers' forward.
-    pub scoring: Work,
+    pub(crate) scoring: Work,
     /// The student's forward, the loss and the backward.
-    pub update: Work,
+    pub(crate) update: Work,
+}
+
+/// A completion with what its tokens were taught.
+#[derive(Clone, Debug)]
+pub struct Scored {
+    /// The completion.
+    pub rollout: RolledOut,
+    /// Its supervised tokens: teacher by teacher, in the order of the table.
+    pub tokens: Vec<ScoredToken>,
+}
+
+/// One supervised token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoredToken {
+    /// Its place in the completion.
+    pub position: usize,
+    /// Index of its teacher in the table.
+    pub teacher: usize,
+    /// Unclipped divergence.
+    pub kl: f64,
+    /// Whether it is above its clip.
+    pub clipped: bool,
 }
 
 /// How much a phase did, and how long it took.
@@ -75,187 +85,38 @@ impl std::ops::AddAssign for Work {
     }
 }
 
-/// One loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Term {
-    /// Mean of the clipped divergence.
-    pub loss: f64,
-    /// Mean of the divergence, unclipped.
-    pub kl: f64,
-    /// Tokens.
-    pub tokens: usize,
-    /// Tokens above their clip.
-    pub clipped: usize,
+/// A gradient that is the mean over so many micro-batches, added up as they come.
+pub(crate) struct MeanGradient<W> {
+    count: usize,
+    sum: Option<W>,
 }
 
-/// One supervised token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TokenKl {
-    /// Index of the rollout in the micro-batch.
-    pub rollout: usize,
-    /// Place in the completion.
-    pub position: usize,
-    /// Index in the teacher table.
-    pub teacher: usize,
-    /// Unclipped divergence.
-    pub kl: f64,
-    /// Whether it is above its clip.
-    pub clipped: bool,
-}
-
-/// Computes losses and gradient of one micro-batch. The adapter's dropout, if any, is the training forward's.
-///
-/// # Errors
-/// If a token is not in the model's vocabulary.
-pub fn micro_batch(
-    model: &Model,
-    adapter: ActiveAdapter,
-    method: &Method,
-    rollouts: &[Rollout],
-) -> Result<MicroBatch, RunError> {
-    let readings: Vec<(usize, Reading)> = rollouts
-        .iter()
-        .enumerate()
-        .flat_map(|(i, r)| {
-            route(&method.teachers, r.completion, r.verdict).into_iter().map(move |read| (i, read))
-        })
-        .collect();
-    let mut terms: BTreeMap<String, Term> =
-        method.teachers.iter().filter(|t| t.runs()).map(|t| (t.name.clone(), Term::default())).collect();
-    let mut counts = vec![0usize; method.teachers.len()];
-    for (_, reading) in &readings {
-        let name = &method.teachers[reading.teacher].name;
-        terms.entry(name.clone()).or_default().tokens += reading.active.len();
-    }
-    for (count, teacher) in counts.iter_mut().zip(&method.teachers) {
-        *count = terms.get(&teacher.name).map_or(0, |t| t.tokens);
-    }
-    if readings.is_empty() {
-        let gradient = zeros(adapter.adapter);
-        let (scoring, update) = (Work::default(), Work::default());
-        return Ok(MicroBatch { loss: 0.0, terms, tokens: Vec::new(), gradient, scoring, update });
+impl<W: Trained> MeanGradient<W> {
+    /// The mean over `count` micro-batches, none of them seen yet.
+    pub(crate) fn over(count: usize) -> Self {
+        Self { count, sum: None }
     }
 
-    let begin = Instant::now();
-    let (teacher_hidden, scored) = score(model, method, rollouts, &readings)?;
-    wait(model);
-    let scoring = Work { tokens: scored, seconds: begin.elapsed().as_secs_f64() };
-    let begin = Instant::now();
-    let sequences: Vec<Sequence> =
-        rollouts.iter().map(|r| extended(&r.sample.student, r.completion)).collect();
-    let packed = model.pack(&sequences)?;
-    let images: Vec<&ImagePatches> = rollouts.iter().flat_map(|r| &r.sample.images).collect();
-    let (hidden, trace) = model.forward_traced(&packed, &images, adapter);
-
-    let starts = offsets(&packed.lengths);
-    let mut tokens = Vec::new();
-    let mut rows = Vec::new();
-    for (rollout, reading) in &readings {
-        let first = starts[*rollout] + rollouts[*rollout].sample.student.ids.len();
-        let weight = method.teachers[reading.teacher].weight / counts[reading.teacher] as f64;
-        for token in &reading.active {
-            rows.push(ActiveRow {
-                student: first + token.position - 1,
-                teacher: rows.len(),
-                direction: reading.direction,
-                weight,
-                clip: clip(method, token.boundary),
-            });
-            tokens.push(TokenKl {
-                rollout: *rollout,
-                position: token.position,
-                teacher: reading.teacher,
-                kl: 0.0,
-                clipped: false,
-            });
-        }
+    /// Adds one.
+    pub(crate) fn add(&mut self, gradient: &W) {
+        let share = gradient.map(|_, t| t.clone() / self.count as f64);
+        self.sum = Some(match self.sum.take() {
+            None => share,
+            Some(sum) => sum.plus(&share),
+        });
     }
-    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BYTES);
-    let result =
-        span_kl_linear(&hidden, &teacher_hidden, &model.text.head, &rows, method.temperature, chunk)?;
 
-    for ((token, row), &kl) in tokens.iter_mut().zip(&rows).zip(&result.kl) {
-        token.kl = kl;
-        token.clipped = row.clips(kl);
-        let term = terms.entry(method.teachers[token.teacher].name.clone()).or_default();
-        term.kl += kl / term.tokens as f64;
-        term.loss += row.clip.map_or(kl, |c| kl.min(c)) / term.tokens as f64;
-        term.clipped += usize::from(token.clipped);
-    }
-    let gradient = if tokens.iter().all(|t| t.clipped) {
-        zeros(adapter.adapter)
-    } else {
-        model.backward(trace, result.gradient.cast(hidden.dtype()), &packed, adapter)
-    };
-    wait(model);
-    let update = Work { tokens: packed.ids.len(), seconds: begin.elapsed().as_secs_f64() };
-    Ok(MicroBatch { loss: result.loss, terms, tokens, gradient, scoring, update })
-}
-
-/// Hidden states of the frozen base for every supervised token, in the order of the readings, `[R, D]`; and
-/// the tokens read for it.
-///
-/// All contexts are packed into one forward; an image is encoded once and serves all teachers of its sample.
-fn score(
-    model: &Model,
-    method: &Method,
-    rollouts: &[Rollout],
-    readings: &[(usize, Reading)],
-) -> Result<(Tensor<2>, usize), ModelError> {
-    let prompt = |(rollout, reading): &(usize, Reading)| &rollouts[*rollout].sample.teachers[reading.teacher];
-    let images: Vec<&ImagePatches> = rollouts.iter().flat_map(|r| &r.sample.images).collect();
-    let sees = method.teachers.iter().any(|t| t.runs() && t.sees(vigos_recipe::Input::Image));
-    let encoded = if sees { model.encode_images(&images, None) } else { Vec::new() };
-    let image_counts: Vec<usize> = rollouts.iter().map(|r| r.sample.images.len()).collect();
-    let first_image = offsets(&image_counts);
-
-    let sequences: Vec<Sequence> = readings.iter().map(|r| extended(prompt(r), &r.1.tokens)).collect();
-    let features: Vec<Tensor<2>> = readings
-        .iter()
-        .flat_map(|r| {
-            let first = first_image[r.0];
-            encoded.iter().skip(first).take(prompt(r).images.len()).cloned()
-        })
-        .collect();
-    let packed = model.pack(&sequences)?;
-    let hidden = model.forward(&packed, &features, None, &mut ());
-    let starts = offsets(&packed.lengths);
-    let rows = readings.iter().zip(starts).flat_map(|(r, start)| {
-        let first = start + prompt(r).ids.len();
-        r.1.active.iter().map(move |token| first + token.read - 1)
-    });
-    Ok((hidden.select(0, vigos_models::layers::indices(rows, &model.device)), packed.ids.len()))
-}
-
-/// The clip of one token: the method's, tightened on a boundary token if the method says so.
-fn clip(method: &Method, boundary: bool) -> Option<f64> {
-    let on = |clip: f64| (clip > 0.0).then_some(clip);
-    match (on(method.clip), on(method.boundary_clip).filter(|_| boundary)) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
+    /// The mean; zero of the form of `weights` if none was added.
+    pub(crate) fn finish(self, weights: &W) -> W {
+        self.sum.unwrap_or_else(|| weights.zeros())
     }
 }
 
-fn extended(prompt: &Sequence, tokens: &[u32]) -> Sequence {
-    let ids = prompt.ids.iter().chain(tokens).copied().collect();
-    Sequence { ids, images: prompt.images.clone() }
-}
-
-/// Lets the device finish, so that a phase is charged for its own work. Were the device lost, the next read
-/// would say so.
-fn wait(model: &Model) {
-    let _ = model.device.sync();
-}
-
-/// First index of each part of these lengths laid one after another.
-fn offsets(lengths: &[usize]) -> Vec<usize> {
-    let ends = lengths.iter().scan(0, |end, n| {
-        *end += n;
-        Some(*end - n)
-    });
-    ends.collect()
-}
-
-fn zeros(adapter: &Adapter) -> Adapter {
-    adapter.map(|_, t| t.zeros_like())
+/// The next so many of `rollouts`: a micro-batch, or none when all are taken.
+pub(crate) fn next_batch(
+    rollouts: &mut impl Iterator<Item = RolledOut>,
+    size: usize,
+) -> Option<Vec<RolledOut>> {
+    let batch: Vec<RolledOut> = rollouts.take(size).collect();
+    (!batch.is_empty()).then_some(batch)
 }

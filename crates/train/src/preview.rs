@@ -3,19 +3,17 @@
 //! Nothing but the data set and the model's small files is read: a template or a data set can be tried out without
 //! the weights.
 
-use crate::session::open_dataset;
+use crate::datasets::open_dataset;
 use serde::Serialize;
 use vigos_data::{BadRow, Row};
-use vigos_hub::{Progress, side_files_folder};
-use vigos_models::Config;
-use vigos_models::agreement::check_processor;
+use vigos_hub::Progress;
 use vigos_processor::{ImagePatches, Processor};
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::reference_target;
 use vigos_recipe::sample::{Role, SampleMaker, Skip};
 use vigos_recipe::{Recipe, When};
 use vigos_rollout::RunError;
-use vigos_rollout::base::open_processor;
+use vigos_rollout::base::ModelFiles;
 
 /// A row and its prompts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -85,11 +83,9 @@ pub fn preview(recipe: &Recipe, row: usize, progress: &mut Progress) -> Result<P
     let prompts = Prompts::for_method(&recipe.method)?;
     let mut dataset = open_dataset(recipe, progress)?;
     let source = dataset.load(row)?.map_err(|BadRow { origin, id, reason }| unusable(origin, id, reason))?;
-    let folder = side_files_folder(&recipe.model.path, progress)?;
-    let config = Config::read(&folder)?;
-    let processor = open_processor(&folder, recipe.data.max_pixels)?;
-    check_processor(&config, &processor, &folder)?;
-    let maker = SampleMaker::of(recipe, &processor, &prompts);
+    let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, progress)?;
+    let processor = &files.processor;
+    let maker = SampleMaker::of(recipe, processor, &prompts);
     let images = maker
         .images(&source)
         .map_err(|skip| unusable(source.origin.clone(), source.id.clone(), skip.to_string()))?;
@@ -102,7 +98,7 @@ pub fn preview(recipe: &Recipe, row: usize, progress: &mut Progress) -> Result<P
         .collect::<Result<Vec<_>, _>>()?;
     let long = prompts.iter().find(|prompt| prompt.tokens > recipe.train.max_prompt_tokens);
     let skipped = long.map(|p| Skip::LongPrompt { role: p.role.clone(), tokens: p.tokens }.to_string());
-    let images = images.iter().map(|image| image_preview(image, &processor)).collect();
+    let images = images.iter().map(|image| image_preview(image, processor)).collect();
     let Row { id, problem, answer, origin, .. } = source;
     Ok(Preview { row, id, origin, problem, answer, reference, images, prompts, skipped })
 }

@@ -1,24 +1,30 @@
 //! One optimiser step on recorded completions: the method's numbers without its randomness.
 
-use crate::objective::{Rollout, Term, TokenKl, micro_batch};
-use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
-use crate::session::Session;
+use crate::distillation::{Teaching, Term, micro_batch};
+use crate::dropout::{Dropping, dropout};
+use crate::objective::{Scored, ScoredToken};
+use crate::optim::AdamW;
+use crate::update::Update;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
-use vigos_data::{ImageSource, Labels, Row};
 use vigos_hub::Progress;
+use vigos_kernels::Divergences;
 use vigos_models::{ActiveAdapter, peft};
-use vigos_recipe::Recipe;
+use vigos_recipe::row::{ImageSource, Labels, Row};
 use vigos_recipe::run_folder::FolderError;
-use vigos_recipe::sample::{Sample, SampleError, Skip, UserTexts};
-use vigos_rollout::RunError;
-use vigos_rollout::base::base_name;
-use vigos_rollout::spans::{Spans, Verdict};
+use vigos_recipe::sample::{SampleError, Skip, UserTexts};
+use vigos_recipe::{Method, Recipe};
+use vigos_rollout::adapter::{lora_config, open_adapter};
+use vigos_rollout::base::{Base, base_name};
+use vigos_rollout::engine::Finish;
+use vigos_rollout::spans::Spans;
+use vigos_rollout::{RolledOut, RunError};
 
 /// One line of the input.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,6 +59,24 @@ struct RowReport {
     tokens: Vec<TokenReport>,
 }
 
+impl RowReport {
+    fn new(scored: &Scored, method: &Method) -> Self {
+        let named = |t: &ScoredToken| TokenReport {
+            position: t.position,
+            teacher: method.teachers[t.teacher].name.clone(),
+            kl: t.kl,
+            clipped: t.clipped,
+        };
+        let RolledOut { sample, verdict, .. } = &scored.rollout;
+        Self {
+            id: sample.id.clone(),
+            valid: verdict.spans().is_some(),
+            spans: verdict.spans().cloned(),
+            tokens: scored.tokens.iter().map(named).collect(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 struct TokenReport {
     position: usize,
@@ -83,60 +107,36 @@ pub fn replay(
         }
         .into());
     }
-    let session = Session::open(recipe, device, progress)?;
-    let rows = read(rollouts, &session)?;
-    let verdicts: Vec<Verdict> = rows.iter().map(|(_, ids)| session.judge(ids)).collect();
-    let batch: Vec<Rollout> = rows
-        .iter()
-        .zip(&verdicts)
-        .map(|((sample, completion), verdict)| Rollout { sample, completion, verdict })
-        .collect();
-    let numbers: Vec<u64> = (0..batch.len() as u64).collect();
-    let dropout = session.dropout(0, &numbers, &batch);
-    let active = ActiveAdapter { adapter: &session.adapter, dropout: dropout.as_ref() };
-    let result = micro_batch(&session.model, active, &recipe.method, &batch)?;
-    let grad_norm = global_norm(&result.gradient);
-    let clipped = clip_global_norm(result.gradient.clone(), grad_norm, recipe.optim.max_grad_norm);
-    let lr = learning_rate(&recipe.optim, 0, recipe.train.total_steps(rows.len()));
-    let adapter = AdamW::new(&session.adapter).update(&session.adapter, &clipped, lr, &recipe.optim);
+    let teaching = Teaching::new(&recipe.method, &Divergences::default())?;
+    let wanted = lora_config(&recipe.lora)?;
+    let base = Base::open(recipe, device, progress)?;
+    let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
+    let adapter = open_adapter(&wanted, from, &base.model.config, seed, device, progress)?;
+    let rows = read(rollouts, &base)?;
+    let total = recipe.train.total_steps(rows.len());
+    let dropping = Dropping { probability: recipe.lora.dropout, seed };
+    let dropout = dropout(dropping, 0, rows.iter(), device);
+    let active = ActiveAdapter { adapter: &adapter, dropout: dropout.as_ref() };
+    let result = micro_batch(&base.model, active, &teaching, rows)?;
+    let optimiser = AdamW::new(&adapter);
+    let mut update = Update::new(adapter, optimiser, &recipe.optim, total);
+    let grad_norm = update.apply(result.gradient.clone(), 0).grad_norm;
 
-    let tokens = |row: usize| {
-        let named = |t: &TokenKl| TokenReport {
-            position: t.position,
-            teacher: recipe.method.teachers[t.teacher].name.clone(),
-            kl: t.kl,
-            clipped: t.clipped,
-        };
-        result.tokens.iter().filter(|t| t.rollout == row).map(named).collect()
-    };
-    let report = StepReport {
-        loss: result.loss,
-        grad_norm,
-        terms: result.terms.clone(),
-        rows: batch
-            .iter()
-            .enumerate()
-            .map(|(i, r)| RowReport {
-                id: r.sample.id.clone(),
-                valid: r.verdict.spans().is_some(),
-                spans: r.verdict.spans().cloned(),
-                tokens: tokens(i),
-            })
-            .collect(),
-    };
+    let rows = result.scored.iter().map(|s| RowReport::new(s, &recipe.method)).collect();
+    let report = StepReport { loss: result.loss, grad_norm, terms: result.terms.clone(), rows };
     std::fs::create_dir_all(out).map_err(|e| FileError::io("create", out, e))?;
     peft::save_tensors(&result.gradient.tensors(), &out.join("grads.safetensors"))?;
-    peft::save(&adapter, &base_name(&recipe.model.path), &out.join("adapter"))?;
+    peft::save(&update.weights, &base_name(&recipe.model.path), &out.join("adapter"))?;
     let text = serde_json::to_vec_pretty(&report).unwrap_or_default();
     write_atomic_bytes(&out.join("step.json"), &text)?;
     Ok(())
 }
 
 /// Reads and prepares every row.
-fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, RunError> {
+fn read(path: &Path, base: &Base) -> Result<Vec<RolledOut>, RunError> {
     let folder = vigos_core::files::folder_of(path);
-    let maker = session.samples();
-    let vocabulary = session.model.config.text.vocab_size;
+    let maker = base.samples();
+    let vocabulary = base.model.config.text.vocab_size;
     let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
     let mut rows = Vec::new();
     for line in read_lines::<Line>(path, options)? {
@@ -176,7 +176,7 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, RunEr
             labels: Labels::default(),
             demonstration: None,
         };
-        let sample = maker.make(&source, &line.prompts)?.map_err(|skip| match skip {
+        let sample = maker.make(rows.len() as u64, &source, &line.prompts)?.map_err(|skip| match skip {
             Skip::LongPrompt { role, tokens } => fail(
                 &role,
                 format!("found a prompt of {tokens} tokens, wanted at most {}", maker.max_prompt_tokens),
@@ -187,7 +187,7 @@ fn read(path: &Path, session: &Session) -> Result<Vec<(Sample, Vec<u32>)>, RunEr
                 fail("image", format!("found a side of {side} pixels, wanted {}", maker.min_image_side))
             }
         })?;
-        rows.push((sample, line.completion_token_ids));
+        rows.push(base.read(Arc::new(sample), line.completion_token_ids, Finish::Stop));
     }
     if rows.is_empty() {
         return Err(RunError::NothingLeft {

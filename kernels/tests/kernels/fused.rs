@@ -2,8 +2,8 @@
 //! every backend that this build can test: the CPU, and the `wgpu` device (Mesa's software Vulkan will do).
 
 mod cases;
-use crate::common;
 mod linear;
+mod own;
 
 /// Makes every promise a test on every backend.
 macro_rules! promises {
@@ -48,4 +48,10 @@ promises! {
     linear::hidden_states_give_the_loss_and_gradient_of_autodiff_whatever_the_chunk,
     linear::the_gradient_passes_at_the_clip_and_stops_above_it,
     linear::no_active_row_gives_no_loss,
+    own::one_that_someone_writes_has_its_value_and_gradient_in_f64,
+    own::a_kl_that_someone_writes_is_the_fused_one_within_rounding,
+    own::fused_rows_alone_are_the_fused_operators_numbers_to_the_bit,
+    own::rows_of_several_divergences_add_up_in_the_order_given,
+    own::the_gradient_of_any_divergence_passes_at_the_clip_and_stops_above_it,
+    own::a_row_of_infinite_divergence_is_reported_and_has_no_gradient,
 }

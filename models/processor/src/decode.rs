@@ -14,7 +14,6 @@ use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::{ColorType, ImageDecoder, ImageFormat, Limits, RgbImage};
 
 use crate::files::{self, FileError};
-use crate::jpeg;
 
 /// Bounds on what is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,8 +135,11 @@ fn decode_jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeEr
     if !has_jpeg_end(bytes) {
         return Err(DecodeError::Broken { format: "JPEG", reason: "it has no end marker".into() });
     }
+    let exact = vigos_jpeg::decode(bytes, width, height).ok();
     // Rare kinds, and damage that others tolerate: a picture a level or two off is better than none.
-    jpeg::decode(bytes, width, height).or_else(|jpeg::PassedOn| read(general, "JPEG", limits, high_byte))
+    exact
+        .and_then(|rgb| RgbImage::from_raw(width, height, rgb))
+        .map_or_else(|| read(general, "JPEG", limits, high_byte), Ok)
 }
 
 /// The first frame on the screen that it was made for. Transparency is an index like any other.

@@ -34,7 +34,6 @@ pub mod config;
 pub mod decode;
 mod files;
 pub mod fresh;
-mod jpeg;
 pub mod patches;
 mod processor;
 pub mod resize;

@@ -34,7 +34,7 @@ pub(crate) struct BenchLossArgs {
     #[arg(long, value_enum, default_value_t = BenchDirection::Forward)]
     pub(crate) direction: BenchDirection,
     /// Memory for the logits of a chunk, in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, conflicts_with = "chunk")]
+    #[arg(long, value_name = "BYTES", default_value_t = vigos_kernels::LOGITS_BUDGET, conflicts_with = "chunk")]
     pub(crate) chunk_bytes: usize,
     /// Rows of a chunk, whatever they take.
     #[arg(long, value_name = "ROWS")]

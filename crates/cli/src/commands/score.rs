@@ -14,12 +14,10 @@ use std::path::{Path, PathBuf};
 use vigos_core::files::folder_of;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
+use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::Sequence;
 use vigos_models::scoring::{Target, TokenScore, score_tokens};
 use vigos_processor::{Grid, ImagePatches, RgbImage};
-
-/// Memory for the logits of one chunk of rows, in bytes.
-const LOGIT_BYTES: usize = 256 << 20;
 
 /// An output line.
 #[derive(Serialize)]
@@ -105,7 +103,7 @@ fn score(opened: &Opened, loaded: &Loaded, row: &Row) -> Result<Vec<TokenScore>,
         .enumerate()
         .map(|(i, token)| Target { row: (prompt + i).saturating_sub(1), token: *token })
         .collect();
-    let chunk = (LOGIT_BYTES / (4 * size_of::<f32>() * model.config.text.vocab_size)).max(1);
+    let chunk = (LOGITS_BUDGET / (4 * size_of::<f32>() * model.config.text.vocab_size)).max(1);
     Ok(score_tokens(model, &hidden, &targets, chunk)?)
 }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 use vigos_core::random::{Key, Purpose, draws};
 use vigos_kernels::{
-    ActiveRow, Direction, RowLoss, SpanKlError, SpanKlRows, span_kl, span_kl_linear, span_kl_reference,
+    ActiveRow, Direction, RowLoss, SpanKlError, SpanKlRows, divergence_linear, span_kl, span_kl_reference,
 };
 
 /// Largest error of a product or loss, relative to the largest value. Reduced-precision matrix units, which
@@ -128,24 +128,21 @@ fn loss(device: &Device) -> Result<Found, String> {
     let (student, teacher) = (numbers(2, ROWS * WIDTH), numbers(3, ROWS * WIDTH));
     let head: Vec<f32> = numbers(4, VOCABULARY * WIDTH).iter().map(|v| v / 8.0).collect();
     let rows: Vec<ActiveRow> = (0..ROWS)
-        .map(|row| ActiveRow {
-            student: row,
-            teacher: row,
-            direction: direction(row),
-            weight: 1.0,
-            clip: None,
+        .map(|row| {
+            let divergence = direction(row).divergence();
+            ActiveRow { student: row, teacher: row, divergence, weight: 1.0, clip: None }
         })
         .collect();
     let (s, t) = (upload(&student, WIDTH, device), upload(&teacher, WIDTH, device));
     let h = upload(&head, WIDTH, device);
     let (found, seconds) = timed(|| {
-        let result =
-            span_kl_linear(&s, &t, &h, &rows, LOSS_TEMPERATURE, CHUNK).map_err(|error| error.to_string())?;
+        let result = divergence_linear(&s, &t, &h, &rows, LOSS_TEMPERATURE, CHUNK)
+            .map_err(|error| error.to_string())?;
         Ok((result.kl, download(result.gradient)?))
     })?;
     let (mut kl, mut gradient) = (Vec::new(), Vec::new());
-    for (row, (s, t)) in rows.iter().zip(student.chunks(WIDTH).zip(teacher.chunks(WIDTH))) {
-        let (value, slope) = host_kl(s, t, &head, row.direction);
+    for (row, (s, t)) in student.chunks(WIDTH).zip(teacher.chunks(WIDTH)).enumerate() {
+        let (value, slope) = host_kl(s, t, &head, direction(row));
         kl.push(value);
         gradient.extend(slope);
     }

@@ -6,7 +6,7 @@ use crate::device::Choice;
 use crate::error::CliError;
 use crate::output::note;
 use vigos_recipe::sft::SftRecipe;
-use vigos_train::sft::sft;
+use vigos_train::sft;
 
 /// Runs the command. A run that is stopped by Ctrl-C saves its last whole step and counts as a success.
 ///

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use vigos_recipe::Recipe;
 use vigos_recipe::RunRecipe;
 use vigos_rollout::RunError;
-use vigos_train::trainer::{Observer, RunOptions, train};
+use vigos_train::{Observer, RunOptions, train};
 
 /// Runs the command. A run that is stopped by Ctrl-C saves its last whole step and counts as a success.
 ///
@@ -22,15 +22,15 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
         if finished.interrupted {
             note(&format!("stopped after step {}; go on with --resume", finished.steps));
         }
-        note(&format!("adapter saved to {}", finished.adapter.display()));
+        note(&format!("adapter saved to {}", finished.output.display()));
         let recipe = options.recipe;
         if recipe.eval.around && !finished.interrupted {
             let step = format!("step-{:06}", finished.steps);
-            let after = Some(finished.adapter.clone());
+            let after = Some(finished.output.clone());
             let students = [("before", recipe.model.adapter.clone()), (step.as_str(), after)];
             let folder = options.run_dir.join("eval");
             super::eval::side_by_side(recipe, &students, &folder, options.device, stop)?;
-            note(&what_next(&args.config, &recipe.model.path, &finished.adapter));
+            note(&what_next(&args.config, &recipe.model.path, &finished.output));
         }
         Ok(())
     })

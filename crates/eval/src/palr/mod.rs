@@ -14,21 +14,23 @@ pub use scoring::{Scene, score};
 pub use tokens::{EPSILON, Palr, Part, Sums, Token};
 
 use crate::folder::{self, Finished, Folder, Observer, Options};
-use crate::student::{Drawing, Student, ready};
+use crate::student::{Loaded, ready};
 use report::Diagnosed;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
 use vigos_data::{BadRow, Dataset, Row};
 use vigos_recipe::Recipe;
 use vigos_recipe::last_box;
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker};
-use vigos_rollout::RunError;
-use vigos_rollout::base::sampling;
+use vigos_rollout::engine::Finish;
 use vigos_rollout::spans::{CompletionText, Reason, Spans, Verdict};
-use vigos_train::session::open_dataset;
+use vigos_rollout::student::Drawing;
+use vigos_rollout::{RolledOut, RunError};
+use vigos_train::open_dataset;
 use wrong::Pool;
 
 /// The values' file.
@@ -51,12 +53,13 @@ pub fn palr(
     stop: &AtomicBool,
 ) -> Result<Finished<PalrReport>, RunError> {
     let recipe = options.recipe;
-    sampling(recipe).check()?;
+    let drawing = Drawing::of(recipe, recipe.palr.seed);
+    drawing.sampling.check()?;
     let (folder, run) = Folder::open(options, TOKENS, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let data = open_dataset(recipe, &mut fetching)?;
-    let student = Student::open(options, &mut fetching)?;
-    let vocabulary = student.base.model.config.text.vocab_size;
+    let loaded = Loaded::open(options, &mut fetching)?;
+    let vocabulary = loaded.base.model.config.text.vocab_size;
     let recorded = rollouts.map(|path| read_rollouts(path, vocabulary)).transpose()?;
     run.begin(recipe)?;
 
@@ -64,8 +67,9 @@ pub fn palr(
     let part = recipe.rollout.batch;
     let (mut done, file) = folder.resume(total, part, |line: &Line| (line.item(), true))?;
     observer.started(done, total);
-    let maker = student.base.samples();
-    let mut work = Work { recipe, student: &student, maker, recorded, data, pool: Pool::new(), total, file };
+    let maker = loaded.base.samples();
+    let mut work =
+        Work { recipe, loaded: &loaded, maker, drawing, recorded, data, pool: Pool::new(), total, file };
     if done < total {
         work.fill_pool()?;
     }
@@ -97,8 +101,9 @@ pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, RunError> {
 /// A diagnosis under way.
 struct Work<'a> {
     recipe: &'a Recipe,
-    student: &'a Student<'a>,
+    loaded: &'a Loaded<'a>,
     maker: SampleMaker<'a>,
+    drawing: Drawing,
     recorded: Option<BTreeMap<String, Vec<u32>>>,
     data: Dataset,
     pool: Pool,
@@ -126,8 +131,8 @@ impl Work<'_> {
         stop: &AtomicBool,
     ) -> Result<bool, RunError> {
         let items = (start..end).map(|item| self.item(item)).collect::<Result<Vec<_>, _>>()?;
-        let Some(completions) = self.completions(&items, start, observer, stop)? else { return Ok(false) };
-        let mut completions = completions.into_iter();
+        let Some(rollouts) = self.rollouts(&items, start, observer, stop)? else { return Ok(false) };
+        let mut rollouts = rollouts.into_iter();
         let mut lines = Vec::with_capacity(items.len());
         for (item, asked) in (start..end).zip(items) {
             let line = match (asked, stop.load(Ordering::SeqCst)) {
@@ -137,9 +142,9 @@ impl Work<'_> {
                     observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
                     Line::Skipped { item, id, skipped: reason }
                 }
-                (Ok((row, sample)), _) => {
-                    let Some(completion) = completions.next() else { break };
-                    Line::Diagnosed(Box::new(self.diagnose(item, &row, &sample, &completion)?))
+                (Ok((row, _)), _) => {
+                    let Some(rollout) = rollouts.next() else { break };
+                    Line::Diagnosed(Box::new(self.diagnose(item, &row, &rollout)?))
                 }
             };
             lines.push(line);
@@ -150,52 +155,41 @@ impl Work<'_> {
         Ok(true)
     }
 
-    /// The completions of the items that can be asked, the first of which is number `start`; none if `stop` is set.
-    fn completions(
+    /// A rollout of each item that can be asked, the first of which is number `start`; none if `stop` is set.
+    fn rollouts(
         &self,
-        items: &[Result<(Row, Sample), BadRow>],
+        items: &[Result<(Row, Arc<Sample>), BadRow>],
         start: usize,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Option<Vec<Vec<u32>>>, RunError> {
+    ) -> Result<Option<Vec<RolledOut>>, RunError> {
         let asked = items.iter().zip(start as u64..).filter_map(|(item, n)| Some((item.as_ref().ok()?, n)));
         if let Some(recorded) = &self.recorded {
-            let of = |(row, _): &(Row, Sample)| recorded.get(&row.id).cloned().unwrap_or_default();
+            let of = |(row, sample): &(Row, Arc<Sample>)| {
+                let tokens = recorded.get(&row.id).cloned().unwrap_or_default();
+                self.loaded.base.read(sample.clone(), tokens, Finish::Stop)
+            };
             return Ok(Some(asked.map(|(item, _)| of(item)).collect()));
         }
-        let rollout = &self.recipe.rollout;
-        let drawing = Drawing {
-            sampling: sampling(self.recipe),
-            max_new_tokens: rollout.max_new_tokens,
-            rows: rollout.batch,
-            seed: self.recipe.palr.seed,
-        };
-        let requests = asked.map(|((_, sample), number)| (sample, number));
+        let asked: Vec<_> = asked.map(|((_, sample), number)| (sample.clone(), number)).collect();
         let watch = &mut |drawn| observer.tokens(drawn);
-        let completions = self.student.complete(&drawing, requests, watch, stop)?;
-        Ok(completions.map(|all| all.into_iter().map(|completion| completion.tokens).collect()))
+        self.loaded.complete(&self.drawing, &asked, watch, stop)
     }
 
-    fn diagnose(
-        &mut self,
-        item: usize,
-        row: &Row,
-        sample: &Sample,
-        completion: &[u32],
-    ) -> Result<Diagnosed, RunError> {
-        let text = self.student.base.text(completion);
+    fn diagnose(&mut self, item: usize, row: &Row, rollout: &RolledOut) -> Result<Diagnosed, RunError> {
+        let RolledOut { sample, tokens: completion, text, .. } = rollout;
         let mut diagnosed = Diagnosed {
             item,
             id: row.id.clone(),
             completion: text.text(0..text.bytes().len()).into_owned(),
-            completion_token_ids: completion.to_vec(),
+            completion_token_ids: completion.clone(),
             valid: false,
             reason: None,
             wrong_answers: Vec::new(),
             next: None,
             tokens: Vec::new(),
         };
-        let spans = match self.verdict(&text) {
+        let spans = match self.verdict(text) {
             Verdict::Valid(spans) => spans,
             Verdict::Invalid(reason) => return Ok(Diagnosed { reason: Some(reason), ..diagnosed }),
         };
@@ -204,10 +198,10 @@ impl Work<'_> {
         let (next, other) = self.counterfactual(item, row)?;
         let given = |answer: &String| Row { answer: answer.clone(), ..row.clone() };
         let wrong_samples =
-            wrong.iter().map(|answer| self.sample(&given(answer))).collect::<Result<Vec<_>, _>>()?;
+            wrong.iter().map(|answer| self.sample(item, &given(answer))).collect::<Result<Vec<_>, _>>()?;
         let scene = Scene { sample, wrong: &wrong_samples, other: &other, completion, spans: &spans };
-        let student = self.student;
-        diagnosed.tokens = score(&student.base.model, student.adapter(), &self.recipe.method, &scene)?;
+        let student = self.loaded.student();
+        diagnosed.tokens = score(&student.base.model, student.adapter, &self.recipe.method, &scene)?;
         Ok(Diagnosed { valid: true, wrong_answers: wrong, next: Some(next), ..diagnosed })
     }
 
@@ -233,7 +227,7 @@ impl Work<'_> {
         for step in 1..self.total {
             let Ok(next) = self.data.load((item + step) % self.total)? else { continue };
             let shown = Row { images: next.images, ..row.clone() };
-            if let Ok(sample) = ready(&self.maker, &shown)? {
+            if let Ok(sample) = ready(&self.maker, item, &shown)? {
                 return Ok((next.id, sample));
             }
         }
@@ -246,7 +240,7 @@ impl Work<'_> {
     }
 
     /// A row ready to be asked, or why it cannot be.
-    fn item(&mut self, item: usize) -> Result<Result<(Row, Sample), BadRow>, RunError> {
+    fn item(&mut self, item: usize) -> Result<Result<(Row, Arc<Sample>), BadRow>, RunError> {
         let row = match self.data.load(item)? {
             Err(bad) => return Ok(Err(bad)),
             Ok(row) => row,
@@ -255,15 +249,15 @@ impl Work<'_> {
             let reason = "no rollout of it is recorded".into();
             return Ok(Err(BadRow { origin: row.origin, id: row.id, reason }));
         }
-        Ok(match ready(&self.maker, &row)? {
-            Ok(sample) => Ok((row, sample)),
+        Ok(match ready(&self.maker, item, &row)? {
+            Ok(sample) => Ok((row, Arc::new(sample))),
             Err((_, reason)) => Err(BadRow { origin: row.origin, id: row.id, reason }),
         })
     }
 
     /// A row that could be asked with another answer.
-    fn sample(&self, row: &Row) -> Result<Sample, RunError> {
-        ready(&self.maker, row)?.map_err(|(_, message)| {
+    fn sample(&self, item: usize, row: &Row) -> Result<Sample, RunError> {
+        ready(&self.maker, item, row)?.map_err(|(_, message)| {
             let (origin, id) = (row.origin.clone(), row.id.clone());
             let message = format!("with {:?} for an answer: {message}", row.answer);
             SampleError { origin, id, field: "answer".into(), message }.into()

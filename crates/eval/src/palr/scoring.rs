@@ -3,17 +3,14 @@
 
 use super::tokens::{Part, Token};
 use burn::tensor::Tensor;
-use vigos_kernels::chunk_rows;
+use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
 use vigos_models::scoring::{Target, score_tokens};
 use vigos_models::{ActiveAdapter, Model, ModelError, Sequence};
 use vigos_processor::ImagePatches;
 use vigos_recipe::sample::Sample;
 use vigos_recipe::{Input, Method};
-use vigos_rollout::routing::{Reading, route};
+use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::spans::{Spans, Verdict};
-
-/// Memory that the logits of one chunk of rows may take.
-const LOGITS_BYTES: usize = 256 << 20;
 
 /// A valid rollout and the contexts to score it in.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +47,7 @@ pub fn score(
 ) -> Result<Vec<Token>, ModelError> {
     let Scene { sample, completion, spans, .. } = scene;
     let verdict = Verdict::Valid((*spans).clone());
-    let readings = route(&method.teachers, completion, &verdict);
+    let passes = route(&method.teachers, completion, &verdict);
 
     let images = encode(model, &sample.images, adapter);
     let all = Reader::new(
@@ -66,9 +63,9 @@ pub fn score(
     let images = encode(model, &sample.images, None);
     let others = encode(model, &scene.other.images, None);
     let mut tokens = Vec::new();
-    for reading in &readings {
-        let Some(teacher) = method.teachers.get(reading.teacher) else { continue };
-        let read = |sample: &Sample, features| reader(sample, features, reading, completion);
+    for pass in &passes {
+        let Some(teacher) = method.teachers.get(pass.teacher) else { continue };
+        let read = |sample: &Sample, features| reader(sample, features, pass, completion);
         let mut readers = vec![read(sample, &images)];
         if teacher.sees(Input::Image) {
             readers.push(read(scene.other, &others));
@@ -81,7 +78,7 @@ pub fn score(
         let active = scored.next().map(Vec::as_slice).unwrap_or_default();
         let image = if teacher.sees(Input::Image) { scored.next() } else { None };
         let wrong: Vec<&Vec<f64>> = scored.collect();
-        for (order, (at, &active)) in reading.active.iter().zip(active).enumerate() {
+        for (order, (at, &active)) in pass.active.iter().zip(active).enumerate() {
             let (Some(&id), Some(&own)) = (completion.get(at.position), own.get(at.position)) else {
                 continue;
             };
@@ -94,17 +91,17 @@ pub fn score(
     Ok(tokens)
 }
 
-/// A teacher's reading of a completion in the context that `sample` gives it.
+/// A teacher's pass of a completion in the context that `sample` gives it.
 fn reader<'f>(
     sample: &Sample,
     features: &'f [Tensor<2>],
-    reading: &Reading,
+    pass: &TeacherPass,
     completion: &[u32],
 ) -> Reader<'f> {
-    let prompt = sample.teachers.get(reading.teacher).cloned().unwrap_or_default();
+    let prompt = sample.teachers.get(pass.teacher).cloned().unwrap_or_default();
     let features = features.get(..prompt.images.len()).unwrap_or_default();
-    let active = reading.active.iter().map(|token| (token.position, token.read));
-    Reader::new(&prompt, features, &reading.tokens, active, completion)
+    let active = pass.active.iter().map(|token| (token.position, token.read));
+    Reader::new(&prompt, features, &pass.tokens, active, completion)
 }
 
 impl<'a> Reader<'a> {
@@ -146,7 +143,7 @@ fn logprobs(
         targets.extend(reader.targets.iter().map(|t| Target { row: start + t.row, token: t.token }));
         start += length;
     }
-    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BYTES);
+    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET);
     let mut scores =
         score_tokens(model, &hidden, &targets, chunk.get())?.into_iter().map(|score| score.logprob);
     Ok(readers.iter().map(|reader| scores.by_ref().take(reader.targets.len()).collect()).collect())

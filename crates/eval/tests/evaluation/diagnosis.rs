@@ -58,7 +58,7 @@ impl<'a> ByHand<'a> {
             max_prompt_tokens: 32_768,
             min_image_side: 0,
         };
-        maker.make(row, &UserTexts::new()).unwrap().unwrap()
+        maker.make(0, row, &UserTexts::new()).unwrap().unwrap()
     }
 
     /// log P of every token of `completion` after a prompt.

@@ -21,7 +21,7 @@ struct Counter<'a> {
 
 struct Seen;
 
-impl vigos_train::trainer::Observer for Seen {}
+impl vigos_train::Observer for Seen {}
 impl vigos_eval::Observer for Seen {}
 
 impl<'a> Counter<'a> {
@@ -41,7 +41,7 @@ impl Watch for Counter<'_> {
     }
     fn begins(&mut self, _: &Run, _: usize, _: usize) {}
     fn done(&mut self, _: &Run, _: usize, _: usize, _: Duration) {}
-    fn training(&mut self) -> &mut dyn vigos_train::trainer::Observer {
+    fn training(&mut self) -> &mut dyn vigos_train::Observer {
         self.begin();
         self.trained += 1;
         &mut self.seen

@@ -1,19 +1,17 @@
 //! What training by a recipe takes.
 
 use super::{Estimate, Phase};
-use crate::objective::LOGITS_BYTES;
 use burn::tensor::DType;
-use std::path::Path;
 use vigos_data::Dataset;
+use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::adapter::sites;
 use vigos_models::memory::Footprint;
 use vigos_models::{Config, LoraConfig};
-use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::{SampleMaker, UserTexts};
 use vigos_recipe::{Recipe, Teacher, When};
 use vigos_rollout::RunError;
 use vigos_rollout::adapter::lora_config;
-use vigos_rollout::base::{dtype, open_processor};
+use vigos_rollout::base::dtype;
 
 /// Tokens of a prompt where nobody says: an image of a megapixel and a half, and a question.
 pub const PROMPT_TOKENS: usize = 2048;
@@ -68,10 +66,10 @@ impl Plan {
         })
     }
 
-    /// The same plan for the longest prompts of a data set, as far as its first rows tell; as it is if none of them
-    /// can be used.
-    pub(crate) fn with_first_rows(self, recipe: &Recipe, dataset: &mut Dataset, model: &Path) -> Self {
-        match first_rows(recipe, dataset, model) {
+    /// The same plan for the longest prompts of a data set in the order of `seed`, as far as its first rows tell; as
+    /// it is if none of them can be used.
+    pub(crate) fn with_first_rows(self, maker: &SampleMaker, dataset: &mut Dataset, seed: u64) -> Self {
+        match first_rows(maker, dataset, seed) {
             Ok([prompt_tokens, image_tokens]) if prompt_tokens > 0 => {
                 Self { prompt_tokens, image_tokens, ..self }
             }
@@ -124,7 +122,7 @@ impl Plan {
         let traced = if adapts_vision { images } else { 0 };
         let kept = of.kept(tokens, traced).saturating_add(of.hidden(scored));
         let forward = of.text_forward(tokens, true).max(of.vision_forward(images, true));
-        let loss = of.loss(tokens, scored, LOGITS_BYTES as u64);
+        let loss = of.loss(tokens, scored, LOGITS_BUDGET as u64);
         let graph = of.text_graph(tokens, length).max(of.vision_graph(traced, image));
         for phase in [Phase::Loss, Phase::Backward] {
             let formula =
@@ -146,16 +144,13 @@ impl Plan {
 }
 
 /// Tokens of the longest prompt of the first rows, and the most that are its images'.
-fn first_rows(recipe: &Recipe, dataset: &mut Dataset, model: &Path) -> Result<[usize; 2], RunError> {
-    let prompts = Prompts::for_method(&recipe.method)?;
-    let processor = open_processor(model, recipe.data.max_pixels)?;
-    let merge = processor.image_config().merge_size as usize;
-    let maker = SampleMaker::of(recipe, &processor, &prompts);
-    let mut order = dataset.order(recipe.train.seed);
+fn first_rows(maker: &SampleMaker, dataset: &mut Dataset, seed: u64) -> Result<[usize; 2], RunError> {
+    let merge = maker.processor.image_config().merge_size as usize;
+    let mut order = dataset.order(seed);
     let mut longest = [0, 0];
     for number in 0..FIRST_ROWS.min(dataset.count().get() as u64) {
         let Ok(row) = dataset.load(order.at(number).1)? else { continue };
-        let Ok(sample) = maker.make(&row, &UserTexts::new())? else { continue };
+        let Ok(sample) = maker.make(number, &row, &UserTexts::new())? else { continue };
         for prompt in std::iter::once(&sample.student).chain(&sample.teachers) {
             let images = prompt.images.iter().map(|slot| slot.grid.tokens(merge)).sum();
             longest = [longest[0].max(prompt.ids.len()), longest[1].max(images)];

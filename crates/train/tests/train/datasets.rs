@@ -13,8 +13,8 @@ use parquet::file::properties::WriterProperties;
 use vigos_data::{Dataset, Fields, ImageSource};
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
-use vigos_train::metrics::StepMetrics;
-use vigos_train::trainer::{Finished, Observer, TrainOptions, train};
+use vigos_train::metrics::Metrics;
+use vigos_train::{Finished, Observer, TrainOptions, train};
 
 const CONFIG: &str = r#"
 [model]
@@ -51,7 +51,7 @@ fn recipe(data: &Path, overrides: &[&str]) -> Recipe {
 /// Stops the run after a step.
 struct StopAfter<'a>(usize, &'a AtomicBool);
 impl Observer for StopAfter<'_> {
-    fn step(&mut self, metrics: &StepMetrics) {
+    fn step(&mut self, metrics: &Metrics) {
         if metrics.step == self.0 {
             self.1.store(true, Ordering::SeqCst);
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use support::{FAMILIES, folder_of, host, root, run};
 use vigos_models::{Adapter, Config, Model, peft};
 use vigos_recipe::Recipe;
-use vigos_train::trainer::Finished;
+use vigos_train::Finished;
 
 const CONFIG: &str = r#"
 [model]
@@ -43,7 +43,7 @@ fn train(family: &str, steps: usize, run_dir: &Path, resume: bool) -> Finished {
 }
 
 fn adapter(family: &str, finished: &Finished) -> Adapter {
-    peft::load(&finished.adapter, &Config::read(&folder_of(family)).unwrap(), &Device::flex()).unwrap()
+    peft::load(&finished.output, &Config::read(&folder_of(family)).unwrap(), &Device::flex()).unwrap()
 }
 
 #[test]

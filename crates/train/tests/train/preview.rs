@@ -60,7 +60,8 @@ fn the_prompts_are_those_that_training_reads() {
         };
         let mut set = Dataset::open(&data, &Fields::default(), None).unwrap();
         for row in 0..2 {
-            let sample = maker.make(&set.load(row).unwrap().unwrap(), &UserTexts::new()).unwrap().unwrap();
+            let sample =
+                maker.make(row as u64, &set.load(row).unwrap().unwrap(), &UserTexts::new()).unwrap().unwrap();
             let shown = show(&recipe, row).unwrap();
             assert_eq!(shown.reference, sample.reference, "{family}");
             let names: Vec<&str> = shown.prompts.iter().map(|p| p.role.as_str()).collect();

@@ -5,10 +5,9 @@ use crate::support;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use support::{Recorded, relative, root};
+use support::{Recorded, relative, root, teaching};
 use vigos_models::{ActiveAdapter, Adapter, peft};
-use vigos_rollout::spans::parse;
-use vigos_train::objective::{MicroBatch, Rollout, micro_batch};
+use vigos_train::distillation::{MicroBatch, micro_batch};
 use vigos_train::optim::{AdamW, clip_global_norm, global_norm};
 
 const FIDELITIES: [&str; 2] = ["paper", "released"];
@@ -20,8 +19,7 @@ fn spans_of_every_recorded_rollout_equal_the_reference() {
         for fidelity in FIDELITIES {
             let step = recorded.step(fidelity, "noclip");
             for (row, wanted) in step.rollouts.iter().zip(recorded.spans(fidelity)) {
-                let found = parse(&row.completion, |id| recorded.bytes(id), &recorded.stops, step.fidelity());
-                let found = found.spans().map(|s| (s.description.clone(), s.reasoning_answer.clone()));
+                let found = row.verdict.spans().map(|s| (s.description.clone(), s.reasoning_answer.clone()));
                 assert_eq!(found, wanted, "{} {fidelity} {}", recorded.family, row.sample.id);
             }
         }
@@ -44,9 +42,11 @@ fn losses_and_per_token_divergences_equal_the_reference() {
         }
         let mut found: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
         let step = recorded.step(fidelity, configuration);
-        for token in &result.tokens {
-            let name = step.method.teachers[token.teacher].name.clone();
-            found.entry((token.rollout, name)).or_default().push(token.kl);
+        for (rollout, scored) in result.scored.iter().enumerate() {
+            for token in &scored.tokens {
+                let name = step.method.teachers[token.teacher].name.clone();
+                found.entry((rollout, name)).or_default().push(token.kl);
+            }
         }
         for (row, terms) in wanted["token_kl"].as_array().unwrap().iter().enumerate() {
             for (name, values) in terms.as_object().unwrap() {
@@ -143,12 +143,11 @@ fn micro_batches_of_equal_token_counts_average_to_the_whole_batch() {
     let recorded = Recorded::load();
     let step = recorded.step("paper", "noclip");
     let one = &step.rollouts[0];
-    let verdict = parse(&one.completion, |id| recorded.bytes(id), &recorded.stops, step.fidelity());
-    let rollout = || Rollout { sample: &one.sample, completion: &one.completion, verdict: &verdict };
     let active = ActiveAdapter { adapter: &recorded.adapter, dropout: None };
-    let part = micro_batch(&recorded.model, active, &step.method, &[rollout()]).unwrap();
-    let whole = [rollout(), rollout(), rollout(), rollout()];
-    let whole = micro_batch(&recorded.model, active, &step.method, &whole).unwrap();
+    let batch = |rollouts: usize| {
+        micro_batch(&recorded.model, active, &teaching(&step.method), vec![one.clone(); rollouts]).unwrap()
+    };
+    let (part, whole) = (batch(1), batch(4));
     assert!(relative(part.loss, whole.loss) < 1e-5);
     let (part, whole) = (support::host(&part.gradient), support::host(&whole.gradient));
     for (name, part) in part {
@@ -185,19 +184,8 @@ fn label(recorded: &Recorded, fidelity: &str, configuration: &str) -> String {
 
 fn run(recorded: &Recorded, fidelity: &str, configuration: &str, adapter: &Adapter) -> MicroBatch {
     let step = recorded.step(fidelity, configuration);
-    let verdicts: Vec<_> = step
-        .rollouts
-        .iter()
-        .map(|r| parse(&r.completion, |id| recorded.bytes(id), &recorded.stops, step.fidelity()))
-        .collect();
-    let rollouts: Vec<Rollout> = step
-        .rollouts
-        .iter()
-        .zip(&verdicts)
-        .map(|(r, verdict)| Rollout { sample: &r.sample, completion: &r.completion, verdict })
-        .collect();
     let active = ActiveAdapter { adapter, dropout: None };
-    micro_batch(&recorded.model, active, &step.method, &rollouts).unwrap()
+    micro_batch(&recorded.model, active, &teaching(&step.method), step.rollouts).unwrap()
 }
 
 /// The loss before each step, and the adapter after the last.

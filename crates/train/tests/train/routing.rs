@@ -3,13 +3,12 @@
 use crate::support;
 
 use std::collections::BTreeMap;
-use support::{Recorded, relative};
-use vigos_kernels::Direction;
+use support::{Recorded, relative, teaching};
 use vigos_models::ActiveAdapter;
 use vigos_recipe::{Fidelity, Method, Preset, Recipe};
-use vigos_rollout::routing::{Reading, route};
-use vigos_rollout::spans::{Reason, Spans, Verdict, parse};
-use vigos_train::objective::{MicroBatch, Rollout, micro_batch};
+use vigos_rollout::routing::{TeacherPass, route};
+use vigos_rollout::spans::{Reason, Spans, Verdict};
+use vigos_train::distillation::{MicroBatch, micro_batch};
 
 /// Eleven tokens: three of description, two of reasoning, one of answer, delimiters between them.
 const COMPLETION: [u32; 11] = [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20];
@@ -22,58 +21,53 @@ fn invalid() -> Verdict {
     Verdict::Invalid(Reason::NoBox)
 }
 
-fn readings(preset: Preset, fidelity: Fidelity, verdict: &Verdict) -> Vec<Reading> {
+fn passes(preset: Preset, fidelity: Fidelity, verdict: &Verdict) -> Vec<TeacherPass> {
     route(&preset.expand(fidelity).teachers, &COMPLETION, verdict)
 }
 
 /// (position, tokens read before it) of every supervised token.
-fn active(reading: &Reading) -> Vec<(usize, usize)> {
-    reading.active.iter().map(|a| (a.position, a.read)).collect()
+fn active(pass: &TeacherPass) -> Vec<(usize, usize)> {
+    pass.active.iter().map(|a| (a.position, a.read)).collect()
 }
 
 #[test]
 fn a_valid_rollout_is_read_by_perception_and_reasoning_no_further_than_needed() {
-    let [perception, reasoning] = &readings(Preset::Vigos, Fidelity::Paper, &valid())[..] else { panic!() };
+    let [perception, reasoning] = &passes(Preset::Vigos, Fidelity::Paper, &valid())[..] else { panic!() };
     assert_eq!((perception.teacher, reasoning.teacher), (0, 1));
     assert_eq!(perception.tokens, [10, 11], "the last supervised token is predicted, not read");
     assert_eq!(active(perception), [(0, 0), (1, 1), (2, 2)]);
     assert_eq!(reasoning.tokens, COMPLETION[..8]);
     assert_eq!(active(reasoning), [(5, 5), (6, 6), (8, 8)]);
-    assert_eq!([perception.direction, reasoning.direction], [Direction::Forward; 2]);
 }
 
 #[test]
 fn with_released_fidelity_the_reasoning_teacher_reads_its_span_alone() {
-    let readings = readings(Preset::Vigos, Fidelity::Released, &valid());
-    assert_eq!(readings[1].tokens, [15, 16]);
-    assert_eq!(active(&readings[1]), [(5, 0), (6, 1), (8, 2)]);
+    let passes = passes(Preset::Vigos, Fidelity::Released, &valid());
+    assert_eq!(passes[1].tokens, [15, 16]);
+    assert_eq!(active(&passes[1]), [(5, 0), (6, 1), (8, 2)]);
 }
 
 #[test]
 fn an_invalid_rollout_is_read_by_the_reference_teacher_alone_to_its_last_token() {
-    let [reference] = &readings(Preset::Vigos, Fidelity::Paper, &invalid())[..] else { panic!() };
+    let [reference] = &passes(Preset::Vigos, Fidelity::Paper, &invalid())[..] else { panic!() };
     assert_eq!(reference.teacher, 2);
     assert_eq!(reference.tokens, COMPLETION[..10]);
     assert_eq!(active(reference).len(), COMPLETION.len());
-    assert_eq!(reference.direction, Direction::Reverse);
-    let forward = readings(Preset::VigosForwardReference, Fidelity::Paper, &invalid());
-    assert_eq!(forward[0].direction, Direction::Forward);
 }
 
 #[test]
 fn without_a_reference_teacher_both_others_supervise_every_token_of_an_invalid_rollout() {
-    let readings = readings(Preset::VigosNoReference, Fidelity::Paper, &invalid());
-    assert_eq!(readings.len(), 2);
-    assert!(readings.iter().all(|r| active(r).len() == COMPLETION.len()));
+    let passes = passes(Preset::VigosNoReference, Fidelity::Paper, &invalid());
+    assert_eq!(passes.len(), 2);
+    assert!(passes.iter().all(|r| active(r).len() == COMPLETION.len()));
 }
 
 #[test]
 fn self_distillation_reads_every_rollout_with_one_teacher() {
     for preset in [Preset::Opsd, Preset::OpsdSamePrompt] {
         for verdict in [valid(), invalid()] {
-            let [teacher] = &readings(preset, Fidelity::Paper, &verdict)[..] else { panic!() };
+            let [teacher] = &passes(preset, Fidelity::Paper, &verdict)[..] else { panic!() };
             assert_eq!(active(teacher).len(), COMPLETION.len());
-            assert_eq!(teacher.direction, Direction::Forward);
         }
     }
 }
@@ -81,7 +75,7 @@ fn self_distillation_reads_every_rollout_with_one_teacher() {
 #[test]
 fn a_teacher_of_weight_zero_is_not_run() {
     let teachers = |preset| -> Vec<usize> {
-        readings(preset, Fidelity::Paper, &valid()).iter().map(|r| r.teacher).collect()
+        passes(preset, Fidelity::Paper, &valid()).iter().map(|r| r.teacher).collect()
     };
     assert_eq!(teachers(Preset::VigosNoPerception), [1]);
     assert_eq!(teachers(Preset::VigosNoReasoning), [0]);
@@ -93,15 +87,8 @@ fn run(recorded: &Recorded, overrides: &[&str]) -> (Method, MicroBatch) {
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
     let method = Recipe::parse(text, "test", &overrides).unwrap().method;
     let rows = recorded.rows(&method);
-    let verdict = |ids: &[u32]| parse(ids, |id| recorded.bytes(id), &recorded.stops, method.fidelity);
-    let verdicts: Vec<Verdict> = rows.iter().map(|r| verdict(&r.completion)).collect();
-    let rollouts: Vec<Rollout> = rows
-        .iter()
-        .zip(&verdicts)
-        .map(|(r, verdict)| Rollout { sample: &r.sample, completion: &r.completion, verdict })
-        .collect();
     let active = ActiveAdapter { adapter: &recorded.adapter, dropout: None };
-    let result = micro_batch(&recorded.model, active, &method, &rollouts).unwrap();
+    let result = micro_batch(&recorded.model, active, &teaching(&method), rows).unwrap();
     (method, result)
 }
 
@@ -113,7 +100,7 @@ fn every_preset_gives_token_means_of_its_losses_and_their_weighted_sum() {
         let key = format!("method.preset={}", serde_json::to_value(preset).unwrap().as_str().unwrap());
         let (method, result) = run(&recorded, &[&key, "method.clip=1.0"]);
         let mut sums: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
-        for token in &result.tokens {
+        for token in result.scored.iter().flat_map(|s| &s.tokens) {
             assert!(token.kl.is_finite() && token.kl > -1e-6, "{name}");
             assert_eq!(token.clipped, token.kl > 1.0, "{name}");
             let sum = sums.entry(&method.teachers[token.teacher].name).or_default();
@@ -136,14 +123,15 @@ fn a_boundary_clip_touches_the_two_boundary_tokens_of_valid_rollouts_alone() {
     let recorded = Recorded::load();
     let (_, free) = run(&recorded, &["method.clip=0"]);
     let (method, bounded) = run(&recorded, &["method.clip=0", "method.boundary_clip=0.05"]);
-    assert!(free.tokens.iter().all(|t| !t.clipped));
-    let spans = recorded.spans("paper");
-    for (token, before) in bounded.tokens.iter().zip(&free.tokens) {
-        assert_eq!(token.kl, before.kl);
-        let boundary = spans[token.rollout].as_ref().is_some_and(|(description, reasoning)| {
-            [description.last(), reasoning.first()].contains(&Some(&token.position))
-        });
-        assert_eq!(token.clipped, boundary, "{token:?} of {}", method.teachers[token.teacher].name);
+    assert!(free.scored.iter().flat_map(|s| &s.tokens).all(|t| !t.clipped));
+    for ((span, rollout), before) in recorded.spans("paper").iter().zip(&bounded.scored).zip(&free.scored) {
+        for (token, before) in rollout.tokens.iter().zip(&before.tokens) {
+            assert_eq!(token.kl, before.kl);
+            let boundary = span.as_ref().is_some_and(|(description, reasoning)| {
+                [description.last(), reasoning.first()].contains(&Some(&token.position))
+            });
+            assert_eq!(token.clipped, boundary, "{token:?} of {}", method.teachers[token.teacher].name);
+        }
     }
     assert!(bounded.loss < free.loss);
 }

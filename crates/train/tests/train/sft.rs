@@ -13,9 +13,9 @@ use vigos_models::{Adapter, Config, LoraConfig, Model, Projection, Trained, peft
 use vigos_recipe::sft::SftRecipe;
 use vigos_recipe::{RecipeError, RunRecipe};
 use vigos_rollout::RunError;
-use vigos_train::metrics::SftMetrics;
-use vigos_train::sft::{SftFinished, SftOptions, sft};
-use vigos_train::trainer::Observer;
+use vigos_train::Observer;
+use vigos_train::metrics::Metrics;
+use vigos_train::{Finished, SftOptions, sft};
 
 const CONFIG: &str = r#"
 [model]
@@ -55,7 +55,7 @@ fn recipe(overrides: &[&str]) -> SftRecipe {
     parse(overrides).unwrap()
 }
 
-fn run(recipe: &SftRecipe, run_dir: &Path, resume: bool) -> Result<SftFinished, RunError> {
+fn run(recipe: &SftRecipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
     let options = SftOptions { recipe, run_dir, resume, device: &Device::flex() };
     sft(&options, &mut Silent, &AtomicBool::new(false))
 }
@@ -85,7 +85,7 @@ struct StopAfter<'a> {
     flag: &'a AtomicBool,
 }
 impl Observer for StopAfter<'_> {
-    fn sft_step(&mut self, metrics: &SftMetrics) {
+    fn step(&mut self, metrics: &Metrics) {
         if metrics.step == self.step {
             self.flag.store(true, Ordering::SeqCst);
         }

@@ -5,26 +5,31 @@ use crate::support;
 
 use burn::tensor::{DType, Device, Tensor};
 use serde_json::Value;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use support::{FAMILIES, folder_of, relative, root};
 use vigos_data::{DemonstrationFields, Demonstrations};
 use vigos_models::generation::stop_tokens;
 use vigos_models::{Parameters, Trained};
 use vigos_processor::Processor;
+use vigos_recipe::demonstration::DemonstrationMaker;
+use vigos_recipe::row::{Demonstration, Labels, Row};
 use vigos_recipe::sft::Activations;
-use vigos_recipe::{Optim, Schedule};
+use vigos_recipe::{Fidelity, Optim, Schedule};
+use vigos_rollout::RolledOut;
+use vigos_rollout::engine::Finish;
+use vigos_rollout::spans::CompletionText;
+use vigos_train::dropout::Dropping;
+use vigos_train::fine_tune::FullFineTune;
 use vigos_train::optim::{AdamW, clip_global_norm, global_norm};
-use vigos_train::sft::learner::Whole;
-use vigos_train::sft::objective::{Dropping, MicroBatch, micro_batch};
-use vigos_train::sft::{Lesson, LessonMaker};
+use vigos_train::supervised::{MicroBatch, micro_batch};
 
-const STILL: Dropping = Dropping { probability: 0.0, seed: 0, step: 0 };
+const STILL: Dropping = Dropping { probability: 0.0, seed: 0 };
 
 /// A family's recorded run, and ours.
 struct Run {
     family: String,
     wanted: Value,
-    lessons: Vec<Lesson>,
+    rollouts: Vec<RolledOut>,
     losses: Vec<f64>,
     norms: Vec<f64>,
     gradient: Parameters,
@@ -43,10 +48,10 @@ impl Run {
         let file = root().join(format!("tests/fixtures/sft/{family}.json"));
         let wanted: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         let folder = folder_of(family);
-        let lessons = lessons(family);
+        let rollouts = demonstrated(family);
         let weights = Parameters::load(&folder, &Device::flex()).unwrap();
         let (config, device) = (weights.config().clone(), Device::flex());
-        let learner = Whole { base: folder, config, device, stored: DType::F32, activations };
+        let full = FullFineTune { base: folder, config, device, stored: DType::F32, activations };
         let number = |key: &str| wanted[key].as_f64().unwrap();
         let settings = Optim {
             lr: number("lr"),
@@ -61,7 +66,7 @@ impl Run {
         let (mut losses, mut norms, mut kept, mut after) = (vec![], vec![], None, vec![weights]);
         for _ in 0..3 {
             let weights = after.last().unwrap();
-            let MicroBatch { loss, gradient, .. } = micro_batch(&learner, weights, &lessons, STILL).unwrap();
+            let MicroBatch { loss, gradient, .. } = micro_batch(&full, weights, &rollouts, STILL, 0).unwrap();
             let norm = global_norm(&gradient);
             losses.push(loss);
             norms.push(norm);
@@ -73,7 +78,7 @@ impl Run {
         let [_, after_1, _, after_3] = <[Parameters; 4]>::try_from(after).unwrap();
         let gradient = kept.unwrap();
         let family = format!("{family} {activations:?}");
-        Self { family, wanted, lessons, losses, norms, gradient, after_1, after_3 }
+        Self { family, wanted, rollouts, losses, norms, gradient, after_1, after_3 }
     }
 
     /// Visits every tensor: its name, all values of ours, the places of the recorded ones, and these under `key`.
@@ -90,15 +95,33 @@ impl Run {
     }
 }
 
-fn lessons(family: &str) -> Vec<Lesson> {
+fn demonstrated(family: &str) -> Vec<RolledOut> {
     let folder = folder_of(family);
     let processor = Processor::from_dir(&folder).unwrap();
-    let stop = stop_tokens(&folder).unwrap()[0];
-    let maker = LessonMaker { processor: &processor, stop, max_tokens: 4096, min_image_side: 0 };
+    let stops = stop_tokens(&folder).unwrap();
+    let maker =
+        DemonstrationMaker { processor: &processor, stop: stops[0], max_tokens: 4096, min_image_side: 0 };
     let path = root().join("tests/fixtures/demonstrations.jsonl");
     let rows = Demonstrations::open(&path, &DemonstrationFields::default(), None).unwrap();
-    let rows = (0..rows.count().get()).map(|i| rows.load(i).unwrap().unwrap().clone());
-    rows.zip(0..).map(|(row, number)| maker.make(number, &row).unwrap().unwrap()).collect()
+    let rolled_out = |index: usize| {
+        let row = rows.load(index).unwrap().unwrap();
+        let row = Row {
+            id: row.id,
+            problem: row.prompt,
+            answer: String::new(),
+            images: row.images,
+            origin: row.origin,
+            labels: Labels::default(),
+            demonstration: Some(Demonstration { prefill: row.prefill, completion: row.completion }),
+        };
+        let sample = maker.make(index as u64, &row).unwrap().unwrap();
+        let tokens = sample.completion.clone();
+        let bytes = |id| processor.tokenizer().token_bytes(id).unwrap_or_default();
+        let text = CompletionText::new(&tokens, bytes, &stops);
+        let verdict = text.verdict(Fidelity::Paper);
+        RolledOut { sample: Arc::new(sample), tokens, finish: Finish::Stop, text, verdict }
+    };
+    (0..rows.count().get()).map(rolled_out).collect()
 }
 
 fn host(tensor: &Tensor<2>) -> Vec<f64> {
@@ -110,11 +133,12 @@ fn host(tensor: &Tensor<2>) -> Vec<f64> {
 fn tokens_and_what_is_learnt_of_them_equal_the_reference() {
     for run in RUNS.iter() {
         let rows = run.wanted["rows"].as_array().unwrap();
-        assert_eq!(rows.len(), run.lessons.len());
-        for (row, lesson) in rows.iter().zip(&run.lessons) {
+        assert_eq!(rows.len(), run.rollouts.len());
+        for (row, rollout) in rows.iter().zip(&run.rollouts) {
             let ids: Vec<u32> = serde_json::from_value(row["ids"].clone()).unwrap();
-            assert_eq!(lesson.sequence.ids, ids, "{} {}", run.family, row["id"]);
-            assert_eq!(lesson.learnt as u64, row["learnt"].as_u64().unwrap(), "{}", row["id"]);
+            let found = [&rollout.sample.student.ids[..], &rollout.tokens].concat();
+            assert_eq!(found, ids, "{} {}", run.family, row["id"]);
+            assert_eq!(rollout.tokens.len() as u64, row["learnt"].as_u64().unwrap(), "{}", row["id"]);
         }
     }
 }

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use support::{Recorded, method_folder, relative, root, run};
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
-use vigos_train::metrics::StepMetrics;
+use vigos_train::metrics::Metrics;
 use vigos_train::replay::replay;
-use vigos_train::trainer::{Finished, Observer, TrainOptions, train};
+use vigos_train::{Finished, Observer, TrainOptions, train};
 
 const CONFIG: &str = r#"
 [model]
@@ -61,7 +61,7 @@ fn metrics(run_dir: &Path) -> Vec<String> {
 }
 
 fn adapter_bytes(finished: &Finished) -> Vec<u8> {
-    std::fs::read(finished.adapter.join("adapter_model.safetensors")).unwrap()
+    std::fs::read(finished.output.join("adapter_model.safetensors")).unwrap()
 }
 
 #[test]
@@ -87,7 +87,7 @@ struct StopAfter<'a> {
     flag: &'a AtomicBool,
 }
 impl Observer for StopAfter<'_> {
-    fn step(&mut self, metrics: &StepMetrics) {
+    fn step(&mut self, metrics: &Metrics) {
         if metrics.step == self.step {
             self.flag.store(true, Ordering::SeqCst);
         }
@@ -146,7 +146,7 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
     let recipe = recipe(&[]);
     let whole = run(&recipe, &dir, false).unwrap();
     let bytes = adapter_bytes(&whole);
-    std::fs::write(whole.adapter.join("optimizer.safetensors"), b"torn").unwrap();
+    std::fs::write(whole.output.join("optimizer.safetensors"), b"torn").unwrap();
     let again = run(&recipe, &dir, true).unwrap();
     assert_eq!(adapter_bytes(&again), bytes, "steps 3 and 4 were made again from the checkpoint of step 2");
     for step in [2, 4] {

@@ -14,7 +14,7 @@ const KL: f64 = 1e-6;
 const GRADIENT: f64 = 4e-7;
 
 /// The precisions of logits that the device computes in.
-fn precisions(on: &Device) -> Vec<DType> {
+pub(crate) fn precisions(on: &Device) -> Vec<DType> {
     let all = [DType::F32, DType::F16, DType::BF16];
     all.into_iter().filter(|dtype| on.supports_dtype(*dtype)).collect()
 }

@@ -4,14 +4,20 @@ use super::cases::{host, matrix};
 use crate::common::normal;
 use burn::tensor::{DType, Device, Tensor};
 use std::num::NonZeroUsize;
-use vigos_kernels::{ActiveRow, Direction, span_kl_linear};
+use vigos_kernels::{ActiveRow, Direction, divergence_linear};
 
 fn chunk(rows: usize) -> NonZeroUsize {
     NonZeroUsize::new(rows).unwrap()
 }
 
-fn row(student: usize, teacher: usize, direction: Direction, weight: f64, clip: Option<f64>) -> ActiveRow {
-    ActiveRow { student, teacher, direction, weight, clip }
+fn row(
+    student: usize,
+    teacher: usize,
+    direction: Direction,
+    weight: f64,
+    clip: Option<f64>,
+) -> ActiveRow<'static> {
+    ActiveRow { student, teacher, divergence: direction.divergence(), weight, clip }
 }
 
 pub(crate) fn hidden_states_give_the_loss_and_gradient_of_autodiff_whatever_the_chunk(on: &Device) {
@@ -34,7 +40,7 @@ pub(crate) fn hidden_states_give_the_loss_and_gradient_of_autodiff_whatever_the_
         };
         let p = log_softmax(leaf.clone(), r.student);
         let q = Tensor::from_inner(log_softmax(teacher.clone(), r.teacher));
-        let kl = match r.direction {
+        let kl = match r.divergence.fused().unwrap() {
             Direction::Forward => (q.clone().exp() * (q - p)).sum(),
             Direction::Reverse => (p.clone().exp() * (p - q)).sum(),
         };
@@ -42,11 +48,11 @@ pub(crate) fn hidden_states_give_the_loss_and_gradient_of_autodiff_whatever_the_
     }
     let wanted: Vec<f32> = leaf.grad(&composed.backward()).unwrap().try_into_vec_as().unwrap();
     let loss = f64::from(composed.inner().into_scalar::<f32>()) + 1e-9;
-    let whole = host(span_kl_linear(&student, &teacher, &head, &rows, 1.0, chunk(100)).unwrap().gradient);
+    let whole = host(divergence_linear(&student, &teacher, &head, &rows, 1.0, chunk(100)).unwrap().gradient);
     let largest = whole.iter().fold(0.0f32, |max, g| max.max(g.abs()));
     for rows_at_once in [1, 2, 100] {
         let chunk = chunk(rows_at_once);
-        let result = span_kl_linear(&student, &teacher, &head, &rows, 1.0, chunk).unwrap();
+        let result = divergence_linear(&student, &teacher, &head, &rows, 1.0, chunk).unwrap();
         let gradient = host(result.gradient.clone());
         assert!(
             gradient.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-6 * largest.max(1.0)),
@@ -64,7 +70,7 @@ pub(crate) fn the_gradient_passes_at_the_clip_and_stops_above_it(on: &Device) {
         (random(104, 1, 4, 1.0, on), random(105, 1, 4, 1.0, on), random(106, 9, 4, 1.0, on));
     let at = |clip| {
         let rows = [row(0, 0, Direction::Forward, 1.0, clip)];
-        span_kl_linear(&student, &teacher, &head, &rows, 1.0, chunk(8)).unwrap()
+        divergence_linear(&student, &teacher, &head, &rows, 1.0, chunk(8)).unwrap()
     };
     let kl = at(None).kl[0];
     let gradient = |clip| host(at(clip).gradient);
@@ -77,7 +83,7 @@ pub(crate) fn the_gradient_passes_at_the_clip_and_stops_above_it(on: &Device) {
 pub(crate) fn no_active_row_gives_no_loss(on: &Device) {
     let (student, teacher, head) =
         (random(107, 3, 4, 1.0, on), random(108, 1, 4, 1.0, on), random(109, 9, 4, 1.0, on));
-    let result = span_kl_linear(&student, &teacher, &head, &[], 1.0, chunk(8)).unwrap();
+    let result = divergence_linear(&student, &teacher, &head, &[], 1.0, chunk(8)).unwrap();
     assert_eq!((result.loss, result.kl.len()), (0.0, 0));
     assert!(host(result.gradient).iter().all(|g| *g == 0.0));
 }

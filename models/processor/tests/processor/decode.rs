@@ -7,10 +7,13 @@ use std::fs;
 use proptest::prelude::*;
 use vigos_processor::{DecodeError, DecodeLimits, RgbImage, decode};
 
-/// Every fixture with what Pillow makes of it, `None` where it refuses.
+/// Every fixture, the JPEG decoder's too, with what Pillow makes of it, `None` where it refuses.
 fn fixtures() -> Vec<(String, Vec<u8>, Option<RgbImage>)> {
-    let mut paths: Vec<_> =
-        fs::read_dir(common::own("decode")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = [common::own("decode"), common::jpeg()]
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()))
+        .filter(|path| path.extension().is_none_or(|extension| extension != "md"))
+        .collect();
     paths.sort();
     paths.retain(|path| path.extension().is_some_and(|extension| extension != "rgb"));
     let expected = |bytes: Vec<u8>| {
@@ -63,8 +66,9 @@ fn the_header_is_enough_to_refuse_a_bomb() {
 
 #[test]
 fn every_format_respects_the_pixel_limit() {
-    for name in ["rgb.png", "g.gif", "lossy.webp", "gray.jpg"] {
-        let bytes = fs::read(common::own("decode").join(name)).unwrap();
+    let own = ["rgb.png", "g.gif", "lossy.webp"].map(|name| common::own("decode").join(name));
+    for path in own.into_iter().chain([common::jpeg().join("gray.jpg")]) {
+        let (name, bytes) = (path.display(), fs::read(&path).unwrap());
         let area = 33 * 21;
         let limits = DecodeLimits { max_pixels: area - 1, ..DecodeLimits::default() };
         let error = decode::decode(&bytes, &limits).unwrap_err();

@@ -11,7 +11,7 @@ use burn::tensor::{DType, Device, Distribution, Tensor};
 use serde::Serialize;
 use std::fmt::Write;
 use std::num::NonZeroUsize;
-use vigos_kernels::{ActiveRow, Direction, RowLoss, SpanKlError, chunk_rows, span_kl, span_kl_linear};
+use vigos_kernels::{ActiveRow, Direction, RowLoss, SpanKlError, chunk_rows, divergence_linear, span_kl};
 
 /// What `--json` writes.
 #[derive(Debug, Serialize)]
@@ -157,16 +157,16 @@ impl<'a> Bench<'a> {
         let deviation = 2.0 / (self.width as f64).sqrt();
         let head = self.random([self.vocabulary, self.width], deviation);
         let weight = 1.0 / self.active as f64;
-        let direction = self.direction;
+        let divergence = self.direction.divergence();
         let active: Vec<ActiveRow> = (0..self.active)
-            .map(|i| ActiveRow { student: i, teacher: i, direction, weight, clip: None })
+            .map(|i| ActiveRow { student: i, teacher: i, divergence, weight, clip: None })
             .collect();
         let [mut fused, mut composed, mut products] = [(); 3].map(|()| self.meter());
         let mut difference = 0.0;
         for _ in 0..self.repeats {
             products.run(|| self.products(&student, &teacher, &head));
             let chunk = self.chunk;
-            let found = fused.run(|| span_kl_linear(&student, &teacher, &head, &active, 1.0, chunk))?;
+            let found = fused.run(|| divergence_linear(&student, &teacher, &head, &active, 1.0, chunk))?;
             let slope = composed.run(|| {
                 let leaf = Tensor::from_inner(student.clone()).require_grad();
                 let logits = |hidden: Tensor<2>, head: Tensor<2>| {

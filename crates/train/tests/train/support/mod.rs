@@ -6,16 +6,21 @@ use burn::tensor::{DType, Device};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use vigos_data::ImageSource;
+use vigos_kernels::Divergences;
 use vigos_models::weights::Weights;
 use vigos_models::{Adapter, Model, peft};
 use vigos_processor::Processor;
 use vigos_recipe::prompts::Prompts;
-use vigos_recipe::sample::{Sample, SampleMaker};
+use vigos_recipe::sample::SampleMaker;
 use vigos_recipe::{Fidelity, Method, Optim, Recipe, Schedule};
-use vigos_rollout::RunError;
-use vigos_train::trainer::{Finished, Observer, TrainOptions, train};
+use vigos_rollout::engine::Finish;
+use vigos_rollout::spans::CompletionText;
+use vigos_rollout::{RolledOut, RunError};
+use vigos_train::distillation::Teaching;
+use vigos_train::{Finished, Observer, TrainOptions, train};
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -52,12 +57,7 @@ pub struct Recorded {
 
 pub struct Step {
     pub method: Method,
-    pub rollouts: Vec<Row>,
-}
-
-pub struct Row {
-    pub sample: Sample,
-    pub completion: Vec<u32>,
+    pub rollouts: Vec<RolledOut>,
 }
 
 impl Step {
@@ -116,7 +116,7 @@ impl Recorded {
     }
 
     /// The recorded rollouts with their prompts under a method.
-    pub fn rows(&self, method: &Method) -> Vec<Row> {
+    pub fn rows(&self, method: &Method) -> Vec<RolledOut> {
         let prompts = Prompts::for_method(method).unwrap();
         let maker = SampleMaker {
             processor: &self.processor,
@@ -129,7 +129,8 @@ impl Recorded {
             .as_array()
             .unwrap()
             .iter()
-            .map(|row| {
+            .zip(0..)
+            .map(|(row, number)| {
                 let text = |key: &str| row[key].as_str().unwrap().to_owned();
                 let source = vigos_data::Row {
                     id: text("name"),
@@ -141,10 +142,11 @@ impl Recorded {
                     demonstration: None,
                 };
                 let texts = serde_json::from_value(row["prompts"].clone()).unwrap();
-                Row {
-                    sample: maker.make(&source, &texts).unwrap().unwrap(),
-                    completion: serde_json::from_value(row["completion_ids"].clone()).unwrap(),
-                }
+                let tokens: Vec<u32> = serde_json::from_value(row["completion_ids"].clone()).unwrap();
+                let sample = Arc::new(maker.make(number, &source, &texts).unwrap().unwrap());
+                let text = CompletionText::new(&tokens, |id| self.bytes(id), &self.stops);
+                let verdict = text.verdict(method.fidelity);
+                RolledOut { sample, tokens, finish: Finish::Stop, text, verdict }
             })
             .collect()
     }
@@ -175,6 +177,11 @@ impl Recorded {
             })
             .collect()
     }
+}
+
+/// A method with the divergences that there are.
+pub fn teaching(method: &Method) -> Teaching<'_> {
+    Teaching::new(method, &Divergences::default()).unwrap()
 }
 
 /// Sees a run and says nothing.

@@ -8,6 +8,11 @@ pub(crate) fn own(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
+/// The folder of the JPEG decoder's fixtures.
+pub(crate) fn jpeg() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../jpeg/tests/fixtures")
+}
+
 /// A fixture that all crates share.
 pub(crate) fn shared(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)

@@ -1,12 +1,13 @@
 //! Components to red, green and blue.
 
-use super::transform::Plane;
-use super::upsample::Upsampling;
-use super::{Frame, Markers, PassedOn, Result};
+use crate::error::{JpegError, Result};
+use crate::frame::{Frame, Markers};
+use crate::transform::Plane;
+use crate::upsample::Upsampling;
 
 /// What the components of a file are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ColorSpace {
+pub(crate) enum ColorSpace {
     Gray,
     Rgb,
     YCbCr,
@@ -18,7 +19,7 @@ pub(super) enum ColorSpace {
 
 impl ColorSpace {
     /// The space that the markers tell, or custom where they do not.
-    pub(super) fn of(frame: &Frame, markers: &Markers) -> Result<Self> {
+    pub(crate) fn of(frame: &Frame, markers: &Markers) -> Result<Self> {
         let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
         match (ids.len(), markers.adobe_transform) {
             (1, _) => Ok(Self::Gray),
@@ -28,13 +29,13 @@ impl ColorSpace {
             (3, _) => Ok(Self::YCbCr),
             (4, None | Some(0)) => Ok(Self::Cmyk),
             (4, Some(_)) => Ok(Self::Ycck),
-            _ => Err(PassedOn),
+            _ => Err(JpegError::Unsupported("two components")),
         }
     }
 }
 
 /// Red, green and blue of every pixel, row by row.
-pub(super) fn to_rgb(frame: &Frame, planes: &[Plane], space: ColorSpace) -> Result<Vec<u8>> {
+pub(crate) fn to_rgb(frame: &Frame, planes: &[Plane], space: ColorSpace) -> Result<Vec<u8>> {
     let upsamplings = frame
         .components
         .iter()

@@ -1,12 +1,13 @@
 //! A component's samples at every pixel. Where a component has half the resolution, its samples are weighted 3
 //! to 1 with their neighbours; the rounding alternates, so that it favours neither side.
 
-use super::transform::Plane;
-use super::{Component, Frame, PassedOn, Result};
+use crate::error::{JpegError, Result};
+use crate::frame::{Component, Frame};
+use crate::transform::Plane;
 
 /// How a component gets to full resolution.
 #[derive(Clone, Copy)]
-pub(super) enum Upsampling {
+pub(crate) enum Upsampling {
     /// It has it.
     Full,
     /// Half the width, interpolated.
@@ -20,9 +21,9 @@ pub(super) enum Upsampling {
 }
 
 impl Upsampling {
-    pub(super) fn of(component: &Component, frame: &Frame) -> Result<Self> {
+    pub(crate) fn of(component: &Component, frame: &Frame) -> Result<Self> {
         if !frame.h_max.is_multiple_of(component.h) || !frame.v_max.is_multiple_of(component.v) {
-            return Err(PassedOn);
+            return Err(JpegError::Unsupported("sampling factors that do not divide each other"));
         }
         let (wide, high) = (frame.h_max / component.h, frame.v_max / component.v);
         // Too few samples to have neighbours on both sides are repeated.
@@ -37,7 +38,7 @@ impl Upsampling {
     }
 
     /// Writes the samples of pixel row `y` into `out`, which is as wide as the image.
-    pub(super) fn row(self, y: usize, component: &Component, plane: &Plane, out: &mut [u8]) {
+    pub(crate) fn row(self, y: usize, component: &Component, plane: &Plane, out: &mut [u8]) {
         let source = |row: usize| &plane.samples[row * plane.stride..][..component.width];
         let near = |divisor: usize| source((y / divisor).min(component.height - 1));
         // An even row lies nearer to the one above its own, an odd row to the one below.

@@ -1,10 +1,12 @@
 //! A scan: some of the coefficients of some of the components, or some of their bits.
 
-use super::entropy::{Bits, HuffmanTable};
-use super::{Frame, PassedOn, Result, Tables, ZIGZAG};
+use crate::entropy::{Bits, HuffmanTable};
+use crate::error::{JpegError, Result};
+use crate::frame::Frame;
+use crate::tables::{Tables, ZIGZAG};
 
 /// What a scan's header says.
-pub(super) struct Scan {
+pub(crate) struct Scan {
     members: Vec<Member>,
     /// The first and the last coefficient, in zigzag order.
     start: usize,
@@ -32,20 +34,30 @@ struct State {
 
 impl Scan {
     /// Reads a scan's header, and fixes the quantization of components that come for the first time.
-    pub(super) fn read(segment: &[u8], frame: &mut Frame, tables: &Tables) -> Result<Self> {
-        let (count, rest) = segment.split_first().ok_or(PassedOn)?;
-        let (entries, tail) = rest.split_at_checked(usize::from(*count) * 2).ok_or(PassedOn)?;
-        let [start, end, bits] = *tail else { return Err(PassedOn) };
+    pub(crate) fn read(segment: &[u8], frame: &mut Frame, tables: &Tables) -> Result<Self> {
+        let (count, rest) = segment.split_first().ok_or(JpegError::Short("a scan's header"))?;
+        let (entries, tail) =
+            rest.split_at_checked(usize::from(*count) * 2).ok_or(JpegError::Short("a scan's header"))?;
+        let [start, end, bits] = *tail else {
+            return Err(JpegError::Damaged("a scan's header of another length"));
+        };
         let mut members: Vec<Member> = Vec::new();
         for entry in entries.chunks_exact(2) {
-            let component = frame.components.iter().position(|c| c.id == entry[0]).ok_or(PassedOn)?;
+            let component = frame
+                .components
+                .iter()
+                .position(|c| c.id == entry[0])
+                .ok_or(JpegError::Damaged("a scan of an unknown component"))?;
             let (dc, ac) = (usize::from(entry[1] >> 4), usize::from(entry[1] & 15));
             if dc > 3 || ac > 3 || members.iter().any(|member| member.component == component) {
-                return Err(PassedOn);
+                return Err(JpegError::Damaged("a scan that names a table or a component wrongly"));
             }
             let target = &mut frame.components[component];
             if target.quantization.is_none() {
-                target.quantization = *tables.quantization.get(target.table).ok_or(PassedOn)?;
+                target.quantization = *tables
+                    .quantization
+                    .get(target.table)
+                    .ok_or(JpegError::Damaged("a quantization table beyond the fourth"))?;
             }
             members.push(Member { component, dc, ac });
         }
@@ -62,16 +74,16 @@ impl Scan {
         let spans_both = frame.is_progressive && scan.start == 0 && scan.end > 0;
         let mixes_bands = scan.start > 0 && scan.members.len() != 1;
         if scan.members.is_empty() || scan.members.len() > 4 || spans_both || mixes_bands {
-            return Err(PassedOn);
+            return Err(JpegError::Damaged("a scan of components or coefficients that do not go together"));
         }
         if scan.start > scan.end || scan.end > 63 || scan.low > 13 {
-            return Err(PassedOn);
+            return Err(JpegError::Damaged("a scan of coefficients that there are not"));
         }
         Ok(scan)
     }
 
     /// Decodes the scan at the start of `data` into the frame, and gives what follows it.
-    pub(super) fn decode<'a>(&self, data: &'a [u8], frame: &mut Frame, tables: &Tables) -> Result<&'a [u8]> {
+    pub(crate) fn decode<'a>(&self, data: &'a [u8], frame: &mut Frame, tables: &Tables) -> Result<&'a [u8]> {
         let mut bits = Bits::new(data);
         let mut state = State::default();
         let (wide, high) = self.units(frame)?;
@@ -89,7 +101,10 @@ impl Scan {
     /// members' blocks for the same pixels.
     fn units(&self, frame: &Frame) -> Result<(usize, usize)> {
         if let [member] = &self.members[..] {
-            let component = frame.components.get(member.component).ok_or(PassedOn)?;
+            let component = frame
+                .components
+                .get(member.component)
+                .ok_or(JpegError::Damaged("a scan of an unknown component"))?;
             return Ok((component.width.div_ceil(8), component.height.div_ceil(8)));
         }
         Ok((frame.width.div_ceil(8 * frame.h_max), frame.height.div_ceil(8 * frame.v_max)))
@@ -106,11 +121,17 @@ impl Scan {
     ) -> Result<()> {
         let is_alone = self.members.len() == 1;
         for (index, member) in self.members.iter().enumerate() {
-            let component = frame.components.get_mut(member.component).ok_or(PassedOn)?;
+            let component = frame
+                .components
+                .get_mut(member.component)
+                .ok_or(JpegError::Damaged("a scan of an unknown component"))?;
             let (h, v) = if is_alone { (1, 1) } else { (component.h, component.v) };
             for (row, column) in (0..v).flat_map(|row| (0..h).map(move |column| (row, column))) {
                 let at = (y * v + row) * component.blocks_wide + x * h + column;
-                let block = component.coefficients.get_mut(at).ok_or(PassedOn)?;
+                let block = component
+                    .coefficients
+                    .get_mut(at)
+                    .ok_or(JpegError::Damaged("a block outside the image"))?;
                 let last = &mut state.last[index];
                 let (dc, ac) = (tables.dc[member.dc].as_ref(), tables.ac[member.ac].as_ref());
                 if self.start == 0 {
@@ -140,7 +161,7 @@ impl Scan {
             }
             return Ok(());
         }
-        let size = bits.symbol(table.ok_or(PassedOn)?)?;
+        let size = bits.symbol(table.ok_or(JpegError::Damaged("a scan without its Huffman table"))?)?;
         *last = last.wrapping_add(bits.signed(u32::from(size))?);
         block[0] = (*last << self.low) as i16;
         Ok(())
@@ -158,7 +179,7 @@ impl Scan {
             *empty_blocks -= 1;
             return Ok(());
         }
-        let table = table.ok_or(PassedOn)?;
+        let table = table.ok_or(JpegError::Damaged("a scan without its Huffman table"))?;
         let mut at = self.start;
         while at <= self.end {
             let symbol = bits.symbol(table)?;
@@ -170,7 +191,7 @@ impl Scan {
             }
             at += run;
             if size > 0 {
-                let place = *ZIGZAG.get(at).ok_or(PassedOn)?;
+                let place = *ZIGZAG.get(at).ok_or(JpegError::Damaged("a coefficient beyond the 64th"))?;
                 block[usize::from(place)] = (bits.signed(size)? << self.low) as i16;
             }
             at += 1;
@@ -190,7 +211,7 @@ impl Scan {
         let bit = 1i16 << self.low;
         let mut at = self.start;
         if *empty_blocks == 0 {
-            let table = table.ok_or(PassedOn)?;
+            let table = table.ok_or(JpegError::Damaged("a scan without its Huffman table"))?;
             while at <= self.end {
                 let symbol = bits.symbol(table)?;
                 let (mut run, size) = (u32::from(symbol >> 4), symbol & 15);
@@ -202,7 +223,7 @@ impl Scan {
                     }
                     0 => {}
                     1 => value = if bits.flag()? { bit } else { -bit },
-                    _ => return Err(PassedOn),
+                    _ => return Err(JpegError::Damaged("a refined coefficient of several bits")),
                 }
                 // The run counts zeros only; values on the way get their bit.
                 while let Some(place) = ZIGZAG.get(at).filter(|_| at <= self.end) {
@@ -234,7 +255,7 @@ impl Scan {
 
 /// All but the first coefficient of a sequential file's block.
 fn decode_sequential(block: &mut [i16; 64], bits: &mut Bits, table: Option<&HuffmanTable>) -> Result<()> {
-    let table = table.ok_or(PassedOn)?;
+    let table = table.ok_or(JpegError::Damaged("a scan without its Huffman table"))?;
     let mut at = 1;
     while at < 64 {
         let symbol = bits.symbol(table)?;
@@ -244,7 +265,7 @@ fn decode_sequential(block: &mut [i16; 64], bits: &mut Bits, table: Option<&Huff
         }
         at += run;
         if size > 0 {
-            let place = *ZIGZAG.get(at).ok_or(PassedOn)?;
+            let place = *ZIGZAG.get(at).ok_or(JpegError::Damaged("a coefficient beyond the 64th"))?;
             block[usize::from(place)] = bits.signed(size)? as i16;
         }
         at += 1;

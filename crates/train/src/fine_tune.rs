@@ -1,4 +1,4 @@
-//! What a supervised run trains: every weight of a model, or an adapter beside a frozen one.
+//! What is trained: every weight of a model, or an adapter beside a frozen one; and how it is stored.
 
 use burn::tensor::{DType, Device, Tensor};
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ use vigos_rollout::RunError;
 /// The weights in f32, where the model is stored in fewer bits.
 const MASTER: &str = "weights.safetensors";
 
-/// Sequences with the tokens to learn in them.
+/// Sequences with the tokens to learn in them, as the cross entropy takes them.
 #[derive(Debug)]
 pub struct Batch<'a> {
     /// The sequences.
@@ -35,16 +35,16 @@ pub struct Batch<'a> {
     pub dropout: Option<DropoutPair>,
 }
 
-/// Knows how weights make up a model, and how they are stored. What does not change is in here, what does in
-/// its weights.
-pub trait Learner: Sync {
+/// A way of fine-tuning: how weights make up a model, and how they are stored. What does not change is in here,
+/// what does in its weights.
+pub trait FineTune: Sync {
     /// What changes.
     type Weights: Trained + Clone + Send + Sync;
 
     /// The model that a step computes with.
     fn model(&self, weights: &Self::Weights) -> Cow<'_, Model>;
 
-    /// The loss of a batch and its gradient; `model` is that of these weights.
+    /// The cross entropy of a batch and its gradient; `model` is that of these weights.
     ///
     /// # Errors
     /// If a token is not in the model's vocabulary, or the device fails.
@@ -76,7 +76,7 @@ pub trait Learner: Sync {
 
 /// Trains every weight of a model.
 #[derive(Clone, Debug)]
-pub struct Whole {
+pub struct FullFineTune {
     /// The folder that training started from: its other files go into every export.
     pub base: PathBuf,
     /// The shape of the model.
@@ -89,7 +89,7 @@ pub struct Whole {
     pub activations: Activations,
 }
 
-impl Learner for Whole {
+impl FineTune for FullFineTune {
     type Weights = Parameters;
 
     fn model(&self, weights: &Parameters) -> Cow<'_, Model> {
@@ -141,18 +141,18 @@ impl Learner for Whole {
 
 /// Trains an adapter beside a frozen model.
 #[derive(Clone, Debug)]
-pub struct Beside {
+pub struct AdapterFineTune<'a> {
     /// The frozen model.
-    pub base: Model,
+    pub base: &'a Model,
     /// What it is called in the adapter's configuration.
     pub name: String,
 }
 
-impl Learner for Beside {
+impl FineTune for AdapterFineTune<'_> {
     type Weights = Adapter;
 
     fn model(&self, _weights: &Adapter) -> Cow<'_, Model> {
-        Cow::Borrowed(&self.base)
+        Cow::Borrowed(self.base)
     }
 
     fn gradient(

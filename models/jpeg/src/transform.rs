@@ -3,19 +3,22 @@
 
 use std::num::Wrapping;
 
-use super::{Component, PassedOn, Result};
+use crate::error::{JpegError, Result};
+use crate::frame::Component;
 
 /// The samples of a component.
-pub(super) struct Plane {
+pub(crate) struct Plane {
     /// Samples of a row, padding included.
-    pub(super) stride: usize,
-    pub(super) samples: Vec<u8>,
+    pub(crate) stride: usize,
+    pub(crate) samples: Vec<u8>,
 }
 
 impl Component {
     /// The component's samples.
-    pub(super) fn plane(&self) -> Result<Plane> {
-        let quantization = self.quantization.ok_or(PassedOn)?;
+    pub(crate) fn plane(&self) -> Result<Plane> {
+        let quantization = self
+            .quantization
+            .ok_or(JpegError::Damaged("a component without samples or without its quantization table"))?;
         let stride = self.blocks_wide * 8;
         let mut samples = vec![0; stride * self.blocks_high * 8];
         for (blocks, rows) in

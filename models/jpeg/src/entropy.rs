@@ -1,9 +1,9 @@
 //! Bits of a scan, and the Huffman codes they form.
 
-use super::{PassedOn, Result};
+use crate::error::{JpegError, Result};
 
 /// A Huffman code, looked up at once if short, length by length if long.
-pub(super) struct HuffmanTable {
+pub(crate) struct HuffmanTable {
     /// For every start of a stream: length and symbol of the code it begins with, length 0 if that is longer.
     short: Vec<(u8, u8)>,
     /// Per length: the first code beyond those of that length, moved to 16 bits.
@@ -17,18 +17,18 @@ const SHORT_BITS: u32 = 9;
 
 impl HuffmanTable {
     /// The code with `counts[n]` symbols of n + 1 bits, in order.
-    pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self> {
+    pub(crate) fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self> {
         let mut short = vec![(0, 0); 1 << SHORT_BITS];
         let mut ends = [0; 17];
         let mut offsets = [0; 17];
         let mut code: u32 = 0;
         let mut first = 0usize;
         for (length, count) in (1u32..=16).zip(counts.iter().map(|count| usize::from(*count))) {
-            let row = symbols.get(first..first + count).ok_or(PassedOn)?;
+            let row = symbols.get(first..first + count).ok_or(JpegError::Short("a Huffman table"))?;
             offsets[length as usize] = first as i32 - code as i32;
             for symbol in row {
                 if code >= 1 << length {
-                    return Err(PassedOn);
+                    return Err(JpegError::Damaged("more Huffman codes than there are"));
                 }
                 if length <= SHORT_BITS {
                     let spread = 1usize << (SHORT_BITS - length);
@@ -46,7 +46,7 @@ impl HuffmanTable {
 }
 
 /// Reads bits up to the next marker. More bits than there are is an error.
-pub(super) struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     rest: &'a [u8],
     /// The next bits, the first one highest.
     buffer: u64,
@@ -54,7 +54,7 @@ pub(super) struct Bits<'a> {
 }
 
 impl<'a> Bits<'a> {
-    pub(super) fn new(rest: &'a [u8]) -> Self {
+    pub(crate) fn new(rest: &'a [u8]) -> Self {
         Self { rest, buffer: 0, count: 0 }
     }
 
@@ -75,7 +75,7 @@ impl<'a> Bits<'a> {
 
     fn consume(&mut self, count: u32) -> Result<()> {
         if count > self.count {
-            return Err(PassedOn);
+            return Err(JpegError::Short("the scan"));
         }
         self.buffer <<= count;
         self.count -= count;
@@ -83,7 +83,7 @@ impl<'a> Bits<'a> {
     }
 
     /// The next `count` bits, at most 16, as a number.
-    pub(super) fn take(&mut self, count: u32) -> Result<i32> {
+    pub(crate) fn take(&mut self, count: u32) -> Result<i32> {
         if count == 0 {
             return Ok(0);
         }
@@ -94,14 +94,14 @@ impl<'a> Bits<'a> {
     }
 
     /// The next bit.
-    pub(super) fn flag(&mut self) -> Result<bool> {
+    pub(crate) fn flag(&mut self) -> Result<bool> {
         Ok(self.take(1)? == 1)
     }
 
     /// The next `count` bits as a signed number, whose lower half of values is negative.
-    pub(super) fn signed(&mut self, count: u32) -> Result<i32> {
+    pub(crate) fn signed(&mut self, count: u32) -> Result<i32> {
         if count > 15 {
-            return Err(PassedOn);
+            return Err(JpegError::Damaged("a coefficient of more than 15 bits"));
         }
         let value = self.take(count)?;
         let is_negative = count > 0 && value < 1 << (count - 1);
@@ -109,7 +109,7 @@ impl<'a> Bits<'a> {
     }
 
     /// The next symbol of `table`.
-    pub(super) fn symbol(&mut self, table: &HuffmanTable) -> Result<u8> {
+    pub(crate) fn symbol(&mut self, table: &HuffmanTable) -> Result<u8> {
         self.fill();
         let (length, symbol) = table.short[(self.buffer >> (64 - SHORT_BITS)) as usize];
         if length > 0 {
@@ -117,27 +117,29 @@ impl<'a> Bits<'a> {
             return Ok(symbol);
         }
         let start = (self.buffer >> 48) as u32;
-        let length =
-            (SHORT_BITS + 1..=16).find(|length| start < table.ends[*length as usize]).ok_or(PassedOn)?;
+        let length = (SHORT_BITS + 1..=16)
+            .find(|length| start < table.ends[*length as usize])
+            .ok_or(JpegError::Damaged("a code that its Huffman table lacks"))?;
         self.consume(length)?;
         let code = (start >> (16 - length)) as i32;
-        let index = usize::try_from(code + table.offsets[length as usize]).map_err(|_| PassedOn)?;
-        table.symbols.get(index).copied().ok_or(PassedOn)
+        let index = usize::try_from(code + table.offsets[length as usize])
+            .map_err(|_| JpegError::Damaged("a code that its Huffman table lacks"))?;
+        table.symbols.get(index).copied().ok_or(JpegError::Damaged("a code that its Huffman table lacks"))
     }
 
     /// Drops what is left before the restart marker, and the marker.
-    pub(super) fn restart(&mut self) -> Result<()> {
+    pub(crate) fn restart(&mut self) -> Result<()> {
         match self.rest {
             [0xff, 0xd0..=0xd7, after @ ..] => {
                 *self = Self::new(after);
                 Ok(())
             }
-            _ => Err(PassedOn),
+            _ => Err(JpegError::Damaged("a scan without its restart marker")),
         }
     }
 
     /// What comes after the scan.
-    pub(super) fn rest(self) -> &'a [u8] {
+    pub(crate) fn rest(self) -> &'a [u8] {
         self.rest
     }
 }

@@ -1,0 +1,66 @@
+//! From a row with an answer to learn to what the model reads and learns.
+
+use crate::row::Row;
+use crate::sample::{Sample, SampleError, Skip, load_images, user_prompt};
+use vigos_models::Sequence;
+use vigos_processor::Processor;
+
+/// Makes samples of rows that bring their completion.
+#[derive(Clone, Copy, Debug)]
+pub struct DemonstrationMaker<'a> {
+    /// The model's processor.
+    pub processor: &'a Processor,
+    /// The token that ends an answer.
+    pub stop: u32,
+    /// Longest sample in tokens, the completion included.
+    pub max_tokens: usize,
+    /// Shortest image side in pixels.
+    pub min_image_side: usize,
+}
+
+impl DemonstrationMaker<'_> {
+    /// The sample of a row with this number in the run: reads the images and encodes the texts. The completion is
+    /// encoded on its own, as its tokens are drawn one by one after the prefill; special tokens that it spells are
+    /// just characters.
+    ///
+    /// # Errors
+    /// If the template or the tokenizer refuses a text; the error names the row.
+    pub fn make(&self, number: u64, row: &Row) -> Result<Result<Sample, Skip>, SampleError> {
+        let fail = |field: &str, message: String| SampleError {
+            origin: row.origin.clone(),
+            id: row.id.clone(),
+            field: field.to_owned(),
+            message,
+        };
+        let Some(demonstration) = &row.demonstration else {
+            return Err(fail("completion", "found none, wanted the answer to learn".into()));
+        };
+        let images = match load_images(&row.images, self.processor, self.min_image_side) {
+            Ok(images) => images,
+            Err(skip) => return Ok(Err(skip)),
+        };
+        let prompt = user_prompt(self.processor, &images, row.problem.clone(), &demonstration.prefill)
+            .map_err(|e| fail("prompt", e.to_string()))?;
+        let student = Sequence { ids: prompt.ids, images: prompt.images };
+        let mut completion = self
+            .processor
+            .tokenizer()
+            .encode_plain(&demonstration.completion)
+            .map_err(|e| fail("completion", e.to_string()))?;
+        completion.push(self.stop);
+        let tokens = student.ids.len() + completion.len();
+        if tokens > self.max_tokens {
+            return Ok(Err(Skip::LongSample { tokens }));
+        }
+        Ok(Ok(Sample {
+            number,
+            id: row.id.clone(),
+            problem: row.problem.clone(),
+            reference: row.answer.clone(),
+            images,
+            student,
+            teachers: Vec::new(),
+            completion,
+        }))
+    }
+}

@@ -1,0 +1,296 @@
+//! Self-distillation: the losses of all teachers and the gradient of the adapter (method, equations 18 to 21).
+//!
+//! ```text
+//! base     ── one forward for all passes of all teachers ──── hidden rows ─┐
+//! adapter  ── traced forward of the rollouts ─────────────── hidden rows ─┴─ span KL ── backward
+//! ```
+//!
+//! Each loss is the mean over its tokens in the whole micro-batch; the weighted sum of the losses is what is
+//! minimised. Logits of row t−1 score token t.
+
+use crate::dropout::{Dropping, dropout};
+use crate::metrics::{Distilled, Outcome};
+use crate::objective::{MeanGradient, Objective, Scored, ScoredToken, StepLoss, Work, next_batch};
+use crate::observer::Watch;
+use burn::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+use vigos_kernels::{ActiveRow, Divergence, Divergences, LOGITS_BUDGET, chunk_rows, divergence_linear};
+use vigos_models::model::{Model, Sequence};
+use vigos_models::{ActiveAdapter, Adapter, ModelError, Trained};
+use vigos_processor::ImagePatches;
+use vigos_recipe::{Input, Method, Teacher};
+use vigos_rollout::routing::{TeacherPass, route};
+use vigos_rollout::{RolledOut, RunError};
+
+/// The objective of a method: its teachers, each a context of the frozen base.
+pub(crate) struct Distillation<'a> {
+    /// The frozen base.
+    pub(crate) model: &'a Model,
+    /// Who supervises what, by which divergence.
+    pub(crate) teaching: Teaching<'a>,
+    /// The training forward's dropout.
+    pub(crate) dropping: Dropping,
+    /// Rollouts of a micro-batch.
+    pub(crate) batch: usize,
+    /// Micro-batches of a step.
+    pub(crate) accumulate: usize,
+}
+
+impl Objective for Distillation<'_> {
+    type Weights = Adapter;
+
+    fn step(
+        &self,
+        weights: &Adapter,
+        rollouts: Vec<RolledOut>,
+        step: u64,
+        watch: &mut Watch,
+    ) -> Result<StepLoss<Adapter>, RunError> {
+        watch.observer.phase("update");
+        let mut gradient = MeanGradient::over(self.accumulate);
+        let (mut loss, mut terms) = (0.0, BTreeMap::<String, Term>::new());
+        let (mut scoring, mut update) = (Work::default(), Work::default());
+        let mut scored = Vec::with_capacity(rollouts.len());
+        let mut rollouts = rollouts.into_iter();
+        while let Some(rollouts) = next_batch(&mut rollouts, self.batch) {
+            watch.go_on()?;
+            let dropout = dropout(self.dropping, step, rollouts.iter(), &self.model.device);
+            let adapter = ActiveAdapter { adapter: weights, dropout: dropout.as_ref() };
+            let batch = micro_batch(self.model, adapter, &self.teaching, rollouts)?;
+            gradient.add(&batch.gradient);
+            loss += batch.loss / self.accumulate as f64;
+            for (name, term) in &batch.terms {
+                terms.entry(name.clone()).or_default().add(term, self.accumulate);
+            }
+            scoring += batch.scoring;
+            update += batch.update;
+            scored.extend(batch.scored);
+        }
+        let outcome = Outcome::Distilled(Box::new(Distilled::new(self.teaching.method, terms, &scored)));
+        Ok(StepLoss { loss, gradient: gradient.finish(weights), outcome, scored, scoring, update })
+    }
+}
+
+/// A method with its divergences found by their names.
+#[derive(Clone, Debug)]
+pub struct Teaching<'a> {
+    method: &'a Method,
+    /// Of each teacher of the table.
+    divergences: Vec<Arc<dyn Divergence>>,
+}
+
+impl<'a> Teaching<'a> {
+    /// Looks the divergences of a method's teachers up.
+    ///
+    /// # Errors
+    /// If one is not known; the error names its key in the recipe.
+    pub fn new(method: &'a Method, known: &Divergences) -> Result<Self, RunError> {
+        let find = |(index, teacher): (usize, &Teacher)| {
+            known.get(teacher.divergence.name()).map_err(|unknown| RunError::Setting {
+                key: format!("method.teacher[{index}].divergence"),
+                found: format!("\"{}\"", unknown.found),
+                wanted: format!("one of {}", unknown.known.join(", ")),
+            })
+        };
+        let divergences = method.teachers.iter().enumerate().map(find).collect::<Result<_, _>>()?;
+        Ok(Self { method, divergences })
+    }
+}
+
+/// What one micro-batch gives.
+#[derive(Debug)]
+pub struct MicroBatch {
+    /// The weighted sum of the losses.
+    pub loss: f64,
+    /// Each loss by its teacher's name; those without a token are there with zeros.
+    pub terms: BTreeMap<String, Term>,
+    /// Every rollout with its supervised tokens.
+    pub scored: Vec<Scored>,
+    /// Gradient of the loss for every tensor of the adapter.
+    pub gradient: Adapter,
+    /// The teachers' forward.
+    pub scoring: Work,
+    /// The student's forward, the loss and the backward.
+    pub update: Work,
+}
+
+/// One loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Term {
+    /// Mean of the clipped divergence.
+    pub loss: f64,
+    /// Mean of the divergence, unclipped.
+    pub kl: f64,
+    /// Tokens.
+    pub tokens: usize,
+    /// Tokens above their clip.
+    pub clipped: usize,
+}
+
+impl Term {
+    /// Adds that of one of `count` micro-batches. Losses average over micro-batches, as their gradients do;
+    /// divergences average over tokens.
+    fn add(&mut self, other: &Self, count: usize) {
+        let tokens = self.tokens + other.tokens;
+        if tokens > 0 {
+            self.kl = (self.kl * self.tokens as f64 + other.kl * other.tokens as f64) / tokens as f64;
+        }
+        self.loss += other.loss / count as f64;
+        self.tokens = tokens;
+        self.clipped += other.clipped;
+    }
+}
+
+/// A teacher's pass over one of the rollouts.
+struct Pass {
+    rollout: usize,
+    pass: TeacherPass,
+}
+
+/// Computes losses and gradient of one micro-batch. The adapter's dropout, if any, is the training forward's.
+///
+/// # Errors
+/// If a token is not in the model's vocabulary.
+pub fn micro_batch(
+    model: &Model,
+    adapter: ActiveAdapter,
+    teaching: &Teaching,
+    rollouts: Vec<RolledOut>,
+) -> Result<MicroBatch, RunError> {
+    let Teaching { method, divergences } = teaching;
+    let passes: Vec<Pass> = rollouts
+        .iter()
+        .enumerate()
+        .flat_map(|(rollout, r)| {
+            route(&method.teachers, &r.tokens, &r.verdict).into_iter().map(move |pass| Pass { rollout, pass })
+        })
+        .collect();
+    let mut terms: BTreeMap<String, Term> =
+        method.teachers.iter().filter(|t| t.runs()).map(|t| (t.name.clone(), Term::default())).collect();
+    for Pass { pass, .. } in &passes {
+        terms.entry(method.teachers[pass.teacher].name.clone()).or_default().tokens += pass.active.len();
+    }
+    let mut scored: Vec<Scored> =
+        rollouts.into_iter().map(|rollout| Scored { rollout, tokens: Vec::new() }).collect();
+    if passes.is_empty() {
+        let gradient = adapter.adapter.zeros();
+        let (scoring, update) = (Work::default(), Work::default());
+        return Ok(MicroBatch { loss: 0.0, terms, scored, gradient, scoring, update });
+    }
+
+    let begin = Instant::now();
+    let (teacher_hidden, read) = score(model, method, &scored, &passes)?;
+    wait(model);
+    let scoring = Work { tokens: read, seconds: begin.elapsed().as_secs_f64() };
+    let begin = Instant::now();
+    let sequences: Vec<Sequence> =
+        scored.iter().map(|s| extended(&s.rollout.sample.student, &s.rollout.tokens)).collect();
+    let packed = model.pack(&sequences)?;
+    let images: Vec<&ImagePatches> = scored.iter().flat_map(|s| &s.rollout.sample.images).collect();
+    let (hidden, trace) = model.forward_traced(&packed, &images, adapter);
+
+    let starts = offsets(&packed.lengths);
+    let mut rows = Vec::new();
+    for Pass { rollout, pass } in &passes {
+        let first = starts[*rollout] + scored[*rollout].rollout.sample.student.ids.len();
+        let teacher = &method.teachers[pass.teacher];
+        let weight = teacher.weight / terms[&teacher.name].tokens as f64;
+        for token in &pass.active {
+            rows.push(ActiveRow {
+                student: first + token.position - 1,
+                teacher: rows.len(),
+                divergence: divergences[pass.teacher].as_ref(),
+                weight,
+                clip: clip(method, token.boundary),
+            });
+        }
+    }
+    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET);
+    let result =
+        divergence_linear(&hidden, &teacher_hidden, &model.text.head, &rows, method.temperature, chunk)?;
+
+    let mut divergences = rows.iter().zip(&result.kl);
+    let mut passing = 0;
+    for Pass { rollout, pass } in &passes {
+        let term = terms.entry(method.teachers[pass.teacher].name.clone()).or_default();
+        for (token, (row, &kl)) in pass.active.iter().zip(divergences.by_ref()) {
+            let clipped = row.clips(kl);
+            passing += usize::from(!clipped);
+            term.kl += kl / term.tokens as f64;
+            term.loss += row.clip.map_or(kl, |c| kl.min(c)) / term.tokens as f64;
+            term.clipped += usize::from(clipped);
+            let token = ScoredToken { position: token.position, teacher: pass.teacher, kl, clipped };
+            scored[*rollout].tokens.push(token);
+        }
+    }
+    let gradient = match passing {
+        0 => adapter.adapter.zeros(),
+        _ => model.backward(trace, result.gradient.cast(hidden.dtype()), &packed, adapter),
+    };
+    wait(model);
+    let update = Work { tokens: packed.ids.len(), seconds: begin.elapsed().as_secs_f64() };
+    Ok(MicroBatch { loss: result.loss, terms, scored, gradient, scoring, update })
+}
+
+/// Hidden states of the frozen base for every supervised token, in the order of the passes, `[R, D]`; and
+/// the tokens read for it.
+///
+/// All contexts are packed into one forward; an image is encoded once and serves all teachers of its sample.
+fn score(
+    model: &Model,
+    method: &Method,
+    scored: &[Scored],
+    passes: &[Pass],
+) -> Result<(Tensor<2>, usize), ModelError> {
+    let prompt = |p: &Pass| &scored[p.rollout].rollout.sample.teachers[p.pass.teacher];
+    let images: Vec<&ImagePatches> = scored.iter().flat_map(|s| &s.rollout.sample.images).collect();
+    let sees = method.teachers.iter().any(|t| t.runs() && t.sees(Input::Image));
+    let encoded = if sees { model.encode_images(&images, None) } else { Vec::new() };
+    let image_counts: Vec<usize> = scored.iter().map(|s| s.rollout.sample.images.len()).collect();
+    let first_image = offsets(&image_counts);
+
+    let sequences: Vec<Sequence> = passes.iter().map(|p| extended(prompt(p), &p.pass.tokens)).collect();
+    let features: Vec<Tensor<2>> = passes
+        .iter()
+        .flat_map(|p| encoded.iter().skip(first_image[p.rollout]).take(prompt(p).images.len()).cloned())
+        .collect();
+    let packed = model.pack(&sequences)?;
+    let hidden = model.forward(&packed, &features, None, &mut ());
+    let starts = offsets(&packed.lengths);
+    let rows = passes.iter().zip(starts).flat_map(|(p, start)| {
+        let first = start + prompt(p).ids.len();
+        p.pass.active.iter().map(move |token| first + token.read - 1)
+    });
+    Ok((hidden.select(0, vigos_models::layers::indices(rows, &model.device)), packed.ids.len()))
+}
+
+/// The clip of one token: the method's, tightened on a boundary token if the method says so.
+fn clip(method: &Method, boundary: bool) -> Option<f64> {
+    let on = |clip: f64| (clip > 0.0).then_some(clip);
+    match (on(method.clip), on(method.boundary_clip).filter(|_| boundary)) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn extended(prompt: &Sequence, tokens: &[u32]) -> Sequence {
+    let ids = prompt.ids.iter().chain(tokens).copied().collect();
+    Sequence { ids, images: prompt.images.clone() }
+}
+
+/// Lets the device finish, so that a phase is charged for its own work. Were the device lost, the next read
+/// would say so.
+fn wait(model: &Model) {
+    let _ = model.device.sync();
+}
+
+/// First index of each part of these lengths laid one after another.
+fn offsets(lengths: &[usize]) -> Vec<usize> {
+    let ends = lengths.iter().scan(0, |end, n| {
+        *end += n;
+        Some(*end - n)
+    });
+    ends.collect()
+}

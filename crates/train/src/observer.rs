@@ -1,0 +1,62 @@
+//! Who sees a run as it goes, and may stop it.
+
+use crate::memory::plan::Plan;
+use crate::metrics::Metrics;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use vigos_models::Config;
+use vigos_rollout::RunError;
+
+/// Sees a run as it goes.
+pub trait Observer {
+    /// `bytes` of the `size` bytes of a file from the hub are there.
+    fn fetching(&mut self, _file: &str, _bytes: u64, _size: u64) {}
+    /// The run is about to load the model of `config` and to take the memory of `plan`; prompts may have up to
+    /// `longest_prompt` tokens.
+    fn memory(&mut self, _plan: &Plan, _config: &Config, _longest_prompt: usize) {}
+    /// Training begins after `first_step` steps of `total_steps`.
+    fn started(&mut self, _first_step: usize, _total_steps: usize) {}
+    /// Tokens drawn so far in the step under way.
+    fn tokens(&mut self, _drawn: usize) {}
+    /// A phase begins: `rollout` or `update`.
+    fn phase(&mut self, _phase: &'static str) {}
+    /// A step is done.
+    fn step(&mut self, _metrics: &Metrics) {}
+    /// A checkpoint is whole.
+    fn saved(&mut self, _checkpoint: &Path) {}
+    /// Something that the user should know, but that does not stop the run.
+    fn note(&mut self, _text: &str) {}
+}
+
+/// An observer, and the switch that stops the run.
+pub(crate) struct Watch<'a> {
+    /// The observer.
+    pub(crate) observer: &'a mut dyn Observer,
+    /// The switch.
+    pub(crate) stop: &'a AtomicBool,
+}
+
+impl Watch<'_> {
+    /// Whether the run is to stop.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// So many tokens are drawn; breaks if the run is to stop.
+    pub(crate) fn drawn(&mut self, tokens: usize) -> ControlFlow<()> {
+        self.observer.tokens(tokens);
+        if self.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Goes on, unless the run is to stop.
+    ///
+    /// # Errors
+    /// [`RunError::Interrupted`]
+    pub(crate) fn go_on(&self) -> Result<(), RunError> {
+        match self.stopped() {
+            true => Err(RunError::Interrupted("the step under way was left out".into())),
+            false => Ok(()),
+        }
+    }
+}

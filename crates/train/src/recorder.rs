@@ -1,0 +1,120 @@
+//! What a run leaves in its folder as it goes: metrics, snapshots of rollouts, bad rows, checkpoints.
+
+use crate::checkpoint::{Checkpoints, State};
+use crate::metrics::{Metrics, scalars};
+use crate::objective::Scored;
+use crate::optim::AdamW;
+use crate::quarantine::Quarantine;
+use crate::tensorboard::TensorBoard;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use vigos_core::jsonl::JsonLines;
+use vigos_recipe::Checkpoint;
+use vigos_recipe::run_folder::RunFolder;
+use vigos_rollout::{RolloutRecord, RunError};
+
+/// What a recipe says of what is written down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Writing<'a> {
+    /// When to save, and how many to keep.
+    pub(crate) checkpoint: &'a Checkpoint,
+    /// Steps between lines of metrics.
+    pub(crate) every: usize,
+    /// Steps between snapshots of rollouts; 0 for none.
+    pub(crate) rollouts_every: usize,
+    /// Rollouts in a snapshot at most.
+    pub(crate) rollouts_max: usize,
+    /// Whether to write for TensorBoard too.
+    pub(crate) tensorboard: bool,
+    /// Share of the rows read that may be unusable.
+    pub(crate) max_bad_share: f64,
+}
+
+/// Writes a run down.
+pub(crate) struct Recorder<'a> {
+    writing: Writing<'a>,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    metrics: JsonLines,
+    tensorboard: Option<TensorBoard>,
+    /// Rows that cannot be used.
+    pub(crate) quarantine: Quarantine,
+}
+
+impl<'a> Recorder<'a> {
+    /// Goes on after `state` in a folder that was begun.
+    ///
+    /// # Errors
+    /// If a file has fewer lines than belong to the state, or cannot be written.
+    pub(crate) fn open(folder: RunFolder, writing: Writing<'a>, state: &State) -> Result<Self, RunError> {
+        let tensorboard = match writing.tensorboard {
+            true => Some(TensorBoard::create(&folder.tensorboard())?),
+            false => None,
+        };
+        let metrics = JsonLines::resume(&folder.metrics(), state.metrics_lines)?;
+        let bad = Quarantine::open(&folder.quarantine(), state.quarantine_lines, writing.max_bad_share)?;
+        let checkpoints = Checkpoints::of(folder.path());
+        Ok(Self { writing, folder, checkpoints, metrics, tensorboard, quarantine: bad })
+    }
+
+    /// Writes down a step of `total`, as often as the recipe says, and counts the lines in `state`.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(crate) fn step(
+        &mut self,
+        metrics: &Metrics,
+        scored: &[Scored],
+        total: usize,
+        state: &mut State,
+    ) -> Result<(), RunError> {
+        let Writing { every, rollouts_every, rollouts_max, .. } = self.writing;
+        let step = metrics.step;
+        if rollouts_every > 0 && step.is_multiple_of(rollouts_every) {
+            let mut snapshot = JsonLines::resume(&self.folder.rollouts(step)?, 0)?;
+            for scored in scored.iter().take(rollouts_max) {
+                snapshot.write(&RolloutRecord::of(&scored.rollout))?;
+            }
+        }
+        if step.is_multiple_of(every.max(1)) || step == total {
+            self.metrics.write(metrics)?;
+            if let Some(tensorboard) = &mut self.tensorboard {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+                let values = scalars(metrics);
+                let values = values.iter().map(|(name, value)| (name.as_str(), *value));
+                tensorboard.scalars(step as u64, now, values)?;
+            }
+        }
+        state.metrics_lines = self.metrics.lines();
+        state.quarantine_lines = self.quarantine.lines();
+        Ok(())
+    }
+
+    /// Whether step `step` is one that ends with a checkpoint.
+    pub(crate) fn saves_at(&self, step: usize) -> bool {
+        let every = self.writing.checkpoint.every;
+        every > 0 && step.is_multiple_of(every)
+    }
+
+    /// The checkpoint of a step, whether it is there or not.
+    pub(crate) fn checkpoint(&self, step: usize) -> PathBuf {
+        self.checkpoints.path(step)
+    }
+
+    /// Saves a checkpoint, and removes those that are not to be kept; `weights` fills its folder.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(crate) fn save(
+        &self,
+        state: &State,
+        optimiser: &AdamW,
+        weights: impl FnOnce(&Path) -> Result<(), RunError>,
+    ) -> Result<PathBuf, RunError> {
+        self.metrics.sync()?;
+        self.quarantine.sync()?;
+        let path = self.checkpoints.save(state, optimiser, weights)?;
+        self.checkpoints.prune(self.writing.checkpoint.keep)?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,152 @@
+//! Supervised training, `vigos sft`: what the data brings is learnt, by all weights of a model or by an adapter.
+
+use crate::checkpoint::{Checkpoints, State, write_folder};
+use crate::datasets::open_demonstrations;
+use crate::dropout::Dropping;
+use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
+use crate::observer::{Observer, Watch};
+use crate::optim::AdamW;
+use crate::recorder::{Recorder, Writing};
+use crate::rollout::Given;
+use crate::run::RunOptions;
+use crate::stream::Stream;
+use crate::supervised::CrossEntropy;
+use crate::training::{Finished, Training};
+use crate::update::Update;
+use burn::tensor::DType;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use vigos_data::Dataset;
+use vigos_models::{Model, Parameters};
+use vigos_recipe::demonstration::DemonstrationMaker;
+use vigos_recipe::run_folder::RunFolder;
+use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
+use vigos_rollout::RunError;
+use vigos_rollout::adapter::{lora_config, open_adapter};
+use vigos_rollout::base::{ModelFiles, base_name, dtype};
+
+/// Keys that may change between a run and its continuation: how long, how often, what is written or forgiven.
+const FREE: [&str; 5] = ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share"];
+
+/// What to train, and where.
+pub type SftOptions<'a> = RunOptions<'a, SftRecipe>;
+
+/// Trains until the recipe's last step or until `stop` is set; then the last whole step is saved.
+///
+/// A run that is done leaves `model/` or `adapter/` in its folder.
+///
+/// # Errors
+/// If the recipe, the model or the data is wrong, or a file cannot be written.
+pub fn sft(
+    options: &SftOptions,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Finished, RunError> {
+    let RunOptions { recipe, run_dir, resume, device } = *options;
+    let folder = RunFolder::open(run_dir, recipe, resume, &FREE)?;
+    let dataset = open_demonstrations(&recipe.data)?;
+    let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
+    let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, &mut fetching)?;
+    let base = files.weights(&mut fetching)?;
+    match recipe.train.weights {
+        TrainedWeights::All => {
+            let weights = Parameters::load(&base, device)?;
+            let stored = match recipe.output.dtype {
+                Stored::F32 => DType::F32,
+                Stored::F16 => DType::F16,
+                Stored::Bf16 => DType::BF16,
+            };
+            let config = weights.config().clone();
+            let activations = recipe.train.activations;
+            let fine_tune = FullFineTune { base, config, device: device.clone(), stored, activations };
+            Supervised { recipe, files, fine_tune, dropout: 0.0, output: "model" }.run(
+                weights,
+                dataset,
+                folder,
+                &mut Watch { observer, stop },
+            )
+        }
+        TrainedWeights::Adapter => {
+            let wanted = lora_config(&recipe.lora)?;
+            let base = Model::load(&base, device, dtype(recipe.train.precision))?;
+            let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
+            let weights = open_adapter(&wanted, from, &base.config, seed, device, &mut fetching)?;
+            let fine_tune = AdapterFineTune { base: &base, name: base_name(&recipe.model.path) };
+            Supervised { recipe, files, fine_tune, dropout: recipe.lora.dropout, output: "adapter" }.run(
+                weights,
+                dataset,
+                folder,
+                &mut Watch { observer, stop },
+            )
+        }
+    }
+}
+
+/// What does not change in a run.
+struct Supervised<'a, F> {
+    recipe: &'a SftRecipe,
+    files: ModelFiles,
+    fine_tune: F,
+    /// An adapter's dropout.
+    dropout: f64,
+    /// Folder of the trained model in the run's.
+    output: &'static str,
+}
+
+impl<F: FineTune> Supervised<'_, F> {
+    /// Trains from `weights`, or from the folder's last checkpoint, and exports the result.
+    fn run(
+        &self,
+        weights: F::Weights,
+        dataset: Dataset,
+        folder: RunFolder,
+        watch: &mut Watch,
+    ) -> Result<Finished, RunError> {
+        let Supervised { recipe, files, fine_tune, .. } = self;
+        let read = |path: &Path| fine_tune.restore(path);
+        let (weights, optimiser, state) =
+            match Checkpoints::of(folder.path()).load(read, &mut |text| watch.observer.note(&text))? {
+                Some(saved) => saved,
+                None => {
+                    let optimiser = AdamW::new(&weights);
+                    (weights, optimiser, State::default())
+                }
+            };
+        folder.begin(*recipe)?;
+        let output = folder.path().join(self.output);
+
+        let writing = Writing {
+            checkpoint: &recipe.checkpoint,
+            every: recipe.log.every,
+            rollouts_every: 0,
+            rollouts_max: 0,
+            tensorboard: recipe.log.tensorboard,
+            max_bad_share: recipe.data.max_bad_share,
+        };
+        let mut recorder = Recorder::open(folder, writing, &state)?;
+        let total = recipe.total_steps(dataset.count().get());
+        let (batch, accumulate) = (recipe.train.batch, recipe.train.accumulate);
+        let dropping = Dropping { probability: self.dropout, seed: recipe.train.seed };
+        let maker = DemonstrationMaker {
+            processor: &files.processor,
+            stop: files.stops[0],
+            max_tokens: recipe.train.max_tokens,
+            min_image_side: recipe.data.min_image_side,
+        };
+        let mut training = Training {
+            stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(maker)),
+            rollout: Given { files },
+            objective: CrossEntropy { fine_tune, dropping, batch, accumulate },
+            update: Update::new(weights, optimiser, &recipe.optim, total),
+            fine_tune,
+            samples: batch * accumulate,
+            state,
+        };
+        let finished = training.run(&mut recorder, watch)?;
+        if finished.interrupted {
+            return Ok(finished);
+        }
+        write_folder(&output, |folder| fine_tune.export(&training.update.weights, folder))?;
+        Ok(Finished { output, ..finished })
+    }
+}

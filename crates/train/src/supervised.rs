@@ -1,0 +1,148 @@
+//! Supervised training: the mean cross entropy of the completions that the data brings, and its gradient.
+//!
+//! A micro-batch is computed in parts of a few samples, side by side on the cores of a CPU; a part's activations
+//! are small enough to stay in its cache. Each part weighs its tokens by those of the whole micro-batch, so that
+//! the sum of the parts is the micro-batch.
+
+use crate::dropout::{Dropping, dropout};
+use crate::fine_tune::{Batch, FineTune};
+use crate::metrics::{Outcome, Supervised};
+use crate::objective::{MeanGradient, Objective, Scored, StepLoss, Work, next_batch};
+use crate::observer::Watch;
+use rayon::prelude::*;
+use std::time::Instant;
+use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
+use vigos_models::scoring::Target;
+use vigos_models::{Model, ModelError, Sequence, Trained};
+use vigos_rollout::{RolledOut, RunError};
+
+/// Samples of a part. A constant: the parts, and with them the rounding, must not depend on the machine.
+const PART: usize = 8;
+
+/// The objective of supervised training.
+pub(crate) struct CrossEntropy<'a, F> {
+    /// What is trained.
+    pub(crate) fine_tune: &'a F,
+    /// The training forward's dropout.
+    pub(crate) dropping: Dropping,
+    /// Samples of a micro-batch.
+    pub(crate) batch: usize,
+    /// Micro-batches of a step.
+    pub(crate) accumulate: usize,
+}
+
+impl<F: FineTune> Objective for CrossEntropy<'_, F> {
+    type Weights = F::Weights;
+
+    fn step(
+        &self,
+        weights: &F::Weights,
+        rollouts: Vec<RolledOut>,
+        step: u64,
+        watch: &mut Watch,
+    ) -> Result<StepLoss<F::Weights>, RunError> {
+        let begin = Instant::now();
+        let mut gradient = MeanGradient::over(self.accumulate);
+        let (mut loss, mut tokens, mut correct) = (0.0, 0, 0);
+        let mut scored = Vec::with_capacity(rollouts.len());
+        let mut rollouts = rollouts.into_iter();
+        while let Some(rollouts) = next_batch(&mut rollouts, self.batch) {
+            watch.go_on()?;
+            let batch = micro_batch(self.fine_tune, weights, &rollouts, self.dropping, step)?;
+            gradient.add(&batch.gradient);
+            loss += batch.loss / self.accumulate as f64;
+            tokens += batch.tokens;
+            correct += batch.correct;
+            scored.extend(rollouts.into_iter().map(|rollout| Scored { rollout, tokens: Vec::new() }));
+        }
+        let token_accuracy = correct as f64 / tokens.max(1) as f64;
+        let outcome = Outcome::Supervised(Supervised { token_accuracy, tokens });
+        let update = Work { tokens, seconds: begin.elapsed().as_secs_f64() };
+        let (gradient, scoring) = (gradient.finish(weights), Work::default());
+        Ok(StepLoss { loss, gradient, outcome, scored, scoring, update })
+    }
+}
+
+/// What one micro-batch gives.
+#[derive(Debug)]
+pub struct MicroBatch<W> {
+    /// Mean cross entropy of the learnt tokens, in nats.
+    pub loss: f64,
+    /// Learnt tokens.
+    pub tokens: usize,
+    /// How many of them are the most probable one.
+    pub correct: usize,
+    /// Gradient of the loss.
+    pub gradient: W,
+}
+
+/// Loss and gradient of some given completions, at least one of them, in step `step`.
+///
+/// # Errors
+/// If a token is not in the model's vocabulary, or the device fails.
+pub fn micro_batch<F: FineTune>(
+    fine_tune: &F,
+    weights: &F::Weights,
+    rollouts: &[RolledOut],
+    dropping: Dropping,
+    step: u64,
+) -> Result<MicroBatch<F::Weights>, ModelError> {
+    let model = fine_tune.model(weights);
+    let tokens: usize = rollouts.iter().map(|r| r.tokens.len()).sum();
+    let weight = 1.0 / tokens.max(1) as f64;
+    // Neighbours of one length are one batched attention.
+    let length = |r: &RolledOut| r.sample.student.ids.len() + r.tokens.len();
+    let mut sorted: Vec<&RolledOut> = rollouts.iter().collect();
+    sorted.sort_by_key(|r| (length(r), r.sample.number));
+    let parts: Vec<_> = sorted
+        .par_chunks(PART)
+        .map(|part| fine_tune.gradient(&model, weights, &batch(&model, part, weight, dropping, step)?))
+        .collect::<Result<_, _>>()?;
+
+    let (mut loss, mut correct, mut gradient) = (0.0, 0, None::<F::Weights>);
+    for (part, slope) in parts {
+        loss += part.loss;
+        correct += part.correct;
+        gradient = Some(match gradient {
+            None => slope,
+            Some(sum) => sum.plus(&slope),
+        });
+    }
+    let gradient = gradient.unwrap_or_else(|| weights.zeros());
+    Ok(MicroBatch { loss, tokens, correct, gradient })
+}
+
+/// Some completions packed behind their prompts, each learnt token of this weight.
+fn batch<'a>(
+    model: &Model,
+    rollouts: &[&'a RolledOut],
+    weight: f64,
+    dropping: Dropping,
+    step: u64,
+) -> Result<Batch<'a>, ModelError> {
+    let sequences: Vec<Sequence> = rollouts
+        .iter()
+        .map(|r| {
+            let prompt = &r.sample.student;
+            let ids = prompt.ids.iter().chain(&r.tokens).copied().collect();
+            Sequence { ids, images: prompt.images.clone() }
+        })
+        .collect();
+    let packed = model.pack(&sequences)?;
+    let mut targets = Vec::new();
+    let mut end = 0;
+    for r in rollouts {
+        end += r.sample.student.ids.len() + r.tokens.len();
+        // The row of the token before predicts it.
+        let rows = end - r.tokens.len() - 1..;
+        targets.extend(rows.zip(&r.tokens).map(|(row, &token)| Target { row, token }));
+    }
+    Ok(Batch {
+        images: rollouts.iter().flat_map(|r| &r.sample.images).collect(),
+        targets,
+        weight,
+        chunk: chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET).get(),
+        dropout: dropout(dropping, step, rollouts.iter().copied(), &model.device),
+        packed,
+    })
+}

@@ -1,0 +1,45 @@
+//! What is trained, and its optimiser: the last stage of a step.
+
+use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
+use vigos_models::Trained;
+use vigos_recipe::Optim;
+
+/// Weights under training.
+pub(crate) struct Update<'a, W> {
+    /// The weights as they are now.
+    pub(crate) weights: W,
+    /// The optimiser's state.
+    pub(crate) optimiser: AdamW,
+    settings: &'a Optim,
+    total: usize,
+}
+
+/// One update, in numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Updated {
+    /// Global norm of the gradient before it was clipped.
+    pub(crate) grad_norm: f64,
+    /// Learning rate.
+    pub(crate) lr: f64,
+}
+
+impl<'a, W: Trained> Update<'a, W> {
+    /// Goes on from these weights and moments through `total` steps in all.
+    pub(crate) fn new(weights: W, optimiser: AdamW, settings: &'a Optim, total: usize) -> Self {
+        Self { weights, optimiser, settings, total }
+    }
+
+    /// Steps in all.
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Makes the update of step `step`, counted from 0: the gradient clipped by its global norm, then AdamW.
+    pub(crate) fn apply(&mut self, gradient: W, step: usize) -> Updated {
+        let lr = learning_rate(self.settings, step, self.total);
+        let grad_norm = global_norm(&gradient);
+        let clipped = clip_global_norm(gradient, grad_norm, self.settings.max_grad_norm);
+        self.weights = self.optimiser.update(&self.weights, &clipped, lr, self.settings);
+        Updated { grad_norm, lr }
+    }
+}

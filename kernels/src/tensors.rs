@@ -1,0 +1,25 @@
+//! Between tensors and the host.
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+/// Reads a tensor back to the host.
+pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    match tensor.try_into_vec_as() {
+        Ok(values) => values,
+        // The device is gone: there is no state to go on from.
+        Err(error) => panic!("the device did not return its result: {error}"),
+    }
+}
+
+/// One value a row, `[R, 1]` in f32.
+pub(crate) fn column(values: Vec<f32>, device: &Device) -> Tensor<2> {
+    let rows = values.len();
+    Tensor::from_data(TensorData::new(values, [rows, 1]), (device, DType::F32))
+}
+
+/// Row numbers as a tensor.
+pub(crate) fn indices(values: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i32> = values.map(|v| v as i32).collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), (device, DType::I32))
+}
