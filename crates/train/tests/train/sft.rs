@@ -333,13 +333,6 @@ fn a_folder_of_another_kind_of_run_is_not_resumed() {
 }
 
 #[test]
-fn the_documentation_lists_every_key() {
-    let docs = std::fs::read_to_string(root().join("docs/sft.md")).unwrap();
-    let reference = vigos_recipe::sft::reference();
-    assert!(docs.contains(&reference), "docs/sft.md is behind; its tables have to be\n\n{reference}");
-}
-
-#[test]
 fn the_recipes_in_the_repository_can_be_loaded() {
     let recipe = SftRecipe::load(&root().join("configs/first-lessons.toml"), &[]).unwrap();
     assert_eq!(recipe.total_steps(200), 60);
