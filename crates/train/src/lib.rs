@@ -24,7 +24,6 @@ mod quarantine;
 mod recorder;
 pub mod replay;
 mod rollout;
-mod run;
 pub mod scored;
 pub mod sft;
 mod stream;
@@ -35,6 +34,6 @@ mod update;
 
 pub use distil::{TrainOptions, train};
 pub use observer::Observer;
-pub use run::RunOptions;
 pub use sft::{SftOptions, sft};
 pub use training::Finished;
+pub use vigos_rollout::RunOptions;

@@ -1,13 +1,12 @@
 //! Running an experiment on the tiny model, whole and in pieces.
 
-use crate::{folder, text};
+use crate::{folder, kit, text};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use vigos_data::Sources;
 use vigos_experiment::{Config, Plan, Results, Run, State, Watch, report, run};
 
 /// Counts what is done, and stops when so much was begun.
@@ -59,8 +58,7 @@ impl Watch for Counter<'_> {
 fn go(config: &Config, left: usize) -> (bool, [usize; 3]) {
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, left);
-    let plan = Plan::new(config).unwrap();
-    let whole = run(config, &plan, &Device::flex(), &Sources::default(), &mut watch, &stop).unwrap();
+    let whole = run(config, &Plan::new(config).unwrap(), &kit(), &Device::flex(), &mut watch, &stop).unwrap();
     (whole, [watch.kept, watch.trained, watch.asked])
 }
 
@@ -132,6 +130,6 @@ fn what_is_done_can_be_reported_and_a_folder_of_another_recipe_is_refused() {
     assert!(error.is_input());
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, usize::MAX);
-    run(&other, &plan, &Device::flex(), &Sources::default(), &mut watch, &stop).unwrap_err();
+    run(&other, &plan, &kit(), &Device::flex(), &mut watch, &stop).unwrap_err();
     assert_eq!(watch.trained + watch.asked, 0, "nothing is begun");
 }

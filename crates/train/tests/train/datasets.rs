@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::kit;
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, StructArray};
 use arrow_schema::{DataType, Field};
 use burn::tensor::Device;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
-use vigos_data::{Dataset, Fields, ImageSource, Sources};
+use vigos_data::{Dataset, Fields, ImageSource};
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
 use vigos_train::metrics::Metrics;
@@ -60,8 +61,7 @@ impl Observer for StopAfter<'_> {
 
 fn run_until(step: usize, recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
     let flag = AtomicBool::new(false);
-    let options =
-        TrainOptions { recipe, run_dir, resume, device: &Device::flex(), sources: &Sources::default() };
+    let options = TrainOptions { recipe, run_dir, resume, kit: &kit(), device: &Device::flex() };
     train(&options, &mut StopAfter(step, &flag), &flag)
 }
 

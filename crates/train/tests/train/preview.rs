@@ -4,8 +4,8 @@ use crate::support;
 
 use std::fs;
 use std::path::Path;
-use support::{FAMILIES, folder_of, root};
-use vigos_data::{Dataset, Fields, Sources};
+use support::{FAMILIES, folder_of, kit, root};
+use vigos_data::{Dataset, Fields};
 use vigos_processor::Processor;
 use vigos_recipe::Recipe;
 use vigos_recipe::prompts::Prompts;
@@ -24,7 +24,7 @@ fn recipe(family: &str, data: &Path, overrides: &[&str]) -> Recipe {
 }
 
 fn show(recipe: &Recipe, row: usize) -> Result<Preview, RunError> {
-    preview(recipe, row, &Sources::default(), &mut |_, _, _| {})
+    preview(recipe, row, &kit(), &mut |_, _, _| {})
 }
 
 /// Two rows, the second with two images and an answer to be normalised.

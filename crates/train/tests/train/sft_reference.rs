@@ -48,8 +48,8 @@ impl Run {
         let wanted: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         let folder = folder_of(family);
         let rollouts = demonstrated(family);
-        let weights = Parameters::load(&folder, &Device::flex()).unwrap();
-        let (config, device) = (weights.config().clone(), Device::flex());
+        let (config, device) = (vigos_qwen::families().read(&folder).unwrap(), Device::flex());
+        let weights = Parameters::load(config.architecture(), &folder, &device).unwrap();
         let full = FullFineTune { base: folder, config, device, stored: DType::F32, activations };
         let number = |key: &str| wanted[key].as_f64().unwrap();
         let settings = Optim {
