@@ -1,16 +1,14 @@
 //! Samples a second of full training on a small model: forward, cross entropy and backward of every weight.
 //!
-//!     cargo bench -p vigos-models --bench warm_start -- [STEPS]
+//!     cargo bench -p vigos-qwen --bench warm_start -- [STEPS]
 
 #![allow(clippy::print_stdout)] // What a benchmark is for.
 
 use burn::tensor::{Device, Tensor};
 use std::time::Instant;
 use vigos_models::cross_entropy::cross_entropy_with_head;
-use vigos_models::graph::Graph;
 use vigos_models::init::init;
-use vigos_models::scoring::Target;
-use vigos_models::{Parameters, Sequence};
+use vigos_models::{ConfigFile, Parameters, Sequence, Target};
 use vigos_processor::{Grid, ImagePatches, ImageSlot};
 
 /// 1.2 million parameters.
@@ -32,9 +30,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = folder.path().join("in.json");
     std::fs::write(&file, CONFIG)?;
     let out = folder.path().join("model");
-    init(&file, &out, 1)?;
+    let file = ConfigFile::read(&file)?;
+    let config = vigos_qwen::families().parse(&file)?;
+    init(config.architecture(), &file, &out, 1)?;
     let device = Device::flex();
-    let parameters = Parameters::load(&out, &device)?;
+    let parameters = Parameters::load(config.architecture(), &out, &device)?;
     println!("{} parameters, {BATCH} samples a step, {steps} steps", parameters.count());
 
     let grid = Grid { t: 1, h: 6, w: 6 };
@@ -49,24 +49,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Sequence { ids, images: vec![ImageSlot { start: 4, grid }] }
         })
         .collect();
-    let mut first = 0;
-    let mut targets = Vec::new();
-    for sequence in &sequences {
-        let ids = &sequence.ids;
-        targets.extend((ids.len() - 40..ids.len()).map(|t| Target { row: first + t - 1, token: ids[t] }));
-        first += ids.len();
-    }
+    let model = config.freeze(&parameters, &device);
+    let packed = model.pack(&sequences.iter().collect::<Vec<_>>())?;
+    let last = |i: usize| packed.targets(i, sequences[i].ids.len() - 40..sequences[i].ids.len());
+    let targets: Vec<Target> = (0..BATCH).flat_map(last).collect();
     let weight = 1.0 / targets.len() as f64;
-    let model = parameters.freeze(&device);
-    let loss = |hidden: &Tensor<2>| cross_entropy_with_head(&model, hidden, &targets, weight, 4096);
-    let packed = model.pack(&sequences)?;
+    let loss = |hidden: &Tensor<2>| cross_entropy_with_head(&*model, hidden, &targets, weight, 4096);
     time("blocks run again", steps, || {
-        let (hidden, trace) = Parameters::forward_traced(&model, &packed, &images);
-        parameters.backward(&model, trace, loss(&hidden)?.1, &packed);
+        let (hidden, trace) = model.forward_traced_all(&packed, &images);
+        model.backward_all(&parameters, trace, loss(&hidden)?.1, &packed);
         Ok(())
     })?;
     time("graph kept", steps, || {
-        let graph = Graph::forward(&parameters, &model, &packed, &images);
+        let graph = model.graph(&parameters, &packed, &images);
         let upstream = loss(&graph.hidden())?.1;
         graph.backward(upstream);
         Ok(())

@@ -2,7 +2,7 @@
 """Round trips with Transformers and PEFT: model folders and adapters, both families, on tiny models.
 
     python3 -m venv /tmp/hf && /tmp/hf/bin/pip install -r tools/requirements.txt
-    cargo build --release && cargo build --release -p vigos-models --example logits
+    cargo build --release && cargo build --release -p vigos-qwen --example logits
     /tmp/hf/bin/python tools/interop_check.py [--fixtures]
 
 Every line of the table is one comparison of logits over all positions of some prompts with images, in f32:

@@ -2,14 +2,18 @@
 
 use crate::args::{ModelArgs, Precision};
 use crate::error::CliError;
+use crate::kit::kit;
 use crate::progress::Transfer;
 use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vigos_models::agreement::check_processor;
 use vigos_models::weights::Weights;
-use vigos_models::{ActiveAdapter, Adapter, Config, Model, Sequence, peft};
+use vigos_models::{ActiveAdapter, Adapter, Architecture, ModelConfig, VisionLanguageModel, peft};
 use vigos_processor::patches::{self, PatchError};
-use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, RgbImage, decode};
+use vigos_processor::{
+    DecodeLimits, Grid, ImagePatches, Message, Part, Processor, RgbImage, Sequence, decode,
+};
 use vigos_train::memory::{Estimate, generation};
 
 /// The small files of a model folder, read and checked.
@@ -17,8 +21,7 @@ pub(crate) struct Opened<'a> {
     args: &'a ModelArgs,
     folder: PathBuf,
     adapter: Option<PathBuf>,
-    /// The model's shape.
-    pub(crate) config: Config,
+    config: Arc<dyn ModelConfig>,
     /// Text and images to what the model reads.
     pub(crate) processor: Processor,
 }
@@ -26,7 +29,7 @@ pub(crate) struct Opened<'a> {
 /// The weights.
 pub(crate) struct Loaded {
     /// The frozen base.
-    pub(crate) model: Model,
+    pub(crate) model: Box<dyn VisionLanguageModel>,
     adapter: Option<Adapter>,
 }
 
@@ -77,10 +80,15 @@ impl<'a> Opened<'a> {
     pub(crate) fn open(args: &'a ModelArgs) -> Result<Self, CliError> {
         let model = base_folder(&args.model)?;
         let adapter = args.adapter.as_deref().map(adapter_folder).transpose()?;
-        let config = Config::read(&model)?;
+        let config = kit().families.read(&model)?;
         let processor = Processor::from_dir(&model)?;
-        check_processor(&config, &processor, &model)?;
+        check_processor(config.architecture(), &processor, &model)?;
         Ok(Self { args, folder: model, adapter, config, processor })
+    }
+
+    /// What the model is made of.
+    pub(crate) fn architecture(&self) -> &Architecture {
+        self.config.architecture()
     }
 
     /// The folder.
@@ -94,10 +102,10 @@ impl<'a> Opened<'a> {
     /// If the weights or the adapter are not those of this model.
     pub(crate) fn load(&self, device: &Device) -> Result<Loaded, CliError> {
         let adapter = match &self.adapter {
-            Some(folder) => Some(peft::load(folder, &self.config, device)?),
+            Some(folder) => Some(peft::load(folder, self.architecture(), device)?),
             None => None,
         };
-        Ok(Loaded { model: Model::load(&self.folder, device, self.dtype())?, adapter })
+        Ok(Loaded { model: self.config.load(&self.folder, device, self.dtype())?, adapter })
     }
 
     /// What it takes to complete a prompt of so many tokens with up to `completion` more, `images` of the prompt's
@@ -107,7 +115,7 @@ impl<'a> Opened<'a> {
         let file = self.adapter.as_ref().map(|folder| folder.join("adapter_model.safetensors"));
         let adapter = file.and_then(|file| Weights::open_file(&file).ok()).map_or(0, |file| file.values());
         let tokens = [prompt, images, completion].map(|n| n as u64);
-        generation(&self.config, self.dtype(), adapter, tokens)
+        generation(self.architecture(), self.dtype(), adapter, tokens)
     }
 
     fn dtype(&self) -> DType {
@@ -135,8 +143,8 @@ impl<'a> Opened<'a> {
         if !text.is_empty() {
             parts.push(Part::Text(text.to_owned()));
         }
-        let prompt = self.processor.prompt(&[Message::user(parts)], prefill, grids)?;
-        let limit = self.config.text.max_position_embeddings;
+        let prompt = self.processor.prompt(&[Message::user(parts)], prefill, grids)?.sequence;
+        let limit = self.architecture().text.max_position_embeddings;
         let tokens = prompt.ids.len().saturating_add(extra);
         if tokens > limit {
             let found = format!(
@@ -145,7 +153,7 @@ impl<'a> Opened<'a> {
             );
             return Err(CliError::input(origin, found, "shorten the text, or scale the images down"));
         }
-        Ok(Sequence { ids: prompt.ids, images: prompt.images })
+        Ok(prompt)
     }
 
     /// Reads an image file that `origin` names.

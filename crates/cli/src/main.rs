@@ -10,6 +10,7 @@ mod error;
 mod host;
 mod inference;
 mod interrupt;
+mod kit;
 mod memory;
 mod output;
 mod progress;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::fmt::Write;
-use vigos_models::Config;
+use vigos_models::Architecture;
 use vigos_train::memory::fit::{Change, changes, longest_prompt};
 use vigos_train::memory::plan::Plan;
 use vigos_train::memory::{Estimate, Phase};
@@ -26,11 +26,11 @@ pub(crate) struct Outlook {
 
 impl Outlook {
     /// The outlook of a run by `plan`, whose prompts may have up to `most` tokens.
-    pub(crate) fn of_run(plan: &Plan, config: &Config, available: Option<u64>, most: usize) -> Self {
-        let mut outlook = Self::new(plan.estimate(config), available);
+    pub(crate) fn of_run(plan: &Plan, model: &Architecture, available: Option<u64>, most: usize) -> Self {
+        let mut outlook = Self::new(plan.estimate(model), available);
         if let Some(available) = available {
-            outlook.changes = changes(plan, config, available);
-            outlook.longest_prompt = longest_prompt(plan, config, available, most);
+            outlook.changes = changes(plan, model, available);
+            outlook.longest_prompt = longest_prompt(plan, model, available, most);
         }
         outlook
     }

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use vigos_models::Config;
+use vigos_models::Architecture;
 use vigos_train::Observer;
 use vigos_train::memory::plan::Plan;
 use vigos_train::metrics::{Metrics, Outcome, Pace};
@@ -234,8 +234,8 @@ impl Observer for Run {
         self.transfer.set(file, bytes, size);
     }
 
-    fn memory(&mut self, plan: &Plan, config: &Config, longest_prompt: usize) {
-        self.line(&Outlook::of_run(plan, config, self.available, longest_prompt).summary());
+    fn memory(&mut self, plan: &Plan, model: &Architecture, longest_prompt: usize) {
+        self.line(&Outlook::of_run(plan, model, self.available, longest_prompt).summary());
     }
 
     fn started(&mut self, first_step: usize, total_steps: usize) {

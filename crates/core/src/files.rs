@@ -40,6 +40,9 @@ pub enum FileError {
     },
 }
 
+/// Sees a file come from elsewhere: its name, the bytes that are there, and the bytes that it has.
+pub type Progress<'a> = dyn FnMut(&str, u64, u64) + 'a;
+
 impl FileError {
     /// An operating system error met while doing `action` (a verb, such as "open") on `path`.
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {

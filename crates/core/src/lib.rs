@@ -5,10 +5,10 @@
 //! ```
 //! use vigos_core::random::{Key, Purpose, draws};
 //!
-//! // A draw depends on what it is for and where it belongs, on nothing else.
-//! let key = Key { seed: 42, step: 3, sample: 1, position: 0 };
-//! assert_eq!(draws(Purpose::Sampling, key).uniform(), draws(Purpose::Sampling, key).uniform());
-//! assert_ne!(draws(Purpose::Sampling, key).bits(), draws(Purpose::Dropout, key).bits());
+//! // A draw is a function of what it is for and where it belongs, not of what was drawn before.
+//! let key = Key { seed: 7, step: 3, sample: 1, position: 0 };
+//! assert_eq!(draws(Purpose::Sampling, key).bits(), draws(Purpose::Sampling, key).bits());
+//! assert_ne!(draws(Purpose::Sampling, key).bits(), draws(Purpose::Shuffle, key).bits());
 //! ```
 
 pub mod files;
@@ -17,3 +17,4 @@ pub mod leaves;
 pub mod manifest;
 pub mod paths;
 pub mod random;
+pub mod splits;

@@ -1,12 +1,13 @@
-//! A data set of questions about images, whatever its format.
+//! A data set of questions about images or of demonstrations, whatever its format.
 
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::error::{DatasetError, not_empty};
+use crate::fields::RowFields;
+use crate::generated::Generated;
 use crate::json_lines::read_rows;
-use crate::made::Made;
 use crate::order::{Order, RowGroup};
 use crate::parquet::{Table, WINDOW_BYTES, files};
 use vigos_recipe::row::{BadRow, Fields, Row, missing_file};
@@ -14,7 +15,7 @@ use vigos_recipe::row::{BadRow, Fields, Row, missing_file};
 /// An open data set; it has at least one row.
 ///
 /// Of JSON Lines all rows are in memory and their images on disk. Of Parquet only the footers are in memory,
-/// and the row groups that were read last, up to a fixed number of bytes. Rows that are made are made anew whenever
+/// and the row groups that were read last, up to a fixed number of bytes. Generated rows are generated anew whenever
 /// they are loaded.
 #[derive(Debug)]
 pub struct Dataset {
@@ -27,13 +28,13 @@ pub struct Dataset {
 enum Source {
     JsonLines(Vec<Row>),
     Parquet(Table),
-    Made(Made<Row>),
+    Generated(Generated),
 }
 
 impl Dataset {
     /// Opens what is at `path`: a `.jsonl` file, a `.parquet` file, or a folder of Parquet files of a single
-    /// split. With `limit` only the first so many rows are used. The images need not be there yet, see
-    /// [`Dataset::load`].
+    /// split; demonstrations are in a JSON Lines file, whatever it is called. With `limit` only the first so many
+    /// rows are used. The images need not be there yet, see [`Dataset::load`].
     ///
     /// ```
     /// use std::path::Path;
@@ -50,7 +51,11 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DatasetError`]; of JSON Lines the first row that is wrong is named.
-    pub fn open(path: &Path, fields: &Fields, limit: Option<usize>) -> Result<Self, DatasetError> {
+    pub fn open(
+        path: &Path,
+        fields: impl Into<RowFields>,
+        limit: Option<usize>,
+    ) -> Result<Self, DatasetError> {
         Self::open_split(path, None, fields, limit)
     }
 
@@ -61,34 +66,40 @@ impl Dataset {
     pub fn open_split(
         path: &Path,
         split: Option<&str>,
-        fields: &Fields,
+        fields: impl Into<RowFields>,
         limit: Option<usize>,
     ) -> Result<Self, DatasetError> {
+        let fields = fields.into();
+        let no_split = |wanted: &str| DatasetError::Split {
+            path: path.to_owned(),
+            wanted: Some(wanted.to_owned()),
+            found: Vec::new(),
+        };
+        let names = match (&fields, split) {
+            (RowFields::Questions(names), _) => names,
+            (RowFields::Demonstrations(_), None) => return Self::open_lines(path, &fields, limit),
+            (RowFields::Demonstrations(_), Some(split)) => return Err(no_split(split)),
+        };
+        if path.is_dir() {
+            return Self::open_parquet(path, files::of_folder(path, split)?, names, limit);
+        }
         let is = |extension: &str| {
             path.extension().and_then(OsStr::to_str).is_some_and(|e| e.eq_ignore_ascii_case(extension))
         };
-        if path.is_dir() {
-            let files = files::of_folder(path, split)?;
-            return Self::open_parquet(path, files, fields, limit);
-        }
-        if let (Some(split), true) = (split, is("jsonl") || is("parquet")) {
-            return Err(DatasetError::Split {
-                path: path.to_owned(),
-                wanted: Some(split.to_owned()),
-                found: Vec::new(),
-            });
-        }
-        if is("jsonl") {
-            let rows = read_rows(path, fields, limit)?;
-            Self::new(path, rows.len(), Source::JsonLines(rows))
-        } else if is("parquet") {
-            Self::open_parquet(path, vec![path.to_owned()], fields, limit)
-        } else {
-            Err(DatasetError::Unsupported { path: path.to_owned() })
+        match (is("jsonl"), is("parquet"), split) {
+            (false, false, _) => Err(DatasetError::Unsupported { path: path.to_owned() }),
+            (_, _, Some(split)) => Err(no_split(split)),
+            (true, ..) => Self::open_lines(path, &fields, limit),
+            (_, true, _) => Self::open_parquet(path, vec![path.to_owned()], names, limit),
         }
     }
 
-    /// Opens these Parquet files as one data set, in this order. `path` stands for it in messages.
+    fn open_lines(path: &Path, fields: &RowFields, limit: Option<usize>) -> Result<Self, DatasetError> {
+        let rows = read_rows(path, fields, limit)?;
+        Self::new(path, rows.len(), Source::JsonLines(rows))
+    }
+
+    /// Opens these Parquet files as one data set of questions, in this order. `path` stands for it in messages.
     ///
     /// # Errors
     /// As [`Dataset::open`].
@@ -102,17 +113,17 @@ impl Dataset {
         Self::new(path, table.rows(), Source::Parquet(table))
     }
 
-    /// A data set of `rows` rows that are made when they are loaded: `make` gives the same row for the same index
-    /// every time. `path` stands for it in messages.
+    /// A data set of `rows` rows that are generated when they are loaded: `generate` gives the same row for the same
+    /// index every time. `path` stands for it in messages.
     ///
     /// # Errors
     /// [`DatasetError::Empty`].
-    pub fn made(
+    pub fn generated(
         path: &Path,
         rows: usize,
-        make: impl Fn(usize) -> Result<Row, BadRow> + Send + Sync + 'static,
+        generate: impl Fn(usize) -> Result<Row, BadRow> + Send + Sync + 'static,
     ) -> Result<Self, DatasetError> {
-        Self::new(path, rows, Source::Made(Made::new(rows, make)))
+        Self::new(path, rows, Source::Generated(Generated::new(rows, generate)))
     }
 
     fn new(path: &Path, rows: usize, source: Source) -> Result<Self, DatasetError> {
@@ -128,7 +139,7 @@ impl Dataset {
     /// over Parquet.
     pub fn order(&self, seed: u64) -> Order {
         match &self.source {
-            Source::JsonLines(_) | Source::Made(_) => Order::new(seed, self.count),
+            Source::JsonLines(_) | Source::Generated(_) => Order::new(seed, self.count),
             Source::Parquet(table) => {
                 let groups: Vec<RowGroup> = table.groups().collect();
                 Order::of_row_groups(seed, &groups, WINDOW_BYTES)
@@ -141,12 +152,12 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DatasetError::NoSuchRow`], and for Parquet a file that cannot be opened or a row group that is too large.
-    pub fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
+    pub fn load(&self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
         let rows = self.count.get();
-        let row = match &mut self.source {
+        let row = match &self.source {
             Source::JsonLines(rows) => rows.get(index).cloned().map(Ok),
             Source::Parquet(table) => table.load(index)?,
-            Source::Made(rows) => rows.load(index),
+            Source::Generated(rows) => rows.load(index),
         };
         match row {
             None => Err(DatasetError::NoSuchRow { path: self.path.clone(), index, rows }),

@@ -1,5 +1,7 @@
 //! What can be wrong with a whole data set.
 
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -160,6 +162,32 @@ pub enum DatasetError {
         /// The most that is taken.
         limit: u64,
     },
+    /// A name begins with a scheme that was not registered.
+    #[error(
+        "{}: no data sets are known by the scheme {scheme:?}; found {}; name one of them, or a file or folder",
+        path.display(), listed("schemes", known)
+    )]
+    UnknownScheme {
+        /// What was named.
+        path: PathBuf,
+        /// What stands before its colon.
+        scheme: String,
+        /// The schemes that were registered.
+        known: Vec<String>,
+    },
+    /// A setting that does not fit the data set that is named.
+    #[error("{key}: found {found}, wanted {wanted}")]
+    Setting {
+        /// What was set, by its key.
+        key: String,
+        /// What it says.
+        found: String,
+        /// What would fit.
+        wanted: String,
+    },
+    /// What the source of a scheme says.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// A row beyond the end was asked for.
     #[error("{} has {rows} rows; there is no row {index}, counted from 0", path.display())]
     NoSuchRow {
@@ -170,6 +198,42 @@ pub enum DatasetError {
         /// The rows that there are.
         rows: usize,
     },
+}
+
+impl DatasetError {
+    /// Whether the user's input is at fault, rather than the machine or the network.
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::Source(error) => error.is_input,
+            _ => true,
+        }
+    }
+}
+
+/// An error of a registered source, which only that source knows.
+#[derive(Debug)]
+pub struct SourceError {
+    error: Box<dyn Error + Send + Sync>,
+    is_input: bool,
+}
+
+impl SourceError {
+    /// `error`, which is the user's input's fault or not.
+    pub fn new(error: impl Error + Send + Sync + 'static, is_input: bool) -> Self {
+        Self { error: Box::new(error), is_input }
+    }
+}
+
+impl Display for SourceError {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        Display::fmt(&self.error, out)
+    }
+}
+
+impl Error for SourceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
 }
 
 /// Names for a message.

@@ -1,7 +1,9 @@
 //! A data set as a JSON Lines file with image files beside it.
 //!
-//! A row is `{"id", "image": "relative path" | "images": [...], "problem", "answer"}`. All rows are read and
-//! checked when the file is opened, texts stay in memory, images stay on disk.
+//! A row is `{"id", "image": "relative path" | "images": [...], "problem", "answer"}`. A demonstration has
+//! `"prompt", "prefill", "completion"` in the place of problem and answer; `prompt` and `prefill` may be empty or
+//! absent. Other fields are left alone, and each field may have another name. All rows are read and checked when the
+//! file is opened, texts stay in memory, images stay on disk.
 
 use std::path::Path;
 
@@ -11,45 +13,40 @@ use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
 
 use crate::error::DatasetError;
-use vigos_recipe::row::{Fields, ImageSource, Labels, Place, Role, Row};
+use crate::fields::{DemonstrationFields, RowFields};
+use vigos_recipe::row::{Demonstration, Fields, ImageSource, Labels, Place, Role, Row};
 
 /// Reads the rows of the file at `path`, the first `limit` of them if given. Blank lines are no rows. Images
 /// need not be there yet.
 pub(crate) fn read_rows(
     path: &Path,
-    fields: &Fields,
+    fields: &RowFields,
     limit: Option<usize>,
 ) -> Result<Vec<Row>, DatasetError> {
-    each_line(path, limit, |line| line.row(fields))
-}
-
-/// What `make` makes of the lines of the file at `path`, of the first `limit` of them if given. Blank lines do not
-/// count.
-pub(crate) fn each_line<T>(
-    path: &Path,
-    limit: Option<usize>,
-    make: impl Fn(Source) -> Result<T, DatasetError>,
-) -> Result<Vec<T>, DatasetError> {
     // People write these files, often without a line break at the end.
     let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
     read_lines::<Map<String, Value>>(path, options)?
         .take(limit.unwrap_or(usize::MAX))
         .map(|item| {
             let (line, object) = item?;
-            make(Source { path, line, object: &object })
+            let line = Line { path, line, object: &object };
+            match fields {
+                RowFields::Questions(names) => line.question(names),
+                RowFields::Demonstrations(names) => line.demonstration(names),
+            }
         })
         .collect()
 }
 
 /// A line of the file, to be made a row.
-pub(crate) struct Source<'a> {
+struct Line<'a> {
     path: &'a Path,
     line: usize,
     object: &'a Map<String, Value>,
 }
 
-impl Source<'_> {
-    fn row(&self, fields: &Fields) -> Result<Row, DatasetError> {
+impl Line<'_> {
+    fn question(&self, fields: &Fields) -> Result<Row, DatasetError> {
         Ok(Row {
             id: self.id(&fields.id)?,
             problem: self.text(&fields.problem)?,
@@ -58,6 +55,21 @@ impl Source<'_> {
             origin: self.origin(),
             labels: self.labels()?,
             demonstration: None,
+        })
+    }
+
+    fn demonstration(&self, fields: &DemonstrationFields) -> Result<Row, DatasetError> {
+        Ok(Row {
+            id: self.id(&fields.id)?,
+            images: self.images(&fields.image)?,
+            problem: self.optional_text(&fields.prompt)?,
+            answer: String::new(),
+            demonstration: Some(Demonstration {
+                prefill: self.optional_text(&fields.prefill)?,
+                completion: self.filled_text(&fields.completion)?,
+            }),
+            origin: self.origin(),
+            labels: Labels::default(),
         })
     }
 
@@ -98,12 +110,12 @@ impl Source<'_> {
     }
 
     /// Where the line stands: `FILE:LINE`.
-    pub(crate) fn origin(&self) -> String {
+    fn origin(&self) -> String {
         format!("{}:{}", self.path.display(), self.line)
     }
 
     /// The row's name; without one the line's number.
-    pub(crate) fn id(&self, field: &str) -> Result<String, DatasetError> {
+    fn id(&self, field: &str) -> Result<String, DatasetError> {
         match self.get(field) {
             None => Ok(self.line.to_string()),
             Some(Value::String(text)) => Ok(text.clone()),
@@ -113,7 +125,7 @@ impl Source<'_> {
     }
 
     /// A text that has to be there and may be empty.
-    pub(crate) fn text(&self, field: &str) -> Result<String, DatasetError> {
+    fn text(&self, field: &str) -> Result<String, DatasetError> {
         match self.required(field)? {
             Value::String(text) => Ok(text.clone()),
             other => Err(self.wrong(field, other, "a string")),
@@ -121,12 +133,12 @@ impl Source<'_> {
     }
 
     /// A text that is empty where it is not there.
-    pub(crate) fn optional_text(&self, field: &str) -> Result<String, DatasetError> {
+    fn optional_text(&self, field: &str) -> Result<String, DatasetError> {
         if self.get(field).is_none() { Ok(String::new()) } else { self.text(field) }
     }
 
     /// A text that has to be there and says something.
-    pub(crate) fn filled_text(&self, field: &str) -> Result<String, DatasetError> {
+    fn filled_text(&self, field: &str) -> Result<String, DatasetError> {
         match self.required(field)? {
             Value::String(text) if !text.trim().is_empty() => Ok(text.clone()),
             other => Err(self.wrong(field, other, "a string that is not blank")),
@@ -143,7 +155,7 @@ impl Source<'_> {
     }
 
     /// The images of a row, at least one.
-    pub(crate) fn images(&self, field: &str) -> Result<Vec<ImageSource>, DatasetError> {
+    fn images(&self, field: &str) -> Result<Vec<ImageSource>, DatasetError> {
         let field = match (field, self.get("image"), self.get("images")) {
             ("image", Some(_), Some(other)) => {
                 return Err(self.wrong("images", other, "only one of \"image\" and \"images\" in a row"));

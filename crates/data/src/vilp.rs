@@ -73,9 +73,9 @@ impl Vilp {
     ///
     /// # Errors
     /// As [`Dataset::load`].
-    pub fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
+    pub fn load(&self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
         let (triple, image) = (index / IMAGES.len(), index % IMAGES.len());
-        let [first, second, third] = &mut self.views;
+        let [first, second, third] = &self.views;
         let (view, (number, role)) = match image {
             0 => (first, IMAGES[0]),
             1 => (second, IMAGES[1]),

@@ -32,7 +32,7 @@ fn an_epoch_in_shuffled_order_keeps_to_the_memory_set_aside() {
     let before = status("VmRSS:");
     // The peak begins anew.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    let mut set = Dataset::open(dir.path(), &Fields::default(), None).unwrap();
+    let set = Dataset::open(dir.path(), &Fields::default(), None).unwrap();
     let mut order = set.order(3);
     let mut seen: Vec<String> =
         (0..16).map(|place| set.load(order.at(place).1).unwrap().unwrap().problem).collect();

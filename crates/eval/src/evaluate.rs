@@ -43,7 +43,7 @@ pub fn evaluate(
     let drawing = drawing(eval)?;
     let (folder, run) = Folder::open(options, SAMPLES, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let suite = Suite::open(recipe, &mut fetching)?;
+    let suite = Suite::open(recipe, &options.kit.sources, &mut fetching)?;
     let loaded = Loaded::open(options, &mut fetching)?;
     run.begin(recipe)?;
 

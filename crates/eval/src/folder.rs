@@ -1,6 +1,5 @@
 //! What evaluation and diagnostic share: what they are given, how they are watched, where they write.
 
-use burn::tensor::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use vigos_core::files::write_atomic_bytes;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
 use vigos_recipe::Recipe;
 use vigos_recipe::run_folder::{FolderError, RunFolder};
-use vigos_rollout::RunError;
+use vigos_rollout::{RunError, RunOptions};
 
 /// Keys that only training reads.
 const TRAINING: [&str; 9] = [
@@ -23,18 +22,9 @@ const TRAINING: [&str; 9] = [
     "lora.",
 ];
 
-/// What to look at, and where.
-#[derive(Clone, Copy, Debug)]
-pub struct Options<'a> {
-    /// The recipe; `model.adapter` names the student's adapter, without one the student is the base.
-    pub recipe: &'a Recipe,
-    /// The folder to write to.
-    pub run_dir: &'a Path,
-    /// Whether to go on with what that folder holds.
-    pub resume: bool,
-    /// The device.
-    pub device: &'a Device,
-}
+/// What to look at, and where; `model.adapter` of the recipe names the student's adapter, without one the student is
+/// the base.
+pub type Options<'a> = RunOptions<'a, Recipe>;
 
 /// Sees the work as it goes.
 pub trait Observer {

@@ -1,12 +1,11 @@
 //! What is asked: the rows of the evaluation's data set, then those of its prior suite.
 
 use vigos_data::vilp::{Vilp, Wording};
-use vigos_data::{BadRow, Dataset, Fields, Row};
+use vigos_data::{BadRow, DataRequest, Dataset, Fields, Row, Sources};
 use vigos_hub::Progress;
 use vigos_recipe::Layout;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
-use vigos_train::{Source, open_dataset};
 
 /// Items in a fixed order, each made a row like those of training.
 #[derive(Debug)]
@@ -26,31 +25,35 @@ impl Suite {
     ///
     /// # Errors
     /// If a data set cannot be had or is wrong.
-    pub fn open(recipe: &Recipe, progress: &mut Progress) -> Result<Self, RunError> {
+    pub fn open(recipe: &Recipe, sources: &Sources, progress: &mut Progress) -> Result<Self, RunError> {
         let eval = &recipe.eval;
-        let names = recipe.data.fields.clone();
-        let fields =
-            Fields { problem: names.problem, image: names.image, answer: names.answer, id: names.id };
-        let path = eval.path.as_ref().unwrap_or(&recipe.data.path);
-        let source = Source { section: "eval", path, split: eval.split.as_deref(), limit: eval.limit };
+        let data = DataRequest::from(&recipe.data);
+        let asked = DataRequest {
+            section: "eval",
+            path: eval.path.as_ref().unwrap_or(&recipe.data.path),
+            split: eval.split.as_deref(),
+            limit: eval.limit,
+            ..data.clone()
+        };
         let mut vilp = |wording| {
-            Vilp::open(wording, |fields| source.open(fields, progress)).map(|vilp| Part::Vilp(Box::new(vilp)))
+            let open = |fields: &Fields| {
+                sources.open(&DataRequest { fields: fields.into(), ..asked.clone() }, progress)
+            };
+            Vilp::open(wording, open).map(|vilp| Part::Vilp(Box::new(vilp)))
         };
         let main = match eval.layout {
             Layout::VilpF => vilp(Wording::Fact)?,
             Layout::VilpP => vilp(Wording::Plain)?,
             Layout::Rows if eval.path.is_none() => {
                 // Of the training data its own split and limit hold too.
-                let mut data = recipe.clone();
-                data.data.limit = eval.limit.or(data.data.limit);
-                data.data.split = eval.split.clone().or(data.data.split);
-                Part::Rows(open_dataset(&data, progress)?)
+                let (split, limit) = (asked.split.or(data.split), asked.limit.or(data.limit));
+                Part::Rows(sources.open(&DataRequest { split, limit, ..data }, progress)?)
             }
-            Layout::Rows => Part::Rows(source.open(&fields, progress)?),
+            Layout::Rows => Part::Rows(sources.open(&asked, progress)?),
         };
         let mut parts = vec![main];
         if let Some(path) = &eval.prior {
-            parts.push(Part::Rows(Source { path, split: None, ..source }.open(&fields, progress)?));
+            parts.push(Part::Rows(sources.open(&DataRequest { path, split: None, ..asked }, progress)?));
         }
         Ok(Self { parts })
     }
@@ -64,9 +67,9 @@ impl Suite {
     ///
     /// # Errors
     /// As [`Dataset::load`].
-    pub fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, RunError> {
+    pub fn load(&self, index: usize) -> Result<Result<Row, BadRow>, RunError> {
         let mut first = 0;
-        for part in &mut self.parts {
+        for part in &self.parts {
             let count = part.count();
             if index < first + count {
                 return Ok(part.load(index - first)?);
@@ -86,7 +89,7 @@ impl Part {
         }
     }
 
-    fn load(&mut self, index: usize) -> Result<Result<Row, BadRow>, vigos_data::DatasetError> {
+    fn load(&self, index: usize) -> Result<Result<Row, BadRow>, vigos_data::DatasetError> {
         match self {
             Self::Rows(rows) => rows.load(index),
             Self::Vilp(vilp) => vilp.load(index),

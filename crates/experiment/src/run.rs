@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use vigos_eval::palr::palr;
 use vigos_eval::{Options, evaluate};
 use vigos_recipe::Recipe;
+use vigos_rollout::{Kit, RunOptions};
 use vigos_train::checkpoint::Checkpoints;
-use vigos_train::{RunOptions, train};
+use vigos_train::train;
 
 /// Sees an experiment as it goes.
 pub trait Watch {
@@ -37,6 +38,7 @@ pub trait Watch {
 pub fn run(
     config: &Config,
     plan: &Plan,
+    kit: &Kit,
     device: &Device,
     watch: &mut dyn Watch,
     stop: &AtomicBool,
@@ -55,7 +57,7 @@ pub fn run(
         watch.kept(total - open.len(), total);
     }
     let begin = Instant::now();
-    let mut work = Work { config, plan, device, watch, stop };
+    let mut work = Work { config, plan, kit, device, watch, stop };
     for (finished, (number, run)) in open.iter().enumerate() {
         work.watch.begins(run, *number, total);
         let Some(done) = work.run(run)? else { return Ok(false) };
@@ -70,6 +72,7 @@ pub fn run(
 struct Work<'a> {
     config: &'a Config,
     plan: &'a Plan,
+    kit: &'a Kit,
     device: &'a Device,
     watch: &'a mut dyn Watch,
     stop: &'a AtomicBool,
@@ -87,7 +90,13 @@ impl Work<'_> {
             return Ok(Some(Done { steps: Vec::new(), palr: false }));
         }
         let resume = run.folder.join("config.toml").exists();
-        let options = RunOptions { recipe: &run.recipe, run_dir: &run.folder, resume, device: self.device };
+        let options = RunOptions {
+            recipe: &run.recipe,
+            run_dir: &run.folder,
+            resume,
+            kit: self.kit,
+            device: self.device,
+        };
         let finished = train(&options, self.watch.training(), self.stop);
         self.watch.ended();
         let finished = finished?;
@@ -118,7 +127,7 @@ impl Work<'_> {
         if resume && reported(folder) {
             return Ok(true);
         }
-        let options = Options { recipe, run_dir: folder, resume, device: self.device };
+        let options = Options { recipe, run_dir: folder, resume, kit: self.kit, device: self.device };
         let finished = evaluate(&options, self.watch.asking(&format!("evaluating {what}")), self.stop);
         self.watch.ended();
         Ok(finished?.report.is_some())
@@ -130,7 +139,7 @@ impl Work<'_> {
         if resume && reported(folder) {
             return Ok(true);
         }
-        let options = Options { recipe, run_dir: folder, resume, device: self.device };
+        let options = Options { recipe, run_dir: folder, resume, kit: self.kit, device: self.device };
         let finished = palr(&options, None, self.watch.asking("diagnosing leakage"), self.stop);
         self.watch.ended();
         Ok(finished?.report.is_some())

@@ -6,7 +6,7 @@ use std::path::Path;
 use hf_hub::RepoType;
 use serde::Deserialize;
 use vigos_core::files::read_limited;
-use vigos_data::split_of;
+use vigos_core::splits::split_of;
 
 use crate::error::HubError;
 

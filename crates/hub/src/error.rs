@@ -146,6 +146,21 @@ pub enum HubError {
     File(#[from] FileError),
 }
 
+impl HubError {
+    /// Whether the user's input is at fault, rather than the network, the hub or the machine.
+    pub fn is_input(&self) -> bool {
+        !matches!(
+            self,
+            Self::Connection { .. }
+                | Self::Timeout { .. }
+                | Self::Status { .. }
+                | Self::Truncated { .. }
+                | Self::Damaged { .. }
+                | Self::File(_)
+        )
+    }
+}
+
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "none at all".to_owned() } else { names.join(", ") }
 }

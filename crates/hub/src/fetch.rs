@@ -6,12 +6,11 @@ use std::path::Path;
 use std::thread::sleep;
 
 use sha2::{Digest, Sha256};
-use vigos_core::files::FileError;
+use vigos_core::files::{FileError, Progress};
 
 use crate::cache::{RepoCache, link, make_folder_of};
 use crate::error::HubError;
 use crate::http::{Client, header};
-use crate::hub::Progress;
 use crate::settings::Settings;
 
 const BUFFER: usize = 64 << 10;

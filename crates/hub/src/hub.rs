@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use vigos_core::files::Progress;
 
 use crate::cache::{RepoCache, files_of};
 use crate::content::Content;
@@ -11,9 +12,6 @@ use crate::fetch::{Wanted, fetch};
 use crate::http::Client;
 use crate::reference::{Reference, is_commit, is_reference};
 use crate::settings::Settings;
-
-/// Sees a file come: its name, the bytes that are there, and the bytes that it has.
-pub type Progress<'a> = dyn FnMut(&str, u64, u64) + 'a;
 
 const MAIN: &str = "main";
 

@@ -4,6 +4,17 @@
 //! split of a data set of Parquet files. Only the files needed are fetched. What was fetched before, by this or
 //! by another program, is not fetched again, and is enough where there is no network.
 //!
+//! ```
+//! use std::path::Path;
+//! use vigos_hub::{Reference, is_reference};
+//!
+//! let name = Path::new("hf:org/name@main");
+//! assert!(is_reference(name) && !is_reference(Path::new("a/folder")));
+//! assert_eq!(Reference::model(name)?.id, "org/name");
+//! // `Hub::from_env()?.model(name, &mut |_file, _bytes, _size| ())?` is the folder with its files.
+//! # Ok::<(), vigos_hub::HubError>(())
+//! ```
+//!
 //! The cache's layout is that of `hf-hub`. Requests are made here: that crate's client has no time limits, does
 //! not check that a file came whole, and reads neither `HF_TOKEN` nor `HF_HUB_OFFLINE`.
 
@@ -17,6 +28,7 @@ mod reference;
 mod settings;
 
 pub use error::HubError;
-pub use hub::{Hub, Progress, adapter_folder, model_folder, side_files_folder};
+pub use hub::{Hub, adapter_folder, model_folder, side_files_folder};
 pub use reference::{Reference, is_reference};
 pub use settings::Settings;
+pub use vigos_core::files::Progress;

@@ -2,7 +2,6 @@
 
 use crate::row::Row;
 use crate::sample::{Sample, SampleError, Skip, load_images, user_prompt};
-use vigos_models::Sequence;
 use vigos_processor::Processor;
 
 /// Makes samples of rows that bring their completion.
@@ -41,7 +40,7 @@ impl DemonstrationMaker<'_> {
         };
         let prompt = user_prompt(self.processor, &images, row.problem.clone(), &demonstration.prefill)
             .map_err(|e| fail("prompt", e.to_string()))?;
-        let student = Sequence { ids: prompt.ids, images: prompt.images };
+        let student = prompt.sequence;
         let mut completion = self
             .processor
             .tokenizer()

@@ -5,9 +5,8 @@ use crate::prompts::Prompts;
 use crate::row::{ImageSource, Row};
 use crate::{Input, Method, Recipe, Teacher};
 use std::fmt::{self, Display, Formatter};
-use vigos_models::model::Sequence;
 use vigos_processor::{
-    DecodeLimits, Grid, ImagePatches, Message, Part, ProcessError, Processor, Prompt, decode,
+    DecodeLimits, Grid, ImagePatches, Message, Part, ProcessError, Processor, Prompt, Sequence, decode,
 };
 
 /// A sample ready for the model.
@@ -180,10 +179,8 @@ impl<'a> SampleMaker<'a> {
             Err(skip) => return Ok(Err(skip)),
         };
         let reference = reference_target(&source.answer);
-        let build = |role: Role| {
-            let prompt = self.prompt(source, &role, &reference, &images, texts.get(role.name))?;
-            Ok(Sequence { ids: prompt.ids, images: prompt.images })
-        };
+        let build =
+            |role: Role| Ok(self.prompt(source, &role, &reference, &images, texts.get(role.name))?.sequence);
 
         let method = self.method;
         let student = build(Role::student(method))?;

@@ -4,7 +4,7 @@ use crate::error::RunError;
 use burn::tensor::Device;
 use std::path::Path;
 use vigos_hub::{Progress, adapter_folder};
-use vigos_models::{Adapter, Config, LoraConfig, Projection, peft};
+use vigos_models::{Adapter, Architecture, LoraConfig, Projection, peft};
 use vigos_recipe::Lora;
 
 /// The adapter to start from: a new one, or that of a PEFT folder or of what `hf:` names, which must be as `wanted`
@@ -15,7 +15,7 @@ use vigos_recipe::Lora;
 pub fn open_adapter(
     wanted: &LoraConfig,
     path: Option<&Path>,
-    model: &Config,
+    model: &Architecture,
     seed: u64,
     device: &Device,
     progress: &mut Progress,

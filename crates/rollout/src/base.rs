@@ -10,7 +10,7 @@ use std::sync::Arc;
 use vigos_hub::{Progress, Reference, model_folder, side_files_folder};
 use vigos_models::agreement::check_processor;
 use vigos_models::generation::stop_tokens;
-use vigos_models::{Config, Model};
+use vigos_models::{Families, ModelConfig, VisionLanguageModel};
 use vigos_processor::Processor;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::{Sample, SampleMaker};
@@ -21,8 +21,8 @@ use vigos_recipe::{Precision, Recipe};
 pub struct ModelFiles {
     /// The model as it was named.
     pub name: PathBuf,
-    /// Its shape.
-    pub config: Config,
+    /// Its configuration.
+    pub config: Arc<dyn ModelConfig>,
     /// Text and images to what the model reads.
     pub processor: Processor,
     /// Tokens that end a completion.
@@ -30,20 +30,26 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
-    /// Opens those of a folder, or of what `hf:` names. Images larger than `max_pixels` are scaled down to it.
+    /// Opens those of a folder, or of what `hf:` names; the model is of one of `families`. Images larger than
+    /// `max_pixels` are scaled down to it.
     /// `progress` sees what has to be fetched from the hub.
     ///
     /// # Errors
     /// If a file is missing or wrong, or processor and model do not belong together.
-    pub fn open(name: &Path, max_pixels: Option<usize>, progress: &mut Progress) -> Result<Self, RunError> {
+    pub fn open(
+        name: &Path,
+        families: &Families,
+        max_pixels: Option<usize>,
+        progress: &mut Progress,
+    ) -> Result<Self, RunError> {
         let folder = side_files_folder(name, progress)?;
-        let config = Config::read(&folder)?;
+        let config = families.read(&folder)?;
         let processor = Processor::from_dir(&folder)?;
         let processor = match max_pixels {
             Some(pixels) => processor.with_max_pixels(pixels as u64)?,
             None => processor,
         };
-        check_processor(&config, &processor, &folder)?;
+        check_processor(config.architecture(), &processor, &folder)?;
         let stops = stop_tokens(&folder)?;
         Ok(Self { name: name.to_owned(), config, processor, stops })
     }
@@ -69,20 +75,25 @@ pub struct Base<'a> {
     /// What was asked for.
     pub recipe: &'a Recipe,
     /// The frozen base.
-    pub model: Model,
+    pub model: Arc<dyn VisionLanguageModel>,
     /// Its other files.
     pub files: ModelFiles,
     prompts: Prompts,
 }
 
 impl<'a> Base<'a> {
-    /// Loads the base onto `device`; `progress` sees what has to be fetched from the hub.
+    /// Loads the base, of one of `families`, onto `device`; `progress` sees what has to be fetched from the hub.
     ///
     /// # Errors
     /// If a file is missing or wrong.
-    pub fn open(recipe: &'a Recipe, device: &Device, progress: &mut Progress) -> Result<Self, RunError> {
+    pub fn open(
+        recipe: &'a Recipe,
+        families: &Families,
+        device: &Device,
+        progress: &mut Progress,
+    ) -> Result<Self, RunError> {
         let prompts = Prompts::for_method(&recipe.method)?;
-        let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, progress)?;
+        let files = ModelFiles::open(&recipe.model.path, families, recipe.data.max_pixels, progress)?;
         Self::load(recipe, files, prompts, device, progress)
     }
 
@@ -97,8 +108,8 @@ impl<'a> Base<'a> {
         device: &Device,
         progress: &mut Progress,
     ) -> Result<Self, RunError> {
-        let model = Model::load(&files.weights(progress)?, device, dtype(recipe.train.precision))?;
-        Ok(Self { recipe, model, files, prompts })
+        let model = files.config.load(&files.weights(progress)?, device, dtype(recipe.train.precision))?;
+        Ok(Self { recipe, model: model.into(), files, prompts })
     }
 
     /// Makes samples ready for this model and method.

@@ -11,17 +11,15 @@ use burn::tensor::Tensor;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use vigos_core::random::Key;
-use vigos_models::cache::KvCache;
-use vigos_models::model::{Model, Sequence};
-use vigos_models::text::KeyValue;
-use vigos_models::{ActiveAdapter, ModelError};
-use vigos_processor::ImagePatches;
+use vigos_models::cache::{KeyValue, KvCache};
+use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel};
+use vigos_processor::{ImagePatches, Sequence};
 
 /// How a batch of completions is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine<'a> {
     /// The frozen base.
-    pub model: &'a Model,
+    pub model: &'a dyn VisionLanguageModel,
     /// The student's adapter in eval mode; `None` samples from the base.
     pub adapter: Option<ActiveAdapter<'a>>,
     /// How a token is drawn.
@@ -127,8 +125,7 @@ impl Engine<'_> {
         // Sequences that join later need room to the left to be moved into only now and then.
         let slack = if requests.len() > rows { (longest + self.max_new_tokens) / 4 + 16 } else { 0 };
         let capacity = longest + self.max_new_tokens + slack;
-        let (text, device) = (&self.model.config.text, &self.model.device);
-        let mut cache = KvCache::new(text, rows, longest, capacity, device, self.model.dtype);
+        let mut cache = self.model.cache(rows, longest, capacity);
         let mut live: Vec<Option<Live>> = (0..rows).map(|_| None).collect();
         let mut waiting: VecDeque<usize> = (0..requests.len()).collect();
         let mut drawn = 0;
@@ -147,7 +144,7 @@ impl Engine<'_> {
             if waiting.is_empty() {
                 self.compact(&mut live, &mut cache);
             }
-            cache.advance(longest, device);
+            cache.advance(longest, self.model.device());
             drawn += self.step(requests, &mut live, &mut cache)?;
             self.retire(&mut live, &mut cache, &mut done);
         }
@@ -174,27 +171,25 @@ impl Engine<'_> {
         }
         let images: Vec<&ImagePatches> = prompts.iter().flat_map(|r| r.images).collect();
         let features = self.model.encode_images(&images, self.adapter);
-        let packed = self.model.pack(prompts.iter().map(|r| r.prompt))?;
+        let sequences: Vec<&Sequence> = prompts.iter().map(|r| r.prompt).collect();
+        let packed = self.model.pack(&sequences)?;
         let mut layers: Vec<KeyValue> = Vec::new();
         let hidden = self.model.forward(&packed, &features, self.adapter, &mut layers);
-        let mut ends = Vec::with_capacity(prompts.len());
-        let mut start = 0;
-        for (&(row, request), &length) in admitted.iter().zip(&packed.lengths) {
-            let part = |t: &Tensor<3>| t.clone().narrow(0, start, length);
+        for (i, &(row, request)) in admitted.iter().enumerate() {
+            let own = packed.range(i);
+            let part = |t: &Tensor<3>| t.clone().narrow(0, own.start, own.len());
             cache.admit(
                 row,
                 layers.iter().map(|l| KeyValue { key: part(&l.key), value: part(&l.value) }).collect(),
             );
-            start += length;
-            ends.push(start - 1);
-            let last = packed.positions[start - 1];
             live[row] = Some(Live {
                 request,
                 seen: Seen::new(&requests[request].prompt.ids),
                 completion: Completion { tokens: vec![], logprobs: vec![], finish: Finish::Length },
-                position: last.into_iter().max().unwrap_or(0),
+                position: packed.last_position(i),
             });
         }
+        let ends: Vec<usize> = (0..admitted.len()).map(|i| packed.last_row(i)).collect();
         let logits = self.model.logits_at(&hidden, &ends);
         self.draw(requests, admitted.into_iter().map(|(row, _)| row), live, logits)
     }
@@ -269,7 +264,7 @@ impl Engine<'_> {
     fn compact(&self, live: &mut Vec<Option<Live>>, cache: &mut KvCache) {
         let used: Vec<usize> = (0..live.len()).filter(|row| live[*row].is_some()).collect();
         if used.len() * 2 <= live.len() {
-            cache.keep(&used, &self.model.device);
+            cache.keep(&used, self.model.device());
             live.retain(Option::is_some);
         }
     }

@@ -15,7 +15,6 @@ use vigos_recipe::RecipeError;
 use vigos_recipe::prompts::PromptError;
 use vigos_recipe::run_folder::FolderError;
 use vigos_recipe::sample::SampleError;
-use vigos_world::WorldError;
 
 /// An error of a run of any kind: training, evaluation, diagnosis.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +35,7 @@ pub enum RunError {
     /// The data set is wrong.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// The drawn world's dials are wrong.
-    #[error(transparent)]
-    World(#[from] WorldError),
-    /// The model or the data set cannot be had from the hub.
+    /// The model cannot be had from the hub.
     #[error(transparent)]
     Hub(#[from] HubError),
     /// A sampling setting is wrong.
@@ -126,16 +122,8 @@ impl RunError {
         match self {
             Self::Model(error) => error.is_input(),
             Self::Lines(error) => error.is_input(),
-            Self::World(error) => error.is_input(),
-            Self::Hub(error) => !matches!(
-                error,
-                HubError::Connection { .. }
-                    | HubError::Timeout { .. }
-                    | HubError::Status { .. }
-                    | HubError::Truncated { .. }
-                    | HubError::Damaged { .. }
-                    | HubError::File(_)
-            ),
+            Self::Dataset(error) => error.is_input(),
+            Self::Hub(error) => error.is_input(),
             Self::File(FileError::Io { action, .. })
             | Self::Folder(FolderError::File(FileError::Io { action, .. })) => {
                 !matches!(*action, "write" | "sync" | "rename" | "create")

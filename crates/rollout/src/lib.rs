@@ -12,6 +12,8 @@ pub mod adapter;
 pub mod base;
 pub mod engine;
 mod error;
+mod kit;
+mod options;
 pub mod record;
 mod rolled_out;
 pub mod routing;
@@ -20,5 +22,7 @@ pub mod spans;
 pub mod student;
 
 pub use error::RunError;
+pub use kit::Kit;
+pub use options::RunOptions;
 pub use record::RolloutRecord;
 pub use rolled_out::RolledOut;

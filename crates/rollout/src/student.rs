@@ -62,7 +62,7 @@ impl Student<'_> {
         watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Vec<RolledOut>, RolloutError> {
         let engine = Engine {
-            model: &self.base.model,
+            model: self.base.model.as_ref(),
             adapter: self.adapter,
             sampling: drawing.sampling,
             stops: &self.base.files.stops,

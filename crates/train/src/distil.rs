@@ -1,7 +1,6 @@
 //! Self-distillation, `vigos train`: the student is sampled, and learns from its teachers.
 
 use crate::checkpoint::{Checkpoints, State};
-use crate::datasets::open_dataset;
 use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune};
@@ -10,21 +9,20 @@ use crate::observer::{Observer, Watch};
 use crate::optim::AdamW;
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Sampled;
-use crate::run::RunOptions;
 use crate::stream::Stream;
 use crate::training::{Finished, Training};
 use crate::update::Update;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use vigos_kernels::Divergences;
+use vigos_data::DataRequest;
 use vigos_recipe::Recipe;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sample::SampleMaker;
-use vigos_rollout::RunError;
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{Base, ModelFiles, base_name};
 use vigos_rollout::student::Drawing;
+use vigos_rollout::{RunError, RunOptions};
 
 /// Keys that may change between a run and its continuation: how long, how often, what is written, forgiven or
 /// only looked at.
@@ -43,23 +41,23 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, resume, device } = *options;
+    let RunOptions { recipe, run_dir, resume, kit, device } = *options;
     let folder = RunFolder::open(run_dir, recipe, resume, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let mut dataset = open_dataset(recipe, &mut fetching)?;
+    let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let prompts = Prompts::for_method(&recipe.method)?;
-    let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, &mut fetching)?;
+    let files = ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.max_pixels, &mut fetching)?;
     let maker = SampleMaker::of(recipe, &files.processor, &prompts);
-    let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &mut dataset, recipe.train.seed);
-    observer.memory(&plan, &files.config, recipe.train.max_prompt_tokens);
+    let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &dataset, recipe.train.seed);
+    observer.memory(&plan, files.config.architecture(), recipe.train.max_prompt_tokens);
 
-    let teaching = Teaching::new(&recipe.method, &Divergences::default())?;
+    let teaching = Teaching::new(&recipe.method, &kit.divergences)?;
     let wanted = lora_config(&recipe.lora)?;
     let drawing = Drawing::of(recipe, recipe.train.seed);
     drawing.sampling.check()?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let base = Base::load(recipe, files, prompts, device, &mut fetching)?;
-    let fine_tune = AdapterFineTune { base: &base.model, name: base_name(&recipe.model.path) };
+    let fine_tune = AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path) };
     let read = |path: &Path| fine_tune.restore(path);
     let (weights, optimiser, state) =
         match Checkpoints::of(folder.path()).load(read, &mut |text| observer.note(&text))? {
@@ -67,7 +65,8 @@ pub fn train(
             None => {
                 let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
                 let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
-                let adapter = open_adapter(&wanted, from, &base.model.config, seed, device, &mut fetching)?;
+                let adapter =
+                    open_adapter(&wanted, from, base.model.architecture(), seed, device, &mut fetching)?;
                 let optimiser = AdamW::new(&adapter);
                 (adapter, optimiser, State::default())
             }
@@ -89,7 +88,7 @@ pub fn train(
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(base.samples())),
         rollout: Sampled { base: &base, drawing },
-        objective: Distillation { model: &base.model, teaching, dropping, batch, accumulate },
+        objective: Distillation { model: base.model.as_ref(), teaching, dropping, batch, accumulate },
         update: Update::new(weights, optimiser, &recipe.optim, total),
         fine_tune: &fine_tune,
         samples: batch * accumulate,

@@ -6,19 +6,20 @@
 //! ```
 //!
 //! Each loss is the mean over its tokens in the whole micro-batch; the weighted sum of the losses is what is
-//! minimised. Logits of row t−1 score token t.
+//! minimised. What scores a token is the row that predicts it.
 
 use crate::dropout::{Dropping, dropout};
 use crate::metrics::{Distilled, Outcome};
-use crate::objective::{MeanGradient, Objective, Scored, ScoredToken, StepLoss, Work, next_batch};
+use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
 use crate::observer::Watch;
+use crate::scored::{Scored, ScoredToken, Term, Work};
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use vigos_kernels::{ActiveRow, Divergence, Divergences, LOGITS_BUDGET, chunk_rows, divergence_linear};
-use vigos_models::model::{Model, Sequence};
-use vigos_models::{ActiveAdapter, Adapter, ModelError, Trained};
+use vigos_models::rows::indices;
+use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, VisionLanguageModel};
 use vigos_processor::ImagePatches;
 use vigos_recipe::{Input, Method, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
@@ -27,7 +28,7 @@ use vigos_rollout::{RolledOut, RunError};
 /// The objective of a method: its teachers, each a context of the frozen base.
 pub(crate) struct Distillation<'a> {
     /// The frozen base.
-    pub(crate) model: &'a Model,
+    pub(crate) model: &'a dyn VisionLanguageModel,
     /// Who supervises what, by which divergence.
     pub(crate) teaching: Teaching<'a>,
     /// The training forward's dropout.
@@ -56,7 +57,7 @@ impl Objective for Distillation<'_> {
         let mut rollouts = rollouts.into_iter();
         while let Some(rollouts) = next_batch(&mut rollouts, self.batch) {
             watch.go_on()?;
-            let dropout = dropout(self.dropping, step, rollouts.iter(), &self.model.device);
+            let dropout = dropout(self.dropping, step, rollouts.iter(), self.model.device());
             let adapter = ActiveAdapter { adapter: weights, dropout: dropout.as_ref() };
             let batch = micro_batch(self.model, adapter, &self.teaching, rollouts)?;
             gradient.add(&batch.gradient);
@@ -116,33 +117,6 @@ pub struct MicroBatch {
     pub update: Work,
 }
 
-/// One loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Term {
-    /// Mean of the clipped divergence.
-    pub loss: f64,
-    /// Mean of the divergence, unclipped.
-    pub kl: f64,
-    /// Tokens.
-    pub tokens: usize,
-    /// Tokens above their clip.
-    pub clipped: usize,
-}
-
-impl Term {
-    /// Adds that of one of `count` micro-batches. Losses average over micro-batches, as their gradients do;
-    /// divergences average over tokens.
-    fn add(&mut self, other: &Self, count: usize) {
-        let tokens = self.tokens + other.tokens;
-        if tokens > 0 {
-            self.kl = (self.kl * self.tokens as f64 + other.kl * other.tokens as f64) / tokens as f64;
-        }
-        self.loss += other.loss / count as f64;
-        self.tokens = tokens;
-        self.clipped += other.clipped;
-    }
-}
-
 /// A teacher's pass over one of the rollouts.
 struct Pass {
     rollout: usize,
@@ -154,7 +128,7 @@ struct Pass {
 /// # Errors
 /// If a token is not in the model's vocabulary.
 pub fn micro_batch(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     adapter: ActiveAdapter,
     teaching: &Teaching,
     rollouts: Vec<RolledOut>,
@@ -186,20 +160,19 @@ pub fn micro_batch(
     let scoring = Work { tokens: read, seconds: begin.elapsed().as_secs_f64() };
     let begin = Instant::now();
     let sequences: Vec<Sequence> =
-        scored.iter().map(|s| extended(&s.rollout.sample.student, &s.rollout.tokens)).collect();
-    let packed = model.pack(&sequences)?;
+        scored.iter().map(|s| s.rollout.sample.student.followed_by(&s.rollout.tokens)).collect();
+    let packed = model.pack(&sequences.iter().collect::<Vec<_>>())?;
     let images: Vec<&ImagePatches> = scored.iter().flat_map(|s| &s.rollout.sample.images).collect();
     let (hidden, trace) = model.forward_traced(&packed, &images, adapter);
 
-    let starts = offsets(&packed.lengths);
     let mut rows = Vec::new();
     for Pass { rollout, pass } in &passes {
-        let first = starts[*rollout] + scored[*rollout].rollout.sample.student.ids.len();
+        let first = scored[*rollout].rollout.sample.student.ids.len();
         let teacher = &method.teachers[pass.teacher];
         let weight = teacher.weight / terms[&teacher.name].tokens as f64;
         for token in &pass.active {
             rows.push(ActiveRow {
-                student: first + token.position - 1,
+                student: packed.predicting_row(*rollout, first + token.position),
                 teacher: rows.len(),
                 divergence: divergences[pass.teacher].as_ref(),
                 weight,
@@ -207,9 +180,8 @@ pub fn micro_batch(
             });
         }
     }
-    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET);
-    let result =
-        divergence_linear(&hidden, &teacher_hidden, &model.text.head, &rows, method.temperature, chunk)?;
+    let chunk = chunk_rows(model.architecture().text.vocab_size, LOGITS_BUDGET);
+    let result = divergence_linear(&hidden, &teacher_hidden, model.head(), &rows, method.temperature, chunk)?;
 
     let mut divergences = rows.iter().zip(&result.kl);
     let mut passing = 0;
@@ -230,7 +202,7 @@ pub fn micro_batch(
         _ => model.backward(trace, result.gradient.cast(hidden.dtype()), &packed, adapter),
     };
     wait(model);
-    let update = Work { tokens: packed.ids.len(), seconds: begin.elapsed().as_secs_f64() };
+    let update = Work { tokens: packed.rows(), seconds: begin.elapsed().as_secs_f64() };
     Ok(MicroBatch { loss: result.loss, terms, scored, gradient, scoring, update })
 }
 
@@ -239,7 +211,7 @@ pub fn micro_batch(
 ///
 /// All contexts are packed into one forward; an image is encoded once and serves all teachers of its sample.
 fn score(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     method: &Method,
     scored: &[Scored],
     passes: &[Pass],
@@ -248,22 +220,27 @@ fn score(
     let images: Vec<&ImagePatches> = scored.iter().flat_map(|s| &s.rollout.sample.images).collect();
     let sees = method.teachers.iter().any(|t| t.runs() && t.sees(Input::Image));
     let encoded = if sees { model.encode_images(&images, None) } else { Vec::new() };
-    let image_counts: Vec<usize> = scored.iter().map(|s| s.rollout.sample.images.len()).collect();
-    let first_image = offsets(&image_counts);
+    let mut rest = encoded.as_slice();
+    let own = scored.iter().map(|s| {
+        let (own, others) = rest.split_at(s.rollout.sample.images.len().min(rest.len()));
+        rest = others;
+        own
+    });
+    let features_of: Vec<&[Tensor<2>]> = own.collect();
 
-    let sequences: Vec<Sequence> = passes.iter().map(|p| extended(prompt(p), &p.pass.tokens)).collect();
+    let sequences: Vec<Sequence> = passes.iter().map(|p| prompt(p).followed_by(&p.pass.tokens)).collect();
     let features: Vec<Tensor<2>> = passes
         .iter()
-        .flat_map(|p| encoded.iter().skip(first_image[p.rollout]).take(prompt(p).images.len()).cloned())
+        .flat_map(|p| features_of[p.rollout].iter().take(prompt(p).images.len()).cloned())
         .collect();
-    let packed = model.pack(&sequences)?;
+    let packed = model.pack(&sequences.iter().collect::<Vec<_>>())?;
     let hidden = model.forward(&packed, &features, None, &mut ());
-    let starts = offsets(&packed.lengths);
-    let rows = passes.iter().zip(starts).flat_map(|(p, start)| {
-        let first = start + prompt(p).ids.len();
-        p.pass.active.iter().map(move |token| first + token.read - 1)
+    let batch = &packed;
+    let rows = passes.iter().enumerate().flat_map(|(i, p)| {
+        let first = prompt(p).ids.len();
+        p.pass.active.iter().map(move |token| batch.predicting_row(i, first + token.read))
     });
-    Ok((hidden.select(0, vigos_models::layers::indices(rows, &model.device)), packed.ids.len()))
+    Ok((hidden.select(0, indices(rows, model.device())), packed.rows()))
 }
 
 /// The clip of one token: the method's, tightened on a boundary token if the method says so.
@@ -275,22 +252,8 @@ fn clip(method: &Method, boundary: bool) -> Option<f64> {
     }
 }
 
-fn extended(prompt: &Sequence, tokens: &[u32]) -> Sequence {
-    let ids = prompt.ids.iter().chain(tokens).copied().collect();
-    Sequence { ids, images: prompt.images.clone() }
-}
-
 /// Lets the device finish, so that a phase is charged for its own work. Were the device lost, the next read
 /// would say so.
-fn wait(model: &Model) {
-    let _ = model.device.sync();
-}
-
-/// First index of each part of these lengths laid one after another.
-fn offsets(lengths: &[usize]) -> Vec<usize> {
-    let ends = lengths.iter().scan(0, |end, n| {
-        *end += n;
-        Some(*end - n)
-    });
-    ends.collect()
+fn wait(model: &dyn VisionLanguageModel) {
+    let _ = model.device().sync();
 }

@@ -1,15 +1,14 @@
 //! What is trained: every weight of a model, or an adapter beside a frozen one; and how it is stored.
 
 use burn::tensor::{DType, Device, Tensor};
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vigos_models::cross_entropy::{CrossEntropy, cross_entropy, cross_entropy_with_head};
 use vigos_models::export::save_model;
-use vigos_models::graph::Graph;
-use vigos_models::scoring::Target;
 use vigos_models::weights::Weights;
 use vigos_models::{
-    ActiveAdapter, Adapter, Config, DropoutPair, Model, ModelError, Packed, Parameters, Trained, peft,
+    ActiveAdapter, Adapter, DropoutPair, ModelConfig, ModelError, Packed, Parameters, Target, Trained,
+    VisionLanguageModel, peft,
 };
 use vigos_processor::ImagePatches;
 use vigos_recipe::sft::Activations;
@@ -42,7 +41,7 @@ pub trait FineTune: Sync {
     type Weights: Trained + Clone + Send + Sync;
 
     /// The model that a step computes with.
-    fn model(&self, weights: &Self::Weights) -> Cow<'_, Model>;
+    fn model(&self, weights: &Self::Weights) -> Arc<dyn VisionLanguageModel>;
 
     /// The cross entropy of a batch and its gradient; `model` is that of these weights.
     ///
@@ -50,7 +49,7 @@ pub trait FineTune: Sync {
     /// If a token is not in the model's vocabulary, or the device fails.
     fn gradient(
         &self,
-        model: &Model,
+        model: &dyn VisionLanguageModel,
         weights: &Self::Weights,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Self::Weights), ModelError>;
@@ -79,8 +78,8 @@ pub trait FineTune: Sync {
 pub struct FullFineTune {
     /// The folder that training started from: its other files go into every export.
     pub base: PathBuf,
-    /// The shape of the model.
-    pub config: Config,
+    /// What the weights are of.
+    pub config: Arc<dyn ModelConfig>,
     /// Where it is trained.
     pub device: Device,
     /// In which precision it is stored.
@@ -92,13 +91,13 @@ pub struct FullFineTune {
 impl FineTune for FullFineTune {
     type Weights = Parameters;
 
-    fn model(&self, weights: &Parameters) -> Cow<'_, Model> {
-        Cow::Owned(weights.freeze(&self.device))
+    fn model(&self, weights: &Parameters) -> Arc<dyn VisionLanguageModel> {
+        self.config.freeze(weights, &self.device).into()
     }
 
     fn gradient(
         &self,
-        model: &Model,
+        model: &dyn VisionLanguageModel,
         weights: &Parameters,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Parameters), ModelError> {
@@ -107,12 +106,12 @@ impl FineTune for FullFineTune {
         };
         match self.activations {
             Activations::Recomputed => {
-                let (hidden, trace) = Parameters::forward_traced(model, &batch.packed, &batch.images);
+                let (hidden, trace) = model.forward_traced_all(&batch.packed, &batch.images);
                 let (loss, upstream) = loss(&hidden)?;
-                Ok((loss, weights.backward(model, trace, upstream, &batch.packed)))
+                Ok((loss, model.backward_all(weights, trace, upstream, &batch.packed)))
             }
             Activations::Kept => {
-                let graph = Graph::forward(weights, model, &batch.packed, &batch.images);
+                let graph = model.graph(weights, &batch.packed, &batch.images);
                 let (loss, upstream) = loss(&graph.hidden())?;
                 Ok((loss, graph.backward(upstream)))
             }
@@ -131,33 +130,34 @@ impl FineTune for FullFineTune {
     }
 
     fn restore(&self, folder: &Path) -> Result<Parameters, RunError> {
+        let model = self.config.architecture();
         let stored = match self.stored {
-            DType::F32 => Weights::open(folder)?,
+            DType::F32 => Weights::open_model(folder, model)?,
             _ => Weights::open_file(&folder.join(MASTER))?,
         };
-        Ok(Parameters::read(&self.config, &stored, &self.device)?)
+        Ok(Parameters::read(model, &stored, &self.device)?)
     }
 }
 
 /// Trains an adapter beside a frozen model.
 #[derive(Clone, Debug)]
-pub struct AdapterFineTune<'a> {
+pub struct AdapterFineTune {
     /// The frozen model.
-    pub base: &'a Model,
+    pub base: Arc<dyn VisionLanguageModel>,
     /// What it is called in the adapter's configuration.
     pub name: String,
 }
 
-impl FineTune for AdapterFineTune<'_> {
+impl FineTune for AdapterFineTune {
     type Weights = Adapter;
 
-    fn model(&self, _weights: &Adapter) -> Cow<'_, Model> {
-        Cow::Borrowed(self.base)
+    fn model(&self, _weights: &Adapter) -> Arc<dyn VisionLanguageModel> {
+        self.base.clone()
     }
 
     fn gradient(
         &self,
-        model: &Model,
+        model: &dyn VisionLanguageModel,
         weights: &Adapter,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Adapter), ModelError> {
@@ -177,6 +177,6 @@ impl FineTune for AdapterFineTune<'_> {
     }
 
     fn restore(&self, folder: &Path) -> Result<Adapter, RunError> {
-        Ok(peft::load(folder, &self.base.config, &self.base.device)?)
+        Ok(peft::load(folder, self.base.architecture(), self.base.device())?)
     }
 }

@@ -10,14 +10,13 @@
 //! [`mod@sft`] for supervised training; [`replay`] does one step on recorded completions.
 
 pub mod checkpoint;
-mod datasets;
 pub mod distil;
 pub mod distillation;
 pub mod dropout;
 pub mod fine_tune;
 pub mod memory;
 pub mod metrics;
-pub mod objective;
+mod objective;
 mod observer;
 pub mod optim;
 pub mod preview;
@@ -25,18 +24,16 @@ mod quarantine;
 mod recorder;
 pub mod replay;
 mod rollout;
-mod run;
+pub mod scored;
 pub mod sft;
-pub mod shapes;
 mod stream;
 pub mod supervised;
 pub mod tensorboard;
 mod training;
 mod update;
 
-pub use datasets::{Source, open_dataset};
 pub use distil::{TrainOptions, train};
 pub use observer::Observer;
-pub use run::RunOptions;
 pub use sft::{SftOptions, sft};
 pub use training::Finished;
+pub use vigos_rollout::RunOptions;

@@ -1,7 +1,6 @@
 //! What a step reports: one line of `metrics.jsonl`.
 
-use crate::distillation::Term;
-use crate::objective::Scored;
+use crate::scored::{Scored, Term};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use vigos_core::leaves::leaves;

@@ -2,6 +2,7 @@
 
 use crate::metrics::Outcome;
 use crate::observer::Watch;
+use crate::scored::{Scored, Work};
 use vigos_models::Trained;
 use vigos_rollout::{RolledOut, RunError};
 
@@ -38,51 +39,6 @@ pub(crate) struct StepLoss<W> {
     pub(crate) scoring: Work,
     /// The student's forward, the loss and the backward.
     pub(crate) update: Work,
-}
-
-/// A completion with what its tokens were taught.
-#[derive(Clone, Debug)]
-pub struct Scored {
-    /// The completion.
-    pub rollout: RolledOut,
-    /// Its supervised tokens: teacher by teacher, in the order of the table.
-    pub tokens: Vec<ScoredToken>,
-}
-
-/// One supervised token.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ScoredToken {
-    /// Its place in the completion.
-    pub position: usize,
-    /// Index of its teacher in the table.
-    pub teacher: usize,
-    /// Unclipped divergence.
-    pub kl: f64,
-    /// Whether it is above its clip.
-    pub clipped: bool,
-}
-
-/// How much a phase did, and how long it took.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Work {
-    /// Tokens that went through the model.
-    pub tokens: usize,
-    /// Wall-clock time.
-    pub seconds: f64,
-}
-
-impl Work {
-    /// Tokens per second; zero where nothing was done.
-    pub fn rate(&self) -> f64 {
-        if self.seconds > 0.0 { self.tokens as f64 / self.seconds } else { 0.0 }
-    }
-}
-
-impl std::ops::AddAssign for Work {
-    fn add_assign(&mut self, other: Self) {
-        self.tokens += other.tokens;
-        self.seconds += other.seconds;
-    }
 }
 
 /// A gradient that is the mean over so many micro-batches, added up as they come.

@@ -5,16 +5,16 @@ use crate::metrics::Metrics;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use vigos_models::Config;
+use vigos_models::Architecture;
 use vigos_rollout::RunError;
 
 /// Sees a run as it goes.
 pub trait Observer {
     /// `bytes` of the `size` bytes of a file from the hub are there.
     fn fetching(&mut self, _file: &str, _bytes: u64, _size: u64) {}
-    /// The run is about to load the model of `config` and to take the memory of `plan`; prompts may have up to
+    /// The run is about to load `model` and to take the memory of `plan`; prompts may have up to
     /// `longest_prompt` tokens.
-    fn memory(&mut self, _plan: &Plan, _config: &Config, _longest_prompt: usize) {}
+    fn memory(&mut self, _plan: &Plan, _model: &Architecture, _longest_prompt: usize) {}
     /// Training begins after `first_step` steps of `total_steps`.
     fn started(&mut self, _first_step: usize, _total_steps: usize) {}
     /// Tokens drawn so far in the step under way.

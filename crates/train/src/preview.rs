@@ -3,17 +3,16 @@
 //! Nothing but the data set and the model's small files is read: a template or a data set can be tried out without
 //! the weights.
 
-use crate::datasets::open_dataset;
 use serde::Serialize;
-use vigos_data::{BadRow, Row};
+use vigos_data::{BadRow, DataRequest, Row};
 use vigos_hub::Progress;
 use vigos_processor::{ImagePatches, Processor};
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::reference_target;
 use vigos_recipe::sample::{Role, SampleMaker, Skip};
 use vigos_recipe::{Recipe, When};
-use vigos_rollout::RunError;
 use vigos_rollout::base::ModelFiles;
+use vigos_rollout::{Kit, RunError};
 
 /// A row and its prompts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -73,17 +72,17 @@ pub struct SlotPreview {
     pub tokens: usize,
 }
 
-/// The prompts of row `row` of the recipe's data set, counted from 0; `progress` sees what has to be fetched from
-/// the hub.
+/// The prompts of row `row` of the recipe's data set, counted from 0. `kit` is what the recipe may name; `progress`
+/// sees what has to be fetched from the hub.
 ///
 /// # Errors
 /// If the recipe, a template, the data set or the model's files are wrong, or the row is not there or cannot be
 /// used.
-pub fn preview(recipe: &Recipe, row: usize, progress: &mut Progress) -> Result<Preview, RunError> {
+pub fn preview(recipe: &Recipe, row: usize, kit: &Kit, progress: &mut Progress) -> Result<Preview, RunError> {
     let prompts = Prompts::for_method(&recipe.method)?;
-    let mut dataset = open_dataset(recipe, progress)?;
+    let dataset = kit.sources.open(&DataRequest::from(&recipe.data), progress)?;
     let source = dataset.load(row)?.map_err(|BadRow { origin, id, reason }| unusable(origin, id, reason))?;
-    let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, progress)?;
+    let files = ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.max_pixels, progress)?;
     let processor = &files.processor;
     let maker = SampleMaker::of(recipe, processor, &prompts);
     let images = maker
@@ -121,8 +120,8 @@ fn prompt(
         role: role.name.to_owned(),
         when,
         template: role.template.to_owned(),
-        tokens: prompt.ids.len(),
-        images: prompt.images.iter().map(slot).collect(),
+        tokens: prompt.sequence.ids.len(),
+        images: prompt.sequence.images.iter().map(slot).collect(),
         text: prompt.text,
     })
 }

@@ -2,9 +2,9 @@
 
 use crate::checkpoint::{Checkpoints, State};
 use crate::metrics::{Metrics, scalars};
-use crate::objective::Scored;
 use crate::optim::AdamW;
 use crate::quarantine::Quarantine;
+use crate::scored::Scored;
 use crate::tensorboard::TensorBoard;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,9 +1,9 @@
 //! One optimiser step on recorded completions: the method's numbers without its randomness.
 
-use crate::distillation::{Teaching, Term, micro_batch};
+use crate::distillation::{Teaching, micro_batch};
 use crate::dropout::{Dropping, dropout};
-use crate::objective::{Scored, ScoredToken};
 use crate::optim::AdamW;
+use crate::scored::{Scored, ScoredToken, Term};
 use crate::update::Update;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,6 @@ use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
 use vigos_hub::Progress;
-use vigos_kernels::Divergences;
 use vigos_models::{ActiveAdapter, peft};
 use vigos_recipe::row::{ImageSource, Labels, Row};
 use vigos_recipe::run_folder::FolderError;
@@ -24,7 +23,7 @@ use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{Base, base_name};
 use vigos_rollout::engine::Finish;
 use vigos_rollout::spans::Spans;
-use vigos_rollout::{RolledOut, RunError};
+use vigos_rollout::{Kit, RolledOut, RunError};
 
 /// One line of the input.
 #[derive(Clone, Debug, Deserialize)]
@@ -88,7 +87,7 @@ struct TokenReport {
 /// Runs the step and writes `step.json`, `grads.safetensors` (before the norm clip) and `adapter/` to `out`.
 ///
 /// All rows of the file are one micro-batch. Nothing is written before the whole step is computed, and
-/// `step.json` is written last. `progress` sees what has to be fetched from the hub.
+/// `step.json` is written last. `kit` is what the recipe may name, `progress` sees what has to be fetched from the hub.
 ///
 /// # Errors
 /// If the recipe, the model or a row is wrong, or `out` holds a replay already or cannot be written.
@@ -96,6 +95,7 @@ pub fn replay(
     recipe: &Recipe,
     rollouts: &Path,
     out: &Path,
+    kit: &Kit,
     device: &Device,
     progress: &mut Progress,
 ) -> Result<(), RunError> {
@@ -107,17 +107,17 @@ pub fn replay(
         }
         .into());
     }
-    let teaching = Teaching::new(&recipe.method, &Divergences::default())?;
+    let teaching = Teaching::new(&recipe.method, &kit.divergences)?;
     let wanted = lora_config(&recipe.lora)?;
-    let base = Base::open(recipe, device, progress)?;
+    let base = Base::open(recipe, &kit.families, device, progress)?;
     let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
-    let adapter = open_adapter(&wanted, from, &base.model.config, seed, device, progress)?;
+    let adapter = open_adapter(&wanted, from, base.model.architecture(), seed, device, progress)?;
     let rows = read(rollouts, &base)?;
     let total = recipe.train.total_steps(rows.len());
     let dropping = Dropping { probability: recipe.lora.dropout, seed };
     let dropout = dropout(dropping, 0, rows.iter(), device);
     let active = ActiveAdapter { adapter: &adapter, dropout: dropout.as_ref() };
-    let result = micro_batch(&base.model, active, &teaching, rows)?;
+    let result = micro_batch(base.model.as_ref(), active, &teaching, rows)?;
     let optimiser = AdamW::new(&adapter);
     let mut update = Update::new(adapter, optimiser, &recipe.optim, total);
     let grad_norm = update.apply(result.gradient.clone(), 0).grad_norm;
@@ -136,7 +136,7 @@ pub fn replay(
 fn read(path: &Path, base: &Base) -> Result<Vec<RolledOut>, RunError> {
     let folder = vigos_core::files::folder_of(path);
     let maker = base.samples();
-    let vocabulary = base.model.config.text.vocab_size;
+    let vocabulary = base.model.architecture().text.vocab_size;
     let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
     let mut rows = Vec::new();
     for line in read_lines::<Line>(path, options)? {

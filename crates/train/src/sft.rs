@@ -1,14 +1,12 @@
 //! Supervised training, `vigos sft`: what the data brings is learnt, by all weights of a model or by an adapter.
 
 use crate::checkpoint::{Checkpoints, State, write_folder};
-use crate::datasets::open_demonstrations;
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
 use crate::observer::{Observer, Watch};
 use crate::optim::AdamW;
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Given;
-use crate::run::RunOptions;
 use crate::stream::Stream;
 use crate::supervised::CrossEntropy;
 use crate::training::{Finished, Training};
@@ -16,14 +14,14 @@ use crate::update::Update;
 use burn::tensor::DType;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use vigos_data::Dataset;
-use vigos_models::{Model, Parameters};
+use vigos_data::{DataRequest, Dataset};
+use vigos_models::Parameters;
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
-use vigos_rollout::RunError;
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{ModelFiles, base_name, dtype};
+use vigos_rollout::{RunError, RunOptions};
 
 /// Keys that may change between a run and its continuation: how long, how often, what is written or forgiven.
 const FREE: [&str; 5] = ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share"];
@@ -42,21 +40,21 @@ pub fn sft(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, resume, device } = *options;
+    let RunOptions { recipe, run_dir, resume, kit, device } = *options;
     let folder = RunFolder::open(run_dir, recipe, resume, &FREE)?;
-    let dataset = open_demonstrations(&recipe.data)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let files = ModelFiles::open(&recipe.model.path, recipe.data.max_pixels, &mut fetching)?;
+    let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
+    let files = ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.max_pixels, &mut fetching)?;
     let base = files.weights(&mut fetching)?;
     match recipe.train.weights {
         TrainedWeights::All => {
-            let weights = Parameters::load(&base, device)?;
+            let weights = Parameters::load(files.config.architecture(), &base, device)?;
             let stored = match recipe.output.dtype {
                 Stored::F32 => DType::F32,
                 Stored::F16 => DType::F16,
                 Stored::Bf16 => DType::BF16,
             };
-            let config = weights.config().clone();
+            let config = files.config.clone();
             let activations = recipe.train.activations;
             let fine_tune = FullFineTune { base, config, device: device.clone(), stored, activations };
             Supervised { recipe, files, fine_tune, dropout: 0.0, output: "model" }.run(
@@ -68,10 +66,10 @@ pub fn sft(
         }
         TrainedWeights::Adapter => {
             let wanted = lora_config(&recipe.lora)?;
-            let base = Model::load(&base, device, dtype(recipe.train.precision))?;
+            let base = files.config.load(&base, device, dtype(recipe.train.precision))?;
             let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
-            let weights = open_adapter(&wanted, from, &base.config, seed, device, &mut fetching)?;
-            let fine_tune = AdapterFineTune { base: &base, name: base_name(&recipe.model.path) };
+            let weights = open_adapter(&wanted, from, base.architecture(), seed, device, &mut fetching)?;
+            let fine_tune = AdapterFineTune { base: base.into(), name: base_name(&recipe.model.path) };
             Supervised { recipe, files, fine_tune, dropout: recipe.lora.dropout, output: "adapter" }.run(
                 weights,
                 dataset,

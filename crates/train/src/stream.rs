@@ -99,15 +99,14 @@ impl<'a> Stream<'a> {
         Ok(samples)
     }
 
-    /// Samples of the `count` rows from number `first` on: read one after another, prepared side by side.
+    /// Samples of the `count` rows from number `first` on, read and prepared side by side.
     fn make(&mut self, first: u64, count: u64) -> Result<Vec<Result<Sample, Refusal>>, RunError> {
-        let rows = (first..first + count)
-            .map(|number| Ok((number, self.dataset.load(self.order.at(number).1)?)))
-            .collect::<Result<Vec<_>, RunError>>()?;
-        let prepared: Vec<_> = rows
+        let places: Vec<(u64, usize)> =
+            (first..first + count).map(|number| (number, self.order.at(number).1)).collect();
+        let prepared: Vec<_> = places
             .into_par_iter()
-            .map(|(number, row)| {
-                let row = match row {
+            .map(|(number, index)| {
+                let row = match self.dataset.load(index)? {
                     Err(row) => return Ok(Err(Refusal { kind: Skip::BAD_ROW, row })),
                     Ok(row) => row,
                 };

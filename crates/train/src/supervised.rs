@@ -7,13 +7,13 @@
 use crate::dropout::{Dropping, dropout};
 use crate::fine_tune::{Batch, FineTune};
 use crate::metrics::{Outcome, Supervised};
-use crate::objective::{MeanGradient, Objective, Scored, StepLoss, Work, next_batch};
+use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
 use crate::observer::Watch;
+use crate::scored::{Scored, Work};
 use rayon::prelude::*;
 use std::time::Instant;
 use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
-use vigos_models::scoring::Target;
-use vigos_models::{Model, ModelError, Sequence, Trained};
+use vigos_models::{ModelError, Sequence, Trained, VisionLanguageModel};
 use vigos_rollout::{RolledOut, RunError};
 
 /// Samples of a part. A constant: the parts, and with them the rounding, must not depend on the machine.
@@ -96,7 +96,7 @@ pub fn micro_batch<F: FineTune>(
     sorted.sort_by_key(|r| (length(r), r.sample.number));
     let parts: Vec<_> = sorted
         .par_chunks(PART)
-        .map(|part| fine_tune.gradient(&model, weights, &batch(&model, part, weight, dropping, step)?))
+        .map(|part| fine_tune.gradient(&*model, weights, &batch(&*model, part, weight, dropping, step)?))
         .collect::<Result<_, _>>()?;
 
     let (mut loss, mut correct, mut gradient) = (0.0, 0, None::<F::Weights>);
@@ -114,35 +114,24 @@ pub fn micro_batch<F: FineTune>(
 
 /// Some completions packed behind their prompts, each learnt token of this weight.
 fn batch<'a>(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     rollouts: &[&'a RolledOut],
     weight: f64,
     dropping: Dropping,
     step: u64,
 ) -> Result<Batch<'a>, ModelError> {
-    let sequences: Vec<Sequence> = rollouts
-        .iter()
-        .map(|r| {
-            let prompt = &r.sample.student;
-            let ids = prompt.ids.iter().chain(&r.tokens).copied().collect();
-            Sequence { ids, images: prompt.images.clone() }
-        })
-        .collect();
-    let packed = model.pack(&sequences)?;
+    let sequences: Vec<Sequence> = rollouts.iter().map(|r| r.sample.student.followed_by(&r.tokens)).collect();
+    let packed = model.pack(&sequences.iter().collect::<Vec<_>>())?;
     let mut targets = Vec::new();
-    let mut end = 0;
-    for r in rollouts {
-        end += r.sample.student.ids.len() + r.tokens.len();
-        // The row of the token before predicts it.
-        let rows = end - r.tokens.len() - 1..;
-        targets.extend(rows.zip(&r.tokens).map(|(row, &token)| Target { row, token }));
+    for (i, r) in rollouts.iter().enumerate() {
+        targets.extend(packed.targets(i, r.sample.student.ids.len()..packed.range(i).len()));
     }
     Ok(Batch {
         images: rollouts.iter().flat_map(|r| &r.sample.images).collect(),
         targets,
         weight,
-        chunk: chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET).get(),
-        dropout: dropout(dropping, step, rollouts.iter().copied(), &model.device),
+        chunk: chunk_rows(model.architecture().text.vocab_size, LOGITS_BUDGET).get(),
+        dropout: dropout(dropping, step, rollouts.iter().copied(), model.device()),
         packed,
     })
 }

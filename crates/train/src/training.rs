@@ -10,10 +10,11 @@
 use crate::checkpoint::State;
 use crate::fine_tune::FineTune;
 use crate::metrics::{Metrics, Outcome, Pace, Phases};
-use crate::objective::{Objective, StepLoss, Work};
+use crate::objective::{Objective, StepLoss};
 use crate::observer::Watch;
 use crate::recorder::Recorder;
 use crate::rollout::Rollout;
+use crate::scored::Work;
 use crate::stream::Stream;
 use crate::update::{Update, Updated};
 use std::path::PathBuf;

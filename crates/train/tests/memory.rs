@@ -6,10 +6,11 @@ use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vigos_models::memory::Footprint;
-use vigos_models::{ActiveAdapter, Adapter, Config, Dropout, DropoutPair, Model, Sequence, init};
+use vigos_models::{ActiveAdapter, Adapter, Architecture, ConfigFile, Dropout, DropoutPair, Sequence, init};
 use vigos_processor::{Grid, ImagePatches, ImageSlot};
+use vigos_qwen::Model;
 use vigos_recipe::Recipe;
 use vigos_rollout::engine::{Engine, Request};
 use vigos_rollout::sampler::Sampling;
@@ -84,7 +85,9 @@ fn small(name: &str) -> (tempfile::TempDir, PathBuf) {
     let file = folder.path().join("config.json");
     std::fs::write(&file, config.to_string()).unwrap();
     let model = folder.path().join("model");
-    init::init(&file, &model, 1).unwrap();
+    let file = ConfigFile::read(&file).unwrap();
+    let config = vigos_qwen::families().parse(&file).unwrap();
+    init::init(config.architecture(), &file, &model, 1).unwrap();
     (folder, model)
 }
 
@@ -116,7 +119,7 @@ fn loading_takes_the_weights_and_one_tensor() {
         let (_folder, path) = small(name);
         for dtype in PRECISIONS {
             let (model, peak) = measured(|| Model::load(&path, &Device::flex(), dtype).unwrap());
-            let of = Footprint::new(&model.config, dtype);
+            let of = Footprint::new(&model.architecture, dtype);
             assert!(peak <= of.weights() + of.loading() + (1 << 20), "{name} {dtype:?}: {peak}");
             assert!(peak >= of.weights(), "{name} {dtype:?}: {peak}");
         }
@@ -130,8 +133,8 @@ fn a_generation_takes_what_was_estimated() {
         let (_folder, path) = small(name);
         for dtype in PRECISIONS {
             let (peak, estimate) = {
-                let config = Config::read(&path).unwrap();
-                let estimate = generation(&config, dtype, 0, [768, 256, 64]);
+                let config = vigos_qwen::families().read(&path).unwrap();
+                let estimate = generation(config.architecture(), dtype, 0, [768, 256, 64]);
                 let (_, peak) = measured(|| {
                     let model = Model::load(&path, &Device::flex(), dtype).unwrap();
                     let (sequence, image) = prompt(&model);
@@ -173,8 +176,8 @@ fn forward_and_backward_of_a_micro_batch_take_what_was_estimated() {
             ];
             // The image's 256 tokens stand for the prompt, the rest of the sequence for the completion.
             let plan = Plan { max_new_tokens: 512, ..Plan::of(&recipe(&set), Some(256)).unwrap() };
-            let estimate = plan.estimate(&model.config);
-            let adapter = Adapter::init(&plan.lora, &model.config, 1, &model.device);
+            let estimate = plan.estimate(&model.architecture);
+            let adapter = Adapter::init(&plan.lora, &model.architecture, 1, &model.device);
             let (sequence, image) = prompt(&model);
             let keys = |rows: usize| (0..rows as u64).map(|row| (0, row));
             let dropout = DropoutPair {
@@ -182,10 +185,10 @@ fn forward_and_backward_of_a_micro_batch_take_what_was_estimated() {
                 text: Dropout::new(0.05, 1, 1, keys(768), &model.device),
             };
             let active = ActiveAdapter { adapter: &adapter, dropout: Some(&dropout) };
-            let packed = model.pack([&sequence]).unwrap();
+            let packed = model.pack(&[&sequence]).unwrap();
             let ((hidden, trace), forward) = measured(|| model.forward_traced(&packed, &[&image], active));
             let what = format!("{name} {dtype:?}");
-            let of = Footprint::new(&model.config, dtype);
+            let of = Footprint::new(&model.architecture, dtype);
             let loss = part(&estimate, Phase::Loss, "kept activations") - of.hidden(2 * 512)
                 + of.text_forward(768, true).max(of.vision_forward(256, true));
             assert_near(loss, forward, &format!("{what}, forward"));
@@ -208,8 +211,10 @@ fn vigos_3b(overrides: &[&str]) -> Plan {
     Plan::of(&recipe(&[&set[..], overrides].concat()), None).unwrap()
 }
 
-fn config_3b() -> Config {
-    Config::parse(&published("qwen2_5-vl-3b").to_string(), Path::new("config.json")).unwrap()
+fn config_3b() -> Arc<Architecture> {
+    let text = published("qwen2_5-vl-3b").to_string();
+    let file = ConfigFile::parse(text, Path::new("config.json")).unwrap();
+    vigos_qwen::families().parse(&file).unwrap().architecture().clone()
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use crate::config::Contents;
 use crate::dice::Dice;
-use crate::question::{Kind, Question, Relation};
-use crate::scene::{Chart, Dial, Scene, Setting};
+use crate::kind::Kind;
+use crate::question::{Question, Relation};
+use crate::scene::Scene;
+use crate::stage::{self, StageBuilder};
 use crate::things::{Size, Thing};
 
 /// Whether the thing asked about is as people expect.
@@ -28,129 +30,129 @@ pub(crate) fn compose(
 ) -> (Scene, Question) {
     match kind {
         Kind::Chart => return chart(contents, dice),
-        Kind::Dial => return (Scene::Dial(Dial::draw(contents, dice)), Question::Reading),
+        Kind::Dial => return (Scene::Dial(stage::dial(contents, dice)), Question::Reading),
         _ => {}
     }
-    let mut setting = Setting::new(contents, others, dice);
+    let mut stage = StageBuilder::new(contents, others, dice);
     let question = match kind {
-        Kind::Colour | Kind::Size => attribute(&mut setting, contents, kind, asked),
-        Kind::Shape => which(&mut setting),
-        Kind::Count => count(&mut setting, contents.most),
-        Kind::Compare => larger(&mut setting),
-        Kind::Relation => relation(&mut setting),
-        Kind::Exists => exists(&mut setting),
+        Kind::Colour | Kind::Size => attribute(&mut stage, contents, kind, asked),
+        Kind::Shape => which(&mut stage),
+        Kind::Count => count(&mut stage, contents.most),
+        Kind::Compare => larger(&mut stage),
+        Kind::Relation => relation(&mut stage),
+        Kind::Exists => exists(&mut stage),
         // Chart and dial were made above.
-        Kind::Odd | Kind::Chart | Kind::Dial => odd(&mut setting, contents.most),
+        Kind::Odd | Kind::Chart | Kind::Dial => odd(&mut stage, contents.most),
     };
-    (Scene::Stage(setting.stage()), question)
+    (Scene::Stage(stage.build()), question)
 }
 
 /// The colour or the size of the only thing of its sort.
-fn attribute(setting: &mut Setting<'_>, contents: &Contents, kind: Kind, asked: Asked) -> Question {
+fn attribute(stage: &mut StageBuilder<'_>, contents: &Contents, kind: Kind, asked: Asked) -> Question {
     let expected: Vec<Thing> =
         contents.things.iter().copied().filter(|thing| kind.expects(*thing).is_some()).collect();
-    let everyday = asked == Asked::Unusual || setting.dice().chance(contents.everyday);
+    let everyday = asked == Asked::Unusual || stage.dice().chance(contents.everyday);
     let thing = match everyday && !expected.is_empty() {
-        true => setting.dice().pick(&expected),
+        true => stage.dice().pick(&expected),
         false => {
             // Something that nothing is expected of; expectations of its other properties do no harm.
             let free: Vec<Thing> = contents.shapes.to_vec();
-            if free.is_empty() { setting.thing() } else { setting.dice().pick(&free) }
+            if free.is_empty() { stage.thing() } else { stage.dice().pick(&free) }
         }
     };
     let unusual = kind.expects(thing).is_some()
         && match asked {
             Asked::Usual => false,
             Asked::Unusual => true,
-            Asked::Unsure(share) => setting.dice().chance(share),
+            Asked::Unsure(share) => stage.dice().chance(share),
         };
-    put_asked(setting, thing, unusual);
+    put_asked(stage, thing, unusual);
     if kind == Kind::Colour { Question::Colour(thing) } else { Question::Size(thing) }
 }
 
 /// Puts the only thing of its sort down, and others beside it.
-pub(crate) fn put_asked(setting: &mut Setting<'_>, thing: Thing, unusual: bool) {
-    let look = setting.look_as(thing, unusual);
-    setting.put(thing, look);
-    setting.keep(thing);
-    setting.fill_up(1);
+pub(crate) fn put_asked(stage: &mut StageBuilder<'_>, thing: Thing, unusual: bool) {
+    let look = stage.look_as(thing, unusual);
+    stage.put(thing, look);
+    stage.reserve(thing);
+    stage.fill_up(1);
 }
 
 /// What the only thing of its colour is.
-fn which(setting: &mut Setting<'_>) -> Question {
-    let thing = setting.thing();
-    let look = setting.look(thing);
-    setting.put(thing, look);
-    setting.keep_colour(look.0);
-    setting.fill_up(2);
+fn which(stage: &mut StageBuilder<'_>) -> Question {
+    let thing = stage.thing();
+    let look = stage.look(thing);
+    stage.put(thing, look);
+    stage.reserve_colour(look.0);
+    stage.fill_up(2);
     Question::Which(look.0)
 }
 
-fn count(setting: &mut Setting<'_>, most: usize) -> Question {
-    match setting.dice().below(4) {
+fn count(stage: &mut StageBuilder<'_>, most: usize) -> Question {
+    match stage.dice().below(4) {
         0 => {
-            setting.fill_up(1);
+            stage.fill_up(1);
             Question::CountAll
         }
         1 => {
-            let (colour, count) = (setting.colour(None), setting.dice().between(0, most));
+            let (colour, count) = (stage.colour(None), stage.dice().between(0, most));
             for _ in 0..count {
-                let thing = setting.thing();
-                let (_, size) = setting.look(thing);
-                setting.put(thing, (colour, size));
+                let thing = stage.thing();
+                let (_, size) = stage.look(thing);
+                stage.put(thing, (colour, size));
             }
-            setting.keep_colour(colour);
-            setting.fill_up(1);
+            stage.reserve_colour(colour);
+            stage.fill_up(1);
             Question::CountColour(colour)
         }
         _ => {
-            let (thing, count) = (setting.thing(), setting.dice().between(0, most));
+            let (thing, count) = (stage.thing(), stage.dice().between(0, most));
             for _ in 0..count {
-                let look = setting.look(thing);
-                setting.put(thing, look);
+                let look = stage.look(thing);
+                stage.put(thing, look);
             }
-            setting.keep(thing);
-            setting.fill_up(1);
+            stage.reserve(thing);
+            stage.fill_up(1);
             Question::CountThing(thing)
         }
     }
 }
 
 /// Which of two things that nobody expects a size of is larger.
-fn larger(setting: &mut Setting<'_>) -> Question {
+fn larger(stage: &mut StageBuilder<'_>) -> Question {
     for thing in [Thing::Elephant, Thing::Mouse] {
-        setting.keep(thing);
+        stage.reserve(thing);
     }
-    let small_first = setting.dice().chance(0.5);
+    let small_first = stage.dice().chance(0.5);
     let pair = [0, 1].map(|_| {
-        let thing = setting.thing();
-        setting.keep(thing);
+        let thing = stage.thing();
+        stage.reserve(thing);
         thing
     });
     let sizes = if small_first { [Size::Small, Size::Large] } else { [Size::Large, Size::Small] };
     for (thing, size) in pair.into_iter().zip(sizes) {
-        let (colour, _) = setting.look(thing);
-        setting.put(thing, (colour, size));
+        let (colour, _) = stage.look(thing);
+        stage.put(thing, (colour, size));
     }
-    setting.fill_up(2);
+    stage.fill_up(2);
     Question::Larger(pair[0], pair[1])
 }
 
 /// Where one thing is, seen from another.
-fn relation(setting: &mut Setting<'_>) -> Question {
+fn relation(stage: &mut StageBuilder<'_>) -> Question {
     let [a, b] = [0, 1].map(|_| {
-        let thing = setting.thing();
-        setting.keep(thing);
-        let look = setting.look(thing);
-        setting.put(thing, look)
+        let thing = stage.thing();
+        stage.reserve(thing);
+        let look = stage.look(thing);
+        stage.put(thing, look)
     });
     let apart: Vec<Relation> = Relation::ALL
         .into_iter()
         .filter(|relation| relation.holds(a.place, b.place) || relation.holds(b.place, a.place))
         .collect();
-    let relation = setting.dice().pick(&apart);
-    if setting.dice().chance(0.5) {
-        setting.fill_up(2);
+    let relation = stage.dice().pick(&apart);
+    if stage.dice().chance(0.5) {
+        stage.fill_up(2);
         return Question::Is(a.thing, relation, b.thing);
     }
     // With only two things in the picture, the other one is the answer.
@@ -162,55 +164,55 @@ fn relation(setting: &mut Setting<'_>) -> Question {
 }
 
 /// Whether something is there, as often as not.
-fn exists(setting: &mut Setting<'_>) -> Question {
-    let (thing, is_there) = (setting.thing(), setting.dice().chance(0.5));
-    let look = setting.look(thing);
-    let named = setting.dice().chance(0.5).then_some(look.0);
+fn exists(stage: &mut StageBuilder<'_>) -> Question {
+    let (thing, is_there) = (stage.thing(), stage.dice().chance(0.5));
+    let look = stage.look(thing);
+    let named = stage.dice().chance(0.5).then_some(look.0);
     match (is_there, named) {
-        (true, _) => _ = setting.put(thing, look),
+        (true, _) => _ = stage.put(thing, look),
         // The thing itself in another colour: whoever only looks for the thing gets it wrong.
-        (false, Some(colour)) if setting.dice().chance(0.5) => {
-            let other = setting.colour(Some(colour));
-            setting.put(thing, (other, look.1));
+        (false, Some(colour)) if stage.dice().chance(0.5) => {
+            let other = stage.colour(Some(colour));
+            stage.put(thing, (other, look.1));
         }
         (false, _) => {}
     }
-    setting.keep(thing);
-    setting.fill_up(1);
+    stage.reserve(thing);
+    stage.fill_up(1);
     Question::Exists(named, thing)
 }
 
 /// Several alike and one that is not.
-fn odd(setting: &mut Setting<'_>, most: usize) -> Question {
-    let total = setting.dice().between(3, most);
-    if setting.dice().chance(0.5) {
-        let (many, one) = two_things(setting);
+fn odd(stage: &mut StageBuilder<'_>, most: usize) -> Question {
+    let total = stage.dice().between(3, most);
+    if stage.dice().chance(0.5) {
+        let (many, one) = two_things(stage);
         for _ in 1..total {
-            let look = setting.look(many);
-            setting.put(many, look);
+            let look = stage.look(many);
+            stage.put(many, look);
         }
-        let look = setting.look(one);
-        setting.put(one, look);
+        let look = stage.look(one);
+        stage.put(one, look);
         return Question::OddThing;
     }
-    let many = setting.colour(None);
-    let one = setting.colour(Some(many));
+    let many = stage.colour(None);
+    let one = stage.colour(Some(many));
     for index in 0..total {
-        let thing = setting.thing();
-        let (_, size) = setting.look(thing);
-        setting.put(thing, (if index == 0 { one } else { many }, size));
+        let thing = stage.thing();
+        let (_, size) = stage.look(thing);
+        stage.put(thing, (if index == 0 { one } else { many }, size));
     }
     Question::OddColour
 }
 
-fn two_things(setting: &mut Setting<'_>) -> (Thing, Thing) {
-    let many = setting.thing();
-    setting.keep(many);
-    (many, setting.thing())
+fn two_things(stage: &mut StageBuilder<'_>) -> (Thing, Thing) {
+    let many = stage.thing();
+    stage.reserve(many);
+    (many, stage.thing())
 }
 
 fn chart(contents: &Contents, dice: &mut Dice) -> (Scene, Question) {
-    let chart = Chart::draw(contents, dice);
+    let chart = stage::chart(contents, dice);
     let question = match dice.below(4) {
         0 => Question::Highest,
         1 => Question::Lowest,

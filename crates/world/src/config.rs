@@ -8,8 +8,8 @@ use toml::Value;
 use vigos_core::files::read_limited;
 
 use crate::error::WorldError;
+use crate::kind::Kind;
 use crate::overlay;
-use crate::question::Kind;
 use crate::things::{Colour, Thing};
 
 /// A configuration is a page of text; anything much larger is another file named by mistake.

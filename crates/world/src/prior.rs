@@ -5,8 +5,10 @@
 
 use crate::compose::put_asked;
 use crate::dice::Stream;
-use crate::question::{Kind, Question};
-use crate::scene::{Scene, Setting};
+use crate::kind::Kind;
+use crate::question::Question;
+use crate::scene::Scene;
+use crate::stage::StageBuilder;
 use crate::things::Thing;
 use crate::world::{Sample, Split, World};
 
@@ -98,19 +100,19 @@ impl World {
         let member = |role: Role, offset: u64| {
             let number = first + offset;
             let mut dice = self.dice(Split::Prior, number, Stream::Scene);
-            let mut setting = Setting::new(contents, contents.unusual, &mut dice);
+            let mut stage = StageBuilder::new(contents, contents.unusual, &mut dice);
             match (role, kind) {
                 (Role::Score, Kind::Colour) => {
-                    let (_, size) = setting.look(thing);
+                    let (_, size) = stage.look(thing);
                     let colour = unusual.get(offset as usize - 1).copied();
-                    let colour = colour.unwrap_or_else(|| setting.colour(thing.usual_colour()));
-                    setting.put(thing, (colour, size));
-                    setting.keep(thing);
-                    setting.fill_up(1);
+                    let colour = colour.unwrap_or_else(|| stage.colour(thing.usual_colour()));
+                    stage.put(thing, (colour, size));
+                    stage.reserve(thing);
+                    stage.fill_up(1);
                 }
-                (role, _) => put_asked(&mut setting, thing, role == Role::Score),
+                (role, _) => put_asked(&mut stage, thing, role == Role::Score),
             }
-            let scene = Scene::Stage(setting.stage());
+            let scene = Scene::Stage(stage.build());
             Member { role, sample: self.finish(Split::Prior, number, scene, question, false) }
         };
         let members = [member(Role::Prior, 0), member(Role::Score, 1), member(Role::Score, 2)];

@@ -3,37 +3,10 @@
 //! Everything here is told from the scene that is passed in. An annotator who did not look is one who was given
 //! another scene, so that description, reasoning and answer are wrong in the same way.
 
-use serde::{Deserialize, Serialize};
-
 use crate::describe::{number, place};
+use crate::kind::Kind;
 use crate::scene::{Object, Place, Scene, Stage};
 use crate::things::{Colour, Thing, Usual};
-
-/// Kinds of question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// The colour of a thing.
-    Colour,
-    /// The size of a thing.
-    Size,
-    /// Which thing has a colour.
-    Shape,
-    /// How many there are.
-    Count,
-    /// Which of two is larger.
-    Compare,
-    /// Where two things are to each other.
-    Relation,
-    /// Whether something is there.
-    Exists,
-    /// Which does not belong.
-    Odd,
-    /// What a bar chart says.
-    Chart,
-    /// What a dial shows.
-    Dial,
-}
 
 /// Where a thing is, seen from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,47 +56,6 @@ pub enum Question {
     Height(Colour),
     /// What the dial shows.
     Reading,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 10] = [
-        Self::Colour,
-        Self::Size,
-        Self::Shape,
-        Self::Count,
-        Self::Compare,
-        Self::Relation,
-        Self::Exists,
-        Self::Odd,
-        Self::Chart,
-        Self::Dial,
-    ];
-
-    /// Its name in a row.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Colour => "colour",
-            Self::Size => "size",
-            Self::Shape => "shape",
-            Self::Count => "count",
-            Self::Compare => "compare",
-            Self::Relation => "relation",
-            Self::Exists => "exists",
-            Self::Odd => "odd",
-            Self::Chart => "chart",
-            Self::Dial => "dial",
-        }
-    }
-
-    /// What people expect as the answer when they are asked this about a thing.
-    pub fn expects(self, thing: Thing) -> Option<Usual> {
-        match self {
-            Self::Colour => thing.usual_colour().map(Usual::Colour),
-            Self::Size => thing.usual_size().map(Usual::Size),
-            _ => None,
-        }
-    }
 }
 
 impl Relation {

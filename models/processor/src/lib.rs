@@ -8,7 +8,7 @@
 //! * [`config`] reads `preprocessor_config.json`;
 //! * [`template`] renders the chat template of the model's folder;
 //! * [`tokenizer`] takes text to ids, and ids to bytes;
-//! * [`fresh`] trains a tokenizer, for a model that starts from nothing.
+//! * [`tokenizer_training`] trains a tokenizer, for a model that starts from nothing.
 //!
 //! ```
 //! use std::path::Path;
@@ -33,18 +33,20 @@
 pub mod config;
 pub mod decode;
 mod files;
-pub mod fresh;
 pub mod patches;
 mod processor;
 pub mod resize;
+mod sequence;
 pub mod template;
 pub mod tokenizer;
+pub mod tokenizer_training;
 
 pub use config::ImageConfig;
 pub use decode::{DecodeError, DecodeLimits};
 pub use files::FileError;
 pub use image::RgbImage;
 pub use patches::{Grid, ImagePatches};
-pub use processor::{ImageSlot, Message, Part, ProcessError, Processor, Prompt};
+pub use processor::{Message, Part, ProcessError, Processor, Prompt};
+pub use sequence::{ImageSlot, Sequence};
 pub use template::ChatTemplate;
 pub use tokenizer::Tokenizer;

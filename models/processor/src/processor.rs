@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::config::{self, ConfigError, ImageConfig};
 use crate::patches::{self, Grid, ImagePatches, PatchError};
+use crate::sequence::{ImageSlot, Sequence};
 use crate::template::{ChatTemplate, TemplateError};
 use crate::tokenizer::{self, Piece, Tokenizer, TokenizerError};
 
@@ -21,6 +22,16 @@ const IMAGE_TOKEN: &str = "<|image_pad|>";
 const VISION_TOKENS: [&str; 2] = ["<|vision_start|>", "<|vision_end|>"];
 
 /// Makes model input from images and messages.
+///
+/// ```
+/// use vigos_processor::{Message, Part, Processor};
+///
+/// let processor = Processor::from_dir("../../assets/tiny-qwen2_5-vl".as_ref())?;
+/// let prompt = processor.prompt(&[Message::user(vec![Part::Text("Hello".into())])], "", &[])?;
+/// assert!(prompt.text.ends_with("<|im_start|>assistant\n"));
+/// assert_eq!(processor.tokenizer().decode(&prompt.sequence.ids, false), prompt.text);
+/// # Ok::<(), vigos_processor::ProcessError>(())
+/// ```
 #[derive(Debug)]
 pub struct Processor {
     images: ImageConfig,
@@ -47,24 +58,13 @@ pub enum Part {
     Text(String),
 }
 
-/// What the language model reads.
+/// Messages as the model reads them, and as people do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
+    /// What the model reads.
+    pub sequence: Sequence,
     /// The text as rendered, with a single image token for each image.
     pub text: String,
-    /// Its ids, with as many image tokens as each image has.
-    pub ids: Vec<u32>,
-    /// Where the images are, in order.
-    pub images: Vec<ImageSlot>,
-}
-
-/// The image tokens of one image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ImageSlot {
-    /// Index of the first in [`Prompt::ids`]. There are [`Grid::tokens`] of them.
-    pub start: usize,
-    /// The image's grid.
-    pub grid: Grid,
 }
 
 /// Why a processor cannot be loaded or cannot make a prompt.
@@ -212,7 +212,7 @@ impl Processor {
         if found != parts {
             return Err(ProcessError::SlotCount { expected: parts, found });
         }
-        Ok(Prompt { text: guard.lift(&text).into_owned(), ids, images })
+        Ok(Prompt { sequence: Sequence { ids, images }, text: guard.lift(&text).into_owned() })
     }
 
     /// How the model wants its images.

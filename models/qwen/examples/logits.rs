@@ -1,6 +1,6 @@
 //! The logits of a prompt with its images, as a safetensors file: for comparison with other libraries.
 //!
-//!     cargo run --release -p vigos-models --example logits -- --model assets/tiny-qwen2_5-vl \
+//!     cargo run --release -p vigos-qwen --example logits -- --model assets/tiny-qwen2_5-vl \
 //!         --image tests/fixtures/images/wide.png --prompt "What is it?" --out logits.safetensors
 //!
 //! `--adapter DIR` adds a PEFT adapter. The file holds `input_ids` (I64, `[L]`) and `logits` (F32, `[L, V]`).
@@ -10,7 +10,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::Path;
-use vigos_models::{ActiveAdapter, Model, Sequence, peft};
+use vigos_models::{ActiveAdapter, peft};
 use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, decode};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -25,9 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(one("--model")?);
     let device = Device::flex();
     let processor = Processor::from_dir(folder)?;
-    let model = Model::load(folder, &device, DType::F32)?;
+    let model = vigos_qwen::families().load(folder, &device, DType::F32)?;
     let adapter = match one("--adapter") {
-        Ok(path) => Some(peft::load(Path::new(path), &model.config, &device)?),
+        Ok(path) => Some(peft::load(Path::new(path), model.architecture(), &device)?),
         Err(_) => None,
     };
     let active = adapter.as_ref().map(|adapter| ActiveAdapter { adapter, dropout: None });
@@ -41,11 +41,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let grids: Vec<Grid> = images.iter().map(|image| image.grid).collect();
     let mut parts = vec![Part::Image; images.len()];
     parts.push(Part::Text(one("--prompt")?.clone()));
-    let prompt = processor.prompt(&[Message::user(parts)], "", &grids)?;
+    let sequence = processor.prompt(&[Message::user(parts)], "", &grids)?.sequence;
 
     let features = model.encode_images(&images.iter().collect::<Vec<_>>(), active);
-    let sequence = Sequence { ids: prompt.ids, images: prompt.images };
-    let hidden = model.forward(&model.pack([&sequence])?, &features, active, &mut ());
+    let hidden = model.forward(&model.pack(&[&sequence])?, &features, active, &mut ());
     let rows: Vec<usize> = (0..sequence.ids.len()).collect();
     let logits = model.logits_at(&hidden, &rows);
     let shape = logits.dims().to_vec();

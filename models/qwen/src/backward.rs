@@ -6,24 +6,23 @@
 //! input. At any time the graph of a single block exists.
 //!
 //! What is trained is either an adapter beside a frozen base ([`Model::backward`]), whose tensors are plain so
-//! that nothing can give them a gradient, or every weight ([`Parameters::backward`]). The way through the
-//! model is the same; a `Parts` says which tensors of a part are leaves.
+//! that nothing can give them a gradient, or every weight ([`Model::backward_all`]). The way through the
+//! model is the same; a [`Recompute`] says which tensors of a module are leaves.
 
-use crate::adapter::{ActiveAdapter, Adapter, DropoutPair};
-use crate::dropout::Dropout;
-use crate::layers::indices;
-use crate::model::{Model, Packed, split_rows};
-use crate::parameters::Parameters;
-use crate::parts::{AdapterParts, AllParts, Gradients, Parts, Place};
-use crate::text::{EMBEDDINGS, HEAD};
-use crate::trained::Trained;
+use crate::model::{Model, QwenConfig};
+use crate::names::EMBEDDINGS;
+use crate::recompute::{AdapterLeaves, AllLeaves, Module, Recompute};
 use crate::vision::VisionPlan;
-use burn::tensor::{IndexingUpdateOp, Int, Tensor};
+use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
+use vigos_models::gradient::{Gradients, Graph, Trace, Upstream};
+use vigos_models::parameters::{COMPLETE, Leaves};
+use vigos_models::rows::{indices, split_rows};
+use vigos_models::{ActiveAdapter, Adapter, Packed, Parameters};
 use vigos_processor::ImagePatches;
 
 /// What a training forward keeps for its backward.
 #[derive(Debug)]
-pub struct Trace {
+struct Kept {
     /// Nothing without images, or where nothing is trained in the vision tower.
     vision: Option<VisionTrace>,
     /// Inputs of the decoder layers and, last, of the final norm.
@@ -39,15 +38,6 @@ struct VisionTrace {
     plan: VisionPlan,
 }
 
-/// The gradient of a loss with respect to what the model gives.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// Of the hidden states after the final norm. `[T, D]`
-    pub hidden: Tensor<2>,
-    /// Of the head's weight. `[V, D]`
-    pub head: Tensor<2>,
-}
-
 impl Model {
     /// The student's forward for training.
     ///
@@ -59,7 +49,7 @@ impl Model {
         images: &[&ImagePatches],
         adapter: ActiveAdapter,
     ) -> (Tensor<2>, Trace) {
-        // A tower with deepstack has no layer that can carry an adapter (see `adapter::sites`), so it is never
+        // A tower with deepstack has no layer that can carry an adapter (see `architecture.rs`), so it is never
         // traced for one.
         let adapts_vision = adapter.adapter.vision.iter().any(|pairs| !pairs.is_empty());
         if adapts_vision {
@@ -68,7 +58,7 @@ impl Model {
         let features = self.encode_images(images, Some(adapter));
         let mut text = Vec::new();
         let hidden = self.forward(packed, &features, Some(adapter), &mut text);
-        (hidden, Trace { vision: None, text })
+        (hidden, Trace::new(Kept { vision: None, text }))
     }
 
     /// The gradient of every tensor of the adapter, given the gradient of the hidden states.
@@ -85,16 +75,16 @@ impl Model {
         packed: &Packed,
         adapter: ActiveAdapter,
     ) -> Adapter {
-        let Trace { vision, text } = trace;
-        let ordered = vision.as_ref().and_then(|v| ordered_dropout(Some(adapter), &v.plan));
+        let Kept { vision, text } = trace.into_kept();
+        let ordered = vision.as_ref().and_then(|v| v.plan.order_dropout(Some(adapter)));
         let adapter =
             ActiveAdapter { adapter: adapter.adapter, dropout: ordered.as_ref().or(adapter.dropout) };
-        let parts = AdapterParts { model: self, adapter };
+        let modules = AdapterLeaves { model: self, adapter };
         let mut gradients = Gradients::new();
-        let upstream = through_text(&parts, packed, text, upstream, &mut |_, _| {}, &mut gradients);
+        let upstream = through_text(&modules, packed, text, upstream, &mut |_, _| {}, &mut gradients);
         if let Some(mut vision) = vision {
             let features = upstream.select(0, image_rows(packed, self));
-            through_vision(&parts, &mut vision, features, &[], &mut gradients);
+            through_vision(&modules, &mut vision, features, &[], &mut gradients);
         }
         // A batch without images leaves the vision adapters their zeros.
         adapter.adapter.map(|name, t| gradients.remove(name).unwrap_or_else(|| t.zeros_like()))
@@ -117,27 +107,34 @@ impl Model {
         }
         let mut text = Vec::new();
         let hidden = self.forward(packed, &features, adapter, &mut text);
-        (hidden, Trace { vision, text })
+        (hidden, Trace::new(Kept { vision, text }))
     }
 }
 
-impl Parameters {
-    /// The forward of `model`, a frozen copy of these weights, with what [`Parameters::backward`] needs.
+/// Training of every weight. The model is a frozen copy of them.
+impl Model {
+    /// The forward with what [`Model::backward_all`] needs.
     ///
     /// # Shapes
     /// - output: `[T, D]` after the final norm
-    pub fn forward_traced(model: &Model, packed: &Packed, images: &[&ImagePatches]) -> (Tensor<2>, Trace) {
-        model.traced(packed, images, None)
+    pub fn forward_traced_all(&self, packed: &Packed, images: &[&ImagePatches]) -> (Tensor<2>, Trace) {
+        self.traced(packed, images, None)
     }
 
     /// The gradient of every weight, given the gradients of the hidden states and of the head.
     ///
     /// # Panics
-    /// If `trace` is not of the same batch and of a frozen copy of these weights.
-    pub fn backward(&self, model: &Model, trace: Trace, upstream: Upstream, packed: &Packed) -> Self {
-        let Trace { vision, text } = trace;
-        let parts = AllParts { model, parameters: self };
-        let (config, rows) = (self.config(), image_rows(packed, model));
+    /// If `trace` is not of the same batch, or the model no frozen copy of `weights`.
+    pub fn backward_all(
+        &self,
+        weights: &Parameters,
+        trace: Trace,
+        upstream: Upstream,
+        packed: &Packed,
+    ) -> Parameters {
+        let Kept { vision, text } = trace.into_kept();
+        let modules = AllLeaves { model: self, parameters: weights };
+        let (config, rows) = (&self.config, image_rows(packed, self));
         let mut gradients = Gradients::new();
 
         // What the k-th deepstack merger gives is added to the image rows behind decoder layer k.
@@ -149,46 +146,44 @@ impl Parameters {
             }
         };
         let Upstream { hidden, head } = upstream;
-        let embedded = through_text(&parts, packed, text, hidden, &mut behind, &mut gradients);
+        let embedded = through_text(&modules, packed, text, hidden, &mut behind, &mut gradients);
         // Seen from the last layer to the first.
         added.reverse();
 
-        gradients.insert(EMBEDDINGS.into(), embedding_gradient(model, packed, &embedded));
+        gradients.insert(EMBEDDINGS.into(), embedding_gradient(self, packed, &embedded));
         if let Some(mut vision) = vision {
             let features = embedded.select(0, rows);
-            let first = through_vision(&parts, &mut vision, features, &added, &mut gradients);
-            parts.pull(Place::Patches(&vision.plan), vision.patches, first, &mut gradients);
+            let first = through_vision(&modules, &mut vision, features, &added, &mut gradients);
+            modules.pull_back(Module::Patches(&vision.plan), vision.patches, first, &mut gradients);
         }
-        self.with_head(gradients, head)
+        weights.with_head(gradients, head)
     }
 
-    /// Gradients of this form, zeros where there is none, with that of the head: it adds to that of the embeddings
-    /// where the two are one.
-    pub(crate) fn with_head(&self, mut gradients: Gradients, head: Tensor<2>) -> Self {
-        let name = if self.config().tie_word_embeddings { EMBEDDINGS } else { HEAD };
-        let sum = match gradients.remove(name) {
-            Some(gradient) => gradient + head,
-            None => head,
-        };
-        gradients.insert(name.to_owned(), sum);
-        self.map(|name, t| gradients.remove(name).unwrap_or_else(|| t.zeros_like()))
+    /// The forward with one graph over the whole model of these weights.
+    pub fn graph<'a>(&self, weights: &'a Parameters, packed: &Packed, images: &[&ImagePatches]) -> Graph<'a> {
+        let leaves = Leaves::new(weights);
+        let config = QwenConfig { config: self.config.clone(), architecture: self.architecture.clone() };
+        let tracked = Self::assemble(&config, &leaves, &self.device, DType::F32).expect(COMPLETE);
+        let features = tracked.encode_images(images, None);
+        let hidden = tracked.forward(packed, &features, None, &mut ());
+        Graph::new(weights, leaves.given(), hidden)
     }
 }
 
 /// From the final norm back to the embeddings. `behind` sees the gradient of every layer's output.
 fn through_text(
-    parts: &impl Parts,
+    modules: &impl Recompute,
     packed: &Packed,
     mut inputs: Vec<Tensor<2>>,
     upstream: Tensor<2>,
     behind: &mut dyn FnMut(usize, &Tensor<2>),
     gradients: &mut Gradients,
 ) -> Tensor<2> {
-    let mut upstream = parts.pull(Place::FinalNorm, pop(&mut inputs), upstream, gradients);
+    let mut upstream = modules.pull_back(Module::FinalNorm, pop(&mut inputs), upstream, gradients);
     while let Some(input) = inputs.pop() {
         let layer = inputs.len();
         behind(layer, &upstream);
-        upstream = parts.pull(Place::Layer(layer, packed), input, upstream, gradients);
+        upstream = modules.pull_back(Module::Layer(layer, packed), input, upstream, gradients);
     }
     upstream
 }
@@ -196,7 +191,7 @@ fn through_text(
 /// From the image tokens, `[M, D]`, back to the input of the first block. `added` holds the gradient of what
 /// each deepstack merger gives.
 fn through_vision(
-    parts: &impl Parts,
+    modules: &impl Recompute,
     trace: &mut VisionTrace,
     features: Tensor<2>,
     added: &[Tensor<2>],
@@ -204,15 +199,16 @@ fn through_vision(
 ) -> Tensor<2> {
     let plan = &trace.plan;
     let mut output = pop(&mut trace.inputs);
-    let mut upstream = parts.pull(Place::Merger(plan), output.clone(), features, gradients);
+    let mut upstream = modules.pull_back(Module::Merger(plan), output.clone(), features, gradients);
     while let Some(input) = trace.inputs.pop() {
         let block = trace.inputs.len();
-        let merged = parts.model().config.vision.deepstack_of(block);
+        let merged = modules.model().config.vision.deepstack_of(block);
         if let Some((k, added)) = merged.and_then(|k| Some((k, added.get(k)?))) {
-            upstream = upstream + parts.pull(Place::Deepstack(k, plan), output, added.clone(), gradients);
+            upstream =
+                upstream + modules.pull_back(Module::Deepstack(k, plan), output, added.clone(), gradients);
         }
         output = input.clone();
-        upstream = parts.pull(Place::Block(block, plan), input, upstream, gradients);
+        upstream = modules.pull_back(Module::Block(block, plan), input, upstream, gradients);
     }
     upstream
 }
@@ -220,11 +216,7 @@ fn through_vision(
 /// The gradient of the token embeddings, `[V, D]`, from that of the first layer's input: rows of one token add
 /// up, and those of images have no token.
 fn embedding_gradient(model: &Model, packed: &Packed, embedded: &Tensor<2>) -> Tensor<2> {
-    let mut is_text = vec![true; packed.ids.len()];
-    for rows in &packed.image_rows {
-        is_text[rows.clone()].fill(false);
-    }
-    let rows: Vec<usize> = (0..packed.ids.len()).filter(|row| is_text[*row]).collect();
+    let rows = packed.text_rows();
     let ids = rows.iter().map(|row| packed.ids[*row] as usize);
     let (ids, rows) = (indices(ids, &model.device), indices(rows.iter().copied(), &model.device));
     let gradient = model.text.embeddings.zeros_like();
@@ -233,24 +225,9 @@ fn embedding_gradient(model: &Model, packed: &Packed, embedded: &Tensor<2>) -> T
 
 /// The rows of all image tokens of a batch, in order.
 fn image_rows(packed: &Packed, model: &Model) -> Tensor<1, Int> {
-    indices(packed.image_rows.iter().cloned().flatten(), &model.device)
+    indices(packed.image_rows(), &model.device)
 }
 
 fn pop(inputs: &mut Vec<Tensor<2>>) -> Tensor<2> {
     inputs.pop().expect("a trace holds one input for each block")
-}
-
-/// The adapter's dropout with the vision rows in window order.
-pub(crate) fn ordered_dropout(adapter: Option<ActiveAdapter>, plan: &VisionPlan) -> Option<DropoutPair> {
-    let dropout = adapter?.dropout?;
-    let vision: Dropout = plan.order_dropout(&dropout.vision);
-    Some(DropoutPair { vision, text: dropout.text.clone() })
-}
-
-/// The same adapter with another dropout.
-pub(crate) fn with_dropout<'a>(
-    adapter: Option<ActiveAdapter<'a>>,
-    dropout: Option<&'a DropoutPair>,
-) -> Option<ActiveAdapter<'a>> {
-    adapter.map(|a| ActiveAdapter { adapter: a.adapter, dropout })
 }

@@ -3,9 +3,9 @@
 //! The vision tower gives one row for each image token: the token itself in the first `D` columns and `D`
 //! more for each of the `K` deepstack mergers. A tower without deepstack gives `[M, D]`.
 
-use crate::layers::indices;
-use crate::model::Packed;
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor};
+use vigos_models::Packed;
+use vigos_models::rows::indices;
 
 /// What is added, and to which rows of a packed batch.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl Deepstack {
         }
         let features = Tensor::cat(features.to_vec(), 0);
         Some(Self {
-            rows: indices(packed.image_rows.iter().cloned().flatten(), device),
+            rows: indices(packed.image_rows(), device),
             layers: (1..=layers).map(|k| features.clone().narrow(1, k * width, width)).collect(),
         })
     }

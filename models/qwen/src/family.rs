@@ -11,57 +11,12 @@
 //! | deepstack | no | after some vision blocks |
 //!
 //! All else is one base. This module puts the pieces into the configuration, and the forward and backward go
-//! by those. Only the spelling of names in files (`layout::published`) asks for the family itself.
+//! by those. Only the spelling of names in files (`names.rs`) asks for the family itself.
 
-use crate::config::{TextConfig, VisionConfig};
+use crate::config::{MropeLayout, QwenFamily, TextConfig, TowerStyle, VisionConfig};
 use serde_json::{Value, json};
 
-/// A family, as `model_type` of a `config.json` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// `qwen2_5_vl`
-    Qwen2_5Vl,
-    /// `qwen3_vl`
-    Qwen3Vl,
-}
-
-/// Which position stream drives which rotated pair of a head.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MropeLayout {
-    /// One section after another: `TT…HH…WW…`.
-    #[default]
-    Sections,
-    /// `THWTHW…`, and time again where height and width are used up.
-    Interleaved,
-}
-
-/// What the vision tower is built of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TowerStyle {
-    /// RMS norms, gated SiLU MLPs, patches without a bias.
-    #[default]
-    Gated,
-    /// Layer norms, MLPs of two layers with GELU, patches with a bias.
-    Plain,
-}
-
-impl Family {
-    /// Every family that this crate builds.
-    pub const ALL: [Self; 2] = [Self::Qwen2_5Vl, Self::Qwen3Vl];
-
-    /// Its name in `model_type`.
-    pub fn model_type(self) -> &'static str {
-        match self {
-            Self::Qwen2_5Vl => "qwen2_5_vl",
-            Self::Qwen3Vl => "qwen3_vl",
-        }
-    }
-
-    /// The family of that name.
-    pub fn named(model_type: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|family| family.model_type() == model_type)
-    }
-
+impl QwenFamily {
     /// Keys of `vision_config` that describe its own pieces and have no default.
     pub(crate) fn vision_keys(self) -> &'static [&'static str] {
         match self {
@@ -97,7 +52,7 @@ impl Family {
     }
 
     /// Sets what follows from the family alone, and clears what belongs to another.
-    pub(crate) fn settle(self, text: &mut TextConfig, vision: &mut VisionConfig) {
+    pub(crate) fn complete(self, text: &mut TextConfig, vision: &mut VisionConfig) {
         match self {
             Self::Qwen2_5Vl => {
                 text.mrope_layout = MropeLayout::Sections;
@@ -113,16 +68,6 @@ impl Family {
                 vision.window_size = None;
                 vision.fullatt_block_indexes.clear();
             }
-        }
-    }
-}
-
-impl TowerStyle {
-    /// The parts of a merger: its norm and its two linear layers, as checkpoints name them.
-    pub(crate) fn merger(self) -> [&'static str; 3] {
-        match self {
-            Self::Gated => ["ln_q", "mlp.0", "mlp.2"],
-            Self::Plain => ["norm", "linear_fc1", "linear_fc2"],
         }
     }
 }

@@ -1,36 +1,12 @@
-//! Every tensor of a checkpoint: its name, shape and initial distribution.
+//! Every tensor of a checkpoint: its canonical name, shape and initial distribution.
 //!
-//! One list serves the loader (what must be there), `init` (what to make) and memory estimates. Names are
-//! those of the published Qwen2.5-VL files; [`canonical`] maps the newer spelling onto them, and [`published`]
-//! gives the one that a family's own files have.
+//! One list serves the loader (what must be there), new checkpoints (what to make) and memory estimates.
 
-use crate::config::Config;
-use crate::family::{Family, TowerStyle};
-
-/// How a tensor is filled in a model that starts from nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Initial {
-    /// Normal with the configuration's standard deviation.
-    Normal,
-    /// All ones (norm scales).
-    Ones,
-    /// All zeros (biases).
-    Zeros,
-}
-
-/// One tensor of a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameter {
-    /// Name in the file.
-    pub name: String,
-    /// Shape in the file; a linear weight is `[out, in]`.
-    pub shape: Vec<usize>,
-    /// Distribution in a fresh model.
-    pub initial: Initial,
-}
+use crate::config::{Config, TowerStyle};
+use vigos_models::architecture::{Initial, Parameter};
 
 /// All parameters of a model of this configuration, in file order.
-pub fn parameters(config: &Config) -> Vec<Parameter> {
+pub(crate) fn parameters(config: &Config) -> Vec<Parameter> {
     let mut list = List(Vec::new());
     let (text, vision) = (&config.text, &config.vision);
 
@@ -95,35 +71,6 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
         merger(format!("visual.deepstack_merger_list.{k}"), merged);
     }
     list.0
-}
-
-/// The published spelling of a tensor's name: newer files say `model.visual.` and `model.language_model.`
-/// where the published ones say `visual.` and `model.`.
-pub fn canonical(name: &str) -> String {
-    if let Some(rest) = name.strip_prefix("model.visual.") {
-        format!("visual.{rest}")
-    } else if let Some(rest) = name.strip_prefix("model.language_model.") {
-        format!("model.{rest}")
-    } else {
-        name.to_owned()
-    }
-}
-
-/// The newer spelling of a canonical name: its path in Transformers' module tree.
-pub fn module_path(name: &str) -> String {
-    match name.split_once('.') {
-        Some(("visual", rest)) => format!("model.visual.{rest}"),
-        Some(("model", rest)) => format!("model.language_model.{rest}"),
-        _ => name.to_owned(),
-    }
-}
-
-/// The spelling of a canonical name in the published files of `family`.
-pub fn published(family: Family, name: &str) -> String {
-    match family {
-        Family::Qwen2_5Vl => name.to_owned(),
-        Family::Qwen3Vl => module_path(name),
-    }
 }
 
 struct List(Vec<Parameter>);

@@ -1,55 +1,30 @@
-//! Qwen vision-language models in Burn: weights, vision tower, language model, adapters.
+//! The Qwen vision-language models, Qwen2.5-VL and Qwen3-VL: configuration, vision tower, language model, the names of
+//! their weights.
 //!
-//! The base is frozen by construction: its tensors are plain values on a plain device, and every forward
-//! takes the adapter, if any, beside it. Sequences are packed, never padded.
+//! [`families`] is what a program takes from here; who only uses a model sees it as a
+//! [`vigos_models::VisionLanguageModel`].
 //!
 //! ```text
 //! images ─ VisionTower ─┐
-//!                       ├─ LanguageModel ─ hidden states ─ (rows asked for) ─ logits
+//!                       ├─ LanguageModel ─ hidden states
 //! token ids ────────────┘
 //! ```
 
-pub mod adapter;
-pub mod agreement;
+mod architecture;
 pub mod backward;
-pub mod cache;
 pub mod config;
-pub mod cross_entropy;
 pub mod deepstack;
-pub mod dropout;
-pub mod error;
-pub mod export;
 pub mod family;
-pub mod generation;
-pub mod graph;
-pub mod init;
-pub mod layers;
-pub mod layout;
-pub mod lora;
-pub mod memory;
-pub mod merge;
+mod interface;
+mod layout;
 pub mod model;
-pub mod norms;
-pub mod parameters;
-mod parts;
-pub mod patterns;
-pub mod peft;
+mod names;
+mod parse;
 pub mod positions;
-pub mod scoring;
-pub mod sites;
-pub mod source;
+mod recompute;
 pub mod text;
-pub mod trained;
 pub mod vision;
-pub mod weights;
 
-pub use adapter::{ActiveAdapter, Adapter, DropoutPair};
-pub use config::Config;
-pub use dropout::Dropout;
-pub use error::ModelError;
-pub use family::Family;
-pub use lora::{AdapterConfig, LoraConfig};
-pub use model::{Model, Packed, Sequence};
-pub use parameters::Parameters;
-pub use sites::Projection;
-pub use trained::Trained;
+pub use config::{Config, QwenFamily};
+pub use interface::families;
+pub use model::{Model, QwenConfig};

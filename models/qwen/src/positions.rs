@@ -5,15 +5,12 @@
 //! after the largest position used (Qwen2-VL, arXiv 2409.12191, section 2.1). How the streams share the rotated
 //! pairs of a head is the family's ([`MropeLayout`]).
 
-use crate::config::TextConfig;
-use crate::family::MropeLayout;
-use crate::layers::{Rotary, frequencies};
+use crate::config::{MropeLayout, TextConfig};
 use burn::tensor::Device;
 use std::iter::repeat_n;
+use vigos_models::packed::Position;
+use vigos_models::rotary::{Rotary, frequencies};
 use vigos_processor::ImageSlot;
-
-/// Position of one token in the three streams.
-pub type Position = [u32; 3];
 
 /// Positions of a sequence of `length` tokens with these images, in order.
 pub fn positions(length: usize, images: &[ImageSlot], merge: usize) -> Vec<Position> {

@@ -2,20 +2,17 @@
 //!
 //! `T` packed tokens, `D` width, `H`/`Hkv` query and key/value heads, `C` head width, `V` vocabulary.
 
-use crate::adapter::{BlockLora, Projection};
-use crate::cache::LayerCache;
 use crate::config::{Config, TextConfig};
-use crate::error::ModelError;
-use crate::layers::{GatedMlp, Linear, Rotary, Segments, attention};
-use crate::norms::RmsNorm;
-use crate::source::Source;
-use burn::tensor::{DType, Tensor};
-use vigos_kernels::project;
-
-/// Name of the token embeddings; where they are tied, of the head as well.
-pub(crate) const EMBEDDINGS: &str = "model.embed_tokens.weight";
-/// Name of the head where it is not tied.
-pub(crate) const HEAD: &str = "lm_head.weight";
+use crate::names::{EMBEDDINGS, HEAD};
+use burn::tensor::Tensor;
+use vigos_models::adapter::BlockLora;
+use vigos_models::attention::{Segments, attention};
+use vigos_models::cache::{KeyValue, LayerCache};
+use vigos_models::layers::{GatedMlp, Linear};
+use vigos_models::norms::RmsNorm;
+use vigos_models::rotary::Rotary;
+use vigos_models::source::Source;
+use vigos_models::{ModelError, Projection};
 
 /// The frozen language model.
 #[derive(Clone, Debug)]
@@ -47,15 +44,6 @@ pub struct DecoderLayer {
     head_dim: usize,
 }
 
-/// Keys and values of one layer, after the rotary embedding: each `[T, Hkv, C]`.
-#[derive(Clone, Debug)]
-pub struct KeyValue {
-    /// Keys.
-    pub key: Tensor<3>,
-    /// Values.
-    pub value: Tensor<3>,
-}
-
 impl LanguageModel {
     /// Reads the language model.
     ///
@@ -79,15 +67,6 @@ impl LanguageModel {
     /// If its tensor is missing or cannot be read.
     pub(crate) fn load_norm(config: &TextConfig, source: &impl Source) -> Result<RmsNorm, ModelError> {
         RmsNorm::load(source, "model.norm", config.hidden_size, config.rms_norm_eps)
-    }
-
-    /// Logits in f32.
-    ///
-    /// # Shapes
-    /// - `hidden`: `[N, D]`, after the final norm
-    /// - output: `[N, V]`
-    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        project(hidden, &self.head).cast(DType::F32)
     }
 }
 

@@ -9,24 +9,22 @@
 
 pub mod embeddings;
 pub mod merger;
+pub mod norm;
 pub mod plan;
 
-use crate::adapter::{ActiveAdapter, BlockLora};
-use crate::config::VisionConfig;
-use crate::error::ModelError;
-use crate::family::TowerStyle;
-use crate::layers::{GatedMlp, Gelu, GeluMlp, Linear, attention};
-use crate::norms::Norm;
-use crate::source::Source;
+use crate::config::{TowerStyle, VisionConfig};
 use burn::tensor::{Device, Tensor};
 use embeddings::PositionGrid;
 use merger::{Merger, NormOrder};
+use norm::{EPSILON, Norm};
+use vigos_models::ModelError;
+use vigos_models::adapter::BlockLora;
+use vigos_models::attention::attention;
+use vigos_models::layers::{GatedMlp, Gelu, GeluMlp, Linear};
+use vigos_models::source::Source;
 use vigos_processor::Grid;
 
 pub use plan::VisionPlan;
-
-/// ε of every norm of the tower.
-const EPSILON: f64 = 1e-6;
 
 /// The frozen vision tower.
 #[derive(Clone, Debug)]
@@ -218,9 +216,4 @@ impl VisionMlp {
             Self::Plain(mlp) => mlp.forward(x),
         }
     }
-}
-
-/// The adapter's updates for one block.
-pub(crate) fn lora<'a>(adapter: Option<ActiveAdapter<'a>>, block: usize) -> Option<BlockLora<'a>> {
-    adapter.map(|a| a.vision(block))
 }

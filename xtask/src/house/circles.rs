@@ -4,7 +4,7 @@
 pub(super) fn circles(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let reached: Vec<Vec<bool>> = (0..edges.len()).map(|from| reached(edges, from)).collect();
     let mut found: Vec<Vec<usize>> = Vec::new();
-    for node in 0..edges.len() {
+    for (node, _) in edges.iter().enumerate() {
         let seen = found.iter().any(|circle| circle.contains(&node));
         let circle: Vec<usize> =
             (0..edges.len()).filter(|other| reached[node][*other] && reached[*other][node]).collect();

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
-use vigos_processor::fresh::Fresh;
+use vigos_processor::tokenizer_training::TrainedTokenizer;
 use vigos_recipe::prompts::{PromptError, Prompts};
 use vigos_world::{Format, Warmup, World, WorldConfig, WorldError, Writer};
 
@@ -77,22 +77,22 @@ fn tokenizer(args: &TokenizerArgs) -> Result<(), CliError> {
         }
     }
     let wrong = |error: &dyn std::fmt::Display| CliError::input("data tokenizer", error.to_string(), "");
-    let fresh = Fresh::train(texts, args.vocab_size).map_err(|e| wrong(&e))?;
-    let files = fresh.files(&config).map_err(|e| wrong(&e))?;
+    let tokenizer = TrainedTokenizer::train(texts, args.vocab_size).map_err(|e| wrong(&e))?;
+    let files = tokenizer.files(&config).map_err(|e| wrong(&e))?;
     let failed = |error: FileError| CliError::World(WorldError::File(error));
     fs::create_dir_all(&args.out).map_err(|e| failed(FileError::io("create", &args.out, e)))?;
     for (name, content) in files {
         write_atomic_bytes(&args.out.join(name), content.as_bytes()).map_err(failed)?;
     }
-    note(&saved(&fresh, &args.out));
+    note(&saved(&tokenizer, &args.out));
     Ok(())
 }
 
-fn saved(fresh: &Fresh, out: &Path) -> String {
+fn saved(tokenizer: &TrainedTokenizer, out: &Path) -> String {
     let next = out.join("config.json");
     format!(
         "a tokenizer of {} tokens saved to {}; next: vigos init {} --out MODEL --seed 1",
-        fresh.vocab_size(),
+        tokenizer.vocab_size(),
         out.display(),
         next.display()
     )

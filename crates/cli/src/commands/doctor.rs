@@ -4,6 +4,7 @@ use super::selftest::{Check, check};
 use crate::args::DoctorArgs;
 use crate::device::{self, Choice, available_memory};
 use crate::error::CliError;
+use crate::kit::kit;
 use crate::memory::Outlook;
 use crate::output;
 use crate::progress::Transfer;
@@ -11,7 +12,6 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
 use vigos_hub::side_files_folder;
-use vigos_models::Config;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
 use vigos_train::memory::plan::Plan;
@@ -89,9 +89,9 @@ fn estimate(args: &DoctorArgs, recipe: &Path, choice: &Choice) -> Result<(), Cli
     let progress = &mut |file: &str, bytes, size| transfer.set(file, bytes, size);
     let folder = side_files_folder(&recipe.model.path, progress)?;
     transfer.finish();
-    let config = Config::read(&folder)?;
+    let config = kit().families.read(&folder)?;
     let plan = Plan::of(&recipe, args.prompt_tokens)?;
-    let outlook = Outlook::of_run(&plan, &config, available, recipe.train.max_prompt_tokens);
+    let outlook = Outlook::of_run(&plan, config.architecture(), available, recipe.train.max_prompt_tokens);
     if args.json { output::json(&outlook) } else { output::data(&outlook.table()) }
 }
 

@@ -4,6 +4,7 @@ use crate::args::EvaluateArgs;
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::interrupt::stop_on_interrupt;
+use crate::kit::kit;
 use crate::output::{self, note};
 use crate::progress::Items;
 use burn::tensor::Device;
@@ -12,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 use vigos_eval::evaluate::begun;
 use vigos_eval::{Finished, Options, Report, comparison, evaluate};
 use vigos_recipe::Recipe;
+use vigos_rollout::Kit;
 use vigos_rollout::RunError;
 
 /// Runs the command. Work that is stopped by Ctrl-C keeps what is whole and counts as a success.
@@ -28,7 +30,8 @@ pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> 
     let device = device.open()?;
     let stop = stop_on_interrupt()?;
     let mut progress = Items::new();
-    let options = Options { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
+    let options =
+        Options { recipe: &recipe, run_dir: &run_dir, resume: args.resume, kit: &kit(), device: &device };
     let finished = evaluate(&options, &mut progress, &stop);
     progress.finish();
     tell(&finished?, Report::markdown, &run_dir)
@@ -83,6 +86,7 @@ pub(super) fn side_by_side(
     students: &[(&str, Option<PathBuf>)],
     folder: &Path,
     device: &Device,
+    kit: &Kit,
     stop: &AtomicBool,
 ) -> Result<(), CliError> {
     let mut reports = Vec::new();
@@ -93,7 +97,7 @@ pub(super) fn side_by_side(
         let run_dir = folder.join(name);
         let resume = begun(&run_dir, &recipe)?;
         let mut progress = Items::new();
-        let options = Options { recipe: &recipe, run_dir: &run_dir, resume, device };
+        let options = Options { recipe: &recipe, run_dir: &run_dir, resume, kit, device };
         let finished = evaluate(&options, &mut progress, stop);
         progress.finish();
         let finished = finished?;

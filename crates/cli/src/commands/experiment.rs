@@ -4,6 +4,7 @@ use crate::args::ExperimentArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
 use crate::interrupt::stop_on_interrupt;
+use crate::kit::kit;
 use crate::output::{self, note};
 use crate::trials::Trials;
 use serde::Serialize;
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError
         let device = device.open()?;
         let stop = stop_on_interrupt()?;
         let mut progress = Trials::new(&config, available_memory(&device));
-        if !vigos_experiment::run(&config, &plan, &device, &mut progress, &stop)? {
+        if !vigos_experiment::run(&config, &plan, &kit(), &device, &mut progress, &stop)? {
             note("stopped; the same command goes on, --report-only shows what is done");
             return Ok(());
         }

@@ -40,13 +40,13 @@ pub(crate) fn run(args: &GenerateArgs, device: &Choice) -> Result<(), CliError> 
     let grids: Vec<_> = images.iter().map(|(_, grid)| *grid).collect();
     // There must be room for one token at least.
     let prompt = opened.prompt("--prompt", &grids, &args.prompt, &args.prefill, 1)?;
-    let room = opened.config.text.max_position_embeddings - prompt.ids.len();
+    let room = opened.architecture().text.max_position_embeddings - prompt.ids.len();
     let limit = args.max_new_tokens.min(room);
     if limit < args.max_new_tokens {
         tracing::warn!("the model has room for {room} tokens after the prompt, no more are generated");
     }
 
-    let merge = opened.config.vision.spatial_merge_size;
+    let merge = opened.architecture().vision.spatial_merge_size;
     let patches: Vec<ImagePatches> = images
         .iter()
         .zip(&args.images)
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &GenerateArgs, device: &Choice) -> Result<(), CliError> 
     }
     let loaded = opened.load(&device)?;
     let engine = Engine {
-        model: &loaded.model,
+        model: loaded.model.as_ref(),
         adapter: loaded.adapter(),
         sampling,
         stops: &stops,

@@ -2,9 +2,10 @@
 
 use crate::args::InitArgs;
 use crate::error::CliError;
+use crate::kit::kit;
 use crate::output::note;
 use crate::progress::Transfer;
-use vigos_models::{init, layout};
+use vigos_models::{ConfigFile, init};
 
 /// Runs the command.
 ///
@@ -13,12 +14,13 @@ use vigos_models::{init, layout};
 pub(crate) fn run(args: &InitArgs) -> Result<(), CliError> {
     super::unclaimed(&args.out)?;
     let mut transfer = Transfer::making();
-    let config = init::init_watched(&args.config, &args.out, args.seed, &mut |bytes, size| {
+    let file = ConfigFile::read(&args.config)?;
+    let config = kit().families.parse(&file)?;
+    let model = config.architecture();
+    init::init_watched(model, &file, &args.out, args.seed, &mut |bytes, size| {
         transfer.set("weights", bytes, size);
     })?;
     transfer.finish();
-    let parameters: usize =
-        layout::parameters(&config).iter().map(|p| p.shape.iter().product::<usize>()).sum();
-    note(&format!("a model of {parameters} parameters saved to {}", args.out.display()));
+    note(&format!("a model of {} parameters saved to {}", model.values(), args.out.display()));
     Ok(())
 }

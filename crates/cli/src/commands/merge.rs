@@ -4,11 +4,13 @@ use crate::args::{MergeArgs, ModelArgs, Precision};
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::inference::{Opened, adapter_folder, base_folder};
+use crate::kit::kit;
 use crate::output::note;
 use burn::tensor::Device;
 use std::path::Path;
+use vigos_models::Target;
 use vigos_models::merge::merge;
-use vigos_models::scoring::{Target, score_tokens};
+use vigos_models::scoring::score_tokens;
 use vigos_models::weights::Weights;
 use vigos_processor::{ImagePatches, RgbImage};
 
@@ -25,7 +27,8 @@ pub(crate) fn run(args: &MergeArgs, device: &Choice) -> Result<(), CliError> {
     let device = device.open()?;
     super::unclaimed(&args.out)?;
     let (model, adapter) = (base_folder(&args.model)?, adapter_folder(&args.adapter)?);
-    let merged = merge(&model, &adapter, &args.out, &device)?;
+    let config = kit().families.read(&model)?;
+    let merged = merge(config.architecture(), &model, &adapter, &args.out, &device)?;
     note(&format!(
         "{} of {} tensors updated, model saved to {}",
         merged.updated,
@@ -71,10 +74,9 @@ fn logprobs(model: &Path, adapter: Option<&Path>, device: &Device) -> Result<Vec
     let prompt = opened.prompt("--check", &[patches.grid], PROMPT, "", 0)?;
     let loaded = opened.load(device)?;
     let features = loaded.model.encode_images(&[&patches], loaded.adapter());
-    let packed = loaded.model.pack([&prompt])?;
+    let packed = loaded.model.pack(&[&prompt])?;
     let hidden = loaded.model.forward(&packed, &features, loaded.adapter(), &mut ());
-    let targets: Vec<Target> =
-        prompt.ids.iter().enumerate().skip(1).map(|(i, &token)| Target { row: i - 1, token }).collect();
-    let scores = score_tokens(&loaded.model, &hidden, &targets, CHUNK)?;
+    let targets: Vec<Target> = packed.targets(0, 1..prompt.ids.len()).collect();
+    let scores = score_tokens(loaded.model.as_ref(), &hidden, &targets, CHUNK)?;
     Ok(scores.into_iter().map(|score| score.logprob).collect())
 }

@@ -5,6 +5,7 @@ use crate::args::PalrArgs;
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::interrupt::stop_on_interrupt;
+use crate::kit::kit;
 use crate::progress::Items;
 use vigos_eval::Options;
 use vigos_eval::palr::{PalrReport, palr};
@@ -24,7 +25,8 @@ pub(crate) fn run(args: &PalrArgs, device: &Choice) -> Result<(), CliError> {
     let device = device.open()?;
     let stop = stop_on_interrupt()?;
     let mut progress = Items::new();
-    let options = Options { recipe: &recipe, run_dir: &run_dir, resume: evaluate.resume, device: &device };
+    let options =
+        Options { recipe: &recipe, run_dir: &run_dir, resume: evaluate.resume, kit: &kit(), device: &device };
     let finished = palr(&options, rollouts.as_deref(), &mut progress, &stop);
     progress.finish();
     tell(&finished?, PalrReport::markdown, &run_dir)

@@ -2,6 +2,7 @@
 
 use crate::args::PromptsArgs;
 use crate::error::CliError;
+use crate::kit::kit;
 use crate::output;
 use crate::progress::Transfer;
 use std::fmt::Write;
@@ -17,7 +18,7 @@ use vigos_train::preview::{Preview, PromptPreview, preview};
 pub(crate) fn run(args: &PromptsArgs) -> Result<(), CliError> {
     let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
     let mut transfer = Transfer::default();
-    let found = preview(&recipe, args.row, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+    let found = preview(&recipe, args.row, &kit(), &mut |file, bytes, size| transfer.set(file, bytes, size))?;
     transfer.finish();
     if args.json { output::json(&found) } else { output::data(text(&found).trim_end()) }
 }

@@ -3,10 +3,12 @@
 use crate::args::ReplayArgs;
 use crate::device::Choice;
 use crate::error::CliError;
+use crate::kit::kit;
 use crate::output::note;
 use crate::progress::Transfer;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
+use vigos_train::replay::replay;
 
 /// Runs the command.
 ///
@@ -16,7 +18,7 @@ pub(crate) fn run(args: &ReplayArgs, device: &Choice) -> Result<(), CliError> {
     let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
     let mut transfer = Transfer::default();
     let mut fetching = |file: &str, bytes, size| transfer.set(file, bytes, size);
-    vigos_train::replay::replay(&recipe, &args.rollouts, &args.out, &device.open()?, &mut fetching)?;
+    replay(&recipe, &args.rollouts, &args.out, &kit(), &device.open()?, &mut fetching)?;
     transfer.finish();
     note(&format!("step saved to {}", args.out.display()));
     Ok(())

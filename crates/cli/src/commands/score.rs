@@ -15,9 +15,9 @@ use vigos_core::files::folder_of;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
 use vigos_kernels::LOGITS_BUDGET;
-use vigos_models::Sequence;
-use vigos_models::scoring::{Target, TokenScore, score_tokens};
-use vigos_processor::{Grid, ImagePatches, RgbImage};
+use vigos_models::Target;
+use vigos_models::scoring::{TokenScore, score_tokens};
+use vigos_processor::{Grid, ImagePatches, RgbImage, Sequence};
 
 /// An output line.
 #[derive(Serialize)]
@@ -85,25 +85,18 @@ pub(crate) fn run(args: &ScoreArgs, device: &Choice) -> Result<(), CliError> {
 
 /// Scores the completion of one row.
 fn score(opened: &Opened, loaded: &Loaded, row: &Row) -> Result<Vec<TokenScore>, CliError> {
-    let model = &loaded.model;
+    let model = loaded.model.as_ref();
     let patches: Vec<ImagePatches> = row
         .images
         .iter()
         .map(|(path, image)| opened.patches("image", path, image))
         .collect::<Result<_, _>>()?;
-    let mut sequence = row.prompt.clone();
-    let prompt = sequence.ids.len();
-    sequence.ids.extend(&row.completion);
+    let sequence = row.prompt.followed_by(&row.completion);
     let features = model.encode_images(&patches.iter().collect::<Vec<_>>(), loaded.adapter());
-    let hidden = model.forward(&model.pack([&sequence])?, &features, loaded.adapter(), &mut ());
-    // A token is predicted at the position before it.
-    let targets: Vec<Target> = row
-        .completion
-        .iter()
-        .enumerate()
-        .map(|(i, token)| Target { row: (prompt + i).saturating_sub(1), token: *token })
-        .collect();
-    let chunk = (LOGITS_BUDGET / (4 * size_of::<f32>() * model.config.text.vocab_size)).max(1);
+    let packed = model.pack(&[&sequence])?;
+    let hidden = model.forward(&packed, &features, loaded.adapter(), &mut ());
+    let targets: Vec<Target> = packed.targets(0, row.prompt.ids.len()..packed.rows()).collect();
+    let chunk = (LOGITS_BUDGET / (4 * size_of::<f32>() * model.architecture().text.vocab_size)).max(1);
     Ok(score_tokens(model, &hidden, &targets, chunk)?)
 }
 
@@ -160,7 +153,7 @@ impl Line<'_> {
 
     /// The completion's tokens, from either field.
     fn completion(&self) -> Result<Vec<u32>, CliError> {
-        let vocabulary = self.rows.opened.config.text.vocab_size;
+        let vocabulary = self.rows.opened.architecture().text.vocab_size;
         let ids = match (self.get("completion"), self.get("completion_token_ids")) {
             (Some(_), both @ Some(_)) => {
                 return Err(self.wrong("completion_token_ids", both, "it or `completion`, not both"));

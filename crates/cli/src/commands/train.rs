@@ -4,6 +4,7 @@ use crate::args::TrainArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
 use crate::interrupt::stop_on_interrupt;
+use crate::kit::kit;
 use crate::output::{self, note};
 use crate::progress::Run;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
             let after = Some(finished.output.clone());
             let students = [("before", recipe.model.adapter.clone()), (step.as_str(), after)];
             let folder = options.run_dir.join("eval");
-            super::eval::side_by_side(recipe, &students, &folder, options.device, stop)?;
+            super::eval::side_by_side(recipe, &students, &folder, options.device, options.kit, stop)?;
             note(&what_next(&args.config, &recipe.model.path, &finished.output));
         }
         Ok(())
@@ -70,7 +71,8 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     });
     let stop = stop_on_interrupt()?;
     let mut progress = Run::new(available_memory(&device));
-    let options = RunOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, device: &device };
+    let options =
+        RunOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, kit: &kit(), device: &device };
     let finished = train(&options, &mut progress, &stop);
     progress.finish();
     done(finished?, &options, &stop)

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use vigos_core::files::FileError;
+use vigos_core::splits::split_of;
 
 use crate::error::DatasetError;
 
@@ -51,17 +52,4 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     }
     files.sort();
     Ok(files)
-}
-
-/// The split that a Parquet file belongs to by its name: `train` of `train-00000-of-00002.parquet`, and a name
-/// without a number if it is one that splits have. Other names tell nothing.
-pub fn split_of(file: &Path) -> Option<String> {
-    const USUAL: [&str; 5] = ["train", "test", "validation", "val", "dev"];
-    let stem = file.file_stem()?.to_str()?;
-    let numbered = stem.rsplit_once("-of-").and_then(|(head, total)| {
-        let (split, number) = head.rsplit_once('-')?;
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        (digits(number) && digits(total) && !split.is_empty()).then_some(split)
-    });
-    numbered.or_else(|| USUAL.contains(&stem).then_some(stem)).map(str::to_owned)
 }

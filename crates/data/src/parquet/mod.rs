@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
 use parquet::arrow::ProjectionMask;
@@ -50,9 +51,11 @@ pub(crate) struct Table {
     files: Vec<TableFile>,
     groups: Vec<Group>,
     rows: usize,
-    /// The row groups read last, the last one at the end.
-    cache: VecDeque<Decoded>,
+    cache: Mutex<Cache>,
 }
+
+/// The row groups read last, the last one at the end.
+type Cache = VecDeque<Decoded>;
 
 #[derive(Debug)]
 struct TableFile {
@@ -95,7 +98,7 @@ impl Table {
         limit: Option<usize>,
     ) -> Result<Self, DatasetError> {
         let limit = limit.unwrap_or(usize::MAX);
-        let mut table = Self { files: Vec::new(), groups: Vec::new(), rows: 0, cache: VecDeque::new() };
+        let mut table = Self { files: Vec::new(), groups: Vec::new(), rows: 0, cache: Mutex::default() };
         for path in files {
             if table.rows >= limit {
                 break;
@@ -126,7 +129,7 @@ impl Table {
     }
 
     /// Row `index` of the table, or nothing beyond its end. The rows of a damaged row group are bad rows, each.
-    pub(crate) fn load(&mut self, index: usize) -> Result<Option<Result<Row, BadRow>>, DatasetError> {
+    pub(crate) fn load(&self, index: usize) -> Result<Option<Result<Row, BadRow>>, DatasetError> {
         let place = self.groups.partition_point(|group| group.first_row <= index).checked_sub(1);
         let Some((place, group)) = place.and_then(|p| Some((p, *self.groups.get(p)?))) else {
             return Ok(None);
@@ -135,8 +138,10 @@ impl Table {
         if at >= group.rows {
             return Ok(None);
         }
-        self.decode(place, group)?;
-        let (Some(decoded), Some(file)) = (self.cache.back(), self.files.get(group.file)) else {
+        // Of several threads one reads at a time, so that no more is in memory than is set aside.
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        self.decode(&mut cache, place, group)?;
+        let (Some(decoded), Some(file)) = (cache.back(), self.files.get(group.file)) else {
             return Ok(None);
         };
         let origin = format!("{}: row group {} row {at}", file.path.display(), group.number);
@@ -160,31 +165,31 @@ impl Table {
     }
 
     /// Puts a row group at the end of the cache, and out of it what no longer fits.
-    fn decode(&mut self, place: usize, group: Group) -> Result<(), DatasetError> {
-        if self.cache.back().is_some_and(|decoded| decoded.group == place) {
+    fn decode(&self, cache: &mut Cache, place: usize, group: Group) -> Result<(), DatasetError> {
+        if cache.back().is_some_and(|decoded| decoded.group == place) {
             return Ok(());
         }
-        if let Some(found) = self.cache.iter().position(|decoded| decoded.group == place) {
-            let decoded = self.cache.remove(found);
-            self.cache.extend(decoded);
+        if let Some(found) = cache.iter().position(|decoded| decoded.group == place) {
+            let decoded = cache.remove(found);
+            cache.extend(decoded);
             return Ok(());
         }
         let Some(file) = self.files.get(group.file) else { return Ok(()) };
-        let kept = |cache: &VecDeque<Decoded>| cache.iter().map(|decoded| decoded.bytes).sum::<u64>();
+        let kept = |cache: &Cache| cache.iter().map(|decoded| decoded.bytes).sum::<u64>();
         let bytes = match sound(guarded(&file.path, || file.promised(group.number)))? {
             Ok(bytes) => bytes,
             Err(reason) => {
-                self.cache.push_back(Decoded { group: place, batches: Err(reason), bytes: 0 });
+                cache.push_back(Decoded { group: place, batches: Err(reason), bytes: 0 });
                 return Ok(());
             }
         };
         // Before decoding, so that the old and the new are never in memory together.
-        while !self.cache.is_empty() && kept(&self.cache) + bytes > CACHE_BYTES {
-            self.cache.pop_front();
+        while !cache.is_empty() && kept(cache) + bytes > CACHE_BYTES {
+            cache.pop_front();
         }
         let batches = sound(guarded(&file.path, || file.batches(&group)))?;
         let bytes = if batches.is_ok() { bytes } else { 0 };
-        self.cache.push_back(Decoded { group: place, batches, bytes });
+        cache.push_back(Decoded { group: place, batches, bytes });
         Ok(())
     }
 }

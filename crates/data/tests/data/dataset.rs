@@ -20,7 +20,7 @@ fn open(lines: &str) -> Result<Dataset, DatasetError> {
 }
 
 /// Every row, with its images there.
-fn rows(set: &mut Dataset) -> Vec<Row> {
+fn rows(set: &Dataset) -> Vec<Row> {
     (0..set.count().get()).map(|index| set.load(index).unwrap().unwrap()).collect()
 }
 
@@ -42,7 +42,7 @@ fn rows_are_read_in_order_with_their_texts_and_image_paths() {
     for image in ["images/1.png", "1.png", "2.png", "x.png"] {
         fs::write(dir.path().join(image), b"").unwrap();
     }
-    let rows = rows(&mut Dataset::open(&path, &Fields::default(), None).unwrap());
+    let rows = rows(&Dataset::open(&path, &Fields::default(), None).unwrap());
     let found: Vec<_> = rows.iter().map(|r| (r.id.as_str(), r.problem.as_str(), r.answer.as_str())).collect();
     assert_eq!(found, [("a", "How many?", "4"), ("7", "", "0"), ("4", "p", "true")]);
     let origins: Vec<_> = rows.iter().map(|r| r.origin.rsplit_once(':').unwrap().1).collect();
@@ -59,7 +59,7 @@ fn numbers_keep_the_digits_that_they_were_written_with() {
     let answer = |text: &str| {
         let (dir, path) = file(&format!(r#"{{"image": "a", "problem": "p", "answer": {text}}}"#));
         fs::write(dir.path().join("a"), b"").unwrap();
-        rows(&mut Dataset::open(&path, &Fields::default(), None).unwrap()).remove(0).answer
+        rows(&Dataset::open(&path, &Fields::default(), None).unwrap()).remove(0).answer
     };
     for text in ["0", "-3", "0.1", "2.50", "12345678901234567890"] {
         let value: f64 = text.parse().unwrap();
@@ -79,7 +79,7 @@ fn other_field_names_are_taken_from_the_caller() {
         id: "key".into(),
     };
     fs::write(dir.path().join("a.png"), b"").unwrap();
-    let row = rows(&mut Dataset::open(&path, &fields, None).unwrap()).remove(0);
+    let row = rows(&Dataset::open(&path, &fields, None).unwrap()).remove(0);
     assert_eq!((row.id.as_str(), row.problem.as_str(), row.answer.as_str()), ("k", "p", "x"));
 }
 
@@ -152,7 +152,7 @@ fn a_missing_image_makes_a_bad_row_and_no_other() {
         r#"{"image": "gone.png", "problem": "p", "answer": "x"}"#,
     ));
     fs::write(dir.path().join("there.png"), b"").unwrap();
-    let mut set = Dataset::open(&path, &Fields::default(), None).unwrap();
+    let set = Dataset::open(&path, &Fields::default(), None).unwrap();
     assert!(set.load(0).unwrap().is_ok());
     let bad = set.load(1).unwrap().unwrap_err();
     assert!(bad.origin.ends_with("set.jsonl:2") && bad.reason.contains("gone.png"), "{bad:?}");
@@ -196,7 +196,7 @@ proptest! {
         let parts: Vec<_> = row.iter().map(|(name, value)| format!("{name:?}: {value}")).collect();
         let (dir, path) = file(&format!("{{{}}}", parts.join(", ")));
         fs::write(dir.path().join("a"), b"").unwrap();
-        if let Ok(mut set) = Dataset::open(&path, &Fields::default(), None) {
+        if let Ok(set) = Dataset::open(&path, &Fields::default(), None) {
             prop_assert_eq!(set.count().get(), 1);
             prop_assert!(set.load(0).unwrap().is_ok_and(|row| !row.images.is_empty()));
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use vigos_data::{DatasetError, DemonstrationFields, Demonstrations, ImageSource};
+use vigos_data::{Dataset, DatasetError, DemonstrationFields, ImageSource, Row};
 
 /// A folder with an image and a file of these lines.
 fn folder(lines: &str) -> (tempfile::TempDir, PathBuf) {
@@ -13,9 +13,15 @@ fn folder(lines: &str) -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-fn open(lines: &str) -> Result<Demonstrations, DatasetError> {
+fn open(lines: &str) -> Result<Dataset, DatasetError> {
     let (_dir, path) = folder(lines);
-    Demonstrations::open(&path, &DemonstrationFields::default(), None)
+    Dataset::open(&path, &DemonstrationFields::default(), None)
+}
+
+/// Name, prompt, prefill and completion.
+fn texts(row: &Row) -> [&str; 4] {
+    let demonstration = row.demonstration.as_ref().unwrap();
+    [&row.id, &row.problem, &demonstration.prefill, &demonstration.completion]
 }
 
 #[test]
@@ -25,16 +31,15 @@ fn a_row_has_what_is_written_and_nothing_where_a_text_may_be_absent() {
         "\n\n",
         r#"{"images": ["a.png", "a.png"], "prompt": null, "completion": "only"}"#
     ));
-    let rows = Demonstrations::open(&path, &DemonstrationFields::default(), None).unwrap();
+    let rows = Dataset::open(&path, &DemonstrationFields::default(), None).unwrap();
     assert_eq!(rows.count().get(), 2);
     let first = rows.load(0).unwrap().unwrap();
-    assert_eq!((first.id.as_str(), first.prompt.as_str()), ("7", "p"));
-    assert_eq!((first.prefill.as_str(), first.completion.as_str()), ("<d>", " c "));
+    assert_eq!(texts(&first), ["7", "p", "<d>", " c "]);
     let image = dir.path().canonicalize().unwrap().join("a.png");
     assert_eq!(first.images, [ImageSource::File(image)]);
     assert!(first.origin.ends_with("rows.jsonl:1"), "{}", first.origin);
     let second = rows.load(1).unwrap().unwrap();
-    assert_eq!((second.id.as_str(), second.prompt.as_str(), second.prefill.as_str()), ("3", "", ""));
+    assert_eq!(texts(&second), ["3", "", "", "only"]);
     assert_eq!(second.images.len(), 2);
     assert!(matches!(rows.load(2), Err(DatasetError::NoSuchRow { index: 2, rows: 2, .. })));
 }
@@ -48,17 +53,17 @@ fn fields_may_have_other_names_and_a_limit_counts_rows() {
         completion: "answer".into(),
         ..DemonstrationFields::default()
     };
-    let rows = Demonstrations::open(&path, &fields, Some(2)).unwrap();
+    let rows = Dataset::open(&path, &fields, Some(2)).unwrap();
     assert_eq!(rows.count().get(), 2);
     let row = rows.load(0).unwrap().unwrap();
-    assert_eq!((row.prompt.as_str(), row.completion.as_str()), ("q", "yes"));
+    assert_eq!(texts(&row), ["1", "q", "", "yes"]);
 }
 
 #[test]
 fn an_image_that_is_not_there_spoils_its_row_alone() {
     let rows = r#"{"image": "b.png", "completion": "c"}"#;
     let (_dir, path) = folder(rows);
-    let rows = Demonstrations::open(&path, &DemonstrationFields::default(), None).unwrap();
+    let rows = Dataset::open(&path, &DemonstrationFields::default(), None).unwrap();
     let bad = rows.load(0).unwrap().unwrap_err();
     assert!(bad.reason.contains("b.png"), "{}", bad.reason);
 }

@@ -18,11 +18,11 @@ fn open(path: &Path) -> Result<Dataset, DatasetError> {
     Dataset::open(path, &Fields::default(), None)
 }
 
-fn rows(set: &mut Dataset) -> Vec<Result<Row, BadRow>> {
+fn rows(set: &Dataset) -> Vec<Result<Row, BadRow>> {
     (0..set.count().get()).map(|index| set.load(index).unwrap()).collect()
 }
 
-fn ids(set: &mut Dataset) -> Vec<String> {
+fn ids(set: &Dataset) -> Vec<String> {
     rows(set).into_iter().map(|row| row.unwrap().id).collect()
 }
 
@@ -31,7 +31,7 @@ fn read(table: &RecordBatch) -> Vec<Result<Row, BadRow>> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("set.parquet");
     write(&file, table, 100);
-    rows(&mut open(&file).unwrap())
+    rows(&open(&file).unwrap())
 }
 
 /// A table of two good columns and this column of images.
@@ -55,9 +55,9 @@ fn structs_of_bytes_and_path_give_rows_with_the_bytes_and_where_they_stand() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("set.parquet");
     write(&file, &named("row", 5), 2);
-    let mut set = open(&file).unwrap();
+    let set = open(&file).unwrap();
     assert_eq!(set.count().get(), 5);
-    let found: Vec<Row> = rows(&mut set).into_iter().map(Result::unwrap).collect();
+    let found: Vec<Row> = rows(&set).into_iter().map(Result::unwrap).collect();
     for (number, row) in found.iter().enumerate() {
         let name = format!("row{number}");
         assert_eq!((&row.id, &row.problem, &row.answer), (&name, &name, &name));
@@ -100,10 +100,7 @@ fn images_may_be_bare_bytes_or_paths_beside_the_file() {
     let wanted = ImageSource::File(dir.path().canonicalize().unwrap().join("there.png"));
     for images in [texts(&[Some("there.png")]), structs(&[path("there.png")])] {
         write(&file, &with_images("image", images), 1);
-        assert_eq!(
-            rows(&mut open(&file).unwrap())[0].as_ref().unwrap().images,
-            std::slice::from_ref(&wanted)
-        );
+        assert_eq!(rows(&open(&file).unwrap())[0].as_ref().unwrap().images, std::slice::from_ref(&wanted));
     }
     let bare: ArrayRef = Arc::new(arrow_array::BinaryArray::from(vec![b"png".as_slice()]));
     assert_eq!(image_bytes(read(&with_images("image", bare))[0].as_ref().unwrap()), [b"png"]);
@@ -195,10 +192,10 @@ fn a_folder_is_its_files_in_order_of_their_names_and_a_limit_takes_the_first_row
     write(&data.join("train-00000-of-00002.parquet"), &named("a", 3), 2);
     fs::write(data.join("README.md"), "not data").unwrap();
     for folder in [dir.path(), data.as_path()] {
-        assert_eq!(ids(&mut open(folder).unwrap()), ["a0", "a1", "a2", "b0", "b1", "b2"]);
+        assert_eq!(ids(&open(folder).unwrap()), ["a0", "a1", "a2", "b0", "b1", "b2"]);
     }
-    let mut limited = Dataset::open(dir.path(), &Fields::default(), Some(4)).unwrap();
-    assert_eq!(ids(&mut limited), ["a0", "a1", "a2", "b0"]);
+    let limited = Dataset::open(dir.path(), &Fields::default(), Some(4)).unwrap();
+    assert_eq!(ids(&limited), ["a0", "a1", "a2", "b0"]);
     let empty = Dataset::open(dir.path(), &Fields::default(), Some(0)).unwrap_err();
     assert!(matches!(empty, DatasetError::Empty { .. }), "{empty}");
 }
@@ -211,8 +208,8 @@ fn of_several_splits_one_has_to_be_chosen() {
     let message = open(dir.path()).unwrap_err().to_string();
     assert!(message.contains("several splits") && message.contains("test, train"), "{message}");
     let split = |name: &str| Dataset::open_split(dir.path(), Some(name), &Fields::default(), None);
-    assert_eq!(ids(&mut split("test").unwrap()), ["test0"]);
-    assert_eq!(ids(&mut split("train").unwrap()), ["train0"]);
+    assert_eq!(ids(&split("test").unwrap()), ["test0"]);
+    assert_eq!(ids(&split("train").unwrap()), ["train0"]);
     assert!(split("dev").unwrap_err().to_string().contains("no split \"dev\""));
 }
 
@@ -228,7 +225,7 @@ fn the_usual_compressions_are_read() {
     ];
     for codec in codecs {
         write_with(&file, &named("row", 3), properties().set_compression(codec));
-        assert_eq!(ids(&mut open(&file).unwrap()), ["row0", "row1", "row2"], "{codec}");
+        assert_eq!(ids(&open(&file).unwrap()), ["row0", "row1", "row2"], "{codec}");
     }
 }
 
@@ -250,7 +247,7 @@ fn an_epoch_reads_every_row_once_and_the_next_in_another_order() {
     for part in 0..3 {
         write(&dir.path().join(format!("{part}.parquet")), &named(&format!("f{part}-"), 7), 3);
     }
-    let mut set = open(dir.path()).unwrap();
+    let set = open(dir.path()).unwrap();
     let mut order = set.order(5);
     let mut epoch = |number: u64| -> Vec<String> {
         (number * 21..(number + 1) * 21).map(|at| set.load(order.at(at).1).unwrap().unwrap().id).collect()
@@ -270,7 +267,7 @@ fn a_row_group_of_more_rows_than_one_batch_is_read_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("set.parquet");
     write(&file, &named("row", 2500), 2500);
-    let mut set = open(&file).unwrap();
+    let set = open(&file).unwrap();
     for index in [0, 1023, 1024, 2047, 2048, 2499] {
         assert_eq!(set.load(index).unwrap().unwrap().id, format!("row{index}"));
     }

@@ -8,7 +8,7 @@ use vigos_recipe::reference_target;
 
 fn sample() -> Vec<Row> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/easy-vqa/train.jsonl");
-    let mut set = Dataset::open(&path, &Fields::default(), None).unwrap();
+    let set = Dataset::open(&path, &Fields::default(), None).unwrap();
     (0..set.count().get()).map(|index| set.load(index).unwrap().unwrap()).collect()
 }
 

@@ -18,7 +18,7 @@ fn open(path: &Path, wording: Wording) -> Vilp {
     Vilp::open(wording, |fields| Dataset::open(path, fields, None)).unwrap()
 }
 
-fn rows(vilp: &mut Vilp) -> Vec<Row> {
+fn rows(vilp: &Vilp) -> Vec<Row> {
     (0..vilp.count()).map(|index| vilp.load(index).unwrap().unwrap()).collect()
 }
 
@@ -53,7 +53,7 @@ fn both(dir: &Path) -> [std::path::PathBuf; 2] {
 fn a_row_makes_three_questions_in_both_formats() {
     let dir = tempfile::tempdir().unwrap();
     for path in both(dir.path()) {
-        let rows = rows(&mut open(&path, Wording::Fact));
+        let rows = rows(&open(&path, Wording::Fact));
         assert_eq!(rows.len(), 6);
         for (index, row) in rows.iter().enumerate() {
             let (triple, number) = (index / 3, index % 3 + 1);
@@ -77,7 +77,7 @@ fn a_row_makes_three_questions_in_both_formats() {
 fn the_plain_wording_drops_what_comes_before_the_first_full_stop() {
     let dir = tempfile::tempdir().unwrap();
     let [parquet, _] = both(dir.path());
-    let rows = rows(&mut open(&parquet, Wording::Plain));
+    let rows = rows(&open(&parquet, Wording::Plain));
     assert_eq!(rows[2].problem, "Answer with one word. Which colour has the banana?");
     assert_eq!(rows[3].problem, "Answer with one word. No fact here?");
     assert_eq!(rows[2].labels.place.as_ref().unwrap().wording.as_deref(), Some("plain"));
@@ -138,7 +138,7 @@ fn rows_of_both_formats_say_the_same_of_themselves() {
         wrong_answers: vec!["b".into(), "c".into()],
     };
     for path in [lines, parquet] {
-        let mut set = Dataset::open(&path, &Fields::default(), None).unwrap();
+        let set = Dataset::open(&path, &Fields::default(), None).unwrap();
         assert_eq!(set.load(0).unwrap().unwrap().labels, labels);
         assert_eq!(set.load(1).unwrap().unwrap().labels, Labels::default());
     }

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
-use vigos_data::{BadRow, Dataset, Row};
+use vigos_data::{BadRow, DataRequest, Dataset, Row};
 use vigos_recipe::Recipe;
 use vigos_recipe::last_box;
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker};
@@ -30,7 +30,6 @@ use vigos_rollout::engine::Finish;
 use vigos_rollout::spans::{CompletionText, Reason, Spans, Verdict};
 use vigos_rollout::student::Drawing;
 use vigos_rollout::{RolledOut, RunError};
-use vigos_train::open_dataset;
 use wrong::Pool;
 
 /// The values' file.
@@ -57,9 +56,9 @@ pub fn palr(
     drawing.sampling.check()?;
     let (folder, run) = Folder::open(options, TOKENS, &FREE)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let data = open_dataset(recipe, &mut fetching)?;
+    let data = options.kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let loaded = Loaded::open(options, &mut fetching)?;
-    let vocabulary = loaded.base.model.config.text.vocab_size;
+    let vocabulary = loaded.base.model.architecture().text.vocab_size;
     let recorded = rollouts.map(|path| read_rollouts(path, vocabulary)).transpose()?;
     run.begin(recipe)?;
 
@@ -201,7 +200,7 @@ impl Work<'_> {
             wrong.iter().map(|answer| self.sample(item, &given(answer))).collect::<Result<Vec<_>, _>>()?;
         let scene = Scene { sample, wrong: &wrong_samples, other: &other, completion, spans: &spans };
         let student = self.loaded.student();
-        diagnosed.tokens = score(&student.base.model, student.adapter, &self.recipe.method, &scene)?;
+        diagnosed.tokens = score(student.base.model.as_ref(), student.adapter, &self.recipe.method, &scene)?;
         Ok(Diagnosed { valid: true, wrong_answers: wrong, next: Some(next), ..diagnosed })
     }
 

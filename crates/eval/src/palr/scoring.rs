@@ -4,9 +4,9 @@
 use super::tokens::{Part, Token};
 use burn::tensor::Tensor;
 use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
-use vigos_models::scoring::{Target, score_tokens};
-use vigos_models::{ActiveAdapter, Model, ModelError, Sequence};
-use vigos_processor::ImagePatches;
+use vigos_models::scoring::score_tokens;
+use vigos_models::{ActiveAdapter, ModelError, Target, VisionLanguageModel};
+use vigos_processor::{ImagePatches, Sequence};
 use vigos_recipe::sample::Sample;
 use vigos_recipe::{Input, Method};
 use vigos_rollout::routing::{TeacherPass, route};
@@ -31,7 +31,8 @@ pub struct Scene<'a> {
 struct Reader<'a> {
     sequence: Sequence,
     features: &'a [Tensor<2>],
-    targets: Vec<Target>,
+    /// Place of each in the sequence, and its id.
+    scored: Vec<(usize, u32)>,
 }
 
 /// Every token that has an active teacher, teacher by teacher. The student is `model` with `adapter`, in eval
@@ -40,7 +41,7 @@ struct Reader<'a> {
 /// # Errors
 /// If a token is not in the vocabulary, or the device fails.
 pub fn score(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     adapter: Option<ActiveAdapter>,
     method: &Method,
     scene: &Scene,
@@ -114,39 +115,40 @@ impl<'a> Reader<'a> {
         completion: &[u32],
     ) -> Self {
         let first = prompt.ids.len();
-        // A token is predicted at the position before it.
-        let target = |(position, read): (usize, usize)| {
-            Some(Target { row: (first + read).checked_sub(1)?, token: *completion.get(position)? })
-        };
-        let mut sequence = prompt.clone();
-        sequence.ids.extend(tokens);
-        Self { sequence, features, targets: scored.filter_map(target).collect() }
+        let place = |(position, read): (usize, usize)| Some((first + read, *completion.get(position)?));
+        let sequence = prompt.followed_by(tokens);
+        // Nothing predicts the first token of a sequence.
+        let scored = scored.filter_map(place).filter(|(at, _)| *at > 0).collect();
+        Self { sequence, features, scored }
     }
 }
 
-fn encode(model: &Model, images: &[ImagePatches], adapter: Option<ActiveAdapter>) -> Vec<Tensor<2>> {
+fn encode(
+    model: &dyn VisionLanguageModel,
+    images: &[ImagePatches],
+    adapter: Option<ActiveAdapter>,
+) -> Vec<Tensor<2>> {
     model.encode_images(&images.iter().collect::<Vec<_>>(), adapter)
 }
 
 /// Of each reader its targets' log-probabilities, all by one forward.
 fn logprobs(
-    model: &Model,
+    model: &dyn VisionLanguageModel,
     adapter: Option<ActiveAdapter>,
     readers: &[Reader],
 ) -> Result<Vec<Vec<f64>>, ModelError> {
-    let packed = model.pack(readers.iter().map(|reader| &reader.sequence))?;
+    let packed = model.pack(&readers.iter().map(|reader| &reader.sequence).collect::<Vec<_>>())?;
     let features: Vec<Tensor<2>> = readers.iter().flat_map(|reader| reader.features).cloned().collect();
     let hidden = model.forward(&packed, &features, adapter, &mut ());
-    let mut start = 0;
     let mut targets = Vec::new();
-    for (reader, length) in readers.iter().zip(&packed.lengths) {
-        targets.extend(reader.targets.iter().map(|t| Target { row: start + t.row, token: t.token }));
-        start += length;
+    for (i, reader) in readers.iter().enumerate() {
+        let target = |&(at, token): &(usize, u32)| Target { row: packed.predicting_row(i, at), token };
+        targets.extend(reader.scored.iter().map(target));
     }
-    let chunk = chunk_rows(model.config.text.vocab_size, LOGITS_BUDGET);
+    let chunk = chunk_rows(model.architecture().text.vocab_size, LOGITS_BUDGET);
     let mut scores =
         score_tokens(model, &hidden, &targets, chunk.get())?.into_iter().map(|score| score.logprob);
-    Ok(readers.iter().map(|reader| scores.by_ref().take(reader.targets.len()).collect()).collect())
+    Ok(readers.iter().map(|reader| scores.by_ref().take(reader.scored.len()).collect()).collect())
 }
 
 fn part(spans: &Spans, position: usize) -> Part {

@@ -9,21 +9,21 @@ use std::sync::atomic::AtomicBool;
 use vigos_data::{Dataset, Fields, Row, grade};
 use vigos_eval::palr::{EPSILON, Line, Palr, PalrReport, Part, Sums, Token, palr};
 use vigos_eval::{Finished, Observer, Options};
-use vigos_models::model::{Model, Sequence};
-use vigos_models::{ActiveAdapter, peft};
+use vigos_models::{ActiveAdapter, Sequence, VisionLanguageModel, peft};
 use vigos_processor::{ImagePatches, Processor};
+use vigos_qwen::Model;
 use vigos_recipe::Recipe;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::{Sample, SampleMaker, UserTexts};
 use vigos_rollout::RunError;
 
-use crate::{bytes, folder, questions, recipe};
+use crate::{bytes, folder, kit, questions, recipe};
 
 const FILES: [&str; 3] = ["tokens.jsonl", "report.json", "report.md"];
 
 fn run(recipe: &Recipe, dir: &Path, name: &str, resume: bool) -> Result<Finished<PalrReport>, RunError> {
     let (run_dir, rollouts) = (dir.join(name), dir.join("rollouts.jsonl"));
-    let options = Options { recipe, run_dir: &run_dir, resume, device: &Device::flex() };
+    let options = Options { recipe, run_dir: &run_dir, resume, kit: &kit(), device: &Device::flex() };
     palr(&options, Some(&rollouts), &mut (), &AtomicBool::new(false))
 }
 
@@ -45,7 +45,8 @@ impl<'a> ByHand<'a> {
     fn new(recipe: &'a Recipe) -> Self {
         let (folder, device) = (&recipe.model.path, Device::flex());
         let model = Model::load(folder, &device, DType::F32).unwrap();
-        let adapter = peft::load(recipe.model.adapter.as_ref().unwrap(), &model.config, &device).unwrap();
+        let adapter =
+            peft::load(recipe.model.adapter.as_ref().unwrap(), &model.architecture, &device).unwrap();
         let prompts = Prompts::for_method(&recipe.method).unwrap();
         Self { model, adapter, processor: Processor::from_dir(folder).unwrap(), prompts, recipe }
     }
@@ -74,7 +75,7 @@ impl<'a> ByHand<'a> {
         let features = self.model.encode_images(&images, adapter);
         let mut sequence = prompt.clone();
         sequence.ids.extend(completion);
-        let packed = self.model.pack([&sequence]).unwrap();
+        let packed = self.model.pack(&[&sequence]).unwrap();
         let hidden = self.model.forward(&packed, &features, adapter, &mut ());
         let rows: Vec<usize> = (0..completion.len()).map(|at| prompt.ids.len() + at - 1).collect();
         let logits: Vec<f32> = self.model.logits_at(&hidden, &rows).try_into_vec_as().unwrap();
@@ -88,7 +89,7 @@ impl<'a> ByHand<'a> {
 }
 
 fn rows(recipe: &Recipe) -> Vec<Row> {
-    let mut set = Dataset::open(&recipe.data.path, &Fields::default(), None).unwrap();
+    let set = Dataset::open(&recipe.data.path, &Fields::default(), None).unwrap();
     (0..set.count().get()).map(|index| set.load(index).unwrap().unwrap()).collect()
 }
 
@@ -250,7 +251,13 @@ fn rollouts_are_sampled_where_none_are_given() {
     let mut seen = Vec::new();
     for name in ["a", "b"] {
         let run_dir = dir.path().join(name);
-        let options = Options { recipe: &recipe, run_dir: &run_dir, resume: false, device: &Device::flex() };
+        let options = Options {
+            recipe: &recipe,
+            run_dir: &run_dir,
+            resume: false,
+            kit: &kit(),
+            device: &Device::flex(),
+        };
         let mut notes = Notes::default();
         let finished = palr(&options, None, &mut notes, &AtomicBool::new(false)).unwrap();
         // A model of random weights says nothing in any format.

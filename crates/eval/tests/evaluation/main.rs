@@ -12,6 +12,12 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use vigos_recipe::Recipe;
+use vigos_rollout::Kit;
+
+/// The families that tests have models of, and data sets that are files.
+fn kit() -> Kit {
+    Kit { families: vigos_qwen::families(), ..Kit::default() }
+}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

@@ -10,6 +10,12 @@ mod running;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
+use vigos_rollout::Kit;
+
+/// The families that tests have models of, and data sets that are files.
+fn kit() -> Kit {
+    Kit { families: vigos_qwen::families(), ..Kit::default() }
+}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

@@ -1,6 +1,6 @@
 //! Running an experiment on the tiny model, whole and in pieces.
 
-use crate::{folder, text};
+use crate::{folder, kit, text};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,7 +58,7 @@ impl Watch for Counter<'_> {
 fn go(config: &Config, left: usize) -> (bool, [usize; 3]) {
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, left);
-    let whole = run(config, &Plan::new(config).unwrap(), &Device::flex(), &mut watch, &stop).unwrap();
+    let whole = run(config, &Plan::new(config).unwrap(), &kit(), &Device::flex(), &mut watch, &stop).unwrap();
     (whole, [watch.kept, watch.trained, watch.asked])
 }
 
@@ -130,6 +130,6 @@ fn what_is_done_can_be_reported_and_a_folder_of_another_recipe_is_refused() {
     assert!(error.is_input());
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, usize::MAX);
-    run(&other, &plan, &Device::flex(), &mut watch, &stop).unwrap_err();
+    run(&other, &plan, &kit(), &Device::flex(), &mut watch, &stop).unwrap_err();
     assert_eq!(watch.trained + watch.asked, 0, "nothing is begun");
 }

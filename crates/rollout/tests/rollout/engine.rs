@@ -4,7 +4,8 @@ use crate::recorded;
 
 use recorded::{Recorded, recorded, tiny_model};
 use std::ops::ControlFlow;
-use vigos_models::{ActiveAdapter, Adapter, LoraConfig, Model, Projection, Sequence};
+use vigos_models::{ActiveAdapter, Adapter, LoraConfig, Projection, Sequence};
+use vigos_qwen::Model;
 use vigos_rollout::engine::{Completion, Engine, Finish, Request, RolloutError};
 use vigos_rollout::sampler::Sampling;
 
@@ -189,7 +190,7 @@ fn the_adapter_takes_part_and_a_fresh_one_changes_nothing() {
     let (model, recorded) = (tiny_model(), recorded());
     let requests = requests(&recorded);
     let lora = LoraConfig { rank: 4, alpha: 8.0, dropout: 0.0, targets: Projection::ALL.to_vec() };
-    let fresh = Adapter::init(&lora, &model.config, 1, &model.device);
+    let fresh = Adapter::init(&lora, &model.architecture, 1, &model.device);
     // B set to a constant: an update that is not zero.
     let trained = fresh.map(|name, t| if name.contains("lora_B") { t.clone() + 0.05 } else { t.clone() });
     let with = |adapter, rows| {

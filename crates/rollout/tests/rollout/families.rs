@@ -5,7 +5,7 @@ use crate::recorded;
 
 use recorded::{Recorded, recorded_of, tiny_model_of};
 use std::ops::ControlFlow;
-use vigos_models::Model;
+use vigos_qwen::Model;
 use vigos_rollout::engine::{Completion, Engine, Request};
 use vigos_rollout::sampler::Sampling;
 

@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use burn::tensor::DType;
 use serde::Serialize;
-use vigos_models::Config;
+use vigos_models::Architecture;
 
 /// A key of the recipe and its new value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -62,8 +62,8 @@ fn change(key: &'static str, value: impl ToString) -> Change {
 
 /// What to change so that training by `plan` takes at most `available` bytes: one setting if one will do, else
 /// several; none if it fits as it is, and `None` if nothing helps.
-pub fn changes(plan: &Plan, config: &Config, available: u64) -> Option<Vec<Change>> {
-    let fits = |plan: &Plan| plan.estimate(config).peak() <= available;
+pub fn changes(plan: &Plan, model: &Architecture, available: u64) -> Option<Vec<Change>> {
+    let fits = |plan: &Plan| plan.estimate(model).peak() <= available;
     if fits(plan) {
         return Some(Vec::new());
     }
@@ -100,8 +100,8 @@ fn lowered(plan: &Plan, knob: &Knob, fits: &impl Fn(&Plan) -> bool) -> (Plan, bo
 
 /// The longest prompt, of up to `most` tokens, with which training by `plan` takes at most `available` bytes; `None`
 /// if no prompt fits.
-pub fn longest_prompt(plan: &Plan, config: &Config, available: u64, most: usize) -> Option<usize> {
-    let fits = |tokens| plan.with_prompts(tokens).estimate(config).peak() <= available;
+pub fn longest_prompt(plan: &Plan, model: &Architecture, available: u64, most: usize) -> Option<usize> {
+    let fits = |tokens| plan.with_prompts(tokens).estimate(model).peak() <= available;
     let (mut low, mut high) = (1, most.max(1));
     if !fits(low) {
         return None;

@@ -9,7 +9,7 @@ pub mod fit;
 pub mod plan;
 
 use serde::Serialize;
-use vigos_models::Config;
+use vigos_models::Architecture;
 use vigos_models::memory::Footprint;
 
 /// What is taken, part by part.
@@ -140,12 +140,12 @@ impl Estimate {
 /// What it takes to complete one prompt of `prompt` tokens, `images` of them its images', with up to `completion`
 /// new ones; `adapter` is the number of an adapter's values, or zero.
 pub fn generation(
-    config: &Config,
+    model: &Architecture,
     dtype: burn::tensor::DType,
     adapter: u64,
     [prompt, images, completion]: [u64; 3],
 ) -> Estimate {
-    let of = Footprint::new(config, dtype);
+    let of = Footprint::new(model, dtype);
     let mut all = Estimate::of_model(&of, adapter, prompt, completion);
     all.push(Phase::Always, "images", of.patches(images), "pixels in f32, on the host".into());
     all.push_rollout(&of, 1, prompt.saturating_add(completion), images);

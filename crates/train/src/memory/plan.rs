@@ -4,9 +4,8 @@ use super::{Estimate, Phase};
 use burn::tensor::DType;
 use vigos_data::Dataset;
 use vigos_kernels::LOGITS_BUDGET;
-use vigos_models::adapter::sites;
 use vigos_models::memory::Footprint;
-use vigos_models::{Config, LoraConfig};
+use vigos_models::{Architecture, LoraConfig};
 use vigos_recipe::sample::{SampleMaker, UserTexts};
 use vigos_recipe::{Recipe, Teacher, When};
 use vigos_rollout::RunError;
@@ -68,7 +67,7 @@ impl Plan {
 
     /// The same plan for the longest prompts of a data set in the order of `seed`, as far as its first rows tell; as
     /// it is if none of them can be used.
-    pub(crate) fn with_first_rows(self, maker: &SampleMaker, dataset: &mut Dataset, seed: u64) -> Self {
+    pub(crate) fn with_first_rows(self, maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Self {
         match first_rows(maker, dataset, seed) {
             Ok([prompt_tokens, image_tokens]) if prompt_tokens > 0 => {
                 Self { prompt_tokens, image_tokens, ..self }
@@ -84,16 +83,16 @@ impl Plan {
         Self { prompt_tokens: tokens, image_tokens: tokens.saturating_sub(text), ..self.clone() }
     }
 
-    /// What training a model of this configuration takes.
-    pub fn estimate(&self, config: &Config) -> Estimate {
-        let of = Footprint::new(config, self.dtype);
+    /// What training this model takes.
+    pub fn estimate(&self, model: &Architecture) -> Estimate {
+        let of = Footprint::new(model, self.dtype);
         let n = |count: usize| count as u64;
         let times = |a: u64, b: u64| a.saturating_mul(b);
         let (prompt, completion) = (n(self.prompt_tokens), n(self.max_new_tokens));
         let length = prompt + completion;
         let (batch, samples) = (n(self.batch), times(n(self.batch), n(self.accumulate)));
 
-        let values = adapter_values(config, &self.lora);
+        let values = adapter_values(model, &self.lora);
         let adapter = times(values, 4);
         let mut all = Estimate::of_model(&of, values, prompt, completion);
         all.push(Phase::Always, "optimiser", times(adapter, 2), "2 moments of the adapter in f32".into());
@@ -118,7 +117,7 @@ impl Plan {
 
         let (tokens, scored) = (times(batch, length), times(times(batch, n(self.readings)), completion));
         // A vision tower without an adapter is not gone back through.
-        let adapts_vision = sites(config, &self.lora.targets).iter().any(|site| site.vision);
+        let adapts_vision = model.sites(&self.lora.targets).iter().any(|site| site.vision);
         let traced = if adapts_vision { images } else { 0 };
         let kept = of.kept(tokens, traced).saturating_add(of.hidden(scored));
         let forward = of.text_forward(tokens, true).max(of.vision_forward(images, true));
@@ -144,7 +143,7 @@ impl Plan {
 }
 
 /// Tokens of the longest prompt of the first rows, and the most that are its images'.
-fn first_rows(maker: &SampleMaker, dataset: &mut Dataset, seed: u64) -> Result<[usize; 2], RunError> {
+fn first_rows(maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Result<[usize; 2], RunError> {
     let merge = maker.processor.image_config().merge_size as usize;
     let mut order = dataset.order(seed);
     let mut longest = [0, 0];
@@ -160,8 +159,8 @@ fn first_rows(maker: &SampleMaker, dataset: &mut Dataset, seed: u64) -> Result<[
 }
 
 /// Values of the adapter: `rank · (in + out)` of every adapted layer.
-pub fn adapter_values(config: &Config, lora: &LoraConfig) -> u64 {
+pub fn adapter_values(model: &Architecture, lora: &LoraConfig) -> u64 {
     let values = |side: usize| (side as u64).saturating_mul(lora.rank as u64);
-    let sites = sites(config, &lora.targets);
+    let sites = model.sites(&lora.targets);
     sites.iter().fold(0, |all, site| all.saturating_add(values(site.input + site.output)))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::kit;
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, StructArray};
 use arrow_schema::{DataType, Field};
 use burn::tensor::Device;
@@ -60,7 +61,7 @@ impl Observer for StopAfter<'_> {
 
 fn run_until(step: usize, recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
     let flag = AtomicBool::new(false);
-    let options = TrainOptions { recipe, run_dir, resume, device: &Device::flex() };
+    let options = TrainOptions { recipe, run_dir, resume, kit: &kit(), device: &Device::flex() };
     train(&options, &mut StopAfter(step, &flag), &flag)
 }
 
@@ -78,7 +79,7 @@ fn rollouts(run_dir: &Path) -> Vec<String> {
 /// The first rows of the sample data set as two Parquet files of several row groups.
 fn parquet_copy(folder: &Path) {
     let sample = root().join("data/easy-vqa/train.jsonl");
-    let mut set = Dataset::open(&sample, &Fields::default(), Some(24)).unwrap();
+    let set = Dataset::open(&sample, &Fields::default(), Some(24)).unwrap();
     let rows: Vec<_> = (0..24).map(|index| set.load(index).unwrap().unwrap()).collect();
     for (number, rows) in rows.chunks(12).enumerate() {
         let text = |of: fn(&vigos_data::Row) -> &String| -> ArrayRef {

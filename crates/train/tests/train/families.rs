@@ -5,7 +5,8 @@ use crate::support;
 use burn::tensor::{DType, Device};
 use std::path::Path;
 use support::{FAMILIES, folder_of, host, root, run};
-use vigos_models::{Adapter, Config, Model, peft};
+use vigos_models::{Adapter, peft};
+use vigos_qwen::Model;
 use vigos_recipe::Recipe;
 use vigos_train::Finished;
 
@@ -43,7 +44,12 @@ fn train(family: &str, steps: usize, run_dir: &Path, resume: bool) -> Finished {
 }
 
 fn adapter(family: &str, finished: &Finished) -> Adapter {
-    peft::load(&finished.output, &Config::read(&folder_of(family)).unwrap(), &Device::flex()).unwrap()
+    peft::load(
+        &finished.output,
+        vigos_qwen::families().read(&folder_of(family)).unwrap().architecture(),
+        &Device::flex(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -73,6 +79,6 @@ fn an_adapter_of_one_family_does_not_fit_another() {
     let [first, second] = FAMILIES;
     let adapter = support::method_folder_of(first).join("adapter_init");
     let model = Model::load(&folder_of(second), &Device::flex(), DType::F32).unwrap();
-    let message = peft::load(&adapter, &model.config, &model.device).unwrap_err().to_string();
+    let message = peft::load(&adapter, &model.architecture, &model.device).unwrap_err().to_string();
     assert!(message.contains("unexpected") && message.contains("visual.blocks.0.mlp"), "{message}");
 }

@@ -9,6 +9,5 @@ mod reference_step;
 mod routing;
 mod sft;
 mod sft_reference;
-mod shapes;
 mod support;
 mod training;

@@ -4,7 +4,7 @@ use crate::support;
 
 use std::fs;
 use std::path::Path;
-use support::{FAMILIES, folder_of, root};
+use support::{FAMILIES, folder_of, kit, root};
 use vigos_data::{Dataset, Fields};
 use vigos_processor::Processor;
 use vigos_recipe::Recipe;
@@ -24,7 +24,7 @@ fn recipe(family: &str, data: &Path, overrides: &[&str]) -> Recipe {
 }
 
 fn show(recipe: &Recipe, row: usize) -> Result<Preview, RunError> {
-    preview(recipe, row, &mut |_, _, _| {})
+    preview(recipe, row, &kit(), &mut |_, _, _| {})
 }
 
 /// Two rows, the second with two images and an answer to be normalised.
@@ -58,7 +58,7 @@ fn the_prompts_are_those_that_training_reads() {
             max_prompt_tokens: 4096,
             min_image_side: 0,
         };
-        let mut set = Dataset::open(&data, &Fields::default(), None).unwrap();
+        let set = Dataset::open(&data, &Fields::default(), None).unwrap();
         for row in 0..2 {
             let sample =
                 maker.make(row as u64, &set.load(row).unwrap().unwrap(), &UserTexts::new()).unwrap().unwrap();

@@ -215,7 +215,7 @@ fn the_recorded_adapter_survives_a_round_trip_through_its_files() {
     let recorded = Recorded::load();
     let folder = tempfile::tempdir().unwrap();
     peft::save(&recorded.adapter, "base", folder.path()).unwrap();
-    let again = peft::load(folder.path(), &recorded.model.config, &recorded.model.device).unwrap();
+    let again = peft::load(folder.path(), &recorded.model.architecture, &recorded.model.device).unwrap();
     assert_eq!(support::host(&again), support::host(&recorded.adapter));
     assert!(root().join("assets/tiny-qwen2_5-vl").is_dir());
 }

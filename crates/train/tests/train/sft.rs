@@ -6,10 +6,10 @@ use burn::tensor::{DType, Device};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Silent, host, root};
-use vigos_models::scoring::Target;
+use support::{Silent, host, kit, root};
 use vigos_models::weights::Weights;
-use vigos_models::{Adapter, Config, LoraConfig, Model, Projection, Trained, peft};
+use vigos_models::{Adapter, LoraConfig, Projection, Target, Trained, peft};
+use vigos_qwen::Model;
 use vigos_recipe::sft::SftRecipe;
 use vigos_recipe::{RecipeError, RunRecipe};
 use vigos_rollout::RunError;
@@ -56,7 +56,7 @@ fn recipe(overrides: &[&str]) -> SftRecipe {
 }
 
 fn run(recipe: &SftRecipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
-    let options = SftOptions { recipe, run_dir, resume, device: &Device::flex() };
+    let options = SftOptions { recipe, run_dir, resume, kit: &kit(), device: &Device::flex() };
     sft(&options, &mut Silent, &AtomicBool::new(false))
 }
 
@@ -123,8 +123,13 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
         let [whole_dir, parts_dir] = ["whole", "parts"].map(|n| folder.path().join(format!("{name}-{n}")));
         let whole = run(&recipe, &whole_dir, false).unwrap();
         let flag = AtomicBool::new(false);
-        let options =
-            SftOptions { recipe: &recipe, run_dir: &parts_dir, resume: false, device: &Device::flex() };
+        let options = SftOptions {
+            recipe: &recipe,
+            run_dir: &parts_dir,
+            resume: false,
+            kit: &kit(),
+            device: &Device::flex(),
+        };
         let stopped = sft(&options, &mut StopAfter { step: 3, flag: &flag }, &flag).unwrap();
         assert_eq!((stopped.steps, stopped.interrupted), (3, true));
         assert_eq!(stopped.output, parts_dir.join("checkpoints/step-000003"));
@@ -222,10 +227,10 @@ fn an_adapter_run_leaves_an_adapter_and_can_go_on_from_one() {
     let first = recipe(&["train.weights=adapter"]);
     let finished = run(&first, &folder.path().join("a"), false).unwrap();
     assert_eq!(finished.output, folder.path().join("a/adapter"));
-    let config = Config::read(&root().join("assets/tiny-qwen2_5-vl")).unwrap();
-    let adapter = peft::load(&finished.output, &config, &Device::flex()).unwrap();
+    let config = vigos_qwen::families().read(&root().join("assets/tiny-qwen2_5-vl")).unwrap();
+    let adapter = peft::load(&finished.output, config.architecture(), &Device::flex()).unwrap();
     let fresh = LoraConfig { rank: 2, alpha: 4.0, dropout: 0.2, targets: Projection::ALL.to_vec() };
-    let fresh = Adapter::init(&fresh, &config, 7, &Device::flex());
+    let fresh = Adapter::init(&fresh, config.architecture(), 7, &Device::flex());
     assert_ne!(host(&adapter), host(&fresh));
     let from = format!("model.adapter={}", finished.output.display());
     let second = recipe(&["train.weights=adapter", &from, "train.steps=1"]);
@@ -247,7 +252,7 @@ fn both_families_are_trained_whole() {
     let base = Model::load(&model, &Device::flex(), DType::F32).unwrap();
     let hidden = |model: &Model| {
         let sequence = vigos_models::Sequence { ids: vec![1, 2, 3], images: vec![] };
-        let packed = model.pack([&sequence]).unwrap();
+        let packed = model.pack(&[&sequence]).unwrap();
         let hidden = model.forward(&packed, &[], None, &mut ());
         let target = Target { row: 0, token: 2 };
         vigos_models::scoring::score_tokens(model, &hidden, &[target], 8).unwrap()[0].logprob
@@ -337,8 +342,9 @@ fn the_recipes_in_the_repository_can_be_loaded() {
 
 #[test]
 fn weight_decay_is_for_matrices_alone() {
-    let parameters =
-        vigos_models::Parameters::load(&root().join("assets/tiny-qwen2_5-vl"), &Device::flex()).unwrap();
+    let folder = root().join("assets/tiny-qwen2_5-vl");
+    let config = vigos_qwen::families().read(&folder).unwrap();
+    let parameters = vigos_models::Parameters::load(config.architecture(), &folder, &Device::flex()).unwrap();
     let decays: Vec<bool> =
         ["model.embed_tokens.weight", "model.norm.weight", "model.layers.0.self_attn.q_proj.bias"]
             .map(|name| parameters.decays(name))

@@ -7,12 +7,11 @@ use burn::tensor::{DType, Device, Tensor};
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
 use support::{FAMILIES, folder_of, relative, root};
-use vigos_data::{DemonstrationFields, Demonstrations};
+use vigos_data::{Dataset, DemonstrationFields};
 use vigos_models::generation::stop_tokens;
 use vigos_models::{Parameters, Trained};
 use vigos_processor::Processor;
 use vigos_recipe::demonstration::DemonstrationMaker;
-use vigos_recipe::row::{Demonstration, Labels, Row};
 use vigos_recipe::sft::Activations;
 use vigos_recipe::{Fidelity, Optim, Schedule};
 use vigos_rollout::RolledOut;
@@ -49,8 +48,8 @@ impl Run {
         let wanted: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         let folder = folder_of(family);
         let rollouts = demonstrated(family);
-        let weights = Parameters::load(&folder, &Device::flex()).unwrap();
-        let (config, device) = (weights.config().clone(), Device::flex());
+        let (config, device) = (vigos_qwen::families().read(&folder).unwrap(), Device::flex());
+        let weights = Parameters::load(config.architecture(), &folder, &device).unwrap();
         let full = FullFineTune { base: folder, config, device, stored: DType::F32, activations };
         let number = |key: &str| wanted[key].as_f64().unwrap();
         let settings = Optim {
@@ -102,18 +101,9 @@ fn demonstrated(family: &str) -> Vec<RolledOut> {
     let maker =
         DemonstrationMaker { processor: &processor, stop: stops[0], max_tokens: 4096, min_image_side: 0 };
     let path = root().join("tests/fixtures/demonstrations.jsonl");
-    let rows = Demonstrations::open(&path, &DemonstrationFields::default(), None).unwrap();
+    let rows = Dataset::open(&path, &DemonstrationFields::default(), None).unwrap();
     let rolled_out = |index: usize| {
         let row = rows.load(index).unwrap().unwrap();
-        let row = Row {
-            id: row.id,
-            problem: row.prompt,
-            answer: String::new(),
-            images: row.images,
-            origin: row.origin,
-            labels: Labels::default(),
-            demonstration: Some(Demonstration { prefill: row.prefill, completion: row.completion }),
-        };
         let sample = maker.make(index as u64, &row).unwrap().unwrap();
         let tokens = sample.completion.clone();
         let bytes = |id| processor.tokenizer().token_bytes(id).unwrap_or_default();

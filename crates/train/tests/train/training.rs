@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Recorded, method_folder, relative, root, run};
+use support::{Recorded, kit, method_folder, relative, root, run};
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
 use vigos_train::metrics::Metrics;
@@ -130,7 +130,13 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
     for (i, (stop, steps)) in stops.into_iter().zip([3, 1]).enumerate() {
         let dir = folder.path().join(format!("cut-{i}"));
         let device = Device::flex();
-        let cut = stop(&TrainOptions { recipe: &recipe, run_dir: &dir, resume: false, device: &device });
+        let cut = stop(&TrainOptions {
+            recipe: &recipe,
+            run_dir: &dir,
+            resume: false,
+            kit: &kit(),
+            device: &device,
+        });
         assert_eq!((cut.steps, cut.interrupted), (steps, true));
         let resumed = run(&recipe, &dir, true).unwrap();
         assert_eq!((resumed.steps, resumed.interrupted), (4, false));
@@ -244,7 +250,7 @@ fn a_replay_writes_the_recorded_step() {
             "optim.lr=1e-3",
             "optim.max_grad_norm=0.1",
         ]);
-        replay(&recipe, &input, &out, &Device::flex(), &mut |_, _, _| {}).unwrap();
+        replay(&recipe, &input, &out, &kit(), &Device::flex(), &mut |_, _, _| {}).unwrap();
         let step: serde_json::Value =
             serde_json::from_slice(&std::fs::read(out.join("step.json")).unwrap()).unwrap();
         let expected = recorded.expected(fidelity, "clip0.5");
@@ -261,7 +267,8 @@ fn a_replay_writes_the_recorded_step() {
             assert_eq!(row["spans"]["description"], description);
         }
         let found =
-            vigos_models::peft::load(&out.join("adapter"), &recorded.model.config, &Device::flex()).unwrap();
+            vigos_models::peft::load(&out.join("adapter"), &recorded.model.architecture, &Device::flex())
+                .unwrap();
         let wanted = recorded.tensors(&format!("adapter_step1.{fidelity}.clip0.5.safetensors"));
         let differing = support::host(&found)
             .iter()
@@ -274,7 +281,7 @@ fn a_replay_writes_the_recorded_step() {
         );
         assert!(out.join("grads.safetensors").is_file());
         assert!(
-            replay(&recipe, &input, &out, &Device::flex(), &mut |_, _, _| {}).is_err(),
+            replay(&recipe, &input, &out, &kit(), &Device::flex(), &mut |_, _, _| {}).is_err(),
             "a replay is not overwritten"
         );
     }
@@ -294,8 +301,9 @@ fn a_replay_with_a_bad_row_names_it_and_writes_nothing() {
     for (from, to, named) in cases {
         std::fs::write(&input, text.replacen(from, to, 1)).unwrap();
         let out = folder.path().join("out");
-        let error = replay(&recipe(&["lora.dropout=0"]), &input, &out, &Device::flex(), &mut |_, _, _| {})
-            .unwrap_err();
+        let error =
+            replay(&recipe(&["lora.dropout=0"]), &input, &out, &kit(), &Device::flex(), &mut |_, _, _| {})
+                .unwrap_err();
         assert!(error.is_input(), "{error}");
         let message = error.to_string();
         assert!(message.contains("rollouts.jsonl:1") && message.contains(named), "{message}");

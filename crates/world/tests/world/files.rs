@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use support::world;
-use vigos_data::{Dataset, Fields, ImageSource};
 use vigos_processor::{DecodeLimits, decode};
 use vigos_world::{Format, Warmup, World, WorldError, Writer};
 
@@ -41,37 +40,6 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn lines(path: &Path) -> Vec<Map<String, Value>> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-#[test]
-fn json_lines_and_parquet_hold_the_same_rows_and_pictures() {
-    let dir = tempfile::tempdir().unwrap();
-    let world = world(&SMALL);
-    write(&world, Format::Both, dir.path()).unwrap();
-    for (split, count) in [("warmup", 60), ("train", 130), ("test", 20), ("prior", 36)] {
-        // Image-only rows have no answer, which only a warm start takes.
-        let fields = match split {
-            "warmup" => Fields { answer: "completion".into(), ..Fields::default() },
-            _ => Fields::default(),
-        };
-        let file = dir.path().join(format!("{split}.jsonl"));
-        let table = dir.path().join(format!("parquet/{split}-00000-of-00001.parquet"));
-        let mut json = Dataset::open(&file, &fields, None).unwrap();
-        let mut parquet = Dataset::open(&table, &fields, None).unwrap();
-        let mut folder =
-            Dataset::open_split(&dir.path().join("parquet"), Some(split), &fields, None).unwrap();
-        assert_eq!((json.count().get(), parquet.count().get(), folder.count().get()), (count, count, count));
-        for index in 0..count {
-            let (a, b) = (json.load(index).unwrap().unwrap(), parquet.load(index).unwrap().unwrap());
-            assert_eq!((&a.id, &a.problem, &a.answer), (&b.id, &b.problem, &b.answer));
-            assert_eq!(folder.load(index).unwrap().unwrap().id, a.id);
-            let ([ImageSource::File(path)], [ImageSource::Bytes(bytes)]) = (&a.images[..], &b.images[..])
-            else {
-                panic!("{:?} {:?}", a.images, b.images)
-            };
-            assert_eq!(std::fs::read(path).unwrap(), **bytes);
-        }
-    }
 }
 
 #[test]

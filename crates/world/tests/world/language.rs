@@ -5,7 +5,7 @@ use crate::support;
 use std::collections::BTreeSet;
 use support::world;
 use vigos_processor::Tokenizer;
-use vigos_processor::fresh::{Fresh, FreshError};
+use vigos_processor::tokenizer_training::{TrainedTokenizer, TrainingError};
 use vigos_world::{Form, World};
 
 const CONFIG: &str = include_str!("../../../../configs/models/shapes/config.json");
@@ -23,9 +23,9 @@ fn texts(world: &World) -> Vec<String> {
     texts
 }
 
-fn fresh() -> (Fresh, Tokenizer, Vec<String>) {
+fn fresh() -> (TrainedTokenizer, Tokenizer, Vec<String>) {
     let texts = texts(&world(&[]));
-    let fresh = Fresh::train(&texts, 4096).unwrap();
+    let fresh = TrainedTokenizer::train(&texts, 4096).unwrap();
     let tokenizer = Tokenizer::from_bytes(fresh.tokenizer_json().as_bytes()).unwrap();
     (fresh, tokenizer, texts)
 }
@@ -107,7 +107,7 @@ fn other_texts_are_written_byte_by_byte() {
 #[test]
 fn the_order_of_texts_does_not_matter_and_training_is_repeatable() {
     let (fresh, _, texts) = fresh();
-    let backwards = Fresh::train(texts.iter().rev(), 4096).unwrap();
+    let backwards = TrainedTokenizer::train(texts.iter().rev(), 4096).unwrap();
     assert_eq!(fresh.tokenizer_json(), backwards.tokenizer_json());
 }
 
@@ -131,15 +131,18 @@ fn a_configuration_gets_the_tokenizers_numbers_in_both_of_its_forms() {
         assert_eq!(numbers["pad_token_id"], tokenizer.id("<|endoftext|>").unwrap());
     }
     for wrong in ["[]", "{", "{\"text_config\": 3}"] {
-        assert!(matches!(fresh.files(wrong), Err(FreshError::Config(_))), "{wrong}");
+        assert!(matches!(fresh.files(wrong), Err(TrainingError::Config(_))), "{wrong}");
     }
 }
 
 #[test]
 fn a_vocabulary_may_be_smaller_but_not_without_every_byte() {
     let texts = texts(&world(&[]));
-    let small = Fresh::train(&texts, 400).unwrap();
+    let small = TrainedTokenizer::train(&texts, 400).unwrap();
     assert_eq!(small.vocab_size(), 400);
-    assert!(matches!(Fresh::train(&texts, 100), Err(FreshError::TooSmall { found: 100, least: 269 })));
-    assert!(matches!(Fresh::train(Vec::<String>::new(), 400), Err(FreshError::NoText)));
+    assert!(matches!(
+        TrainedTokenizer::train(&texts, 100),
+        Err(TrainingError::TooSmall { found: 100, least: 269 })
+    ));
+    assert!(matches!(TrainedTokenizer::train(Vec::<String>::new(), 400), Err(TrainingError::NoText)));
 }

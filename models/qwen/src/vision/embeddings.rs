@@ -1,10 +1,10 @@
 //! Learned position embeddings: a square grid of vectors, stretched over each image and interpolated.
 
 use crate::config::VisionConfig;
-use crate::error::ModelError;
-use crate::layers::indices;
-use crate::source::Source;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use vigos_models::ModelError;
+use vigos_models::rows::indices;
+use vigos_models::source::Source;
 
 /// The learned grid.
 #[derive(Clone, Debug)]

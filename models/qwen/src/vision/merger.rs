@@ -1,13 +1,11 @@
 //! Squares of patches to tokens of the language model's width.
 
+use super::norm::{EPSILON, Norm};
 use crate::config::VisionConfig;
-use crate::error::ModelError;
-use crate::layers::{Gelu, GeluMlp};
-use crate::norms::Norm;
-use crate::source::Source;
 use burn::tensor::Tensor;
-
-use super::EPSILON;
+use vigos_models::ModelError;
+use vigos_models::layers::{Gelu, GeluMlp};
+use vigos_models::source::Source;
 
 /// Norms patches, lays those of one square side by side, and maps the result with an MLP of two layers.
 #[derive(Clone, Debug)]

@@ -1,12 +1,13 @@
 //! Where the patches of some images go: orders, positions and attention segments.
 
-use crate::config::VisionConfig;
-use crate::dropout::Dropout;
-use crate::layers::{Rotary, Segments, frequencies, indices};
-use burn::tensor::{Device, Int, Tensor};
-use vigos_processor::Grid;
-
 use super::embeddings::Corners;
+use crate::config::VisionConfig;
+use burn::tensor::{Device, Int, Tensor};
+use vigos_models::attention::Segments;
+use vigos_models::rotary::{Rotary, frequencies};
+use vigos_models::rows::indices;
+use vigos_models::{ActiveAdapter, Dropout, DropoutPair};
+use vigos_processor::Grid;
 
 /// Base of the rotary frequencies, the same in every published checkpoint.
 const THETA: f64 = 10_000.0;
@@ -91,12 +92,14 @@ impl VisionPlan {
         }
     }
 
-    /// Puts per-patch dropout rows into the order in which the blocks see the patches.
-    pub fn order_dropout(&self, dropout: &Dropout) -> Dropout {
-        match &self.windows {
-            Some(order) => dropout.permuted(&order.patches),
-            None => dropout.clone(),
-        }
+    /// The adapter's dropout with the rows of the vision tower in the order in which the blocks see the patches.
+    pub fn order_dropout(&self, adapter: Option<ActiveAdapter>) -> Option<DropoutPair> {
+        let DropoutPair { vision, text } = adapter?.dropout?;
+        let vision: Dropout = match &self.windows {
+            Some(order) => vision.permuted(&order.patches),
+            None => vision.clone(),
+        };
+        Some(DropoutPair { vision, text: text.clone() })
     }
 }
 

@@ -10,8 +10,8 @@ use common::lora::{lora_config, random_adapter};
 use common::{Case, fixtures, tiny_model, tiny_processor};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use vigos_models::adapter::sites;
-use vigos_models::{ActiveAdapter, Adapter, LoraConfig, Model, ModelError, Projection, peft};
+use vigos_models::{ActiveAdapter, Adapter, LoraConfig, ModelError, Projection, peft};
+use vigos_qwen::Model;
 
 fn recorded() -> PathBuf {
     fixtures().join("method-qwen2_5-vl/adapter_init")
@@ -21,7 +21,7 @@ fn hidden(model: &Model, adapter: Option<&Adapter>) -> Vec<f32> {
     let case = Case::load("two_images", &tiny_processor());
     let active = adapter.map(|adapter| ActiveAdapter { adapter, dropout: None });
     let features = model.encode_images(&case.image_refs(), active);
-    let packed = model.pack([&case.sequence]).unwrap();
+    let packed = model.pack(&[&case.sequence]).unwrap();
     values(&model.forward(&packed, &features, active, &mut ()))
 }
 
@@ -45,7 +45,7 @@ fn what_is_saved_is_what_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("made/on/the/way");
         peft::save(&adapter, "some/base", &out).unwrap();
-        assert_same(&peft::load(&out, &model.config, &model.device).unwrap(), &adapter);
+        assert_same(&peft::load(&out, &model.architecture, &model.device).unwrap(), &adapter);
         let config: Value =
             serde_json::from_slice(&std::fs::read(out.join("adapter_config.json")).unwrap()).unwrap();
         assert_eq!(config["base_model_name_or_path"], "some/base");
@@ -56,7 +56,7 @@ fn what_is_saved_is_what_is_loaded() {
 #[test]
 fn a_folder_that_peft_wrote_is_read_and_written_back_the_same() {
     let model = tiny_model();
-    let adapter = peft::load(&recorded(), &model.config, &model.device).unwrap();
+    let adapter = peft::load(&recorded(), &model.architecture, &model.device).unwrap();
     let config = &adapter.config;
     assert_eq!((config.rank, config.alpha, config.rslora), (4, 8.0, false));
     assert_eq!(adapter.projections().into_iter().collect::<Vec<_>>(), Projection::ALL);
@@ -84,7 +84,7 @@ fn load_changed(change: impl FnOnce(&mut Value, &mut Tensors)) -> Result<Adapter
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("adapter_config.json"), config.to_string()).unwrap();
     write_tensors(&tensors, &folder.path().join("adapter_model.safetensors"));
-    peft::load(folder.path(), &tiny_model().config, &Device::flex())
+    peft::load(folder.path(), &tiny_model().architecture, &Device::flex())
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn tensors_that_are_missing_unexpected_or_misshapen_are_named_in_one_error() {
 #[test]
 fn a_folder_without_its_files_is_an_error_with_the_path() {
     let folder = tempfile::tempdir().unwrap();
-    let load = |folder: &Path| peft::load(folder, &tiny_model().config, &Device::flex()).unwrap_err();
+    let load = |folder: &Path| peft::load(folder, &tiny_model().architecture, &Device::flex()).unwrap_err();
     assert!(load(folder.path()).to_string().contains("adapter_config.json"));
     std::fs::copy(recorded().join("adapter_config.json"), folder.path().join("adapter_config.json")).unwrap();
     assert!(load(folder.path()).to_string().contains("adapter_model.safetensors"));
@@ -224,7 +224,7 @@ fn a_folder_without_its_files_is_an_error_with_the_path() {
 #[test]
 fn a_fresh_adapter_changes_nothing() {
     let model = tiny_model();
-    let adapter = Adapter::init(&lora_config(&Projection::ALL), &model.config, 3, &model.device);
+    let adapter = Adapter::init(&lora_config(&Projection::ALL), &model.architecture, 3, &model.device);
     assert_eq!(hidden(&model, Some(&adapter)), hidden(&model, None));
 }
 
@@ -277,10 +277,10 @@ fn merge(adapter: &Adapter) -> Tensors {
 fn a_fresh_adapter_is_a_function_of_its_seed_uniform_within_one_over_the_root_of_its_width() {
     let model = tiny_model();
     let config = LoraConfig { rank: 16, ..lora_config(&Projection::ALL) };
-    let make = |seed| Adapter::init(&config, &model.config, seed, &model.device);
+    let make = |seed| Adapter::init(&config, &model.architecture, seed, &model.device);
     let (adapter, other) = (make(11), make(12));
     assert_same(&make(11), &adapter);
-    for site in sites(&model.config, &config.targets) {
+    for site in model.architecture.sites(&config.targets) {
         let pair_of = |adapter: &Adapter| {
             let tower = if site.vision { &adapter.vision } else { &adapter.text };
             tower[site.block][&site.projection].clone()

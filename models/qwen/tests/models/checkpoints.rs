@@ -10,8 +10,9 @@ use common::{Case, tiny_folder, tiny_processor};
 use safetensors::tensor::Dtype;
 use serde_json::{Value, json};
 use std::path::Path;
+use vigos_models::ModelError;
 use vigos_models::weights::Weights;
-use vigos_models::{Model, ModelError};
+use vigos_qwen::Model;
 
 const INDEX: &str = "model.safetensors.index.json";
 
@@ -19,7 +20,7 @@ const INDEX: &str = "model.safetensors.index.json";
 fn hidden(model: &Model) -> Vec<f32> {
     let case = Case::load("row0", &tiny_processor());
     let features = model.encode_images(&case.image_refs(), None);
-    values(&model.forward(&model.pack([&case.sequence]).unwrap(), &features, None, &mut ()))
+    values(&model.forward(&model.pack(&[&case.sequence]).unwrap(), &features, None, &mut ()))
 }
 
 fn load_error(folder: &Path) -> ModelError {

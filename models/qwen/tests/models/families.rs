@@ -2,12 +2,13 @@
 
 use crate::common;
 
-use common::{FAMILIES, folder_of, tiny};
+use common::{FAMILIES, architecture_of, folder_of, init, tiny};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use vigos_models::adapter::{Projection, sites};
+use vigos_models::ConfigFile;
+use vigos_models::Projection;
 use vigos_models::agreement::check_processor;
-use vigos_models::{Config, Family, Model, init, layout};
+use vigos_qwen::{Config, Model, QwenFamily};
 
 /// The published configurations with their parameter counts.
 const PUBLISHED: [(&str, u64); 5] = [
@@ -27,14 +28,16 @@ fn read(path: &Path) -> Value {
 }
 
 fn parse(value: &Value) -> Result<Config, String> {
-    Config::parse(&value.to_string(), Path::new("config.json")).map_err(|e| e.to_string())
+    ConfigFile::parse(value.to_string(), Path::new("config.json"))
+        .and_then(|f| Config::parse(&f))
+        .map_err(|e| e.to_string())
 }
 
 #[test]
 fn published_configurations_have_their_published_parameter_counts() {
     for (name, wanted) in PUBLISHED {
-        let config = parse(&read(&published(name))).unwrap();
-        let count: u64 = layout::parameters(&config)
+        let count: u64 = architecture_of(&published(name))
+            .parameters
             .iter()
             .map(|p| p.shape.iter().map(|n| *n as u64).product::<u64>())
             .sum();
@@ -52,7 +55,7 @@ fn an_unsupported_family_is_named_with_the_supported_ones() {
             assert!(message.contains(part), "{message}");
         }
     }
-    assert_eq!(Family::ALL.map(|f| Family::named(f.model_type())), Family::ALL.map(Some));
+    assert_eq!(QwenFamily::ALL.map(|f| QwenFamily::named(f.model_type())), QwenFamily::ALL.map(Some));
 }
 
 #[test]
@@ -98,10 +101,10 @@ fn a_missing_piece_of_the_vision_tower_is_named() {
 #[test]
 fn the_seven_names_mean_vision_layers_only_where_the_tower_has_them() {
     for (name, vision) in [("qwen2_5-vl-3b", 3 * 32), ("qwen3-vl-2b", 0)] {
-        let config = parse(&read(&published(name))).unwrap();
-        let sites = sites(&config, &Projection::ALL);
+        let model = architecture_of(&published(name));
+        let sites = model.sites(&Projection::ALL);
         assert_eq!(sites.iter().filter(|s| s.vision).count(), vision, "{name}");
-        assert_eq!(sites.iter().filter(|s| !s.vision).count(), 7 * config.text.num_hidden_layers, "{name}");
+        assert_eq!(sites.iter().filter(|s| !s.vision).count(), 7 * model.text.num_hidden_layers, "{name}");
     }
 }
 
@@ -110,7 +113,7 @@ fn each_processor_fits_its_own_model_and_no_other() {
     let models = FAMILIES.map(tiny);
     for (i, (model, _)) in models.iter().enumerate() {
         for (j, (_, processor)) in models.iter().enumerate() {
-            let result = check_processor(&model.config, processor, Path::new("m"));
+            let result = check_processor(&model.architecture, processor, Path::new("m"));
             assert_eq!(result.is_ok(), i == j, "{result:?}");
         }
     }
@@ -120,15 +123,16 @@ fn each_processor_fits_its_own_model_and_no_other() {
 fn a_model_from_nothing_has_the_names_of_its_familys_files_and_loads() {
     for family in FAMILIES {
         let out = tempfile::tempdir().unwrap();
-        let config = init::init(&folder_of(family).join("config.json"), out.path(), 1).unwrap();
+        init(&folder_of(family).join("config.json"), out.path(), 1).unwrap();
+        let config = Config::read(out.path()).unwrap();
         let bytes = std::fs::read(out.path().join("model.safetensors")).unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let vision = match config.family {
-            Family::Qwen2_5Vl => "visual.blocks.0.attn.qkv.weight",
-            Family::Qwen3Vl => "model.visual.blocks.0.attn.qkv.weight",
+            QwenFamily::Qwen2_5Vl => "visual.blocks.0.attn.qkv.weight",
+            QwenFamily::Qwen3Vl => "model.visual.blocks.0.attn.qkv.weight",
         };
         assert!(file.names().contains(&vision), "{family}");
-        if config.family == Family::Qwen3Vl {
+        if config.family == QwenFamily::Qwen3Vl {
             let reference = std::fs::read(folder_of(family).join("model.safetensors")).unwrap();
             let reference = safetensors::SafeTensors::deserialize(&reference).unwrap();
             let sorted = |file: &safetensors::SafeTensors| {

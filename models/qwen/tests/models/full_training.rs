@@ -7,15 +7,16 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use common::folders::values;
 use common::lora::normal;
-use common::{Case, FAMILIES, folder_of, tiny};
+use common::{Case, FAMILIES, architecture, folder_of, pack_cases, tiny};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use vigos_models::Target;
 use vigos_models::cross_entropy::{cross_entropy, cross_entropy_with_head};
-use vigos_models::model::Packed;
-use vigos_models::scoring::{Target, score_tokens};
+use vigos_models::scoring::score_tokens;
 use vigos_models::source::Source;
-use vigos_models::{Model, ModelError, Parameters, Trained};
+use vigos_models::{ModelError, Packed, Parameters, Trained, VisionLanguageModel};
 use vigos_processor::ImagePatches;
+use vigos_qwen::{Model, QwenConfig};
 
 /// Two packed sequences with three images in all, and some of their tokens as targets.
 struct Batch {
@@ -29,12 +30,13 @@ struct Batch {
 impl Batch {
     fn new(family: &str) -> Self {
         let (model, processor) = tiny(family);
-        let parameters = Parameters::load(&folder_of(family), &Device::flex()).unwrap();
+        let parameters =
+            Parameters::load(&architecture(&folder_of(family)), &folder_of(family), &Device::flex()).unwrap();
         let cases = ["two_images", "row0"].map(|name| Case::of(family, name, &processor));
-        let packed = model.pack(cases.iter().map(|c| &c.sequence)).unwrap();
+        let packed = pack_cases(&model, &cases);
         let row = |row: usize| Target { row, token: packed.ids[row + 1] };
         // Not in order, and one of them twice.
-        let targets = [packed.ids.len() - 2, 3, 7, 3].map(row).to_vec();
+        let targets = [packed.rows() - 2, 3, 7, 3].map(row).to_vec();
         Self { parameters, model, cases, packed, targets }
     }
 
@@ -43,17 +45,16 @@ impl Batch {
     }
 
     fn gradient(&self, chunk: usize) -> (f64, Parameters) {
-        let model = self.parameters.freeze(&self.model.device);
-        let (hidden, trace) = Parameters::forward_traced(&model, &self.packed, &self.images());
+        let model = freeze(&self.model, &self.parameters);
+        let (hidden, trace) = model.forward_traced_all(&self.packed, &self.images());
         let (loss, upstream) = cross_entropy_with_head(&model, &hidden, &self.targets, 0.25, chunk).unwrap();
-        (loss.loss, self.parameters.backward(&model, trace, upstream, &self.packed))
+        (loss.loss, model.backward_all(&self.parameters, trace, upstream, &self.packed))
     }
 
     /// Loss and gradients with one graph over the whole model.
     fn whole_graph(&self) -> (f64, BTreeMap<String, Vec<f32>>) {
         let leaves = Leaves { weights: &self.parameters, given: RefCell::default() };
-        let config = self.parameters.config();
-        let model = Model::assemble(config, &leaves, &self.model.device, DType::F32).unwrap();
+        let model = freeze(&self.model, &leaves);
         let features = model.encode_images(&self.images(), None);
         let hidden = model.forward(&self.packed, &features, None, &mut ());
         let rows: Vec<usize> = self.targets.iter().map(|t| t.row).collect();
@@ -69,6 +70,12 @@ impl Batch {
         let given = leaves.given.into_inner();
         (value, given.into_iter().map(|(name, t)| (name, values(&t.grad(&gradients).unwrap()))).collect())
     }
+}
+
+/// The model that these weights make up.
+fn freeze(model: &Model, weights: &impl Source) -> Model {
+    let config = QwenConfig::from(model.config.clone());
+    Model::assemble(&config, weights, &model.device, DType::F32).unwrap()
 }
 
 /// Every weight as a leaf of one graph.
@@ -175,7 +182,7 @@ fn gradients_equal_central_differences_in_both_towers() {
     let batch = Batch::new(FAMILIES[1]);
     let (_, gradient) = batch.gradient(4096);
     let loss = |parameters: &Parameters| {
-        let model = parameters.freeze(&batch.model.device);
+        let model = freeze(&batch.model, parameters);
         let features = model.encode_images(&batch.images(), None);
         let hidden = model.forward(&batch.packed, &features, None, &mut ());
         cross_entropy(&model, &hidden, &batch.targets, 0.25, 4096).unwrap().0.loss
@@ -208,23 +215,23 @@ fn gradients_equal_central_differences_in_both_towers() {
 fn a_frozen_copy_does_not_change_with_the_weights_and_shares_them() {
     let batch = Batch::new(FAMILIES[0]);
     let before = values(&batch.model.text.embeddings);
-    let frozen = batch.parameters.freeze(&batch.model.device);
+    let frozen = freeze(&batch.model, &batch.parameters);
     let doubled = batch.parameters.map(|_, t| t.clone() * 2.0);
     assert_eq!(values(&frozen.text.embeddings), before);
-    assert_ne!(values(&doubled.freeze(&batch.model.device).text.embeddings), before);
+    assert_ne!(values(&freeze(&batch.model, &doubled).text.embeddings), before);
     assert_eq!(batch.parameters.count(), batch.parameters.zeros().count());
 }
 
 #[test]
 fn without_images_the_vision_tower_gets_zeros() {
     let (model, _) = tiny(FAMILIES[1]);
-    let parameters = Parameters::load(&folder_of(FAMILIES[1]), &Device::flex()).unwrap();
+    let parameters = Parameters::load(&model.architecture, &folder_of(FAMILIES[1]), &Device::flex()).unwrap();
     let sequence = vigos_models::Sequence { ids: vec![5, 6, 7, 8], images: vec![] };
-    let packed = model.pack([&sequence]).unwrap();
-    let (hidden, trace) = Parameters::forward_traced(&model, &packed, &[]);
+    let packed = model.pack(&[&sequence]).unwrap();
+    let (hidden, trace) = model.forward_traced_all(&packed, &[]);
     let target = Target { row: 2, token: 8 };
     let (_, upstream) = cross_entropy_with_head(&model, &hidden, &[target], 1.0, 8).unwrap();
-    for (name, tensor) in parameters.backward(&model, trace, upstream, &packed).tensors() {
+    for (name, tensor) in model.backward_all(&parameters, trace, upstream, &packed).tensors() {
         let zero = values(&tensor).iter().all(|g| *g == 0.0);
         assert_eq!(zero, name.contains("visual."), "{name}");
     }

@@ -5,10 +5,10 @@ use crate::common;
 use burn::tensor::{DType, Tensor};
 use common::folders::values;
 use common::lora::{lora_config, normal, random_adapter};
-use common::{Case, FAMILIES, folder_of, tiny};
-use vigos_models::model::Packed;
-use vigos_models::{ActiveAdapter, Adapter, Dropout, DropoutPair, Model, Projection, Sequence, peft};
+use common::{Case, FAMILIES, folder_of, pack_cases, tiny};
+use vigos_models::{ActiveAdapter, Adapter, Dropout, DropoutPair, Packed, Projection, Sequence, peft};
 use vigos_processor::ImagePatches;
+use vigos_qwen::Model;
 
 /// Two packed sequences with three images in all, and a gradient that arrives at their hidden states.
 struct Batch {
@@ -27,7 +27,7 @@ impl Batch {
     fn of(family: &str) -> Self {
         let (model, processor) = tiny(family);
         let cases = ["two_images", "row0"].map(|name| Case::of(family, name, &processor));
-        let packed = model.pack(cases.iter().map(|c| &c.sequence)).unwrap();
+        let packed = pack_cases(&model, &cases);
         let upstream = normal([packed.ids.len(), model.config.text.hidden_size], 1000, &model);
         Self { model, cases, packed, upstream }
     }
@@ -44,7 +44,10 @@ impl Batch {
             Dropout::new(probability, 1, 2, keys, &self.model.device)
         };
         let patches = self.images().iter().map(|i| i.grid.patches()).collect();
-        DropoutPair { vision: rows(patches), text: rows(self.packed.lengths.clone()) }
+        DropoutPair {
+            vision: rows(patches),
+            text: rows((0..2).map(|i| self.packed.range(i).len()).collect()),
+        }
     }
 
     fn hidden(&self, adapter: &Adapter, dropout: Option<&DropoutPair>) -> Tensor<2> {
@@ -120,7 +123,7 @@ fn packed_sequences_have_the_gradients_that_they_have_alone() {
         let mut start = 0;
         let mut sum: Option<Adapter> = None;
         for case in &batch.cases {
-            let packed = batch.model.pack([&case.sequence]).unwrap();
+            let packed = batch.model.pack(&[&case.sequence]).unwrap();
             let upstream = batch.upstream.clone().narrow(0, start, packed.ids.len());
             start += packed.ids.len();
             let (_, trace) = batch.model.forward_traced(&packed, &case.image_refs(), active);
@@ -144,7 +147,7 @@ fn in_half_precision_gradients_stay_within_its_rounding() {
         let mut half = Batch::of(family);
         half.model = Model::load(&folder_of(family), &exact.model.device, DType::BF16).unwrap();
         half.upstream = half.upstream.cast(DType::BF16);
-        half.packed = half.model.pack(half.cases.iter().map(|c| &c.sequence)).unwrap();
+        half.packed = pack_cases(&half.model, &half.cases);
         let adapter = random_adapter(&lora_config(&Projection::ALL), &exact.model);
         let active = ActiveAdapter { adapter: &adapter, dropout: None };
         let (_, trace) = half.model.forward_traced(&half.packed, &half.images(), active);
@@ -165,9 +168,8 @@ fn layers_with_a_rank_and_a_strength_of_their_own_have_their_gradients_too() {
     let batch = Batch::new();
     for name in ["patterns", "rslora"] {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/peft/qwen2_5-vl");
-        let adapter = peft::load(&folder.join(name), &batch.model.config, &batch.model.device).unwrap();
-        let ranks: std::collections::BTreeSet<usize> =
-            adapter.pairs().map(|(_, pair)| pair.a.dims()[0]).collect();
+        let adapter = peft::load(&folder.join(name), &batch.model.architecture, &batch.model.device).unwrap();
+        let ranks: std::collections::BTreeSet<usize> = adapter.pairs().map(|pair| pair.a.dims()[0]).collect();
         assert!(ranks.len() > 1, "{name}");
         assert_equal_gradients(&batch.gradient(&adapter, None), &batch.whole_graph(&adapter, None));
     }
@@ -229,7 +231,8 @@ fn nudged(adapter: &Adapter, name: &str, entry: usize, by: f64) -> Adapter {
 #[test]
 fn a_fresh_adapter_gets_a_gradient_in_b_alone_in_both_towers() {
     let batch = Batch::new();
-    let adapter = Adapter::init(&lora_config(&Projection::ALL), &batch.model.config, 1, &batch.model.device);
+    let adapter =
+        Adapter::init(&lora_config(&Projection::ALL), &batch.model.architecture, 1, &batch.model.device);
     for (name, tensor) in batch.gradient(&adapter, None).tensors() {
         let all_zero = values(&tensor).iter().all(|v| *v == 0.0);
         assert_eq!(all_zero, name.contains("lora_A"), "{name}");
@@ -242,7 +245,7 @@ fn a_batch_without_images_leaves_the_vision_adapters_zero_gradients() {
     let model = &batch.model;
     let adapter = random_adapter(&lora_config(&Projection::ALL), model);
     let sequences = [vec![5, 6, 7, 8, 9], vec![40, 41, 42]].map(|ids| Sequence { ids, images: vec![] });
-    let packed = model.pack(&sequences).unwrap();
+    let packed = model.pack(&sequences.each_ref()).unwrap();
     let upstream = normal([8, model.config.text.hidden_size], 7, model);
     let active = ActiveAdapter { adapter: &adapter, dropout: None };
     let (hidden, trace) = model.forward_traced(&packed, &[], active);

@@ -4,12 +4,13 @@ use crate::common;
 
 use burn::tensor::{DType, Device};
 use common::folders::{Tensors, read_tensors};
-use common::tiny_folder;
+use common::{init, tiny_folder};
 use safetensors::tensor::Dtype;
 use std::path::Path;
-use vigos_models::init::init;
-use vigos_models::{Model, ModelError};
+use vigos_models::ModelError;
+use vigos_models::VisionLanguageModel;
 use vigos_processor::Processor;
+use vigos_qwen::Model;
 
 fn fresh(config: &Path, seed: u64) -> (tempfile::TempDir, Tensors) {
     let out = tempfile::tempdir().unwrap();
@@ -68,7 +69,7 @@ fn a_fresh_folder_is_a_whole_model() {
     let model = Model::load(&folder, &Device::flex(), DType::F32).unwrap();
     let logits = model.logits_at(
         &model.forward(
-            &model.pack([&vigos_models::Sequence { ids: vec![1, 2, 3], images: vec![] }]).unwrap(),
+            &model.pack(&[&vigos_models::Sequence { ids: vec![1, 2, 3], images: vec![] }]).unwrap(),
             &[],
             None,
             &mut (),

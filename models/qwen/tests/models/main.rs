@@ -4,7 +4,6 @@
 mod adapters;
 mod checkpoints;
 mod common;
-mod dropout;
 mod families;
 mod full_training;
 mod gradients;

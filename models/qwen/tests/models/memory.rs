@@ -1,14 +1,15 @@
 //! What the published shapes take, against numbers worked out by hand.
 
+use crate::common::architecture_of;
 use burn::tensor::DType;
 use std::path::Path;
-use vigos_models::Config;
-use vigos_models::adapter::{Projection, sites};
+use std::sync::Arc;
 use vigos_models::memory::Footprint;
+use vigos_models::{Architecture, Projection};
 
-fn published(name: &str) -> Config {
+fn published(name: &str) -> Arc<Architecture> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/configs/{name}.json"));
-    Config::parse(&std::fs::read_to_string(&path).unwrap(), &path).unwrap()
+    architecture_of(&path)
 }
 
 /// Parameters; keys and values of a token in bf16: layers · 2 · key/value heads · 128 · 2; values of an adapter of
@@ -33,7 +34,7 @@ fn published_shapes_take_what_a_hand_calculation_says() {
         assert_eq!((half.patches(1), whole.patches(3)), (patches, 3 * patches), "{name}");
         assert_eq!((half.kept(1, 0), whole.kept(5, 0)), (kept, 10 * kept), "{name}");
         assert_eq!(half.loading(), 4 * largest, "{name}");
-        let values: usize = sites(&config, &Projection::ALL).iter().map(|s| 64 * (s.input + s.output)).sum();
+        let values: usize = config.sites(&Projection::ALL).iter().map(|s| 64 * (s.input + s.output)).sum();
         assert_eq!(values as u64, adapter, "{name}");
     }
 }

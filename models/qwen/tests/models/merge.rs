@@ -3,11 +3,12 @@
 use crate::common;
 
 use burn::tensor::{DType, Device};
-use common::{Case, assert_close, fixtures, tiny_folder, tiny_processor};
+use common::{Case, architecture, assert_close, fixtures, tiny_folder, tiny_processor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use vigos_models::merge::merge;
-use vigos_models::{ActiveAdapter, Model, peft};
+use vigos_models::{ActiveAdapter, peft};
+use vigos_qwen::Model;
 
 /// Shape and bytes of each tensor.
 type Shard = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
@@ -36,18 +37,19 @@ fn tensors(folder: &Path) -> BTreeMap<String, (String, safetensors::Dtype, Vec<u
 fn a_merged_model_gives_the_numbers_of_base_and_adapter() {
     let out = tempfile::tempdir().unwrap();
     let device = Device::flex();
-    let report = merge(&tiny_folder(), &adapter_folder(), out.path(), &device).unwrap();
+    let report =
+        merge(&architecture(&tiny_folder()), &tiny_folder(), &adapter_folder(), out.path(), &device).unwrap();
     assert_eq!(report.updated, 3 * 7 + 3 * 3);
     let base = Model::load(&tiny_folder(), &device, DType::F32).unwrap();
     let merged = Model::load(out.path(), &device, DType::F32).unwrap();
-    let adapter = peft::load(&adapter_folder(), &base.config, &device).unwrap();
+    let adapter = peft::load(&adapter_folder(), &base.architecture, &device).unwrap();
     let active = ActiveAdapter { adapter: &adapter, dropout: None };
     let processor = tiny_processor();
     for name in ["row0", "two_images"] {
         let case = Case::load(name, &processor);
         let hidden = |model: &Model, adapter: Option<ActiveAdapter>| {
             let features = model.encode_images(&case.image_refs(), adapter);
-            model.forward(&model.pack([&case.sequence]).unwrap(), &features, adapter, &mut ())
+            model.forward(&model.pack(&[&case.sequence]).unwrap(), &features, adapter, &mut ())
         };
         let wanted: Vec<f32> = hidden(&base, Some(active)).try_into_vec_as().unwrap();
         assert_close(&hidden(&merged, None), &wanted, 1e-4, name);
@@ -62,7 +64,8 @@ fn a_merged_model_gives_the_numbers_of_base_and_adapter() {
 #[test]
 fn everything_that_is_not_adapted_stays_as_it_was() {
     let out = tempfile::tempdir().unwrap();
-    merge(&tiny_folder(), &adapter_folder(), out.path(), &Device::flex()).unwrap();
+    merge(&architecture(&tiny_folder()), &tiny_folder(), &adapter_folder(), out.path(), &Device::flex())
+        .unwrap();
     let (before, after) = (tensors(&tiny_folder()), tensors(out.path()));
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
     for (name, stored) in &before {
@@ -112,7 +115,7 @@ fn shards_and_their_half_precision_are_kept() {
     std::fs::write(base.join("model.safetensors.index.json"), index.to_string()).unwrap();
 
     let out = folder.path().join("out");
-    merge(&base, &adapter_folder(), &out, &Device::flex()).unwrap();
+    merge(&architecture(&base), &base, &adapter_folder(), &out, &Device::flex()).unwrap();
     let (before, after) = (tensors(&base), tensors(&out));
     for (name, (file, dtype, _)) in &before {
         assert_eq!((file, dtype), (&after[name].0, &after[name].1), "{name}");
@@ -124,9 +127,13 @@ fn shards_and_their_half_precision_are_kept() {
 fn a_merge_refuses_what_does_not_belong_together_and_overwrites_nothing() {
     let out = tempfile::tempdir().unwrap();
     let device = Device::flex();
-    let taken = merge(&tiny_folder(), &adapter_folder(), &tiny_folder(), &device).unwrap_err();
+    let taken =
+        merge(&architecture(&tiny_folder()), &tiny_folder(), &adapter_folder(), &tiny_folder(), &device)
+            .unwrap_err();
     assert!(taken.to_string().contains("already"), "{taken}");
-    let absent = merge(&tiny_folder(), out.path(), &out.path().join("m"), &device).unwrap_err();
+    let absent =
+        merge(&architecture(&tiny_folder()), &tiny_folder(), out.path(), &out.path().join("m"), &device)
+            .unwrap_err();
     assert!(absent.to_string().contains("adapter_config.json"), "{absent}");
     assert!(!out.path().join("m").exists());
 }

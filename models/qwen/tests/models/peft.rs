@@ -4,14 +4,16 @@ use crate::common;
 
 use burn::tensor::{Device, Tensor};
 use common::folders::{Stored, read_tensors, write_tensors};
-use common::{Case, FAMILIES, assert_close, folder_of, tiny};
+use common::{Case, FAMILIES, architecture, assert_close, folder_of, tiny};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use vigos_models::VisionLanguageModel;
 use vigos_models::lora::{AdapterConfig, Placement, Selection};
 use vigos_models::merge::merge;
 use vigos_models::weights::Weights;
-use vigos_models::{ActiveAdapter, Adapter, Config, Model, peft};
+use vigos_models::{ActiveAdapter, Adapter, peft};
+use vigos_qwen::Model;
 
 /// What PEFT was asked for; `tools/interop_check.py` has the settings.
 const ADAPTERS: [&str; 6] = ["names", "regex", "patterns", "rslora", "exclude", "paths"];
@@ -24,7 +26,7 @@ fn written_by_peft(family: &str, name: &str) -> PathBuf {
 fn logits(model: &Model, adapter: Option<&Adapter>, case: &Case) -> Tensor<2> {
     let active = adapter.map(|adapter| ActiveAdapter { adapter, dropout: None });
     let features = model.encode_images(&case.image_refs(), active);
-    let hidden = model.forward(&model.pack([&case.sequence]).unwrap(), &features, active, &mut ());
+    let hidden = model.forward(&model.pack(&[&case.sequence]).unwrap(), &features, active, &mut ());
     let rows = case.sequence.ids.len();
     model.logits_at(&hidden, &[rows - 2, rows - 1])
 }
@@ -45,17 +47,17 @@ fn an_adapter_of_pefts_gives_pefts_logits_and_so_does_its_merge_and_what_is_writ
             let wanted: Vec<f32> = wanted.try_into_vec_as().unwrap();
             assert!(wanted.iter().zip(&base).any(|(w, b)| (w - b).abs() > 0.1), "{what}: it does something");
 
-            let adapter = peft::load(&folder, &model.config, &model.device).unwrap();
+            let adapter = peft::load(&folder, &model.architecture, &model.device).unwrap();
             assert_close(&logits(&model, Some(&adapter), &case), &wanted, 1e-4, &what);
 
             let out = tempfile::tempdir().unwrap();
             peft::save(&adapter, "base", &out.path().join("again")).unwrap();
-            let again = peft::load(&out.path().join("again"), &model.config, &model.device).unwrap();
+            let again = peft::load(&out.path().join("again"), &model.architecture, &model.device).unwrap();
             assert_eq!(again.config, adapter.config, "{what}");
             assert_close(&logits(&model, Some(&again), &case), &wanted, 1e-4, &format!("{what}, again"));
 
             let merged = out.path().join("merged");
-            merge(&folder_of(family), &folder, &merged, &model.device).unwrap();
+            merge(&model.architecture, &folder_of(family), &folder, &merged, &model.device).unwrap();
             let merged = common::folders::load(&merged).unwrap();
             assert_close(&logits(&merged, None, &case), &wanted, 1e-4, &format!("{what}, merged"));
         }
@@ -66,7 +68,7 @@ fn an_adapter_of_pefts_gives_pefts_logits_and_so_does_its_merge_and_what_is_writ
 fn what_is_written_back_says_what_peft_wrote() {
     let read = |path: &Path| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
     for family in FAMILIES {
-        let config = Config::read(&folder_of(family)).unwrap();
+        let config = architecture(&folder_of(family));
         for name in ADAPTERS {
             let folder = written_by_peft(family, name);
             let out = tempfile::tempdir().unwrap();
@@ -93,7 +95,7 @@ fn what_is_written_back_says_what_peft_wrote() {
 #[test]
 fn names_from_before_the_module_tree_changed_are_taken_and_a_tensor_in_both_spellings_is_not() {
     for family in FAMILIES {
-        let config = Config::read(&folder_of(family)).unwrap();
+        let config = architecture(&folder_of(family));
         let folder = written_by_peft(family, "names");
         let wanted = peft::load(&folder, &config, &Device::flex()).unwrap();
         let tensors = read_tensors(&folder.join("adapter_model.safetensors"));
@@ -140,7 +142,7 @@ fn names(list: &[&str]) -> Selection {
 }
 
 fn places(config: &AdapterConfig) -> Vec<Placement> {
-    config.placements(&Config::read(&folder_of("qwen2_5-vl")).unwrap()).unwrap()
+    config.placements(&architecture(&folder_of("qwen2_5-vl"))).unwrap()
 }
 
 #[test]
@@ -176,7 +178,7 @@ fn the_first_pattern_that_matches_the_end_of_a_path_gives_the_rank_and_another_t
     let found = |config: &AdapterConfig| -> Vec<(String, usize, f64)> {
         places(config)
             .into_iter()
-            .map(|p| (p.site.path().replace("model.language_model.layers.", ""), p.rank, p.scale))
+            .map(|p| (p.site.path.replace("model.language_model.layers.", ""), p.rank, p.scale))
             .collect()
     };
     let wanted = |rank: f64, alpha: f64| if config.rslora { alpha / rank.sqrt() } else { alpha / rank };
@@ -198,7 +200,7 @@ fn the_first_pattern_that_matches_the_end_of_a_path_gives_the_rank_and_another_t
 #[test]
 fn a_choice_that_includes_what_cannot_be_adapted_names_it_and_what_can() {
     for family in FAMILIES {
-        let model = Config::read(&folder_of(family)).unwrap();
+        let model = architecture(&folder_of(family));
         for (targets, named) in [
             (names(&["q_proj", "attn.qkv"]), "model.visual.blocks.0.attn.qkv` and 2 others"),
             (names(&["lm_head"]), "lm_head`,"),
@@ -221,7 +223,7 @@ fn a_choice_that_includes_what_cannot_be_adapted_names_it_and_what_can() {
 
 #[test]
 fn patterns_written_to_run_for_ever_or_to_fill_the_memory_are_refused_at_once() {
-    let model = Config::read(&folder_of("qwen2_5-vl")).unwrap();
+    let model = architecture(&folder_of("qwen2_5-vl"));
     let begun = Instant::now();
     for text in [
         "(?=.*)(([a-z_.0-9]+)+)+\\1!",

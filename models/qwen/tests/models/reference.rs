@@ -3,11 +3,13 @@
 use crate::common;
 
 use burn::tensor::{DType, Tensor};
-use common::{Case, FAMILIES, assert_close, folder_of, tiny, tiny_folder, tiny_model, tiny_processor};
-use vigos_models::Config;
-use vigos_models::cache::KvCache;
-use vigos_models::model::Sequence;
-use vigos_models::text::KeyValue;
+use common::{
+    Case, FAMILIES, assert_close, folder_of, pack_cases, tiny, tiny_folder, tiny_model, tiny_processor,
+};
+use vigos_models::Sequence;
+use vigos_models::cache::KeyValue;
+use vigos_models::{ConfigFile, VisionLanguageModel};
+use vigos_qwen::Config;
 
 /// Largest difference of a value from the reference's: two f32 implementations come within 2e-5 of each other.
 const BOUND: f32 = 1e-4;
@@ -18,7 +20,7 @@ fn both_forms_of_the_configuration_are_the_same() {
     let folder = tiny_folder();
     let nested = Config::read(&folder).unwrap();
     let path = folder.join("config.flat.json");
-    let flat = Config::parse(&std::fs::read_to_string(&path).unwrap(), &path).unwrap();
+    let flat = Config::parse(&ConfigFile::read(&path).unwrap()).unwrap();
     assert_eq!(nested, flat);
 }
 
@@ -33,7 +35,7 @@ fn prompt_ids_grids_and_positions_equal_the_reference() {
             let grids: Vec<i64> =
                 case.images.iter().flat_map(|i| [i.grid.t, i.grid.h, i.grid.w]).map(|n| n as i64).collect();
             assert_eq!(case.integers("image_grid_thw"), grids, "{family} {name}");
-            let packed = model.pack([&case.sequence]).unwrap();
+            let packed = model.pack(&[&case.sequence]).unwrap();
             let streams: Vec<i64> =
                 (0..3).flat_map(|s| packed.positions.iter().map(move |p| i64::from(p[s]))).collect();
             assert_eq!(case.integers("position_ids"), streams, "{family} {name}");
@@ -55,7 +57,7 @@ fn vision_hidden_states_and_logits_equal_the_reference() {
                 let deepstack = case.floats(&format!("vision.deepstack{k}"));
                 assert_close(&all.clone().narrow(1, (k + 1) * width, width), &deepstack, BOUND, &at);
             }
-            let packed = model.pack([&case.sequence]).unwrap();
+            let packed = model.pack(&[&case.sequence]).unwrap();
             let mut inputs: Vec<Tensor<2>> = Vec::new();
             let hidden = model.forward(&packed, &features, None, &mut inputs);
             let (recorded, wanted) = case.last_hidden();
@@ -73,7 +75,7 @@ fn a_packed_batch_gives_each_sequence_its_own_numbers() {
         let cases: Vec<Case> = NAMES.iter().map(|n| Case::of(family, n, &processor)).collect();
         let images: Vec<_> = cases.iter().flat_map(Case::image_refs).collect();
         let features = model.encode_images(&images, None);
-        let packed = model.pack(cases.iter().map(|c| &c.sequence)).unwrap();
+        let packed = pack_cases(&model, &cases);
         let mut inputs: Vec<Tensor<2>> = Vec::new();
         let hidden = model.forward(&packed, &features, None, &mut inputs);
         let mut start = 0;
@@ -95,7 +97,7 @@ fn greedy_decoding_without_a_cache_gives_the_reference_tokens() {
             let mut case = Case::of(family, name, &processor);
             let features = model.encode_images(&case.image_refs(), None);
             for (want, logprob) in case.greedy() {
-                let packed = model.pack([&case.sequence]).unwrap();
+                let packed = model.pack(&[&case.sequence]).unwrap();
                 let hidden = model.forward(&packed, &features, None, &mut ());
                 let logits = model.logits_at(&hidden, &[case.sequence.ids.len() - 1]);
                 assert_eq!(best(&logits)[0].0, want, "{family} {name}");
@@ -114,13 +116,12 @@ fn greedy_decoding_of_a_batch_with_the_cache_gives_the_reference_tokens() {
         let longest = cases.iter().map(|c| c.sequence.ids.len()).max().unwrap();
         // Two columns more than the longest prompt: the cache has to move its contents several times.
         let capacity = longest + 26;
-        let text = &model.config.text;
-        let mut cache = KvCache::new(text, NAMES.len(), longest, capacity, &model.device, DType::F32);
+        let mut cache = model.cache(NAMES.len(), longest, capacity);
         let mut newest = Vec::new();
         let mut next = Vec::new();
         for (row, case) in cases.iter().enumerate() {
             let features = model.encode_images(&case.image_refs(), None);
-            let packed = model.pack([&case.sequence]).unwrap();
+            let packed = model.pack(&[&case.sequence]).unwrap();
             let mut prompt: Vec<KeyValue> = Vec::new();
             let hidden = model.forward(&packed, &features, None, &mut prompt);
             cache.admit(row, prompt);
@@ -146,11 +147,11 @@ fn greedy_decoding_of_a_batch_with_the_cache_gives_the_reference_tokens() {
 fn half_precision_stays_within_its_rounding() {
     for family in FAMILIES {
         let (exact, processor) = tiny(family);
-        let half = vigos_models::Model::load(&folder_of(family), &exact.device, DType::BF16).unwrap();
+        let half = vigos_qwen::Model::load(&folder_of(family), &exact.device, DType::BF16).unwrap();
         let case = Case::of(family, "row0", &processor);
-        let logits = |model: &vigos_models::Model| {
+        let logits = |model: &vigos_qwen::Model| {
             let features = model.encode_images(&case.image_refs(), None);
-            let hidden = model.forward(&model.pack([&case.sequence]).unwrap(), &features, None, &mut ());
+            let hidden = model.forward(&model.pack(&[&case.sequence]).unwrap(), &features, None, &mut ());
             model.logits_at(&hidden, &[0, 12, 24, 38])
         };
         let (exact, half) = (logits(&exact), logits(&half));
@@ -167,9 +168,9 @@ fn ids_and_image_slots_that_do_not_fit_are_refused() {
     let (model, processor) = (tiny_model(), tiny_processor());
     let case = Case::load("row0", &processor);
     let unknown = Sequence { ids: vec![1, 5000], images: vec![] };
-    assert!(model.pack([&unknown]).unwrap_err().to_string().contains("5000"));
+    assert!(model.pack(&[&unknown]).unwrap_err().to_string().contains("5000"));
     let short = Sequence { ids: case.sequence.ids[..30].to_vec(), images: case.sequence.images.clone() };
-    assert!(model.pack([&short]).is_err());
+    assert!(model.pack(&[&short]).is_err());
 }
 
 /// The best token of each row and its log-probability.

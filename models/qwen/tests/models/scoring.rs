@@ -4,8 +4,10 @@ use crate::common;
 
 use burn::tensor::Tensor;
 use common::{Case, FAMILIES, tiny, tiny_model, tiny_processor};
+use vigos_models::Target;
 use vigos_models::agreement::check_processor;
-use vigos_models::scoring::{Target, TokenScore, score_tokens};
+use vigos_models::scoring::{TokenScore, score_tokens};
+use vigos_models::{Architecture, VisionLanguageModel};
 
 #[test]
 fn the_recorded_greedy_tokens_have_their_recorded_log_probabilities_and_are_the_most_probable() {
@@ -18,7 +20,7 @@ fn the_recorded_greedy_tokens_have_their_recorded_log_probabilities_and_are_the_
             let first = sequence.ids.len() - 1;
             sequence.ids.extend(greedy.iter().map(|(token, _)| token));
             let features = model.encode_images(&case.image_refs(), None);
-            let packed = model.pack([&sequence]).unwrap();
+            let packed = model.pack(&[&sequence]).unwrap();
             let hidden = model.forward(&packed, &features, None, &mut ());
             let target = |(i, (token, _)): (usize, &(u32, f64))| Target { row: first + i, token: *token };
             let targets: Vec<Target> = greedy.iter().enumerate().map(target).collect();
@@ -73,8 +75,8 @@ fn a_token_or_row_that_does_not_exist_is_an_error() {
 fn a_processor_of_another_model_is_told_apart() {
     let (model, processor) = (tiny_model(), tiny_processor());
     let folder = common::tiny_folder();
-    check_processor(&model.config, &processor, &folder).unwrap();
-    let mut other = model.config.clone();
+    check_processor(&model.architecture, &processor, &folder).unwrap();
+    let mut other = Architecture::clone(&model.architecture);
     other.vision.patch_size = 16;
     let message = check_processor(&other, &processor, &folder).unwrap_err().to_string();
     assert!(message.contains("patch_size") && message.contains("14") && message.contains("16"), "{message}");

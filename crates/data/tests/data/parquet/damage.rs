@@ -25,7 +25,7 @@ fn file(rows: usize) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
 
 /// Opens the file and loads every row; what is wrong, if anything.
 fn read_all(path: &Path) -> Result<usize, DatasetError> {
-    let mut set = open(path)?;
+    let set = open(path)?;
     let count = set.count().get().min(1000);
     for index in 0..count {
         let _bad_rows_are_no_errors = set.load(index)?;
@@ -50,7 +50,7 @@ fn a_damaged_page_makes_the_rows_of_its_group_bad_and_no_others() {
     // The first page of the first column follows the magic bytes.
     damaged[4..40].fill(0xff);
     fs::write(&path, &damaged).unwrap();
-    let mut set = open(&path).unwrap();
+    let set = open(&path).unwrap();
     // In turns, so that the damaged group is asked for again.
     for row in [0, 7, 3, 4, 1] {
         match set.load(row).unwrap() {
@@ -86,7 +86,7 @@ fn a_page_that_claims_to_become_gigabytes_is_refused_before_it_is_decompressed()
     lying.drain(from..from + grown);
     assert_eq!(lying.len(), whole.len());
     fs::write(&path, &lying).unwrap();
-    let mut set = open(&path).unwrap();
+    let set = open(&path).unwrap();
     let error = set.load(0).unwrap_err();
     assert!(matches!(error, DatasetError::LargeRowGroup { unit: "bytes", .. }), "{error}");
     assert!(error.to_string().contains("smaller row groups"), "{error}");
@@ -142,7 +142,7 @@ fn a_row_of_very_many_images_is_a_bad_row() {
     let path = dir.path().join("set.parquet");
     let cells = [Some(vec![bytes(b"i"); 100_000]), Some(vec![bytes(b"i")])];
     write(&path, &with_images("images", lists(&cells)), 2);
-    let mut set = open(&path).unwrap();
+    let set = open(&path).unwrap();
     let bad = set.load(0).unwrap().unwrap_err();
     assert!(bad.reason.contains("found 100000 images"), "{bad:?}");
     assert!(set.load(1).unwrap().is_ok());
@@ -158,7 +158,7 @@ fn a_value_that_many_rows_share_is_in_memory_once() {
     (0..600).for_each(|_| _ = column.append(vec![7; 1 << 20]).unwrap());
     let whole = properties().set_dictionary_page_size_limit(1 << 30);
     write_with(&path, &with_images("image", Arc::new(column.finish())), whole);
-    let mut set = open(&path).unwrap();
+    let set = open(&path).unwrap();
     assert_eq!(image_bytes(&set.load(599).unwrap().unwrap())[0].len(), 1 << 20);
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

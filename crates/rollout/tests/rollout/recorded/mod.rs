@@ -3,8 +3,8 @@
 
 use burn::tensor::{DType, Device};
 use std::path::PathBuf;
-use vigos_models::{Model, Sequence};
-use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor};
+use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor, Sequence};
+use vigos_qwen::Model;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -71,7 +71,7 @@ fn read(processor: &Processor, folder: &std::path::Path, name: &str, entry: &ser
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let column = |name: &str| file.tensor(name).unwrap().data().to_vec();
     Recorded {
-        prompt: Sequence { ids: prompt.ids, images: prompt.images },
+        prompt: prompt.sequence,
         images,
         greedy: column("greedy_ids")
             .chunks(8)

@@ -11,14 +11,15 @@ use std::sync::atomic::AtomicBool;
 use vigos_data::ImageSource;
 use vigos_kernels::Divergences;
 use vigos_models::weights::Weights;
-use vigos_models::{Adapter, Model, peft};
+use vigos_models::{Adapter, peft};
 use vigos_processor::Processor;
+use vigos_qwen::Model;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::SampleMaker;
 use vigos_recipe::{Fidelity, Method, Optim, Recipe, Schedule};
 use vigos_rollout::engine::Finish;
 use vigos_rollout::spans::CompletionText;
-use vigos_rollout::{RolledOut, RunError};
+use vigos_rollout::{Kit, RolledOut, RunError};
 use vigos_train::distillation::Teaching;
 use vigos_train::{Finished, Observer, TrainOptions, train};
 
@@ -80,7 +81,8 @@ impl Recorded {
         let folder = folder_of(family);
         let model = Model::load(&folder, &Device::flex(), DType::F32).unwrap();
         let recording = method_folder_of(family);
-        let adapter = peft::load(&recording.join("adapter_init"), &model.config, &model.device).unwrap();
+        let adapter =
+            peft::load(&recording.join("adapter_init"), &model.architecture, &model.device).unwrap();
         let result = serde_json::from_slice(&std::fs::read(recording.join("result.json")).unwrap()).unwrap();
         Self {
             family,
@@ -184,13 +186,18 @@ pub fn teaching(method: &Method) -> Teaching<'_> {
     Teaching::new(method, &Divergences::default()).unwrap()
 }
 
+/// The families that tests have models of, and data sets that are files.
+pub fn kit() -> Kit {
+    Kit { families: vigos_qwen::families(), ..Kit::default() }
+}
+
 /// Sees a run and says nothing.
 pub struct Silent;
 impl Observer for Silent {}
 
 /// Trains on the CPU until the recipe's last step.
 pub fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
-    let options = TrainOptions { recipe, run_dir, resume, device: &Device::flex() };
+    let options = TrainOptions { recipe, run_dir, resume, kit: &kit(), device: &Device::flex() };
     train(&options, &mut Silent, &AtomicBool::new(false))
 }
 

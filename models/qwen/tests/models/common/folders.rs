@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
-use vigos_models::Model;
+use vigos_qwen::Model;
 
 /// A tensor as a file has it.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,10 +5,12 @@ pub mod folders;
 pub mod lora;
 
 use burn::tensor::{DType, Device, Tensor};
-use std::path::PathBuf;
-use vigos_models::model::Sequence;
-use vigos_models::{Model, weights::Weights};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vigos_models::weights::Weights;
+use vigos_models::{Architecture, ConfigFile, ModelError, Packed, Sequence};
 use vigos_processor::{DecodeLimits, Grid, ImagePatches, Message, Part, Processor};
+use vigos_qwen::Model;
 
 pub fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
@@ -24,6 +26,28 @@ pub fn tiny_model() -> Model {
 
 pub fn tiny_processor() -> Processor {
     Processor::from_dir(&tiny_folder()).unwrap()
+}
+
+/// What the configuration in `folder` describes.
+pub fn architecture(folder: &Path) -> Arc<Architecture> {
+    vigos_qwen::families().read(folder).unwrap().architecture().clone()
+}
+
+/// What the configuration file at `path` describes.
+pub fn architecture_of(path: &Path) -> Arc<Architecture> {
+    let file = ConfigFile::read(path).unwrap();
+    vigos_qwen::families().parse(&file).unwrap().architecture().clone()
+}
+
+/// Writes a model folder with random weights for a configuration file.
+pub fn init(config: &Path, out: &Path, seed: u64) -> Result<(), ModelError> {
+    let file = ConfigFile::read(config)?;
+    vigos_models::init::init(vigos_qwen::families().parse(&file)?.architecture(), &file, out, seed)
+}
+
+/// The sequences of these cases, packed.
+pub fn pack_cases(model: &Model, cases: &[Case]) -> Packed {
+    model.pack(&cases.iter().map(|c| &c.sequence).collect::<Vec<_>>()).unwrap()
 }
 
 /// The families that have recorded numbers.
@@ -99,12 +123,7 @@ impl Case {
         let message = Message { role: "user".into(), parts };
         let prompt = processor.prompt(&[message], "", &grids).unwrap();
         let file = folder.join(format!("{name}.safetensors"));
-        Self {
-            weights: Weights::open_file(&file).unwrap(),
-            file,
-            images,
-            sequence: Sequence { ids: prompt.ids, images: prompt.images },
-        }
+        Self { weights: Weights::open_file(&file).unwrap(), file, images, sequence: prompt.sequence }
     }
 
     pub fn image_refs(&self) -> Vec<&ImagePatches> {

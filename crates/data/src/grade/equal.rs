@@ -1,0 +1,72 @@
+//! When two answers are the same: as text, as a label, as a value.
+
+use super::choice::same_choice;
+use super::collection::{Collection, without_braces};
+use super::expression::same_expression;
+use super::normalise::{normalised, tight, without_end};
+use super::number::Number;
+use super::quantity::Quantity;
+
+/// The longest answer, in bytes, that is read as more than text.
+const LONGEST_VALUE: usize = 1000;
+/// How deep sets and tuples may lie in each other.
+const DEEPEST: usize = 4;
+
+/// Whether `prediction` gives the same answer as `reference`.
+///
+/// It does if the two are the same text but for mark-up, case, spacing, final punctuation, percent and
+/// degree signs; the same label of a multiple choice, with or without the choice's text; or the same value:
+/// a number as an integer, decimal, fraction or mixed number, an expression, either with a unit, or a list,
+/// tuple, interval or set of them. The order of the two makes no difference. A blank answer equals nothing.
+pub fn grade(prediction: &str, reference: &str) -> bool {
+    if prediction.trim().is_empty() || reference.trim().is_empty() {
+        return false;
+    }
+    if prediction.trim() == reference.trim() {
+        return true;
+    }
+    let (p, r) = (normalised(prediction), normalised(reference));
+    if p.is_empty() || r.is_empty() {
+        return false;
+    }
+    tight(&p) == tight(&r)
+        || same_choice(&p, &r)
+        || (p.len().max(r.len()) <= LONGEST_VALUE && same_value(unnamed(&p), unnamed(&r), DEEPEST))
+}
+
+/// Whether two normalised answers have one value.
+fn same_value(p: &str, r: &str, depth: usize) -> bool {
+    let (p, r) = (without_braces(p), without_braces(r));
+    if tight(p) == tight(r) {
+        return true;
+    }
+    match (Collection::read(p), Collection::read(r)) {
+        (Some(p), Some(r)) => depth > 0 && p.equals(&r, |a, b| same_value(a, b, depth - 1)),
+        (None, None) => same_scalar(without_end(p), without_end(r)),
+        _ => false,
+    }
+}
+
+fn same_scalar(p: &str, r: &str) -> bool {
+    if tight(p) == tight(r) {
+        return true;
+    }
+    let (p, r) = (Quantity::read(p), Quantity::read(r));
+    p.comparable(&r)
+        && match (Number::read(&p.amount), Number::read(&r.amount)) {
+            (Some(p), Some(r)) => p.equals(&r),
+            _ => same_expression(&p.amount, &r.amount),
+        }
+}
+
+/// "5" of "x = 5": what follows a name and an equals sign.
+fn unnamed(text: &str) -> &str {
+    match text.split_once('=') {
+        Some((name, value)) if !value.contains('=') => {
+            let name = name.trim();
+            let named = name.chars().count() == 1 && name.chars().all(char::is_alphabetic);
+            if named && !value.trim().is_empty() { value.trim() } else { text }
+        }
+        _ => text,
+    }
+}

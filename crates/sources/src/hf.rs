@@ -1,0 +1,32 @@
+//! Data sets of the Hugging Face hub: `hf:ORG/NAME@SPLIT`, fetched through its shared cache.
+
+use vigos_core::files::Progress;
+use vigos_data::{DataRequest, Dataset, DatasetError, RowFields, Scheme, SourceError};
+use vigos_hub::{Hub, HubError};
+
+/// Opens `hf:ORG/NAME@SPLIT`, from the hub that the environment names.
+#[derive(Clone, Copy, Debug)]
+pub struct HubDatasets;
+
+impl Scheme for HubDatasets {
+    fn name(&self) -> &str {
+        "hf"
+    }
+
+    fn open(&self, request: &DataRequest, progress: &mut Progress) -> Result<Dataset, DatasetError> {
+        request.names_its_split()?;
+        let RowFields::Questions(fields) = &request.fields else {
+            return Err(DatasetError::Setting {
+                key: format!("{}.path", request.section),
+                found: format!("\"{}\"", request.path.display()),
+                wanted: "a JSON Lines file of demonstrations: those of the hub are not read".into(),
+            });
+        };
+        let fault = |error: HubError| {
+            let is_input = error.is_input();
+            SourceError::new(error, is_input)
+        };
+        let files = Hub::from_env().and_then(|hub| hub.dataset(request.path, progress)).map_err(fault)?;
+        Dataset::open_parquet(request.path, files, fields, request.limit)
+    }
+}

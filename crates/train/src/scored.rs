@@ -1,0 +1,75 @@
+//! What a step's completions were taught: token by token, and summed up by loss.
+
+use vigos_rollout::RolledOut;
+
+/// A completion with what its tokens were taught.
+#[derive(Clone, Debug)]
+pub struct Scored {
+    /// The completion.
+    pub rollout: RolledOut,
+    /// Its supervised tokens: teacher by teacher, in the order of the table.
+    pub tokens: Vec<ScoredToken>,
+}
+
+/// One supervised token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoredToken {
+    /// Its place in the completion.
+    pub position: usize,
+    /// Index of its teacher in the table.
+    pub teacher: usize,
+    /// Unclipped divergence.
+    pub kl: f64,
+    /// Whether it is above its clip.
+    pub clipped: bool,
+}
+
+/// How much a phase did, and how long it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Tokens that went through the model.
+    pub tokens: usize,
+    /// Wall-clock time.
+    pub seconds: f64,
+}
+
+impl Work {
+    /// Tokens per second; zero where nothing was done.
+    pub fn rate(&self) -> f64 {
+        if self.seconds > 0.0 { self.tokens as f64 / self.seconds } else { 0.0 }
+    }
+}
+
+impl std::ops::AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.tokens += other.tokens;
+        self.seconds += other.seconds;
+    }
+}
+
+/// One loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Term {
+    /// Mean of the clipped divergence.
+    pub loss: f64,
+    /// Mean of the divergence, unclipped.
+    pub kl: f64,
+    /// Tokens.
+    pub tokens: usize,
+    /// Tokens above their clip.
+    pub clipped: usize,
+}
+
+impl Term {
+    /// Adds that of one of `count` micro-batches. Losses average over micro-batches, as their gradients do;
+    /// divergences average over tokens.
+    pub(crate) fn add(&mut self, other: &Self, count: usize) {
+        let tokens = self.tokens + other.tokens;
+        if tokens > 0 {
+            self.kl = (self.kl * self.tokens as f64 + other.kl * other.tokens as f64) / tokens as f64;
+        }
+        self.loss += other.loss / count as f64;
+        self.tokens = tokens;
+        self.clipped += other.clipped;
+    }
+}

@@ -1,0 +1,151 @@
+//! Linear layers and the MLPs made of them, on `T` packed rows (tokens or patches).
+
+use crate::adapter::BlockLora;
+use crate::error::ModelError;
+use crate::sites::Projection;
+use crate::source::Source;
+use burn::tensor::activation::{gelu, sigmoid, silu};
+use burn::tensor::{DType, Tensor};
+use vigos_kernels::project;
+
+/// A frozen linear layer, `y = x·Wᵀ + b`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// `[out, in]`, as stored.
+    weight: Tensor<2>,
+    /// `[1, out]`
+    bias: Option<Tensor<2>>,
+}
+
+impl Linear {
+    /// Reads `{module}.weight`, and `{module}.bias` if `bias`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or cannot be read.
+    pub fn load(
+        source: &impl Source,
+        module: &str,
+        shape: [usize; 2],
+        bias: bool,
+    ) -> Result<Self, ModelError> {
+        let weight = source.tensor(&format!("{module}.weight"), shape)?;
+        let bias = bias.then(|| source.tensor(&format!("{module}.bias"), [1, shape[0]])).transpose()?;
+        Ok(Self { weight, bias })
+    }
+
+    /// # Shapes
+    /// - `x`: `[T, in]`
+    /// - output: `[T, out]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let y = project(x, &self.weight);
+        match &self.bias {
+            Some(bias) => y + bias.clone(),
+            None => y,
+        }
+    }
+
+    /// The layer with its low-rank update, where `lora` has one for `projection`.
+    pub fn adapted(&self, x: Tensor<2>, projection: Projection, lora: Option<BlockLora>) -> Tensor<2> {
+        match lora.and_then(|lora| lora.update(projection, x.clone())) {
+            Some(update) => self.forward(x) + update,
+            None => self.forward(x),
+        }
+    }
+}
+
+/// A gated MLP: `down(silu(gate(x)) · up(x))`.
+#[derive(Clone, Debug)]
+pub struct GatedMlp {
+    gate: Linear,
+    up: Linear,
+    down: Linear,
+}
+
+impl GatedMlp {
+    /// Reads `{module}.{gate,up,down}_proj`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or cannot be read.
+    pub fn load(
+        source: &impl Source,
+        module: &str,
+        width: usize,
+        inner: usize,
+        bias: bool,
+    ) -> Result<Self, ModelError> {
+        let linear = |name: &str, shape| Linear::load(source, &format!("{module}.{name}"), shape, bias);
+        Ok(Self {
+            gate: linear("gate_proj", [inner, width])?,
+            up: linear("up_proj", [inner, width])?,
+            down: linear("down_proj", [width, inner])?,
+        })
+    }
+
+    /// # Shapes
+    /// - `x` and output: `[T, D]`
+    pub fn forward(&self, x: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
+        let gate = silu(self.gate.adapted(x.clone(), Projection::Gate, lora));
+        let up = self.up.adapted(x, Projection::Up, lora);
+        self.down.adapted(gate * up, Projection::Down, lora)
+    }
+}
+
+/// An MLP of two layers: `project(gelu(expand(x)))`.
+#[derive(Clone, Debug)]
+pub struct GeluMlp {
+    expand: Linear,
+    project: Linear,
+    gelu: Gelu,
+}
+
+/// Which form of GELU, `x·Φ(x)`, stands between the layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gelu {
+    /// With the error function.
+    Exact,
+    /// With the hyperbolic tangent that approximates it.
+    Tanh,
+}
+
+impl GeluMlp {
+    /// Reads the modules `expand` and `project`, which go from the first width to the second to the third.
+    ///
+    /// # Errors
+    /// If a tensor is missing or cannot be read.
+    pub fn load(
+        source: &impl Source,
+        [expand, project]: [&str; 2],
+        [input, inner, output]: [usize; 3],
+        gelu: Gelu,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            expand: Linear::load(source, expand, [inner, input], true)?,
+            project: Linear::load(source, project, [output, inner], true)?,
+            gelu,
+        })
+    }
+
+    /// # Shapes
+    /// - `x`: `[T, in]`
+    /// - output: `[T, out]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.project.forward(self.gelu.apply(self.expand.forward(x)))
+    }
+}
+
+impl Gelu {
+    /// Applies it to every value.
+    pub fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Exact => gelu(x),
+            // ½(1 + tanh(u)) = σ(2u), and a product for the cube: a general power costs as much as the layer.
+            Self::Tanh => {
+                let dtype = x.dtype();
+                let x = x.cast(DType::F32);
+                let inner = x.clone() + x.clone().square() * x.clone() * 0.044_715;
+                let twice = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::SQRT_2;
+                (x * sigmoid(inner * twice)).cast(dtype)
+            }
+        }
+    }
+}

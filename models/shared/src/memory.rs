@@ -1,0 +1,228 @@
+//! What the parts of a model take of a device's memory, in bytes.
+//!
+//! Weights and caches are counted. Activations are upper bounds of what is alive at once, as a number of values for
+//! each row that goes through a block: they were counted on the CPU backend, and tests hold them against what is
+//! allocated there. Other backends may fuse operators, which takes less, or keep freed memory in pools, which takes
+//! more.
+//!
+//! `w` is the size of a weight or an activation: 4 in f32, 2 in bf16. `D` width, `Q` and `K` width of all query and
+//! of all key heads, `F` width of the MLP, `H` heads; of the vision tower `W` stands for `D`, `Q` and `K`.
+
+use crate::architecture::{Architecture, Parameter};
+use burn::tensor::DType;
+
+/// A model's shape, and the precision that it is computed in.
+#[derive(Clone, Copy, Debug)]
+pub struct Footprint<'a> {
+    model: &'a Architecture,
+    /// `w`
+    width: u64,
+}
+
+/// The widths that a block's activations have.
+struct Block {
+    residual: u64,
+    query: u64,
+    key: u64,
+    inner: u64,
+    heads: u64,
+}
+
+/// A whole number of things as a factor of bytes.
+fn n(count: usize) -> u64 {
+    count as u64
+}
+
+/// The product, or the largest number there is: sizes come from files.
+fn product(factors: &[u64]) -> u64 {
+    factors.iter().fold(1, |product, factor| product.saturating_mul(*factor))
+}
+
+impl<'a> Footprint<'a> {
+    /// This model with weights and activations in `dtype`.
+    pub fn new(model: &'a Architecture, dtype: DType) -> Self {
+        Self { model, width: n(dtype.size()) }
+    }
+
+    /// Bytes of a weight or an activation.
+    pub fn width(&self) -> u64 {
+        self.width
+    }
+
+    /// Number of the model's parameters.
+    pub fn parameters(&self) -> u64 {
+        self.model.values()
+    }
+
+    /// The weights: `parameters · w`.
+    pub fn weights(&self) -> u64 {
+        product(&[self.parameters(), self.width])
+    }
+
+    /// What loading takes beside the weights: one tensor as it is stored, in f32 at most. Embeddings and head are
+    /// read before the decoder layers, when most weights are not there yet.
+    pub fn loading(&self) -> u64 {
+        let text = &self.model.text;
+        let in_layer = |p: &&Parameter| p.name.starts_with(self.model.names.layers);
+        let layers = self.model.parameters.iter().filter(in_layer).map(Parameter::values);
+        let (in_layers, largest) =
+            layers.fold((0, 0), |(sum, max): (u64, u64), size| (sum.saturating_add(size), max.max(size)));
+        let embeddings = product(&[n(text.vocab_size), n(text.hidden_size), 4]);
+        let early = embeddings.saturating_sub(product(&[in_layers, self.width]));
+        early.max(product(&[largest, 4]))
+    }
+
+    /// Keys and values of `tokens` tokens: `layers · 2 · K · tokens · w`.
+    pub fn keys_and_values(&self, tokens: u64) -> u64 {
+        product(&[n(self.model.text.num_hidden_layers), 2, self.text_block().key, tokens, self.width])
+    }
+
+    /// One layer's keys and values in f32, as a decoding step computes with them where `w` is 2.
+    pub fn decoding(&self, tokens: u64) -> u64 {
+        if self.width == 4 { 0 } else { product(&[self.text_block().key, tokens, 2 + 4]) }
+    }
+
+    /// Images of `tokens` tokens on the host, as the vision tower reads them: patches in f32.
+    pub fn patches(&self, tokens: u64) -> u64 {
+        let vision = &self.model.vision;
+        product(&[tokens, n(vision.merge_unit()), n(vision.patch_values()), 4])
+    }
+
+    /// Features of images of `tokens` tokens, deepstack included: `tokens · (1 + deepstack) · D · w`.
+    pub fn features(&self, tokens: u64) -> u64 {
+        let rows = n(self.model.vision.rows_per_token);
+        product(&[tokens, rows, n(self.model.text.hidden_size), self.width])
+    }
+
+    /// A forward pass of images of `tokens` tokens through the vision tower; `adapted` with an adapter.
+    pub fn vision_forward(&self, tokens: u64, adapted: bool) -> u64 {
+        let rows = self.patch_rows(tokens);
+        // Pixels come in f32, and once more in the model's precision if that is another.
+        let vision = &self.model.vision;
+        let cast = if self.width == 4 { 0 } else { self.width };
+        let patch = n(vision.patch_values()) * (4 + cast) + 16 * n(vision.hidden_size);
+        let pixels = product(&[rows, patch]);
+        let block = product(&[rows, self.vision_block().vision_forward(self.width, adapted)]);
+        pixels.max(block).saturating_add(self.features(tokens))
+    }
+
+    /// A forward pass of `tokens` packed tokens through the language model; `adapted` with an adapter.
+    pub fn text_forward(&self, tokens: u64, adapted: bool) -> u64 {
+        product(&[tokens, self.text_block().text_forward(self.width, adapted)])
+    }
+
+    /// What a training forward keeps for its backward: the input of every block and of the final norm.
+    pub fn kept(&self, tokens: u64, image_tokens: u64) -> u64 {
+        let (text, vision) = (&self.model.text, &self.model.vision);
+        let language = product(&[tokens, n(text.num_hidden_layers) + 1, n(text.hidden_size), self.width]);
+        let rows = self.patch_rows(image_tokens);
+        language.saturating_add(product(&[rows, n(vision.depth) + 1, n(vision.hidden_size), self.width]))
+    }
+
+    /// The graph of one decoder layer with its adapter and its gradients, for `tokens` packed tokens whose longest
+    /// sequence has `longest`.
+    pub fn text_graph(&self, tokens: u64, longest: u64) -> u64 {
+        product(&[tokens, self.text_block().text_graph(self.width, longest)])
+    }
+
+    /// The graph of one vision block, for images of `tokens` tokens of which the largest has `longest`.
+    pub fn vision_graph(&self, tokens: u64, longest: u64) -> u64 {
+        let rows = self.patch_rows(tokens);
+        product(&[rows, self.vision_block().vision_graph(self.width, self.patch_rows(longest))])
+    }
+
+    /// `rows` rows of logits of a decoding step: as computed, in f32, and on the host.
+    pub fn logits(&self, rows: u64) -> u64 {
+        product(&[rows, n(self.model.text.vocab_size), self.width + 4 + 4])
+    }
+
+    /// Hidden states of `tokens` tokens: `tokens · D · w`.
+    pub fn hidden(&self, tokens: u64) -> u64 {
+        product(&[tokens, n(self.model.text.hidden_size), self.width])
+    }
+
+    /// The gradient that goes back through the blocks: in f32 where the loss ends, then in the model's precision.
+    pub fn gradient(&self, tokens: u64) -> u64 {
+        product(&[tokens, n(self.model.text.hidden_size), 4 + self.width])
+    }
+
+    /// The loss of `rows` supervised tokens of a batch of `tokens`: a chunk of both models' logits, of up to `chunk`
+    /// bytes in f32; the rows that they are made of; and the gradient of the hidden states.
+    pub fn loss(&self, tokens: u64, rows: u64, chunk: u64) -> u64 {
+        let row = product(&[2, n(self.model.text.vocab_size), 4]).max(1);
+        let rows = rows.min((chunk / row).max(1));
+        let logits = product(&[rows, 2, n(self.model.text.vocab_size), self.width]);
+        logits.saturating_add(self.hidden(tokens)).saturating_add(self.gradient(tokens))
+    }
+
+    fn patch_rows(&self, tokens: u64) -> u64 {
+        tokens.saturating_mul(n(self.model.vision.merge_unit()))
+    }
+
+    fn text_block(&self) -> Block {
+        let text = &self.model.text;
+        Block {
+            residual: n(text.hidden_size),
+            query: n(text.num_attention_heads * text.head_dim),
+            key: n(text.num_key_value_heads * text.head_dim),
+            inner: n(text.intermediate_size),
+            heads: n(text.num_attention_heads),
+        }
+    }
+
+    fn vision_block(&self) -> Block {
+        let vision = &self.model.vision;
+        let width = n(vision.hidden_size);
+        Block {
+            residual: width,
+            query: width,
+            key: width,
+            inner: n(vision.intermediate_size),
+            heads: n(vision.num_heads),
+        }
+    }
+}
+
+impl Block {
+    /// Bytes for each row of a forward pass of the language model, in attention or in the MLP: what stands between
+    /// its input and its output, some of it in f32 whatever `w`.
+    fn text_forward(&self, w: u64, adapted: bool) -> u64 {
+        let Self { residual, query, key, inner, .. } = self;
+        let attention = w * residual + 24 * query + 2 * w * key;
+        attention.max(2 * w * residual + self.mlp(w, adapted, *inner))
+    }
+
+    /// The same of the vision tower, whose queries, keys and values are one tensor.
+    fn vision_forward(&self, w: u64, adapted: bool) -> u64 {
+        let Self { residual, inner, .. } = self;
+        let attention = (24 + 6 * w) * residual;
+        attention.max(6 * w * residual + self.mlp(w, adapted, *inner))
+    }
+
+    fn mlp(&self, w: u64, adapted: bool, inner: u64) -> u64 {
+        (12 + if adapted { w } else { 0 }) * inner
+    }
+
+    /// Bytes for each row of a decoder layer's graph where its backward is in attention or in the MLP: scores have
+    /// `longest` values for each head.
+    fn text_graph(&self, w: u64, longest: u64) -> u64 {
+        let Self { residual, query, inner, .. } = self;
+        let scores = self.scores(longest);
+        let attention = (24 * residual + 36 * query).saturating_add(scores.saturating_mul(20));
+        let mlp = (48 + 2 * w) * residual + (27 + 2 * w) * inner;
+        attention.max(mlp.saturating_add(scores.saturating_mul(12)))
+    }
+
+    /// The same of a vision block, of which only the MLP carries an adapter.
+    fn vision_graph(&self, w: u64, longest: u64) -> u64 {
+        let Self { residual, inner, .. } = self;
+        let scores = self.scores(longest);
+        let attention = (16 * residual).saturating_add(scores.saturating_mul(20));
+        let mlp = 8 * residual + (27 + 2 * w) * inner;
+        attention.max(mlp.saturating_add(scores.saturating_mul(12)))
+    }
+
+    fn scores(&self, longest: u64) -> u64 {
+        self.heads.saturating_mul(longest)
+    }
+}

@@ -1,0 +1,109 @@
+//! Adapters as PEFT folders: `adapter_config.json` and `adapter_model.safetensors`.
+//!
+//! Layers are chosen and given their ranks as PEFT does it ([`crate::lora`]). Reading refuses by name whatever
+//! would change the numbers and is not supported, rather than ignoring it.
+
+use crate::adapter::{Adapter, LoraPair};
+use crate::architecture::{Architecture, Initial, Parameter, WeightNames};
+use crate::error::ModelError;
+use crate::folder::pytorch_metadata;
+use crate::lora::Placement;
+use crate::sites::PEFT_PREFIX;
+use crate::weights::Weights;
+use burn::tensor::{DType, Device, Tensor};
+use safetensors::tensor::{Dtype, TensorView};
+use std::path::Path;
+use vigos_core::files::write_atomic_bytes;
+
+mod config;
+
+const CONFIG: &str = "adapter_config.json";
+const MODEL: &str = "adapter_model.safetensors";
+
+/// Writes an adapter folder that PEFT reads; `base` is the name or path of the base model.
+///
+/// # Errors
+/// If the folder or a file cannot be written.
+pub fn save(adapter: &Adapter, base: &str, folder: &Path) -> Result<(), ModelError> {
+    let write = |message: String| ModelError::Write { path: folder.to_owned(), message };
+    std::fs::create_dir_all(folder).map_err(|e| write(e.to_string()))?;
+    let description = config::describe(&adapter.config, base);
+    let text = serde_json::to_vec_pretty(&description).map_err(|e| write(e.to_string()))?;
+    save_tensors(&adapter.tensors(), &folder.join(MODEL))?;
+    write_atomic_bytes(&folder.join(CONFIG), &text).map_err(|e| write(e.to_string()))
+}
+
+/// Writes named matrices as one safetensors file in f32.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_tensors(tensors: &[(String, Tensor<2>)], path: &Path) -> Result<(), ModelError> {
+    let write = |message: String| ModelError::Write { path: path.to_owned(), message };
+    let mut blobs = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let data = tensor
+            .clone()
+            .cast(DType::F32)
+            .try_into_data()
+            .map_err(|e| write(format!("tensor `{name}` cannot be read from the device: {e}")))?;
+        blobs.push((name, data));
+    }
+    let views = blobs
+        .iter()
+        .map(|(name, data)| {
+            let shape = data.shape().as_slice().to_vec();
+            TensorView::new(Dtype::F32, shape, data.as_bytes()).map(|view| (name.as_str(), view))
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| write(e.to_string()))?;
+    let bytes = safetensors::serialize(views, Some(pytorch_metadata())).map_err(|e| write(e.to_string()))?;
+    write_atomic_bytes(path, &bytes).map_err(|e| write(e.to_string()))
+}
+
+/// Reads an adapter folder for a model, in f32.
+///
+/// # Errors
+/// If a file is missing or damaged, the adapter uses something that is not supported, or its tensors are not
+/// those that its configuration and the model ask for.
+pub fn load(folder: &Path, model: &Architecture, device: &Device) -> Result<Adapter, ModelError> {
+    let config_file = folder.join(CONFIG);
+    let config = config::read(&config_file)?;
+    let placements = config.placements(model).map_err(|e| ModelError::Config {
+        path: config_file,
+        key: e.key.to_owned(),
+        found: e.found,
+        wanted: e.wanted,
+    })?;
+    let weights = Weights::open_renamed(&folder.join(MODEL), |name| newer_name(name, &model.names))?;
+    let parameter =
+        |name: String, shape: [usize; 2]| Parameter { name, shape: shape.to_vec(), initial: Initial::Zeros };
+    let shapes = |p: &Placement| ([p.rank, p.site.input], [p.site.output, p.rank]);
+    let wanted: Vec<Parameter> = placements
+        .iter()
+        .flat_map(|placement| {
+            let (module, (a, b)) = (placement.site.module(), shapes(placement));
+            [parameter(format!("{module}.lora_A.weight"), a), parameter(format!("{module}.lora_B.weight"), b)]
+        })
+        .collect();
+    weights.check(&wanted, &[])?;
+    let mut adapter = Adapter::empty(config, model);
+    for placement in &placements {
+        let module = placement.site.module();
+        let read =
+            |part: &str, shape| weights.tensor(&format!("{module}.{part}.weight"), shape, device, DType::F32);
+        let (a, b) = shapes(placement);
+        let path = placement.site.path.as_str().into();
+        let pair = LoraPair { path, a: read("lora_A", a)?, b: read("lora_B", b)?, scale: placement.scale };
+        adapter.insert(&placement.site, pair);
+    }
+    Ok(adapter)
+}
+
+/// The name of a tensor in Transformers' present module tree; PEFT too takes adapters that were written with
+/// the tree of the published files.
+fn newer_name(name: &str, names: &WeightNames) -> String {
+    match name.strip_prefix(PEFT_PREFIX) {
+        Some(path) => format!("{PEFT_PREFIX}{}", (names.module_path)(&(names.canonical)(path))),
+        None => name.to_owned(),
+    }
+}

@@ -1,0 +1,44 @@
+//! Rotary position embeddings.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// Cosines and sines of a rotary embedding, for each row and each rotated pair.
+#[derive(Clone, Debug)]
+pub struct Rotary {
+    /// `[T, 1, C/2]`
+    cos: Tensor<3>,
+    /// `[T, 1, C/2]`
+    sin: Tensor<3>,
+}
+
+impl Rotary {
+    /// From angles `[T, C/2]`, row-major.
+    pub fn new(angles: &[f32], pairs: usize, device: &Device) -> Self {
+        let rows = angles.len() / pairs;
+        let table = |f: fn(f64) -> f64| {
+            let values: Vec<f32> = angles.iter().map(|a| f(f64::from(*a)) as f32).collect();
+            Tensor::from_data(TensorData::new(values, [rows, 1, pairs]), (device, DType::F32))
+        };
+        Self { cos: table(f64::cos), sin: table(f64::sin) }
+    }
+
+    /// Rotates pair (i, i + C/2) of every head, in f32.
+    ///
+    /// # Shapes
+    /// - `x` and output: `[T, heads, C]`
+    pub fn rotate(&self, x: Tensor<3>) -> Tensor<3> {
+        let dtype = x.dtype();
+        let half = x.dims()[2] / 2;
+        let x = x.cast(DType::F32);
+        let (left, right) = (x.clone().narrow(2, 0, half), x.narrow(2, half, half));
+        let (cos, sin) = (self.cos.clone(), self.sin.clone());
+        let rotated =
+            vec![left.clone() * cos.clone() - right.clone() * sin.clone(), right * cos + left * sin];
+        Tensor::cat(rotated, 2).cast(dtype)
+    }
+}
+
+/// Rotary frequencies `θ^(−2i/width)` for i below `width / 2`, in f32 as the reference has them.
+pub fn frequencies(theta: f64, width: usize) -> Vec<f32> {
+    (0..width / 2).map(|i| 1.0 / (theta as f32).powf((2 * i) as f32 / width as f32)).collect()
+}
