@@ -3,6 +3,8 @@
 //!
 //!     cargo run --release --example sample_and_judge
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use burn::tensor::Device;
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -21,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let recipe = Recipe::load(Path::new("configs/shapes.toml"), &overrides.map(str::to_owned))?;
     let kit = vigos::kit();
     let progress = &mut |_file: &str, _bytes, _size| ();
-    let base = Base::open(&recipe, &kit.families, &Device::flex(), progress)?;
+    let base = Base::open(&recipe, &kit, &Device::flex(), progress)?;
     let rows = kit.sources.open(&DataRequest::from(&recipe.data), progress)?;
 
     let maker = base.samples();

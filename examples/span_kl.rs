@@ -2,6 +2,8 @@
 //!
 //!     cargo run --release --example span_kl
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use burn::tensor::{Device, Distribution, Tensor};
 use std::error::Error;
 use vigos::kernels::{Direction, RowLoss, span_kl, span_kl_reference};

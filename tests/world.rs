@@ -67,7 +67,7 @@ fn the_shapes_templates_serve_every_preset() {
     for preset in vigos_recipe::Preset::ALL {
         let text = format!(
             "model.path = \"m\"\ndata.path = \"d\"\ntrain.steps = 1\nmethod.preset = \"{}\"\nmethod.prompts = {:?}",
-            serde_json::to_value(preset).unwrap().as_str().unwrap(),
+            preset.name,
             root().join("configs/prompts/shapes").to_str().unwrap(),
         );
         let recipe = vigos_recipe::Recipe::parse(&text, "test", &[]).unwrap();

@@ -1,13 +1,8 @@
-//! The parts of `docs/` that come from the code. Tests compare them with it; told to, they write them instead, so that
+//! The parts of `docs/` that come from the code. Tests compare them with it; told to, they are written instead, so that
 //! there is one place that knows what a page has to say.
 
 use crate::shell::{cargo, succeed};
 use anyhow::Result;
-
-/// Package, test program and name of every test that writes pages when this variable is set.
-const WRITES: &str = "UPDATE_DOCS";
-const TESTS: [(&str, &str, &str); 1] =
-    [("vigos-recipe", "recipe", "the_documentation_describes_every_key_as_it_is")];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -17,13 +12,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    for (package, target, test) in TESTS {
-        let mut command = cargo();
-        command.args(["test", "--release", "--package", package, "--test", target, "--", test]);
-        if !args.check {
-            command.env(WRITES, "1");
+    let task: &[&str] = match args.check {
+        true => {
+            &["test", "--release", "--package", "vigos-recipe", "--test", "recipe", "--", "documentation"]
         }
-        succeed(&mut command)?;
-    }
-    Ok(())
+        false => &["run", "--release", "--package", "vigos-recipe", "--example", "docs"],
+    };
+    succeed(cargo().args(task))
 }

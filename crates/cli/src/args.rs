@@ -3,10 +3,12 @@
 mod bench;
 mod data;
 mod experiment;
+mod recipe;
 
 pub(crate) use bench::{BenchArgs, BenchDirection, BenchLossArgs, BenchPrecision};
 pub(crate) use data::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
 pub(crate) use experiment::ExperimentArgs;
+pub(crate) use recipe::{PresetsArgs, SchemaArgs};
 
 use crate::device::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -137,6 +139,17 @@ pub(crate) enum Command {
         configs/prompts/vigos, edit the copy and name it: --set method.prompts=FOLDER.\n\
         --json writes one object: row, id, origin, problem, answer, reference, images, prompts, skipped.")]
     Prompts(PromptsArgs),
+    /// Write the JSON Schema of a recipe, with which an editor completes one.
+    #[command(after_help = "Example:\n  \
+        vigos schema train > train.json\n\n\
+        Taplo and what is made with it read the first line of a recipe: #:schema train.json")]
+    Schema(SchemaArgs),
+    /// List the methods that a recipe can name, or write one out to change it.
+    #[command(after_help = "Examples:\n  \
+        vigos presets\n  \
+        vigos presets vigos --released\n\n\
+        What is written is the section [method] of a recipe; a table there replaces the preset's.")]
+    Presets(PresetsArgs),
     /// List compiled-in backends and devices, and test each device; or estimate the memory of a recipe.
     #[command(after_help = "Examples:\n  \
         vigos doctor --json\n  \

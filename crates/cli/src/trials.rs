@@ -3,11 +3,12 @@
 use crate::output::note;
 use crate::progress::{Items, Run, clock};
 use std::time::Duration;
-use vigos_experiment::{Config, Watch};
+use vigos_experiment::Watch;
+use vigos_recipe::experiment::Experiment;
 
 /// Shows an experiment.
 pub(crate) struct Trials<'a> {
-    config: &'a Config,
+    config: &'a Experiment,
     available: Option<u64>,
     run: Option<Run>,
     items: Option<Items>,
@@ -15,7 +16,7 @@ pub(crate) struct Trials<'a> {
 
 impl<'a> Trials<'a> {
     /// An experiment that has not begun, on a device with so much memory available.
-    pub(crate) fn new(config: &'a Config, available: Option<u64>) -> Self {
+    pub(crate) fn new(config: &'a Experiment, available: Option<u64>) -> Self {
         Self { config, available, run: None, items: None }
     }
 

@@ -10,7 +10,8 @@ use crate::generated::Generated;
 use crate::json_lines::read_rows;
 use crate::order::{Order, RowGroup};
 use crate::parquet::{Table, WINDOW_BYTES, files};
-use vigos_recipe::row::{BadRow, Fields, Row, missing_file};
+use vigos_recipe::Fields;
+use vigos_recipe::row::{BadRow, Row, missing_file};
 
 /// An open data set; it has at least one row.
 ///

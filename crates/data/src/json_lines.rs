@@ -14,7 +14,8 @@ use vigos_core::paths::contained;
 
 use crate::error::DatasetError;
 use crate::fields::{DemonstrationFields, RowFields};
-use vigos_recipe::row::{Demonstration, Fields, ImageSource, Labels, Place, Role, Row};
+use vigos_recipe::Fields;
+use vigos_recipe::row::{Demonstration, ImageSource, Labels, Place, Role, Row};
 
 /// Reads the rows of the file at `path`, the first `limit` of them if given. Blank lines are no rows. Images
 /// need not be there yet.

@@ -30,8 +30,8 @@ pub mod vilp;
 
 pub use dataset::Dataset;
 pub use error::{DatasetError, SourceError};
-pub use fields::{DemonstrationFields, RowFields};
+pub use fields::{DemonstrationFields, Fields, RowFields};
 pub use grade::{Choices, grade, grade_question};
 pub use order::{Order, RowGroup, sample_at};
 pub use sources::{DataRequest, Scheme, Sources};
-pub use vigos_recipe::row::{BadRow, Demonstration, Fields, ImageSource, Labels, Place, Role, Row};
+pub use vigos_recipe::row::{BadRow, Demonstration, ImageSource, Labels, Place, Role, Row};

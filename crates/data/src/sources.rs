@@ -7,13 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vigos_core::files::Progress;
-use vigos_recipe::row::Fields;
+use vigos_recipe::Data;
 use vigos_recipe::sft::SftData;
-use vigos_recipe::{Data, Fields as RecipeFields};
 
 use crate::dataset::Dataset;
 use crate::error::DatasetError;
-use crate::fields::{DemonstrationFields, RowFields};
+use crate::fields::RowFields;
 
 /// A data set as a section of a recipe names it.
 #[derive(Clone, Debug)]
@@ -104,27 +103,13 @@ impl DataRequest<'_> {
 impl<'a> From<&'a Data> for DataRequest<'a> {
     fn from(data: &'a Data) -> Self {
         let (split, fields) = (data.split.as_deref(), RowFields::from(&data.fields));
-        Self { section: "data", path: &data.path, split, fields, limit: data.limit }
+        Self { section: "data", path: &data.path, split, fields, limit: data.rows.limit }
     }
 }
 
 impl<'a> From<&'a SftData> for DataRequest<'a> {
     fn from(data: &'a SftData) -> Self {
-        let names = data.fields.clone();
-        let fields = RowFields::Demonstrations(DemonstrationFields {
-            image: names.image,
-            prompt: names.prompt,
-            prefill: names.prefill,
-            completion: names.completion,
-            id: names.id,
-        });
-        Self { section: "data", path: &data.path, split: None, fields, limit: data.limit }
-    }
-}
-
-impl From<&RecipeFields> for RowFields {
-    fn from(fields: &RecipeFields) -> Self {
-        let RecipeFields { problem, image, answer, id } = fields.clone();
-        Self::Questions(Fields { problem, image, answer, id })
+        let fields = RowFields::from(&data.fields);
+        Self { section: "data", path: &data.path, split: None, fields, limit: data.rows.limit }
     }
 }

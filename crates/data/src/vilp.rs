@@ -5,7 +5,8 @@
 
 use crate::dataset::Dataset;
 use crate::error::DatasetError;
-use vigos_recipe::row::{BadRow, Fields, Labels, Place, Role, Row};
+use vigos_recipe::Fields;
+use vigos_recipe::row::{BadRow, Labels, Place, Role, Row};
 
 /// What the images of a row are called by number, and what each of them is for.
 const IMAGES: [(usize, Role); 3] = [(1, Role::Prior), (2, Role::Score), (3, Role::Score)];

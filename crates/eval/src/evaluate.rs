@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::JsonLines;
 use vigos_data::{BadRow, Labels};
-use vigos_recipe::Eval;
 use vigos_recipe::Recipe;
+use vigos_recipe::resume::Run;
 use vigos_recipe::sample::{Sample, SampleMaker, Skip};
+use vigos_recipe::{Eval, Sampling as Draws};
 use vigos_rollout::RolloutRecord;
 use vigos_rollout::RunError;
 use vigos_rollout::sampler::Sampling;
@@ -23,8 +24,6 @@ use vigos_rollout::student::Drawing;
 
 /// The answers' file.
 const SAMPLES: &str = "samples.jsonl";
-/// Keys that say nothing about how answers come about.
-const FREE: [&str; 5] = ["rollout.", "palr.", "data.max_bad_share", "eval.k", "eval.around"];
 /// Parts hold about so many times the completions that decode together.
 const ROUNDS: usize = 4;
 
@@ -41,14 +40,14 @@ pub fn evaluate(
     let recipe = options.recipe;
     let eval = &recipe.eval;
     let drawing = drawing(eval)?;
-    let (folder, run) = Folder::open(options, SAMPLES, &FREE)?;
+    let (folder, run) = Folder::open(options, SAMPLES, Run::Eval)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let suite = Suite::open(recipe, &options.kit.sources, &mut fetching)?;
     let loaded = Loaded::open(options, &mut fetching)?;
     run.begin(recipe)?;
 
     let total = suite.count();
-    let part = (ROUNDS * eval.batch).div_ceil(eval.samples).max(1);
+    let part = (ROUNDS * eval.sampling.batch).div_ceil(eval.samples).max(1);
     let (mut done, file) = folder.resume(total, part, |line: &Line| line.place(eval.samples))?;
     observer.started(done, total);
     let method = alone(recipe);
@@ -74,12 +73,12 @@ pub fn evaluate(
 /// # Errors
 /// If that of another recipe was.
 pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, RunError> {
-    folder::begun(run_dir, recipe, &FREE)
+    folder::begun(run_dir, recipe, Run::Eval)
 }
 
 /// The sampling settings, checked.
 fn drawing(eval: &Eval) -> Result<Drawing, RunError> {
-    let Eval { temperature, top_k, top_p, min_p, max_new_tokens, batch, seed, .. } = *eval;
+    let Draws { temperature, top_k, top_p, min_p, max_new_tokens, batch } = eval.sampling;
     if eval.k.is_some_and(|k| k > eval.samples) {
         return Err(RunError::Setting {
             key: "eval.k".into(),
@@ -90,7 +89,7 @@ fn drawing(eval: &Eval) -> Result<Drawing, RunError> {
     let neutral = Sampling { repetition_penalty: 1.0, presence_penalty: 0.0, ..Sampling::default() };
     let sampling = Sampling { temperature, top_k, top_p, min_p, ..neutral };
     sampling.check()?;
-    Ok(Drawing { sampling, max_new_tokens, rows: batch, seed })
+    Ok(Drawing { sampling, max_new_tokens, rows: batch, seed: eval.seed })
 }
 
 /// An evaluation under way.
@@ -158,7 +157,7 @@ impl Asking<'_> {
         };
         let BadRow { origin, id, reason } = bad;
         observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
-        let share = self.recipe.data.max_bad_share;
+        let share = self.recipe.data.rows.max_bad_share;
         if kind == Skip::BAD_ROW && share == 0.0 {
             let last = format!("{origin} (id `{id}`): {reason}");
             let seen = item as u64 + 1;

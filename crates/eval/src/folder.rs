@@ -6,21 +6,9 @@ use std::path::{Path, PathBuf};
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
 use vigos_recipe::Recipe;
+use vigos_recipe::resume::Run;
 use vigos_recipe::run_folder::{FolderError, RunFolder};
 use vigos_rollout::{RunError, RunOptions};
-
-/// Keys that only training reads.
-const TRAINING: [&str; 9] = [
-    "train.steps",
-    "train.epochs",
-    "train.batch",
-    "train.accumulate",
-    "train.seed",
-    "optim.",
-    "checkpoint.",
-    "log.",
-    "lora.",
-];
 
 /// What to look at, and where; `model.adapter` of the recipe names the student's adapter, without one the student is
 /// the base.
@@ -54,11 +42,11 @@ pub struct Finished<R> {
     pub report: Option<R>,
 }
 
-/// Whether work of this recipe was begun in a folder; keys as for [`Folder::open`].
-pub(crate) fn begun(run_dir: &Path, recipe: &Recipe, free: &[&str]) -> Result<bool, RunError> {
+/// Whether work of this recipe was begun in a folder.
+pub(crate) fn begun(run_dir: &Path, recipe: &Recipe, kind: Run) -> Result<bool, RunError> {
     let begun = run_dir.join("config.toml").exists();
     if begun {
-        RunFolder::open(run_dir, recipe, true, &[&TRAINING, free].concat())?;
+        RunFolder::open(run_dir, recipe, true, kind)?;
     }
     Ok(begun)
 }
@@ -70,15 +58,13 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Claims the folder, or finds in it what is to be gone on with. Keys that only training reads may have changed
-    /// since, and those that begin with one of `free`. `lines` is the file that items are written to.
+    /// Claims the folder, or finds in it what is to be gone on with. `lines` is the file that items are written to.
     pub(crate) fn open(
         options: &Options,
         lines: &'static str,
-        free: &[&str],
+        kind: Run,
     ) -> Result<(Self, RunFolder), RunError> {
-        let free = [&TRAINING, free].concat();
-        let run = RunFolder::open(options.run_dir, options.recipe, options.resume, &free)?;
+        let run = RunFolder::open(options.run_dir, options.recipe, options.resume, kind)?;
         Ok((Self { path: options.run_dir.to_owned(), lines }, run))
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use vigos_data::{Place, Role};
 use vigos_recipe::Recipe;
 use vigos_recipe::sample::Skip;
-use vigos_recipe::{Eval, Layout};
+use vigos_recipe::{Eval, Layout, Sampling};
 use vigos_rollout::RunError;
 use vigos_rollout::engine::Finish;
 
@@ -195,7 +195,7 @@ impl Report {
     pub(crate) fn check(&self, recipe: &Recipe, lines: &Path) -> Result<(), RunError> {
         let bad = self.skipped.get(Skip::BAD_ROW).copied().unwrap_or(0) as u64;
         let seen = (self.asked + self.skipped.values().sum::<usize>()) as u64;
-        let share = recipe.data.max_bad_share;
+        let share = recipe.data.rows.max_bad_share;
         if self.asked == 0 {
             return Err(RunError::NothingLeft {
                 path: self.settings.data.clone(),
@@ -277,8 +277,8 @@ impl Report {
 
 impl Settings {
     fn of(recipe: &Recipe) -> Self {
-        let Eval { layout, samples, k, temperature, top_k, top_p, min_p, max_new_tokens, seed, .. } =
-            recipe.eval;
+        let Eval { layout, samples, k, seed, .. } = recipe.eval;
+        let Sampling { temperature, top_k, top_p, min_p, max_new_tokens, .. } = recipe.eval.sampling;
         Self {
             model: recipe.model.path.clone(),
             adapter: recipe.model.adapter.clone(),

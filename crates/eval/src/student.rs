@@ -25,7 +25,7 @@ pub(crate) struct Loaded<'a> {
 impl<'a> Loaded<'a> {
     /// Loads the base and the adapter that the recipe names.
     pub(crate) fn open(options: &Options<'a>, progress: &mut Progress) -> Result<Self, RunError> {
-        let base = Base::open(options.recipe, &options.kit.families, options.device, progress)?;
+        let base = Base::open(options.recipe, options.kit, options.device, progress)?;
         let load = |path: &Path| peft::load(path, base.model.architecture(), base.model.device());
         let adapter = options.recipe.model.adapter.as_deref().map(load).transpose()?;
         Ok(Self { base, adapter })

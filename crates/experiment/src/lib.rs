@@ -1,10 +1,9 @@
 //! Experiments: a table of methods by seeds and the sweep of a dial, each cell a training run that is evaluated.
 //!
-//! [`config`] is what an experiment's file says, [`plan`] the runs that it comes to, [`run`](run()) does those that are
+//! [`vigos_recipe::experiment`] is what an experiment's file says, [`plan`] the runs that it comes to, [`run`](run()) does those that are
 //! not done yet. [`results`] gathers what the finished ones wrote, [`report`](report()) makes tables and plots of it. Everything
 //! is read from the runs' folders, so the results have the same bytes however often the work was stopped.
 
-pub mod config;
 pub mod error;
 mod figures;
 pub mod plan;
@@ -14,7 +13,6 @@ pub mod results;
 mod run;
 mod tables;
 
-pub use config::Config;
 pub use error::ExperimentError;
 pub use plan::{Plan, Run, State};
 pub use report::report;

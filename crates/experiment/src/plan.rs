@@ -1,6 +1,5 @@
 //! The runs that an experiment comes to, each with its folder and its whole recipe.
 
-use crate::config::{Config, Dial, PLACE, SWEEP, slug};
 use crate::error::ExperimentError;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 use vigos_eval::{evaluate, palr};
 use vigos_recipe::Method as Teaching;
 use vigos_recipe::Recipe;
+use vigos_recipe::experiment::{Dial, Experiment, PLACE, SWEEP, slug};
 use vigos_recipe::run_folder::RunFolder;
 use vigos_rollout::RunError;
 use vigos_train::checkpoint::Checkpoints;
@@ -94,7 +94,7 @@ impl Plan {
     ///
     /// # Errors
     /// If one of the recipes is wrong.
-    pub fn new(config: &Config) -> Result<Self, ExperimentError> {
+    pub fn new(config: &Experiment) -> Result<Self, ExperimentError> {
         let mut plan = Self { runs: Vec::new(), cells: Vec::new(), starts: Vec::new() };
         for (round, &seed) in config.seeds.iter().enumerate() {
             for (method, row) in config.methods.iter().enumerate() {
@@ -116,7 +116,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn sweep(&mut self, config: &Config) -> Result<(), ExperimentError> {
+    fn sweep(&mut self, config: &Experiment) -> Result<(), ExperimentError> {
         let Some(sweep) = &config.sweep else { return Ok(()) };
         let table = self.runs.len();
         for &seed in &config.seeds {
@@ -162,7 +162,7 @@ impl Plan {
     pub fn state(&self, run: &Run) -> Result<State, ExperimentError> {
         let start = run.start.and_then(|start| self.starts.get(start));
         if run.seed.is_some() && run.folder.join("config.toml").exists() {
-            RunFolder::open(&run.folder, &run.recipe, true, &[]).map_err(RunError::from)?;
+            RunFolder::is_of(&run.folder, &run.recipe).map_err(RunError::from)?;
         }
         if let Some(start) = start {
             evaluate::begun(&start.folder, &start.recipe)?;
@@ -211,7 +211,7 @@ pub(crate) fn reported(folder: &Path) -> bool {
 
 /// The recipe of a method with this seed; `set` goes over the experiment's and the method's overrides.
 fn recipe(
-    config: &Config,
+    config: &Experiment,
     method: usize,
     set: &[String],
     seed: Option<u64>,

@@ -1,6 +1,5 @@
 //! What the finished runs wrote, in one place: `results.json`.
 
-use crate::config::{Config, Dial};
 use crate::error::ExperimentError;
 use crate::plan::{Done, Plan, Run, State, evaluation};
 use serde::de::DeserializeOwned;
@@ -11,6 +10,7 @@ use vigos_core::files::read_limited;
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_eval::palr::{Palr, PalrReport};
 use vigos_eval::{Mean, Report};
+use vigos_recipe::experiment::{Dial, Experiment};
 
 /// Reports are small: kinds and wordings are few.
 const LARGEST_REPORT: u64 = 1 << 24;
@@ -153,7 +153,7 @@ impl Results {
     ///
     /// # Errors
     /// If a folder holds another run, or a file cannot be read.
-    pub fn gather(config: &Config, plan: &Plan) -> Result<Self, ExperimentError> {
+    pub fn gather(config: &Experiment, plan: &Plan) -> Result<Self, ExperimentError> {
         let states = plan.runs.iter().map(|run| plan.state(run)).collect::<Result<Vec<_>, _>>()?;
         let name = |method: usize| config.methods.get(method).map(|m| m.name.clone()).unwrap_or_default();
         let mut runs = Vec::new();

@@ -1,6 +1,5 @@
 //! Doing the runs that are not done yet: train, evaluate every checkpoint, diagnose.
 
-use crate::config::Config;
 use crate::error::ExperimentError;
 use crate::plan::{Done, Plan, Run, Start, State, evaluation, reported, with_adapter};
 use burn::tensor::Device;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use vigos_eval::palr::palr;
 use vigos_eval::{Options, evaluate};
 use vigos_recipe::Recipe;
+use vigos_recipe::experiment::Experiment;
 use vigos_rollout::{Kit, RunOptions};
 use vigos_train::checkpoint::Checkpoints;
 use vigos_train::train;
@@ -36,7 +36,7 @@ pub trait Watch {
 /// # Errors
 /// If a recipe or what it names is wrong, a folder holds another run, or the device or the disk fails.
 pub fn run(
-    config: &Config,
+    config: &Experiment,
     plan: &Plan,
     kit: &Kit,
     device: &Device,
@@ -70,7 +70,7 @@ pub fn run(
 
 /// An experiment under way.
 struct Work<'a> {
-    config: &'a Config,
+    config: &'a Experiment,
     plan: &'a Plan,
     kit: &'a Kit,
     device: &'a Device,

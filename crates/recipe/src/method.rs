@@ -1,167 +1,68 @@
-//! The method as data: the student's prompt, and which teacher supervises which tokens of which
-//! rollouts by which divergence.
+//! The method as data: the student's prompt and its teachers.
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-use crate::error::RecipeError;
-use crate::preset::Preset;
-use crate::unset;
-
-/// The text after which a completion starts with its description.
-const DESCRIPTION: &str = "<description>";
+use crate::document::Contradiction;
+use crate::preset::{self, Expansion, Fidelity, Preset};
+use crate::teacher::{DESCRIPTION, Reads, Span, Teacher, When};
+use crate::texts::name;
+use crate::unset::Unset;
 
 /// The `[method]` section.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Method {
-    /// What the student's prompt and the teachers started from; the fields below already follow it.
-    pub preset: Preset,
-    /// Where paper and released code differ, which of them to follow; decides how spans are cut.
+    /// The method that the student's prompt and the teacher table start from.
+    #[default("vigos")]
+    #[schemars(schema_with = "preset::names")]
+    pub preset: String,
+    /// Where the paper and the authors' released code differ, which of them to follow.
     pub fidelity: Fidelity,
     /// Template of the student's prompt.
+    #[default(Expansion::standard().student_prompt)]
+    #[schemars(schema_with = "name", extend("x-default" = "from the preset"))]
     pub student_prompt: String,
-    /// Text that the student's answer starts with.
+    /// Text that the student's answer starts with; it is given, not sampled.
+    #[default(Expansion::standard().student_prefill)]
+    #[schemars(extend("x-default" = "from the preset"))]
     pub student_prefill: String,
-    /// Divides all logits before the divergence; above 0.
+    /// Divides the logits of student and teacher before the divergence.
+    #[default(1.0)]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub temperature: f64,
-    /// Largest divergence of a token in nats; 0 is off.
+    /// Largest divergence of a token, in nats; above it the gradient is zero. 0: off.
+    #[default(0.05)]
+    #[schemars(range(min = 0.0))]
     pub clip: f64,
-    /// The same for the last description token and the first reasoning token; 0 is off.
+    /// The same for the last description token and the first reasoning token. 0: off.
+    #[schemars(range(min = 0.0))]
     pub boundary_clip: f64,
-    /// Folder of the prompt templates; `None` for the built-in ones.
-    #[serde(with = "unset")]
+    /// Folder with the prompt templates, `<name>.txt`. Empty: the built-in ones.
+    #[serde(with = "Unset::<PathBuf>")]
     pub prompts: Option<PathBuf>,
-    /// The teacher table. Entries of one name make up one loss: one token mean, one weight.
+    /// The teacher table; writing it out replaces the preset's.
+    #[default(Expansion::standard().teachers)]
     #[serde(rename = "teacher")]
+    #[schemars(extend("x-default" = "from the preset"))]
     pub teachers: Vec<Teacher>,
 }
 
-/// Whose definition of the reasoning and answer span is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fidelity {
-    /// What lies between the think tags, and what lies inside the box; neither may be empty.
-    #[default]
-    Paper,
-    /// One span from after `<think>` through the brace that closes the box.
-    Released,
-}
-
-/// One line of the teacher table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Teacher {
-    /// Name of its loss in metrics and replays.
-    pub name: String,
-    /// What it is shown; at least one, none twice.
-    pub context: Vec<Input>,
-    /// Template of its prompt.
-    pub prompt: String,
-    /// Text that its answer starts with, before the student's tokens.
-    pub prefill: String,
-    /// What follows the prefill.
-    pub reads: Reads,
-    /// The tokens it supervises; at least one, none twice.
-    pub spans: Vec<Span>,
-    /// The rollouts it supervises.
-    pub when: When,
-    /// The divergence between it and the student.
-    pub divergence: Divergence,
-    /// Weight of its loss in the sum, at least 0.
-    pub weight: f64,
-}
-
-impl Teacher {
-    /// Whether it is shown this.
-    pub fn sees(&self, input: Input) -> bool {
-        self.context.contains(&input)
-    }
-
-    /// Whether it is run at all: with a weight of 0 it is not.
-    pub fn runs(&self) -> bool {
-        self.weight > 0.0
-    }
-}
-
-/// A thing that a teacher may be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Input {
-    /// The sample's images.
-    Image,
-    /// The question.
-    Problem,
-    /// The reference answer.
-    Reference,
-}
-
-/// What a teacher reads after its prefill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reads {
-    /// The completion as sampled, up to the last token that the teacher supervises.
-    Completion,
-    /// The tokens of its one span alone.
-    Span,
-}
-
-/// Tokens of a completion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Span {
-    /// The visual description; valid rollouts have one.
-    Description,
-    /// The reasoning and the answer; valid rollouts have one.
-    ReasoningAnswer,
-    /// Every token, the end-of-sequence token included.
-    Completion,
-}
-
-/// The rollouts that a teacher supervises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum When {
-    /// Those that keep the output format.
-    Valid,
-    /// Those that do not.
-    Invalid,
-    /// All.
-    Always,
-}
-
-/// The divergence between teacher q and student p.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Divergence {
-    /// KL(q‖p).
-    Forward,
-    /// KL(p‖q).
-    Reverse,
-}
-
-impl Divergence {
-    /// What it is called.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Forward => "forward",
-            Self::Reverse => "reverse",
-        }
-    }
-}
-
 impl Method {
-    /// Refuse a teacher table that contradicts itself. `origin` is named in the error.
-    pub(crate) fn check(&self, origin: &str) -> Result<(), RecipeError> {
+    /// The method that a preset stands for, with everything else as it is by default.
+    pub fn of(preset: &Preset, fidelity: Fidelity) -> Self {
+        let Expansion { student_prompt, student_prefill, teachers } = preset.expansion(fidelity);
+        let preset = preset.name.to_owned();
+        Self { preset, fidelity, student_prompt, student_prefill, teachers, ..Self::default() }
+    }
+
+    /// Refuse a teacher table that contradicts itself.
+    pub(crate) fn check(&self) -> Result<(), Contradiction> {
         let conflict = |key: String, found: String, wanted: &str, hint: &str| {
-            Err(RecipeError::Conflict {
-                origin: origin.to_owned(),
-                key,
-                found,
-                wanted: wanted.to_owned(),
-                hint: hint.to_owned(),
-            })
+            Err(Contradiction { key, found, wanted: wanted.to_owned(), hint: hint.to_owned() })
         };
         if !self.teachers.iter().any(Teacher::runs) {
             return conflict(

@@ -1,148 +1,113 @@
-//! The published method, its baselines and its ablations, each as a teacher table.
+//! The published method, its baselines and its ablations: recipes in TOML that a recipe's `method.preset` names, and
+//! that stand below what the recipe says itself.
 
-use crate::method::Fidelity;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::method::{Divergence, Input, Reads, Span, Teacher, When};
+use crate::teacher::Teacher;
+
+/// Where the paper and the authors' released code differ, which of them to follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fidelity {
+    /// The paper. The reasoning and answer span is what lies between the think tags, and what lies inside the box;
+    /// neither may be empty.
+    #[default]
+    Paper,
+    /// The code. It is one span from after `<think>` through the brace that closes the box.
+    Released,
+}
 
 /// A method by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Preset {
-    /// Visually grounded self-distillation: perception, reasoning and reference teacher.
-    #[default]
-    Vigos,
-    /// On-policy self-distillation: a plain prompt and one privileged teacher over every token.
-    Opsd,
-    /// The same with the student's prompt and the reference teacher's context of `vigos`.
-    OpsdSamePrompt,
-    /// `vigos` with the perception loss weighted 0.
-    VigosNoPerception,
-    /// `vigos` with the reasoning loss weighted 0.
-    VigosNoReasoning,
-    /// `vigos` with a forward divergence on invalid rollouts.
-    VigosForwardReference,
-    /// `vigos` whose perception and reasoning teachers each supervise all of an invalid rollout.
-    VigosNoReference,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preset {
+    /// Its name in recipes.
+    pub name: &'static str,
+    paper: &'static str,
+    released: &'static str,
+}
+
+/// A preset of one file, or of two where the paper and the released code differ.
+macro_rules! preset {
+    ($name:literal) => {
+        preset!($name, $name)
+    };
+    ($name:literal, $released:literal) => {
+        Preset {
+            name: $name,
+            paper: include_str!(concat!("../presets/", $name, ".toml")),
+            released: include_str!(concat!("../presets/", $released, ".toml")),
+        }
+    };
 }
 
 impl Preset {
     /// Every preset, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
-        Self::Vigos,
-        Self::Opsd,
-        Self::OpsdSamePrompt,
-        Self::VigosNoPerception,
-        Self::VigosNoReasoning,
-        Self::VigosForwardReference,
-        Self::VigosNoReference,
+    pub const ALL: &[Self] = &[
+        preset!("vigos", "vigos.released"),
+        preset!("opsd"),
+        preset!("opsd-same-prompt"),
+        preset!("vigos-no-perception", "vigos-no-perception.released"),
+        preset!("vigos-no-reasoning", "vigos-no-reasoning.released"),
+        preset!("vigos-forward-reference", "vigos-forward-reference.released"),
+        preset!("vigos-no-reference", "vigos-no-reference.released"),
     ];
 
-    /// What the preset stands for at a fidelity.
-    pub fn expand(self, fidelity: Fidelity) -> Expansion {
-        let perception = perception(fidelity);
-        let reasoning = reasoning(fidelity);
-        let reference = reference();
-        let teachers = match self {
-            Self::Vigos => vec![perception, reasoning, reference],
-            Self::VigosNoPerception => vec![Teacher { weight: 0.0, ..perception }, reasoning, reference],
-            Self::VigosNoReasoning => vec![perception, Teacher { weight: 0.0, ..reasoning }, reference],
-            Self::VigosForwardReference => {
-                vec![perception, reasoning, Teacher { divergence: Divergence::Forward, ..reference }]
-            }
-            Self::VigosNoReference => {
-                // The same names: a teacher's valid and invalid rollouts make up one token mean.
-                let perception_fallback = fallback(&perception);
-                let reasoning_fallback = Teacher { prefill: "<description>".into(), ..fallback(&reasoning) };
-                vec![perception, reasoning, perception_fallback, reasoning_fallback]
-            }
-            Self::Opsd => {
-                vec![Teacher { prompt: "plain_reference".into(), prefill: String::new(), ..privileged() }]
-            }
-            Self::OpsdSamePrompt => vec![privileged()],
-        };
-        let (prompt, prefill) = match self {
-            Self::Opsd => ("plain", ""),
-            _ => ("student", "<description>"),
-        };
-        Expansion { student_prompt: prompt.into(), student_prefill: prefill.into(), teachers }
+    /// The preset of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::ALL.iter().find(|preset| preset.name == name)
+    }
+
+    /// What it stands for, as TOML.
+    pub fn text(&self, fidelity: Fidelity) -> &'static str {
+        match fidelity {
+            Fidelity::Paper => self.paper,
+            Fidelity::Released => self.released,
+        }
+    }
+
+    /// What it decides.
+    pub(crate) fn expansion(&self, fidelity: Fidelity) -> Expansion {
+        Expansion::of(self.text(fidelity))
+    }
+
+    /// What it is: the comment that its file begins with.
+    pub fn about(&self) -> String {
+        let lines = self.paper.lines().map_while(|line| line.strip_prefix('#'));
+        lines.map(str::trim).collect::<Vec<_>>().join(" ")
     }
 }
 
-/// What a preset stands for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Expansion {
-    /// Template of the student's prompt.
-    pub student_prompt: String,
-    /// Text that the student's answer starts with.
-    pub student_prefill: String,
-    /// The teacher table.
-    pub teachers: Vec<Teacher>,
+/// What every preset decides of a method.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Expansion {
+    pub(crate) student_prompt: String,
+    pub(crate) student_prefill: String,
+    #[serde(rename = "teacher")]
+    pub(crate) teachers: Vec<Teacher>,
 }
 
-/// Sees the image alone and supervises the description.
-fn perception(fidelity: Fidelity) -> Teacher {
-    Teacher {
-        name: "perception".into(),
-        context: vec![Input::Image],
-        prompt: "perception".into(),
-        prefill: match fidelity {
-            Fidelity::Paper => "<description>".into(),
-            Fidelity::Released => String::new(),
-        },
-        reads: Reads::Completion,
-        spans: vec![Span::Description],
-        when: When::Valid,
-        divergence: Divergence::Forward,
-        weight: 1.0,
+impl Expansion {
+    /// That of the preset which holds where a recipe names none.
+    pub(crate) fn standard() -> Self {
+        Preset::ALL.first().map_or_else(Self::default, |preset| Self::of(preset.paper))
+    }
+
+    fn of(text: &str) -> Self {
+        #[derive(Default, Deserialize)]
+        struct File {
+            method: Expansion,
+        }
+        // A preset is part of the program; the tests read every one.
+        toml::from_str::<File>(text).unwrap_or_default().method
     }
 }
 
-/// Sees the reference answer as well and supervises how the student gets there.
-fn reasoning(fidelity: Fidelity) -> Teacher {
-    let (prefill, reads) = match fidelity {
-        Fidelity::Paper => ("<description>", Reads::Completion),
-        Fidelity::Released => ("<think>", Reads::Span),
-    };
-    Teacher {
-        name: "reasoning".into(),
-        context: vec![Input::Image, Input::Problem, Input::Reference],
-        prompt: "reasoning".into(),
-        prefill: prefill.into(),
-        reads,
-        spans: vec![Span::ReasoningAnswer],
-        when: When::Valid,
-        divergence: Divergence::Forward,
-        weight: 1.0,
-    }
-}
-
-/// Pulls a rollout that lost the output format back to it.
-fn reference() -> Teacher {
-    Teacher {
-        name: "reference".into(),
-        context: vec![Input::Image, Input::Problem, Input::Reference],
-        prompt: "reference".into(),
-        prefill: "<description>".into(),
-        reads: Reads::Completion,
-        spans: vec![Span::Completion],
-        when: When::Invalid,
-        divergence: Divergence::Reverse,
-        weight: 2.0,
-    }
-}
-
-/// The one teacher of plain self-distillation.
-fn privileged() -> Teacher {
-    Teacher { when: When::Always, divergence: Divergence::Forward, weight: 1.0, ..reference() }
-}
-
-/// The same teacher over every token of an invalid rollout.
-fn fallback(teacher: &Teacher) -> Teacher {
-    Teacher {
-        reads: Reads::Completion,
-        spans: vec![Span::Completion],
-        when: When::Invalid,
-        ..teacher.clone()
-    }
+/// The schema of `method.preset`.
+pub(crate) fn names(_: &mut SchemaGenerator) -> Schema {
+    let names = Preset::ALL
+        .iter()
+        .map(|preset| json_schema!({ "const": preset.name, "description": preset.about() }));
+    json_schema!({ "type": "string", "oneOf": names.collect::<Vec<_>>() })
 }

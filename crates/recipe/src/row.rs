@@ -5,27 +5,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The names that the fields of a row have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fields {
-    /// The question: a string.
-    pub problem: String,
-    /// The image or images. With the name `image` a row or a table may have `images` instead.
-    pub image: String,
-    /// The reference answer: a string, a number, or true or false.
-    pub answer: String,
-    /// The row's name: a string or a number, or absent. With the name `id` a Parquet table without that column
-    /// may have `problem_id` instead.
-    pub id: String,
-}
-
-impl Default for Fields {
-    fn default() -> Self {
-        let [problem, image, answer, id] = ["problem", "image", "answer", "id"].map(str::to_owned);
-        Self { problem, image, answer, id }
-    }
-}
-
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {

@@ -1,5 +1,6 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
+use crate::resume::{Run, free};
 use crate::{RecipeError, RunRecipe};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -44,49 +45,35 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Claims a folder for a new run, or checks that it holds the run that `recipe` continues: all keys are as
-    /// they were but those that begin with one of `free`. Nothing is written yet.
+    /// they were but those that may change where a run of this kind goes on. Nothing is written yet.
     ///
     /// # Errors
     /// If a new run's folder is taken, or a resumed one is not there or had another recipe.
-    pub fn open<R: RunRecipe>(
-        path: &Path,
-        recipe: &R,
-        resume: bool,
-        free: &[&str],
-    ) -> Result<Self, FolderError> {
-        let fault = |message: String, hint: &str| FolderError::Taken {
-            path: path.to_owned(),
-            message,
-            hint: hint.to_owned(),
-        };
+    pub fn open<R: RunRecipe>(path: &Path, recipe: &R, resume: bool, run: Run) -> Result<Self, FolderError> {
         let config = path.join(CONFIG);
         let taken =
             config.exists() || path.join("metrics.jsonl").exists() || path.join("checkpoints").exists();
         match (resume, taken) {
             (false, true) => Err(fault(
+                path,
                 "there is a run in this folder already".into(),
                 "continue it with --resume, or name another folder with --run-dir",
             )),
             (true, false) => {
-                Err(fault("there is no run to resume".into(), "leave out --resume to start one"))
+                Err(fault(path, "there is no run to resume".into(), "leave out --resume to start one"))
             }
-            (true, true) => {
-                let text = read_limited(&config, MAX_CONFIG)?;
-                let text = String::from_utf8_lossy(&text);
-                let saved = R::parse(&text, &config.display().to_string(), &[])?;
-                let difference = difference(&saved, recipe, free).map_err(|e| {
-                    fault(format!("the recipe cannot be compared: {e}"), "use paths in UTF-8")
-                })?;
-                match difference {
-                    Some(what) => Err(fault(
-                        format!("the run was started with another recipe: {what}"),
-                        "resume with the recipe it was started with, or start anew in another folder",
-                    )),
-                    None => Ok(Self { path: path.to_owned() }),
-                }
-            }
-            (false, false) => Ok(Self { path: path.to_owned() }),
-        }
+            (true, true) => begun_by(path, recipe, &free::<R>(run)),
+            (false, false) => Ok(()),
+        }?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Checks that a folder's run was begun by this very recipe.
+    ///
+    /// # Errors
+    /// If it was not, or there is none.
+    pub fn is_of<R: RunRecipe>(path: &Path, recipe: &R) -> Result<(), FolderError> {
+        begun_by(path, recipe, &[])
     }
 
     /// Creates the folder and writes the effective recipe.
@@ -130,16 +117,43 @@ impl RunFolder {
     }
 }
 
+/// Checks that a folder's run was begun by a recipe that differs in free keys alone.
+fn begun_by<R: RunRecipe>(path: &Path, recipe: &R, free: &[String]) -> Result<(), FolderError> {
+    let config = path.join(CONFIG);
+    let text = read_limited(&config, MAX_CONFIG)?;
+    let saved = R::parse(&String::from_utf8_lossy(&text), &config.display().to_string(), &[])?;
+    let difference = difference(&saved, recipe, free)
+        .map_err(|e| fault(path, format!("the recipe cannot be compared: {e}"), "use paths in UTF-8"))?;
+    match difference {
+        Some(what) => Err(fault(
+            path,
+            format!("the run was started with another recipe: {what}"),
+            "resume with the recipe it was started with, or start anew in another folder",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn fault(path: &Path, message: String, hint: &str) -> FolderError {
+    FolderError::Taken { path: path.to_owned(), message, hint: hint.to_owned() }
+}
+
 /// The first key that may not change and did.
 fn difference(
     saved: &impl RunRecipe,
     now: &impl RunRecipe,
-    free: &[&str],
+    free: &[String],
 ) -> Result<Option<String>, serde_json::Error> {
     let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
     let flat = |tree| -> Vec<(String, &Value)> {
         let mut keys = leaves(tree, '.');
-        keys.retain(|(key, _)| !free.iter().any(|free| key.starts_with(free)));
+        let is_free = |key: &str| {
+            let below = |free: &String| {
+                key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            free.iter().any(below)
+        };
+        keys.retain(|(key, _)| !is_free(key));
         keys
     };
     let (saved, now) = (flat(&saved), flat(&now));

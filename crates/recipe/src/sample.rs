@@ -3,7 +3,7 @@
 use crate::answer::reference_target;
 use crate::prompts::Prompts;
 use crate::row::{ImageSource, Row};
-use crate::{Input, Method, Recipe, Teacher};
+use crate::{Method, Recipe, Teacher};
 use std::fmt::{self, Display, Formatter};
 use vigos_processor::{
     DecodeLimits, Grid, ImagePatches, Message, Part, ProcessError, Processor, Prompt, Sequence, decode,
@@ -109,8 +109,8 @@ pub struct Role<'a> {
     pub name: &'a str,
     /// The template of its prompt.
     pub template: &'a str,
-    /// What it is shown.
-    pub context: &'a [Input],
+    /// Whether it is shown the images; its template says what else.
+    pub images: bool,
     /// Text that its answer starts with.
     pub prefill: &'a str,
 }
@@ -121,7 +121,7 @@ impl<'a> Role<'a> {
         Self {
             name: "student",
             template: &method.student_prompt,
-            context: &[Input::Image, Input::Problem],
+            images: true,
             prefill: &method.student_prefill,
         }
     }
@@ -131,7 +131,7 @@ impl<'a> Role<'a> {
         Self {
             name: &teacher.name,
             template: &teacher.prompt,
-            context: &teacher.context,
+            images: teacher.sees_images(),
             prefill: &teacher.prefill,
         }
     }
@@ -160,7 +160,7 @@ impl<'a> SampleMaker<'a> {
             prompts,
             method: &recipe.method,
             max_prompt_tokens: recipe.train.max_prompt_tokens,
-            min_image_side: recipe.data.min_image_side,
+            min_image_side: recipe.data.rows.min_image_side,
         }
     }
 
@@ -234,12 +234,11 @@ impl<'a> SampleMaker<'a> {
         let text = match text {
             Some(text) => text.clone(),
             None => {
-                let shown = role.context.contains(&Input::Reference).then_some(reference);
-                let rendered = self.prompts.render(role.template, &source.problem, shown);
-                rendered.map_err(|e| fail("problem", e.to_string()))?
+                let turn = self.prompts.turn(role.template, source, reference);
+                turn.map_err(|e| fail("problem", e.to_string()))?
             }
         };
-        let images: &[ImagePatches] = if role.context.contains(&Input::Image) { images } else { &[] };
+        let images: &[ImagePatches] = if role.images { images } else { &[] };
         let prompt = user_prompt(self.processor, images, text, role.prefill);
         prompt.map_err(|e| fail(role.name, e.to_string()))
     }

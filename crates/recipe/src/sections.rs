@@ -1,121 +1,193 @@
-//! The sections of a recipe other than the method. Defaults and the values taken are in
-//! [`crate::KEYS`]; here is what the trainer reads.
+//! The sections of a recipe other than the method: a line a key, with its default, the values that it takes and
+//! what it means. Everything else that is said of keys, in messages and in `docs/config.md`, is made from here.
 
 use std::path::PathBuf;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-use crate::unset;
+use crate::texts::{filled, names};
+use crate::unset::Unset;
 
 /// The `[model]` section. Relative paths start at the working directory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Model {
-    /// Folder of the base model.
+    /// Folder of the base model in Hugging Face layout, or `hf:ORG/NAME[@REVISION]`. It is never changed.
+    #[schemars(schema_with = "filled")]
     pub path: PathBuf,
-    /// PEFT adapter folder to start from; `None` for a new adapter.
-    #[serde(with = "unset")]
+    /// PEFT adapter to start from, a folder or `hf:ORG/NAME[@REVISION]`; `[lora]` must agree with its rank, alpha
+    /// and names of layers. Empty: a new adapter.
+    #[serde(default, with = "Unset::<PathBuf>")]
     pub adapter: Option<PathBuf>,
 }
 
 /// The `[data]` section. Relative paths start at the working directory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Data {
-    /// The data set.
+    /// The data set: a JSON Lines file, a Parquet file, a folder of Parquet files, `hf:ORG/NAME@SPLIT`, or
+    /// `shapes:SPLIT`, see [world.md](world.md).
+    #[schemars(schema_with = "filled")]
     pub path: PathBuf,
-    /// Split to read, where the data set has several.
-    #[serde(with = "unset")]
+    /// Split to read from a folder of Parquet files. Empty: the only one.
+    #[serde(default, with = "Unset::<String>")]
     pub split: Option<String>,
-    /// Use the first so many rows only.
-    #[serde(with = "unset")]
-    pub limit: Option<usize>,
-    /// Leave out rows with an image whose shorter side has fewer pixels; 0 keeps all.
-    pub min_image_side: usize,
-    /// Scale larger images down to at most so many pixels; `None` for the model's own limit.
-    #[serde(with = "unset")]
-    pub max_pixels: Option<usize>,
-    /// Share of the rows read that may be unusable, from 0 to 1; above it the run ends.
-    pub max_bad_share: f64,
+    /// Which rows are used.
+    #[serde(flatten)]
+    pub rows: Rows,
     /// Names of a row's fields.
+    #[serde(default)]
     pub fields: Fields,
 }
 
+/// Which rows of a data set are used: keys of `[data]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Rows {
+    /// Use the first so many rows only. 0: all.
+    #[serde(with = "Unset::<usize>")]
+    pub limit: Option<usize>,
+    /// Leave out rows with an image whose shorter side has fewer pixels. 0: keep all.
+    pub min_image_side: usize,
+    /// Scale larger images down to at most so many pixels. 0: the model's own limit.
+    #[serde(with = "Unset::<usize>")]
+    pub max_pixels: Option<usize>,
+    /// Share of the rows read that may be unusable, such as broken images; they are left out and listed in
+    /// `quarantine.jsonl`. 0: the first one ends the run.
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-resume" = ["train", "sft", "eval"]))]
+    pub max_bad_share: f64,
+}
+
 /// The `[data.fields]` section: names of a row's fields.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Fields {
-    /// The question.
+    /// Field of a row that holds the question: a string.
+    #[default("problem")]
+    #[schemars(schema_with = "filled")]
     pub problem: String,
-    /// The image or images.
+    /// Field of a row that holds the image or images; the default also reads `images`.
+    #[default("image")]
+    #[schemars(schema_with = "filled")]
     pub image: String,
-    /// The reference answer.
+    /// Field of a row that holds the reference answer: a string, a number, or true or false.
+    #[default("answer")]
+    #[schemars(schema_with = "filled")]
     pub answer: String,
-    /// The row's name.
+    /// Field of a row that holds its name, a string or a number; the default also reads the column `problem_id`.
+    /// Rows without one are numbered.
+    #[default("id")]
+    #[schemars(schema_with = "filled")]
     pub id: String,
 }
 
-/// The `[rollout]` section: how the student's completions are sampled.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rollout {
-    /// Divides the logits; 0 is greedy.
+/// How completions are sampled: keys of `[rollout]` and `[eval]`.
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Sampling {
+    /// Sampling temperature, which divides the logits. 0: always the most likely token.
+    #[default(1.0)]
+    #[schemars(range(min = 0.0))]
     pub temperature: f64,
-    /// Sample among the so many most likely tokens; 0 is off.
+    /// Sample among the so many most likely tokens. 0: off.
+    #[default(20)]
     pub top_k: usize,
-    /// Sample among the fewest tokens whose probabilities add up to this; 1 is off.
+    /// Sample among the fewest tokens whose probabilities add up to this. 1: off.
+    #[default(1.0)]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
     pub top_p: f64,
-    /// Leave out tokens less likely than this share of the most likely one; 0 is off.
+    /// Leave out tokens less likely than this share of the most likely one. 0: off.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub min_p: f64,
-    /// Factor against tokens seen in prompt or completion; 1 is off.
-    pub repetition_penalty: f64,
-    /// Taken off the logits of tokens seen in the completion; 0 is off.
-    pub presence_penalty: f64,
     /// Tokens after which a completion is cut off.
+    #[default(4096)]
+    #[schemars(range(min = 1))]
     pub max_new_tokens: usize,
     /// Completions that are decoded together.
+    #[default(8)]
+    #[schemars(range(min = 1))]
     pub batch: usize,
 }
 
+/// The `[rollout]` section: how the student's completions are sampled.
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Rollout {
+    /// The draws.
+    #[serde(flatten)]
+    #[default(Sampling { temperature: 1.1, top_p: 0.95, ..Sampling::default() })]
+    pub sampling: Sampling,
+    /// Factor against tokens that the prompt or the completion has. 1: off.
+    #[default(1.0)]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub repetition_penalty: f64,
+    /// Taken off the logits of tokens that the completion has. 0: off.
+    #[schemars(range(min = -100.0, max = 100.0))]
+    pub presence_penalty: f64,
+}
+
 /// The `[lora]` section: the adapter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Lora {
-    /// Rank of the two factors.
+    /// Rank of the adapter's two factors.
+    #[default(64)]
+    #[schemars(range(min = 1))]
     pub rank: usize,
-    /// The output is scaled by `alpha / rank`.
+    /// The adapter's output is scaled by alpha / rank.
+    #[default(128.0)]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub alpha: f64,
-    /// Share of the inputs dropped in the student's training forward, from 0 to below 1.
+    /// Share of the adapter's inputs dropped in the student's training forward.
+    #[default(0.05)]
+    #[schemars(extend("minimum" = 0, "exclusiveMaximum" = 1))]
     pub dropout: f64,
-    /// Names of the linear layers that get an adapter.
+    /// Names of the linear layers that get an adapter, in the vision tower too.
+    #[default(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"].map(str::to_owned).to_vec())]
+    #[schemars(schema_with = "names")]
     pub targets: Vec<String>,
 }
 
 /// The `[optim]` section: AdamW and its learning rate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Optim {
     /// Learning rate at its highest.
+    #[default(5e-6)]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
-    /// Decay rates of the mean and of the square of the gradient.
+    /// AdamW's decay rates of the mean and of the square of the gradient.
+    #[default((0.9, 0.999))]
+    #[schemars(schema_with = "decay_rates")]
     pub betas: (f64, f64),
-    /// Term against division by zero.
+    /// AdamW's term against division by zero.
+    #[default(1e-8)]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub eps: f64,
-    /// Decoupled weight decay.
+    /// AdamW's decoupled weight decay, of matrices alone: norms and biases do not decay.
+    #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
-    /// How the learning rate goes from its highest to the end.
+    /// How the learning rate goes from its highest to the end: linear and cosine fall to 0.
     pub schedule: Schedule,
-    /// Steps in which the learning rate rises to its highest.
+    /// Steps in which the learning rate rises from 0 to its highest.
     pub warmup_steps: usize,
-    /// Largest norm of the gradient over all trained tensors together; 0 is off.
+    /// Largest norm of the gradient over all trained tensors together. 0: off.
+    #[default(0.1)]
+    #[schemars(range(min = 0.0))]
     pub max_grad_norm: f64,
 }
 
+fn decay_rates(_: &mut SchemaGenerator) -> Schema {
+    let rate = json_schema!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1 });
+    json_schema!({ "type": "array", "items": rate, "minItems": 2, "maxItems": 2 })
+}
+
 /// How the learning rate goes from its highest to the end of training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
     /// In a straight line to 0.
+    #[default]
     Linear,
     /// Not at all.
     Constant,
@@ -124,20 +196,29 @@ pub enum Schedule {
 }
 
 /// The `[train]` section: how long, how much at a time, from which seed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Train {
     /// How long to train.
     #[serde(flatten)]
     pub length: Length,
-    /// Samples in a micro-batch.
+    /// Samples in a micro-batch: rolled out, scored and normalised together.
+    #[default(2)]
+    #[schemars(range(min = 1), extend("x-resume" = ["eval", "palr"]))]
     pub batch: usize,
-    /// Micro-batches averaged into one optimiser step.
+    /// Micro-batches whose gradients are averaged into one optimiser step.
+    #[default(16)]
+    #[schemars(range(min = 1), extend("x-resume" = ["eval", "palr"]))]
     pub accumulate: usize,
-    /// Seed of everything that is drawn.
+    /// Seed of everything that is drawn: order, samples, dropout, the new adapter.
+    #[default(42)]
+    #[schemars(extend("x-resume" = ["eval", "palr"]))]
     pub seed: u64,
-    /// Number format of weights and activations.
+    /// Number format of weights and activations; the divergence and the optimiser are always f32.
     pub precision: Precision,
-    /// A sample with a longer prompt is skipped, in tokens.
+    /// A sample with a longer prompt is skipped and counted, never cut.
+    #[default(32768)]
+    #[schemars(range(min = 1))]
     pub max_prompt_tokens: usize,
 }
 
@@ -150,13 +231,20 @@ impl Train {
 }
 
 /// How long to train.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Length {
-    /// So many optimiser steps.
-    Steps(usize),
-    /// So many passes over the data set, above 0.
-    Epochs(f64),
+    /// Optimiser steps to train.
+    Steps(#[schemars(range(min = 1), extend("x-resume" = ["train", "sft", "eval", "palr"]))] usize),
+    /// Passes over the data set to train; may be a fraction.
+    Epochs(#[schemars(extend("exclusiveMinimum" = 0, "x-resume" = ["train", "sft", "eval", "palr"]))] f64),
+}
+
+impl Default for Length {
+    /// One pass. A recipe says it all the same: there is no length that suits most.
+    fn default() -> Self {
+        Self::Epochs(1.0)
+    }
 }
 
 impl Length {
@@ -170,85 +258,101 @@ impl Length {
 }
 
 /// Number format of weights and activations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats.
+    #[default]
     F32,
     /// 16-bit brain floats.
     Bf16,
 }
 
 /// The `[checkpoint]` section.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Checkpoint {
-    /// Steps between checkpoints; 0 for one at the end only.
+    /// Steps between checkpoints. 0: at the end only.
+    #[default(50)]
     pub every: usize,
-    /// Newest checkpoints to keep; 0 for all.
+    /// Newest checkpoints to keep. 0: all.
+    #[default(3)]
     pub keep: usize,
 }
 
 /// The `[log]` section.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Log {
-    /// Steps between lines of metrics.
-    pub every: usize,
-    /// Steps between snapshots of rollouts; 0 for none.
+    /// What of the metrics is written.
+    #[serde(flatten)]
+    pub metrics: MetricsLog,
+    /// Steps between snapshots of rollouts. 0: none.
+    #[default(10)]
     pub rollouts_every: usize,
     /// Rollouts in a snapshot at most.
+    #[default(8)]
+    #[schemars(range(min = 1))]
     pub rollouts_max: usize,
-    /// Whether to write the metrics for TensorBoard too.
+}
+
+/// What of the metrics is written: keys of `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct MetricsLog {
+    /// Steps between lines of metrics.
+    #[default(1)]
+    #[schemars(range(min = 1))]
+    pub every: usize,
+    /// Also write the metrics for TensorBoard.
+    #[default(true)]
     pub tensorboard: bool,
 }
 
 /// The `[eval]` section: what the student is asked, and how its answers are sampled.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Eval {
-    /// The data set; `None` for the one that is trained on.
-    #[serde(with = "unset")]
+    /// The data set that `vigos eval` asks, named like `data.path`. Empty: that one.
+    #[serde(with = "Unset::<PathBuf>")]
     pub path: Option<PathBuf>,
-    /// Split to read, where the data set has several.
-    #[serde(with = "unset")]
+    /// Split of it, like `data.split`.
+    #[serde(with = "Unset::<String>")]
     pub split: Option<String>,
-    /// Ask the first so many rows of each data set only.
-    #[serde(with = "unset")]
+    /// Ask the first so many rows of each data set only. 0: all.
+    #[serde(with = "Unset::<usize>")]
     pub limit: Option<usize>,
-    /// How the rows of `path` are laid out.
+    /// Layout of its rows: like those of `data.path`, or ViLP's, with or without the sentence that states a fact.
     pub layout: Layout,
-    /// A prior suite to ask as well.
-    #[serde(with = "unset")]
+    /// A prior suite to ask as well, for Score and Prior. Empty: none.
+    #[serde(with = "Unset::<PathBuf>")]
     pub prior: Option<PathBuf>,
     /// Completions sampled for each item.
+    #[default(5)]
+    #[schemars(range(min = 1, max = 10_000))]
     pub samples: usize,
-    /// The k of Pass@k; `None` for all samples.
-    #[serde(with = "unset")]
+    /// The k of Pass@k, at most `eval.samples`. 0: all of them.
+    #[serde(with = "Unset::<usize>")]
+    #[schemars(extend("x-resume" = ["eval"]))]
     pub k: Option<usize>,
-    /// Divides the logits; 0 is greedy.
-    pub temperature: f64,
-    /// Sample among the so many most likely tokens; 0 is off.
-    pub top_k: usize,
-    /// Sample among the fewest tokens whose probabilities add up to this; 1 is off.
-    pub top_p: f64,
-    /// Leave out tokens less likely than this share of the most likely one; 0 is off.
-    pub min_p: f64,
-    /// Tokens after which a completion is cut off.
-    pub max_new_tokens: usize,
-    /// Completions that are decoded together.
-    pub batch: usize,
+    /// The draws.
+    #[serde(flatten)]
+    #[default(Sampling { top_p: 0.9, ..Sampling::default() })]
+    pub sampling: Sampling,
     /// Seed of the draws.
+    #[default(42)]
     pub seed: u64,
-    /// Whether a training run ends with an evaluation of the student before and after it.
+    /// Whether `vigos train` ends with an evaluation of the student before and after training, side by side.
+    #[schemars(extend("x-resume" = ["eval"]))]
     pub around: bool,
 }
 
 /// How the rows of an evaluation's data set are laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// A question, its images and its answer, as for training.
+    #[default]
     Rows,
     /// ViLP's three images to a question, the question as given.
     VilpF,
@@ -257,11 +361,14 @@ pub enum Layout {
 }
 
 /// The `[palr]` section: the leakage diagnostic.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Palr {
-    /// Wrong answers that stand in for the reference.
+    /// Wrong answers that `vigos palr` sets in the reference's place, at most.
+    #[default(4)]
+    #[schemars(range(min = 1, max = 64))]
     pub wrong_answers: usize,
-    /// Seed of the rollouts and of the wrong answers.
+    /// Seed of its rollouts and of the wrong answers.
+    #[default(42)]
     pub seed: u64,
 }

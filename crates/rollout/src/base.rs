@@ -2,6 +2,7 @@
 
 use crate::engine::Finish;
 use crate::error::RunError;
+use crate::kit::Kit;
 use crate::rolled_out::RolledOut;
 use crate::spans::CompletionText;
 use burn::tensor::{DType, Device};
@@ -82,18 +83,19 @@ pub struct Base<'a> {
 }
 
 impl<'a> Base<'a> {
-    /// Loads the base, of one of `families`, onto `device`; `progress` sees what has to be fetched from the hub.
+    /// Loads the base onto `device`, with what `kit` brings along; `progress` sees what has to be fetched from the hub.
     ///
     /// # Errors
     /// If a file is missing or wrong.
     pub fn open(
         recipe: &'a Recipe,
-        families: &Families,
+        kit: &Kit,
         device: &Device,
         progress: &mut Progress,
     ) -> Result<Self, RunError> {
-        let prompts = Prompts::for_method(&recipe.method)?;
-        let files = ModelFiles::open(&recipe.model.path, families, recipe.data.max_pixels, progress)?;
+        let prompts = Prompts::with_contexts(&recipe.method, kit.contexts.clone())?;
+        let files =
+            ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.rows.max_pixels, progress)?;
         Self::load(recipe, files, prompts, device, progress)
     }
 

@@ -27,15 +27,16 @@ impl Drawing {
     /// As `[rollout]` of a recipe says, under a seed.
     pub fn of(recipe: &Recipe, seed: u64) -> Self {
         let rollout = &recipe.rollout;
+        let draws = &rollout.sampling;
         let sampling = Sampling {
-            temperature: rollout.temperature,
-            top_k: rollout.top_k,
-            top_p: rollout.top_p,
-            min_p: rollout.min_p,
+            temperature: draws.temperature,
+            top_k: draws.top_k,
+            top_p: draws.top_p,
+            min_p: draws.min_p,
             repetition_penalty: rollout.repetition_penalty,
             presence_penalty: rollout.presence_penalty,
         };
-        Self { sampling, max_new_tokens: rollout.max_new_tokens, rows: rollout.batch, seed }
+        Self { sampling, max_new_tokens: draws.max_new_tokens, rows: draws.batch, seed }
     }
 }
 

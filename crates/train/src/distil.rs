@@ -17,17 +17,13 @@ use std::sync::atomic::AtomicBool;
 use vigos_data::DataRequest;
 use vigos_recipe::Recipe;
 use vigos_recipe::prompts::Prompts;
+use vigos_recipe::resume::Run;
 use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sample::SampleMaker;
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{Base, ModelFiles, base_name};
 use vigos_rollout::student::Drawing;
 use vigos_rollout::{RunError, RunOptions};
-
-/// Keys that may change between a run and its continuation: how long, how often, what is written, forgiven or
-/// only looked at.
-const FREE: [&str; 7] =
-    ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share", "eval.", "palr."];
 
 /// What to train, and where.
 pub type TrainOptions<'a> = RunOptions<'a, Recipe>;
@@ -42,11 +38,12 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
     let RunOptions { recipe, run_dir, resume, kit, device } = *options;
-    let folder = RunFolder::open(run_dir, recipe, resume, &FREE)?;
+    let folder = RunFolder::open(run_dir, recipe, resume, Run::Train)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
-    let prompts = Prompts::for_method(&recipe.method)?;
-    let files = ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.max_pixels, &mut fetching)?;
+    let prompts = Prompts::with_contexts(&recipe.method, kit.contexts.clone())?;
+    let files =
+        ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.rows.max_pixels, &mut fetching)?;
     let maker = SampleMaker::of(recipe, &files.processor, &prompts);
     let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &dataset, recipe.train.seed);
     observer.memory(&plan, files.config.architecture(), recipe.train.max_prompt_tokens);
@@ -75,11 +72,11 @@ pub fn train(
 
     let writing = Writing {
         checkpoint: &recipe.checkpoint,
-        every: recipe.log.every,
+        every: recipe.log.metrics.every,
         rollouts_every: recipe.log.rollouts_every,
         rollouts_max: recipe.log.rollouts_max,
-        tensorboard: recipe.log.tensorboard,
-        max_bad_share: recipe.data.max_bad_share,
+        tensorboard: recipe.log.metrics.tensorboard,
+        max_bad_share: recipe.data.rows.max_bad_share,
     };
     let mut recorder = Recorder::open(folder, writing, &state)?;
     let total = recipe.train.total_steps(dataset.count().get());

@@ -21,7 +21,7 @@ use vigos_kernels::{ActiveRow, Divergence, Divergences, LOGITS_BUDGET, chunk_row
 use vigos_models::rows::indices;
 use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, VisionLanguageModel};
 use vigos_processor::ImagePatches;
-use vigos_recipe::{Input, Method, Teacher};
+use vigos_recipe::{Method, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::{RolledOut, RunError};
 
@@ -218,7 +218,7 @@ fn score(
 ) -> Result<(Tensor<2>, usize), ModelError> {
     let prompt = |p: &Pass| &scored[p.rollout].rollout.sample.teachers[p.pass.teacher];
     let images: Vec<&ImagePatches> = scored.iter().flat_map(|s| &s.rollout.sample.images).collect();
-    let sees = method.teachers.iter().any(|t| t.runs() && t.sees(Input::Image));
+    let sees = method.teachers.iter().any(|t| t.runs() && t.sees_images());
     let encoded = if sees { model.encode_images(&images, None) } else { Vec::new() };
     let mut rest = encoded.as_slice();
     let own = scored.iter().map(|s| {

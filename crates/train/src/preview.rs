@@ -79,10 +79,10 @@ pub struct SlotPreview {
 /// If the recipe, a template, the data set or the model's files are wrong, or the row is not there or cannot be
 /// used.
 pub fn preview(recipe: &Recipe, row: usize, kit: &Kit, progress: &mut Progress) -> Result<Preview, RunError> {
-    let prompts = Prompts::for_method(&recipe.method)?;
+    let prompts = Prompts::with_contexts(&recipe.method, kit.contexts.clone())?;
     let dataset = kit.sources.open(&DataRequest::from(&recipe.data), progress)?;
     let source = dataset.load(row)?.map_err(|BadRow { origin, id, reason }| unusable(origin, id, reason))?;
-    let files = ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.max_pixels, progress)?;
+    let files = ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.rows.max_pixels, progress)?;
     let processor = &files.processor;
     let maker = SampleMaker::of(recipe, processor, &prompts);
     let images = maker

@@ -109,7 +109,7 @@ pub fn replay(
     }
     let teaching = Teaching::new(&recipe.method, &kit.divergences)?;
     let wanted = lora_config(&recipe.lora)?;
-    let base = Base::open(recipe, &kit.families, device, progress)?;
+    let base = Base::open(recipe, kit, device, progress)?;
     let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
     let adapter = open_adapter(&wanted, from, base.model.architecture(), seed, device, progress)?;
     let rows = read(rollouts, &base)?;

@@ -17,14 +17,12 @@ use std::sync::atomic::AtomicBool;
 use vigos_data::{DataRequest, Dataset};
 use vigos_models::Parameters;
 use vigos_recipe::demonstration::DemonstrationMaker;
+use vigos_recipe::resume::Run;
 use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{ModelFiles, base_name, dtype};
 use vigos_rollout::{RunError, RunOptions};
-
-/// Keys that may change between a run and its continuation: how long, how often, what is written or forgiven.
-const FREE: [&str; 5] = ["checkpoint.", "log.", "train.steps", "train.epochs", "data.max_bad_share"];
 
 /// What to train, and where.
 pub type SftOptions<'a> = RunOptions<'a, SftRecipe>;
@@ -41,10 +39,11 @@ pub fn sft(
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
     let RunOptions { recipe, run_dir, resume, kit, device } = *options;
-    let folder = RunFolder::open(run_dir, recipe, resume, &FREE)?;
+    let folder = RunFolder::open(run_dir, recipe, resume, Run::Sft)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
-    let files = ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.max_pixels, &mut fetching)?;
+    let files =
+        ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.rows.max_pixels, &mut fetching)?;
     let base = files.weights(&mut fetching)?;
     match recipe.train.weights {
         TrainedWeights::All => {
@@ -119,7 +118,7 @@ impl<F: FineTune> Supervised<'_, F> {
             rollouts_every: 0,
             rollouts_max: 0,
             tensorboard: recipe.log.tensorboard,
-            max_bad_share: recipe.data.max_bad_share,
+            max_bad_share: recipe.data.rows.max_bad_share,
         };
         let mut recorder = Recorder::open(folder, writing, &state)?;
         let total = recipe.total_steps(dataset.count().get());
@@ -129,7 +128,7 @@ impl<F: FineTune> Supervised<'_, F> {
             processor: &files.processor,
             stop: files.stops[0],
             max_tokens: recipe.train.max_tokens,
-            min_image_side: recipe.data.min_image_side,
+            min_image_side: recipe.data.rows.min_image_side,
         };
         let mut training = Training {
             stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(maker)),

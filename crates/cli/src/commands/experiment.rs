@@ -9,7 +9,9 @@ use crate::trials::Trials;
 use serde::Serialize;
 use std::path::Path;
 use vigos::kit;
-use vigos_experiment::{Config, ExperimentError, Plan, Results, State, report};
+use vigos_experiment::{ExperimentError, Plan, Results, State, report};
+use vigos_recipe::RunRecipe;
+use vigos_recipe::experiment::Experiment;
 
 /// A run, as `--print-plan` lists it.
 #[derive(Serialize)]
@@ -30,7 +32,7 @@ struct Listed<'a> {
 /// # Errors
 /// If the configuration or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError> {
-    let config = Config::load(&args.config)?;
+    let config = Experiment::load(&args.config, &[]).map_err(ExperimentError::from)?;
     let plan = Plan::new(&config)?;
     if args.print_plan {
         return list(&config, &plan);
@@ -53,7 +55,7 @@ pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError
     Ok(())
 }
 
-fn list(config: &Config, plan: &Plan) -> Result<(), CliError> {
+fn list(config: &Experiment, plan: &Plan) -> Result<(), CliError> {
     for (index, run) in plan.runs.iter().enumerate() {
         let cells = plan.cells.iter().filter(|cell| cell.run == index);
         output::json(&Listed {

@@ -9,8 +9,10 @@ mod generate;
 mod init;
 mod merge;
 mod palr;
+mod presets;
 mod prompts;
 mod replay;
+mod schema;
 mod score;
 mod selftest;
 mod sft;
@@ -39,6 +41,8 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Merge(args) => merge::run(args, device),
         Command::Bench(args) => bench::run(args, device),
         Command::Prompts(args) => prompts::run(args),
+        Command::Schema(args) => schema::run(args),
+        Command::Presets(args) => presets::run(args),
         Command::Doctor(args) => doctor::run(args, device),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, FieldRef, Fields as Children, Schema, SchemaRef};
 
 use crate::error::DatasetError;
-use vigos_recipe::row::Fields;
+use vigos_recipe::Fields;
 
 /// A column found by its name.
 #[derive(Clone, Debug)]

@@ -28,7 +28,8 @@ use vigos_core::files::{FileError, folder_of};
 use crate::error::DatasetError;
 use crate::order::RowGroup;
 use columns::{Columns, with_views};
-use vigos_recipe::row::{BadRow, Fields, Row};
+use vigos_recipe::Fields;
+use vigos_recipe::row::{BadRow, Row};
 
 /// Memory for decoded row groups, in bytes.
 pub(crate) const CACHE_BYTES: u64 = 256 << 20;

@@ -25,6 +25,7 @@ use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
 use vigos_data::{BadRow, DataRequest, Dataset, Row};
 use vigos_recipe::Recipe;
 use vigos_recipe::last_box;
+use vigos_recipe::resume::Run;
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker};
 use vigos_rollout::engine::Finish;
 use vigos_rollout::spans::{CompletionText, Reason, Spans, Verdict};
@@ -34,8 +35,6 @@ use wrong::Pool;
 
 /// The values' file.
 const TOKENS: &str = "tokens.jsonl";
-/// Keys that say nothing about the values.
-const FREE: [&str; 1] = ["eval."];
 
 /// Diagnoses the recipe's student and teachers on its data set and writes `tokens.jsonl`, `report.json` and
 /// `report.md`. When `stop` is set it ends after the last whole part, without a report.
@@ -54,7 +53,7 @@ pub fn palr(
     let recipe = options.recipe;
     let drawing = Drawing::of(recipe, recipe.palr.seed);
     drawing.sampling.check()?;
-    let (folder, run) = Folder::open(options, TOKENS, &FREE)?;
+    let (folder, run) = Folder::open(options, TOKENS, Run::Palr)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let data = options.kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let loaded = Loaded::open(options, &mut fetching)?;
@@ -63,7 +62,7 @@ pub fn palr(
     run.begin(recipe)?;
 
     let total = data.count().get();
-    let part = recipe.rollout.batch;
+    let part = recipe.rollout.sampling.batch;
     let (mut done, file) = folder.resume(total, part, |line: &Line| (line.item(), true))?;
     observer.started(done, total);
     let maker = loaded.base.samples();
@@ -94,7 +93,7 @@ pub fn palr(
 /// # Errors
 /// If that of another recipe was.
 pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, RunError> {
-    folder::begun(run_dir, recipe, &FREE)
+    folder::begun(run_dir, recipe, Run::Palr)
 }
 
 /// A diagnosis under way.

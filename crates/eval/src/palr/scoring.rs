@@ -7,8 +7,9 @@ use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
 use vigos_models::scoring::score_tokens;
 use vigos_models::{ActiveAdapter, ModelError, Target, VisionLanguageModel};
 use vigos_processor::{ImagePatches, Sequence};
+use vigos_recipe::Method;
+use vigos_recipe::context::REFERENCE;
 use vigos_recipe::sample::Sample;
-use vigos_recipe::{Input, Method};
 use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::spans::{Spans, Verdict};
 
@@ -68,16 +69,16 @@ pub fn score(
         let Some(teacher) = method.teachers.get(pass.teacher) else { continue };
         let read = |sample: &Sample, features| reader(sample, features, pass, completion);
         let mut readers = vec![read(sample, &images)];
-        if teacher.sees(Input::Image) {
+        if teacher.sees_images() {
             readers.push(read(scene.other, &others));
         }
-        if teacher.sees(Input::Reference) {
+        if teacher.sees(REFERENCE) {
             readers.extend(scene.wrong.iter().map(|wrong| read(wrong, &images)));
         }
         let scored = logprobs(model, None, &readers)?;
         let mut scored = scored.iter();
         let active = scored.next().map(Vec::as_slice).unwrap_or_default();
-        let image = if teacher.sees(Input::Image) { scored.next() } else { None };
+        let image = if teacher.sees_images() { scored.next() } else { None };
         let wrong: Vec<&Vec<f64>> = scored.collect();
         for (order, (at, &active)) in pass.active.iter().zip(active).enumerate() {
             let (Some(&id), Some(&own)) = (completion.get(at.position), own.get(at.position)) else {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use vigos_eval::Mean;
 use vigos_eval::palr::{Palr, Sums};
-use vigos_experiment::config::Dial;
 use vigos_experiment::report;
 use vigos_experiment::results::{
     CellResults, Leakage, MethodName, Metrics, Results, RunResults, StepResults, SweepResults, Term,
 };
+use vigos_recipe::experiment::Dial;
 
 fn step(step: usize, score: f64) -> StepResults {
     let mean = |value| Mean { value, standard_error: Some(0.01), n: 50 };

@@ -7,7 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use vigos_experiment::{Config, Plan, Results, Run, State, Watch, report, run};
+use vigos_experiment::{Plan, Results, Run, State, Watch, report, run};
+use vigos_recipe::RunRecipe;
+use vigos_recipe::experiment::Experiment;
 
 /// Counts what is done, and stops when so much was begun.
 struct Counter<'a> {
@@ -55,7 +57,7 @@ impl Watch for Counter<'_> {
 }
 
 /// Runs until `left` trainings and evaluations have been begun; whether all is done, and runs kept, trained, asked.
-fn go(config: &Config, left: usize) -> (bool, [usize; 3]) {
+fn go(config: &Experiment, left: usize) -> (bool, [usize; 3]) {
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, left);
     let whole = run(config, &Plan::new(config).unwrap(), &kit(), &Device::flex(), &mut watch, &stop).unwrap();
@@ -63,15 +65,15 @@ fn go(config: &Config, left: usize) -> (bool, [usize; 3]) {
 }
 
 /// The report's files.
-fn written(config: &Config) -> BTreeMap<String, Vec<u8>> {
+fn written(config: &Experiment) -> BTreeMap<String, Vec<u8>> {
     let results = Results::gather(config, &Plan::new(config).unwrap()).unwrap();
     report(&results, &config.results).unwrap();
     let files = fs::read_dir(&config.results).unwrap().map(Result::unwrap);
     files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
 }
 
-fn config(folder: &Path) -> Config {
-    Config::parse(&text(folder), "e.toml").unwrap()
+fn config(folder: &Path) -> Experiment {
+    Experiment::parse(&text(folder), "e.toml", &[]).unwrap()
 }
 
 #[test]

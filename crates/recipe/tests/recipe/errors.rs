@@ -1,7 +1,7 @@
 //! Every way a recipe can be wrong, and what is said about it.
 
 use proptest::prelude::*;
-use vigos_recipe::{KEYS, Recipe, RecipeError};
+use vigos_recipe::{Recipe, RecipeError, keys, schema};
 
 use crate::{LEAST, set};
 
@@ -27,7 +27,7 @@ fn teacher(lines: &str) -> String {
 
 #[test]
 fn a_misspelt_key_is_refused_with_the_nearest_one() {
-    let expected = "configs/x.toml: unknown key `optim.lrr`; did you mean `optim.lr`?";
+    let expected = "configs/x.toml:4:7: unknown key `optim.lrr`; did you mean `optim.lr`?";
     assert_eq!(message("optim.lrr = 1"), expected);
     for (lines, key, nearest) in [
         ("[optimm]\nlr = 1", "optimm", "optim"),
@@ -47,7 +47,7 @@ fn a_key_like_no_other_is_refused_with_those_of_its_section() {
     let text = message("checkpoint.zzzzzzzz = 1");
     assert_eq!(
         text,
-        "configs/x.toml: unknown key `checkpoint.zzzzzzzz`; known here: `checkpoint.every`, `checkpoint.keep`"
+        "configs/x.toml:4:12: unknown key `checkpoint.zzzzzzzz`; known here: `checkpoint.every`, `checkpoint.keep`"
     );
     assert!(message("qqqqqqqqqqqq = 1").contains("`model`, `data`, `method`"));
 }
@@ -55,14 +55,45 @@ fn a_key_like_no_other_is_refused_with_those_of_its_section() {
 #[test]
 fn a_quoted_dotted_name_is_no_path_into_a_section() {
     let text = message("\"optim.lr\" = 1");
-    assert!(text.starts_with("configs/x.toml: unknown key `\"optim.lr\"`"), "{text}");
+    assert!(text.starts_with("configs/x.toml:4:1: unknown key `\"optim.lr\"`"), "{text}");
     assert!(message("\"a\\u001b[31m\" = 1").contains("\\u{1b}"), "control characters are shown, not sent");
 }
 
 #[test]
 fn a_misspelt_key_of_a_teacher_is_refused_with_its_place() {
     let text = message(&teacher("weigth = 1"));
-    assert_eq!(text, "configs/x.toml: unknown key `method.teacher[0].weigth`; did you mean `weight`?");
+    assert_eq!(
+        text,
+        "configs/x.toml:8:1: unknown key `method.teacher[0].weigth`; did you mean `method.teacher[0].weight`?"
+    );
+}
+
+#[test]
+fn a_message_points_to_where_the_value_is_written() {
+    for (lines, place) in [
+        ("[optim]\nlr = 0", "configs/x.toml:5:6: `optim.lr`"),
+        ("[optim]\n lrr = 0", "configs/x.toml:5:2: unknown key `optim.lrr`"),
+        ("rollout = { top_p = 2 }", "configs/x.toml:4:21: `rollout.top_p`"),
+        (
+            &teacher("spans = ['completion']\nwhen = 'valid'\nweight = -1"),
+            "configs/x.toml:10:10: `method.teacher[0].weight`",
+        ),
+        (&teacher("when = 'valid'"), "configs/x.toml:4:1: `method.teacher[0].spans` is missing"),
+        (
+            &teacher("spans = ['description']\nwhen = 'always'"),
+            "configs/x.toml:9:8: `method.teacher[0].when`",
+        ),
+    ] {
+        let text = message(lines);
+        assert!(text.starts_with(place), "{text}");
+    }
+    // What an override says instead is where the override is.
+    let text = format!("{LEAST}{}", teacher("spans = ['completion']\nwhen = 'always'"));
+    let set = set(&[
+        "method.teacher=[{name='t', context=['image'], prompt='p', spans=['completion'], when='valid', weight=0}]",
+    ]);
+    let error = Recipe::parse(&text, "configs/x.toml", &set).unwrap_err().to_string();
+    assert!(error.starts_with("--set: `method.teacher`: found no teacher"), "{error}");
 }
 
 #[test]
@@ -79,13 +110,14 @@ fn a_value_of_another_type_is_refused() {
         ("optim = 3", "`optim`: found integer 3, wanted a table `[optim]`"),
         ("[[log]]\nevery = 1", "wanted a table `[log]`"),
         ("data.split = 2024-01-01", "`data.split`: found datetime"),
-        ("[method.teacher]\nname = 't'", "write each teacher under a heading `[[method.teacher]]`"),
-        ("method.teacher = [1]", "write each teacher under a heading `[[method.teacher]]`"),
+        ("[method.teacher]\nname = 't'", "write each one under a heading `[[method.teacher]]`"),
+        ("method.teacher = [1]", "write each one under a heading `[[method.teacher]]`"),
     ] {
         let error = refused(lines);
         assert!(matches!(error, RecipeError::WrongType { .. }), "{lines}: {error:?}");
         let text = error.to_string();
-        assert!(text.starts_with("configs/x.toml: `") && text.contains(expected), "{lines}: {text}");
+        assert!(text.starts_with("configs/x.toml:") && text.contains(expected), "{lines}: {text}");
+        assert!(!text.starts_with("configs/x.toml: "), "line and column are told: {text}");
     }
 }
 
@@ -108,13 +140,20 @@ fn a_value_that_the_key_does_not_take_is_refused() {
         ("method.student_prompt = '../../etc/passwd'", "wanted a name of letters, digits"),
         ("lora.targets = []", "name at least one"),
         ("lora.targets = ['a', 'a']", "\"a\" is there twice"),
-        ("lora.targets = ['a.*']", "a name has letters, digits"),
+        ("lora.targets = ['a.*']", "each is a name of letters, digits"),
         ("data.fields.id = ''", "wanted text that is not empty"),
+        ("method.teacher = [{ divergence = 'revers' }]", "did you mean \"reverse\"?"),
+        (
+            "method.teacher = [{ divergence = 'own:a b' }]",
+            "wanted one of \"forward\", \"reverse\", or `own:NAME`",
+        ),
+        ("method.teacher = [{ context = ['answer_key'] }]", "each is \"image\", \"problem\", \"reference\""),
     ] {
         let error = refused(lines);
         assert!(matches!(error, RecipeError::OutOfRange { .. }), "{lines}: {error:?}");
         let text = error.to_string();
-        assert!(text.starts_with("configs/x.toml: `") && text.contains(expected), "{lines}: {text}");
+        assert!(text.starts_with("configs/x.toml:") && text.contains(expected), "{lines}: {text}");
+        assert!(!text.starts_with("configs/x.toml: "), "line and column are told: {text}");
     }
     let text = message(&format!("{TEACHER}context = ['image', 'imgae']"));
     assert!(
@@ -145,7 +184,7 @@ fn steps_and_epochs_in_one_file_are_refused() {
     assert!(matches!(error, RecipeError::Conflict { .. }));
     assert_eq!(
         error.to_string(),
-        "configs/x.toml: `train.steps`: found `train.epochs` as well, wanted one of the two"
+        "configs/x.toml:4:15: `train.steps`: found `train.epochs` as well, wanted one of the two"
     );
 }
 
@@ -220,7 +259,7 @@ fn an_override_that_cannot_be_applied_is_refused() {
 
 /// Text made of the pieces that recipes are made of, in any order.
 fn toml_like() -> impl Strategy<Value = String> {
-    let keys: Vec<String> = KEYS.iter().map(|key| key.name.to_owned()).collect();
+    let keys: Vec<String> = keys(&schema::<Recipe>()).into_iter().map(|key| key.name).collect();
     let piece = prop_oneof![
         prop::sample::select(keys),
         prop::sample::select(vec![
@@ -284,8 +323,9 @@ proptest! {
     }
 
     #[test]
-    fn any_override_is_applied_or_refused(text in toml_like(), key in 0..KEYS.len(), value in value()) {
-        let named = format!("{}={value}", KEYS[key].name);
+    fn any_override_is_applied_or_refused(text in toml_like(), key in any::<prop::sample::Index>(), value in value()) {
+        let keys = keys(&schema::<Recipe>());
+        let named = format!("{}={value}", key.get(&keys).name);
         for text in [text, named] {
             match Recipe::parse(LEAST, "x", &[text]) {
                 Err(error) => prop_assert!(!error.to_string().is_empty()),

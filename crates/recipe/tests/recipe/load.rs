@@ -2,10 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vigos_recipe::{
-    Divergence, Fidelity, KEYS, Length, Precision, Preset, Recipe, RecipeError, Schedule, TEACHER_KEYS,
-    reference,
-};
+use vigos_recipe::{Divergence, Fidelity, Length, Precision, Recipe, RecipeError, Schedule, keys, schema};
 
 use crate::{LEAST, root, set};
 
@@ -17,17 +14,23 @@ fn parse(overrides: &[&str]) -> Recipe {
 fn what_is_left_out_has_the_published_values() {
     let recipe = parse(&[]);
     assert_eq!(recipe.model.path, PathBuf::from("m"));
-    assert_eq!((recipe.model.adapter, recipe.data.limit, recipe.data.max_pixels), (None, None, None));
+    assert_eq!(
+        (recipe.model.adapter, recipe.data.rows.limit, recipe.data.rows.max_pixels),
+        (None, None, None)
+    );
     assert_eq!(recipe.data.fields.image, "image");
     assert_eq!(
         (recipe.method.temperature, recipe.method.clip, recipe.method.boundary_clip),
         (1.0, 0.05, 0.0)
     );
-    assert_eq!((recipe.method.preset, recipe.method.fidelity), (Preset::Vigos, Fidelity::Paper));
+    assert_eq!((recipe.method.preset.as_str(), recipe.method.fidelity), ("vigos", Fidelity::Paper));
     let rollout = &recipe.rollout;
-    assert_eq!((rollout.temperature, rollout.top_k, rollout.top_p, rollout.min_p), (1.1, 20, 0.95, 0.0));
+    let draws = &rollout.sampling;
+    assert_eq!((draws.temperature, draws.top_k, draws.top_p, draws.min_p), (1.1, 20, 0.95, 0.0));
     assert_eq!((rollout.repetition_penalty, rollout.presence_penalty), (1.0, 0.0));
-    assert_eq!(rollout.max_new_tokens, 4096);
+    assert_eq!((draws.max_new_tokens, draws.batch), (4096, 8));
+    let draws = &recipe.eval.sampling;
+    assert_eq!((draws.temperature, draws.top_k, draws.top_p, draws.min_p), (1.0, 20, 0.9, 0.0));
     assert_eq!((recipe.lora.rank, recipe.lora.alpha, recipe.lora.dropout), (64, 128.0, 0.05));
     assert_eq!(recipe.lora.targets.len(), 7);
     let optim = &recipe.optim;
@@ -65,7 +68,7 @@ fn an_override_replaces_a_key_and_the_last_one_wins() {
     assert_eq!(recipe.optim.betas, (0.8, 0.9));
     assert_eq!(recipe.lora.targets, ["q_proj"]);
     assert_eq!(recipe.data.fields.id, "problem_id");
-    assert!(!recipe.log.tensorboard);
+    assert!(!recipe.log.metrics.tensorboard);
     assert_eq!(recipe.lora.alpha, 16.0);
 }
 
@@ -84,7 +87,7 @@ fn an_empty_override_takes_an_optional_value_away() {
     let text = format!("{LEAST}model.adapter = \"a\"\ndata.limit = 3\nmethod.prompts = \"p\"\n");
     let overrides = set(&["model.adapter=", "data.limit=0", "method.prompts="]);
     let recipe = Recipe::parse(&text, "test.toml", &overrides).unwrap();
-    assert_eq!((recipe.model.adapter, recipe.data.limit, recipe.method.prompts), (None, None, None));
+    assert_eq!((recipe.model.adapter, recipe.data.rows.limit, recipe.method.prompts), (None, None, None));
 }
 
 #[test]
@@ -134,43 +137,20 @@ fn another_preset_does_not_silently_keep_a_table_of_one_s_own() {
 fn the_effective_configuration_names_every_key() {
     let text = parse(&[]).to_toml().unwrap();
     let table: toml::Table = toml::from_str(&text).unwrap();
-    for key in KEYS.iter().filter(|key| key.name != "train.steps") {
+    let (of_teachers, others): (Vec<_>, Vec<_>) =
+        keys(&schema::<Recipe>()).into_iter().partition(|key| key.name.starts_with("method.teacher."));
+    assert!(others.len() > 60 && of_teachers.len() == 9);
+    for key in others.iter().filter(|key| key.name != "train.steps") {
+        let (sections, field) = key.name.rsplit_once('.').unwrap();
         let mut value = Some(&table);
-        for section in key.section().split('.') {
+        for section in sections.split('.') {
             value = value.and_then(|table| table.get(section)).and_then(toml::Value::as_table);
         }
-        assert!(value.is_some_and(|table| table.contains_key(key.field())), "{} in\n{text}", key.name);
+        assert!(value.is_some_and(|table| table.contains_key(field)), "{} in\n{text}", key.name);
     }
     let teachers = table["method"]["teacher"].as_array().unwrap();
-    for key in TEACHER_KEYS {
+    for key in of_teachers {
         assert!(teachers.iter().all(|teacher| teacher.get(key.field()).is_some()), "{}", key.name);
-    }
-}
-
-/// Checks the part of a page that the code says; with `UPDATE_DOCS` set it is written instead, which `cargo xtask docs`
-/// does.
-#[track_caller]
-fn check_page(page: &str, part: &str) {
-    const HEADING: &str = "\n## Every key\n\n";
-    let path = root().join(page);
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (before, _) = text.split_once(HEADING).unwrap();
-    let wanted = format!("{before}{HEADING}{}\n", part.trim_end());
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &wanted).unwrap();
-    } else {
-        assert!(text == wanted, "{page} is behind; `cargo xtask docs` writes it");
-    }
-}
-
-#[test]
-fn the_documentation_describes_every_key_as_it_is() {
-    check_page("docs/config.md", &reference());
-    check_page("docs/sft.md", &vigos_recipe::sft::reference());
-    let docs = std::fs::read_to_string(root().join("docs/config.md")).unwrap();
-    for preset in Preset::ALL {
-        let name = toml::Value::try_from(preset).unwrap();
-        assert!(docs.contains(&format!("| `{}` |", name.as_str().unwrap())), "{name}");
     }
 }
 

@@ -1,15 +1,16 @@
 //! Every preset at both fidelities, as a literal table.
 
-use vigos_recipe::{Fidelity, Preset, Recipe, Teacher};
+use vigos_recipe::{Context, Fidelity, Method, Preset, Recipe, Teacher};
 
 use crate::LEAST;
 
 /// One teacher as a line: name, context, prompt, prefill, reads, spans, when, divergence, weight.
 fn line(teacher: &Teacher) -> String {
+    let context: Vec<&str> = teacher.context.iter().map(Context::name).collect();
     format!(
-        "{} {:?} {} {:?} {:?} {:?} {:?} {:?} {}",
+        "{} [{}] {} {:?} {:?} {:?} {:?} {:?} {}",
         teacher.name,
-        teacher.context,
+        context.join(", "),
         teacher.prompt,
         teacher.prefill,
         teacher.reads,
@@ -35,14 +36,14 @@ fn assert_table(preset: &str, fidelity: &str, student: (&str, &str), lines: &[&s
 const STUDENT: (&str, &str) = ("student", "<description>");
 
 const PERCEPTION: &str =
-    "perception [Image] perception \"<description>\" Completion [Description] Valid Forward 1";
-const REASONING: &str = "reasoning [Image, Problem, Reference] reasoning \"<description>\" Completion \
+    "perception [image] perception \"<description>\" Completion [Description] Valid Forward 1";
+const REASONING: &str = "reasoning [image, problem, reference] reasoning \"<description>\" Completion \
                          [ReasoningAnswer] Valid Forward 1";
 const PERCEPTION_RELEASED: &str =
-    "perception [Image] perception \"\" Completion [Description] Valid Forward 1";
-const REASONING_RELEASED: &str = "reasoning [Image, Problem, Reference] reasoning \"<think>\" Span \
+    "perception [image] perception \"\" Completion [Description] Valid Forward 1";
+const REASONING_RELEASED: &str = "reasoning [image, problem, reference] reasoning \"<think>\" Span \
                                   [ReasoningAnswer] Valid Forward 1";
-const REFERENCE: &str = "reference [Image, Problem, Reference] reference \"<description>\" Completion \
+const REFERENCE: &str = "reference [image, problem, reference] reference \"<description>\" Completion \
                          [Completion] Invalid Reverse 2";
 
 #[test]
@@ -53,7 +54,7 @@ fn vigos_has_a_teacher_for_each_segment_and_one_for_broken_rollouts() {
 
 #[test]
 fn opsd_has_a_plain_student_and_one_privileged_teacher_over_everything() {
-    let teacher = "reference [Image, Problem, Reference] plain_reference \"\" Completion [Completion] Always \
+    let teacher = "reference [image, problem, reference] plain_reference \"\" Completion [Completion] Always \
                    Forward 1";
     for fidelity in ["paper", "released"] {
         assert_table("opsd", fidelity, ("plain", ""), &[teacher]);
@@ -62,7 +63,7 @@ fn opsd_has_a_plain_student_and_one_privileged_teacher_over_everything() {
 
 #[test]
 fn opsd_with_the_same_prompt_has_the_prompts_of_vigos() {
-    let teacher = "reference [Image, Problem, Reference] reference \"<description>\" Completion [Completion] \
+    let teacher = "reference [image, problem, reference] reference \"<description>\" Completion [Completion] \
                    Always Forward 1";
     for fidelity in ["paper", "released"] {
         assert_table("opsd-same-prompt", fidelity, STUDENT, &[teacher]);
@@ -94,13 +95,13 @@ fn the_fallback_divergence_can_be_forward() {
 
 #[test]
 fn without_the_reference_teacher_the_other_two_supervise_all_of_an_invalid_rollout() {
-    let reasoning_fallback = "reasoning [Image, Problem, Reference] reasoning \"<description>\" Completion \
+    let reasoning_fallback = "reasoning [image, problem, reference] reasoning \"<description>\" Completion \
                               [Completion] Invalid Forward 1";
     let fallback =
-        "perception [Image] perception \"<description>\" Completion [Completion] Invalid Forward 1";
+        "perception [image] perception \"<description>\" Completion [Completion] Invalid Forward 1";
     let table = [PERCEPTION, REASONING, fallback, reasoning_fallback];
     assert_table("vigos-no-reference", "paper", STUDENT, &table);
-    let fallback = "perception [Image] perception \"\" Completion [Completion] Invalid Forward 1";
+    let fallback = "perception [image] perception \"\" Completion [Completion] Invalid Forward 1";
     let table = [PERCEPTION_RELEASED, REASONING_RELEASED, fallback, reasoning_fallback];
     assert_table("vigos-no-reference", "released", STUDENT, &table);
 }
@@ -108,15 +109,30 @@ fn without_the_reference_teacher_the_other_two_supervise_all_of_an_invalid_rollo
 #[test]
 fn every_preset_survives_being_written_out_and_read_again() {
     for preset in Preset::ALL {
-        for fidelity in [Fidelity::Paper, Fidelity::Released] {
-            let name = toml::Value::try_from(preset).unwrap();
-            let level = toml::Value::try_from(fidelity).unwrap();
-            let before = recipe(name.as_str().unwrap(), level.as_str().unwrap());
-            assert_eq!(before.method.preset, preset);
+        for fidelity in ["paper", "released"] {
+            let before = recipe(preset.name, fidelity);
+            assert_eq!(before.method.preset, preset.name);
             let text = before.to_toml().unwrap();
             let after = Recipe::parse(&text, "config.toml", &[]).unwrap();
             assert_eq!(before, after, "{text}");
             assert_eq!(text, after.to_toml().unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_preset_is_part_of_a_recipe_and_says_what_it_is() {
+    for preset in Preset::ALL {
+        assert!(preset.about().ends_with('.'), "{}", preset.name);
+        for (fidelity, name) in [(Fidelity::Paper, "paper"), (Fidelity::Released, "released")] {
+            // A preset written out at the end of a recipe is the method that its name stands for.
+            let text = format!("{LEAST}{}", preset.text(fidelity))
+                .replace("[method]", &format!("[method]\nfidelity = \"{name}\""));
+            let written_out = Recipe::parse(&text, preset.name, &[]).unwrap();
+            let named = recipe(preset.name, name);
+            assert_eq!(written_out.method.teachers, named.method.teachers, "{}", preset.name);
+            assert_eq!(written_out.method.student_prompt, named.method.student_prompt);
+            assert_eq!(Method::of(preset, fidelity), named.method);
         }
     }
 }
@@ -129,7 +145,7 @@ fn a_written_out_table_replaces_the_preset_s() {
     );
     let recipe = Recipe::parse(&text, "test.toml", &[]).unwrap();
     let lines: Vec<String> = recipe.method.teachers.iter().map(line).collect();
-    let blind = "blind [Problem] text_only \"<description>\" Completion [Completion] Always Forward 1";
+    let blind = "blind [problem] text_only \"<description>\" Completion [Completion] Always Forward 1";
     assert_eq!(lines, [blind]);
     assert_eq!(recipe.method.student_prompt, "student");
 }

@@ -3,12 +3,17 @@
 use std::fs;
 
 use proptest::prelude::*;
+use vigos_recipe::context::{IMAGE, PROBLEM, REFERENCE};
 use vigos_recipe::prompts::{PromptError, Prompts};
-use vigos_recipe::{Input, Preset, Recipe};
+use vigos_recipe::{Context, Contexts, Preset, Recipe, Row};
 
 use crate::{LEAST, root, set};
 
-const ALL: [Input; 3] = [Input::Image, Input::Problem, Input::Reference];
+const ALL: [&str; 3] = [IMAGE, PROBLEM, REFERENCE];
+
+fn context(names: &[&str]) -> Vec<Context> {
+    names.iter().map(|name| Context::named(*name)).collect()
+}
 
 /// A folder with these templates.
 fn folder(templates: &[(&str, &str)]) -> tempfile::TempDir {
@@ -26,16 +31,15 @@ fn load(text: &str) -> Result<Prompts, PromptError> {
 #[test]
 fn the_built_in_templates_show_each_reader_what_its_context_lists() {
     for preset in Preset::ALL {
-        let name = toml::Value::try_from(preset).unwrap();
-        let preset = format!("method.preset={}", name.as_str().unwrap());
+        let preset = format!("method.preset={}", preset.name);
         let recipe = Recipe::parse(LEAST, "x", &set(&[&preset])).unwrap();
         let prompts = Prompts::for_method(&recipe.method).unwrap();
         let student = prompts.render(&recipe.method.student_prompt, "Which colour?", None).unwrap();
         assert!(student.contains("Which colour?") && student.contains("\\boxed{"), "{student}");
         for teacher in &recipe.method.teachers {
             let text = prompts.render(&teacher.prompt, "Which colour?", Some("teal")).unwrap();
-            assert_eq!(text.contains("Which colour?"), teacher.sees(Input::Problem), "{text}");
-            assert_eq!(text.contains("teal"), teacher.sees(Input::Reference), "{text}");
+            assert_eq!(text.contains("Which colour?"), teacher.sees(PROBLEM), "{text}");
+            assert_eq!(text.contains("teal"), teacher.sees(REFERENCE), "{text}");
         }
     }
 }
@@ -119,17 +123,17 @@ fn a_placeholder_in_a_latex_command_s_braces_is_refused_as_ambiguous() {
 #[test]
 fn a_template_must_name_exactly_what_its_reader_is_shown() {
     let prompts = Prompts::load(None).unwrap();
-    prompts.check("x", "perception", &[Input::Image]).unwrap();
-    prompts.check("x", "reasoning", &ALL).unwrap();
-    for (template, context, placeholder) in [
+    prompts.check("x", "perception", &context(&[IMAGE])).unwrap();
+    prompts.check("x", "reasoning", &context(&ALL)).unwrap();
+    for (template, shown, placeholder) in [
         ("perception", &ALL[..], "{problem}"),
         ("reasoning", &ALL[..2], "{reference}"),
         ("student", &ALL[..], "{reference}"),
         ("student", &ALL[..1], "{problem}"),
     ] {
-        let error = prompts.check("the reader", template, context).unwrap_err();
+        let error = prompts.check("the reader", template, &context(shown)).unwrap_err();
         let PromptError::Context { placeholder: found, .. } = &error else { panic!("{error}") };
-        assert_eq!(*found, placeholder, "{error}");
+        assert_eq!(found, placeholder, "{error}");
         assert!(error.to_string().contains("the reader"), "{error}");
     }
 }
@@ -154,6 +158,33 @@ fn a_template_that_is_not_there_is_refused_with_those_that_are() {
 }
 
 #[test]
+fn a_program_brings_contexts_of_its_own() {
+    let folder = folder(&[("student", "{problem}"), ("hinted", "{problem} ({own:hint}) {reference}")]);
+    let text = format!(
+        "{LEAST}method.prompts = {:?}\n[[method.teacher]]\nname = \"t\"\nprompt = \"hinted\"\nwhen = \"always\"\n\
+         context = [\"problem\", \"own:hint\", \"reference\"]\nspans = [\"completion\"]\n",
+        folder.path()
+    );
+    let recipe = Recipe::parse(&text, "x", &[]).unwrap();
+    let unknown = Prompts::for_method(&recipe.method).unwrap_err().to_string();
+    assert!(unknown.contains("the context of the t teacher: found `own:hint`"), "{unknown}");
+    let contexts = Contexts::default().with("hint", |row| format!("begins with {}", &row.answer[..1]));
+    let prompts = Prompts::with_contexts(&recipe.method, contexts).unwrap();
+    let row = Row {
+        id: "1".into(),
+        problem: "Which?".into(),
+        answer: "teal".into(),
+        images: Vec::new(),
+        origin: "f:1".into(),
+        labels: Default::default(),
+        demonstration: None,
+    };
+    assert_eq!(prompts.turn("hinted", &row, "blue").unwrap(), "Which? (begins with t) blue");
+    let leaking = prompts.check("x", "hinted", &context(&ALL)).unwrap_err().to_string();
+    assert!(leaking.contains("found `{own:hint}` in the template"), "{leaking}");
+}
+
+#[test]
 fn a_teacher_that_is_not_run_needs_no_template() {
     let folder = folder(&[
         ("student", "{problem}"),
@@ -168,7 +199,7 @@ fn a_teacher_that_is_not_run_needs_no_template() {
 #[test]
 fn a_reference_that_is_not_there_is_an_error_and_not_an_empty_text() {
     let prompts = Prompts::load(None).unwrap();
-    assert!(matches!(prompts.render("reasoning", "q", None), Err(PromptError::NoReference { .. })));
+    assert!(matches!(prompts.render("reasoning", "q", None), Err(PromptError::NoText { .. })));
     assert!(matches!(prompts.render("nobody", "q", None), Err(PromptError::UnknownTemplate { .. })));
 }
 

@@ -55,8 +55,8 @@ impl Plan {
         Ok(Self {
             dtype: dtype(recipe.train.precision),
             lora: lora_config(&recipe.lora)?,
-            rollout_batch: recipe.rollout.batch,
-            max_new_tokens: recipe.rollout.max_new_tokens,
+            rollout_batch: recipe.rollout.sampling.batch,
+            max_new_tokens: recipe.rollout.sampling.max_new_tokens,
             batch: recipe.train.batch,
             accumulate: recipe.train.accumulate,
             prompt_tokens,

@@ -21,8 +21,8 @@ fn invalid() -> Verdict {
     Verdict::Invalid(Reason::NoBox)
 }
 
-fn passes(preset: Preset, fidelity: Fidelity, verdict: &Verdict) -> Vec<TeacherPass> {
-    route(&preset.expand(fidelity).teachers, &COMPLETION, verdict)
+fn passes(preset: &str, fidelity: Fidelity, verdict: &Verdict) -> Vec<TeacherPass> {
+    route(&Method::of(Preset::named(preset).unwrap(), fidelity).teachers, &COMPLETION, verdict)
 }
 
 /// (position, tokens read before it) of every supervised token.
@@ -32,7 +32,7 @@ fn active(pass: &TeacherPass) -> Vec<(usize, usize)> {
 
 #[test]
 fn a_valid_rollout_is_read_by_perception_and_reasoning_no_further_than_needed() {
-    let [perception, reasoning] = &passes(Preset::Vigos, Fidelity::Paper, &valid())[..] else { panic!() };
+    let [perception, reasoning] = &passes("vigos", Fidelity::Paper, &valid())[..] else { panic!() };
     assert_eq!((perception.teacher, reasoning.teacher), (0, 1));
     assert_eq!(perception.tokens, [10, 11], "the last supervised token is predicted, not read");
     assert_eq!(active(perception), [(0, 0), (1, 1), (2, 2)]);
@@ -42,14 +42,14 @@ fn a_valid_rollout_is_read_by_perception_and_reasoning_no_further_than_needed() 
 
 #[test]
 fn with_released_fidelity_the_reasoning_teacher_reads_its_span_alone() {
-    let passes = passes(Preset::Vigos, Fidelity::Released, &valid());
+    let passes = passes("vigos", Fidelity::Released, &valid());
     assert_eq!(passes[1].tokens, [15, 16]);
     assert_eq!(active(&passes[1]), [(5, 0), (6, 1), (8, 2)]);
 }
 
 #[test]
 fn an_invalid_rollout_is_read_by_the_reference_teacher_alone_to_its_last_token() {
-    let [reference] = &passes(Preset::Vigos, Fidelity::Paper, &invalid())[..] else { panic!() };
+    let [reference] = &passes("vigos", Fidelity::Paper, &invalid())[..] else { panic!() };
     assert_eq!(reference.teacher, 2);
     assert_eq!(reference.tokens, COMPLETION[..10]);
     assert_eq!(active(reference).len(), COMPLETION.len());
@@ -57,14 +57,14 @@ fn an_invalid_rollout_is_read_by_the_reference_teacher_alone_to_its_last_token()
 
 #[test]
 fn without_a_reference_teacher_both_others_supervise_every_token_of_an_invalid_rollout() {
-    let passes = passes(Preset::VigosNoReference, Fidelity::Paper, &invalid());
+    let passes = passes("vigos-no-reference", Fidelity::Paper, &invalid());
     assert_eq!(passes.len(), 2);
     assert!(passes.iter().all(|r| active(r).len() == COMPLETION.len()));
 }
 
 #[test]
 fn self_distillation_reads_every_rollout_with_one_teacher() {
-    for preset in [Preset::Opsd, Preset::OpsdSamePrompt] {
+    for preset in ["opsd", "opsd-same-prompt"] {
         for verdict in [valid(), invalid()] {
             let [teacher] = &passes(preset, Fidelity::Paper, &verdict)[..] else { panic!() };
             assert_eq!(active(teacher).len(), COMPLETION.len());
@@ -77,8 +77,8 @@ fn a_teacher_of_weight_zero_is_not_run() {
     let teachers = |preset| -> Vec<usize> {
         passes(preset, Fidelity::Paper, &valid()).iter().map(|r| r.teacher).collect()
     };
-    assert_eq!(teachers(Preset::VigosNoPerception), [1]);
-    assert_eq!(teachers(Preset::VigosNoReasoning), [0]);
+    assert_eq!(teachers("vigos-no-perception"), [1]);
+    assert_eq!(teachers("vigos-no-reasoning"), [0]);
 }
 
 /// The recorded rollouts under another method.
@@ -96,8 +96,8 @@ fn run(recorded: &Recorded, overrides: &[&str]) -> (Method, MicroBatch) {
 fn every_preset_gives_token_means_of_its_losses_and_their_weighted_sum() {
     let recorded = Recorded::load();
     for preset in Preset::ALL {
-        let name = format!("{preset:?}");
-        let key = format!("method.preset={}", serde_json::to_value(preset).unwrap().as_str().unwrap());
+        let name = preset.name;
+        let key = format!("method.preset={name}");
         let (method, result) = run(&recorded, &[&key, "method.clip=1.0"]);
         let mut sums: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
         for token in result.scored.iter().flat_map(|s| &s.tokens) {

@@ -1,0 +1,16 @@
+//! `vigos schema`: the JSON Schema of a recipe, for an editor.
+
+use crate::args::SchemaArgs;
+use crate::error::CliError;
+use crate::output;
+use vigos_recipe::docs;
+
+/// Runs the command.
+///
+/// # Errors
+/// If stdout cannot be written to.
+pub(crate) fn run(args: &SchemaArgs) -> Result<(), CliError> {
+    // The arguments take no other command.
+    let schema = docs::schema_of(&args.command).unwrap_or_default();
+    output::data(&format!("{schema:#}"))
+}
