@@ -1,6 +1,8 @@
 //! What the command reports, and with which exit code.
 
 use crate::device::DeviceError;
+use miette::Diagnostic;
+use std::fmt::Display;
 use std::process::ExitCode;
 use vigos_core::jsonl::JsonLinesError;
 use vigos_experiment::ExperimentError;
@@ -87,14 +89,15 @@ impl CliError {
             Self::Failed(_) => false,
         }
     }
+}
 
-    /// A way out, where there is one to name.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Diagnostic for CliError {
+    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
         match self {
-            Self::Device(error) => Some(error.hint().to_string()),
-            Self::Input { hint, .. } if !hint.is_empty() => Some(hint.clone()),
+            Self::Device(error) => Some(Box::new(error.hint())),
+            Self::Input { hint, .. } if !hint.is_empty() => Some(Box::new(hint)),
             Self::Model(ModelError::Tensors { .. }) => {
-                Some("the weights and the configuration must come from the same model".into())
+                Some(Box::new("the weights and the configuration must come from the same model"))
             }
             _ => None,
         }

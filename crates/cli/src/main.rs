@@ -10,15 +10,16 @@ mod error;
 mod host;
 mod inference;
 mod interrupt;
-mod kit;
 mod memory;
 mod output;
 mod progress;
 mod trials;
+mod unclaimed;
 
 use args::Cli;
 use clap::Parser;
 use error::CliError;
+use miette::MietteHandlerOpts;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     start_log(cli.global.verbose);
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report(&error),
+        Err(error) => report(error),
     }
 }
 
@@ -51,11 +52,12 @@ fn start_log(verbose: u8) {
         .init();
 }
 
-/// Messages name their causes already, and are searched for by scripts, so they are kept on their lines.
-fn report(error: &CliError) -> ExitCode {
-    output::note(&format!("error: {error}"));
-    if let Some(hint) = error.hint() {
-        output::note(&format!("  help: {hint}"));
-    }
-    error.exit_code()
+fn report(error: CliError) -> ExitCode {
+    // Messages name their causes already, and are searched for by scripts, so they are kept on their lines.
+    let opts = || MietteHandlerOpts::new().without_cause_chain().wrap_lines(false).build();
+    // Fails only if a hook is set, and none is.
+    let _ = miette::set_hook(Box::new(move |_| Box::new(opts())));
+    let code = error.exit_code();
+    output::note(&format!("{:?}", miette::Report::new(error)));
+    code
 }

@@ -4,11 +4,11 @@ use crate::args::ExperimentArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
 use crate::interrupt::stop_on_interrupt;
-use crate::kit::kit;
 use crate::output::{self, note};
 use crate::trials::Trials;
 use serde::Serialize;
 use std::path::Path;
+use vigos::kit;
 use vigos_experiment::{Config, ExperimentError, Plan, Results, State, report};
 
 /// A run, as `--print-plan` lists it.
