@@ -31,7 +31,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prompts = folder.path().join("prompts");
     fs::create_dir(&prompts)?;
     fs::copy("configs/prompts/shapes/student.txt", prompts.join("student.txt"))?;
-    fs::write(prompts.join("hint.txt"), "{problem} the solution says {own:hint}. think and get there yourself.")?;
+    fs::write(
+        prompts.join("hint.txt"),
+        "{problem} the solution says {own:hint}. think and get there yourself.",
+    )?;
 
     let small = ["train.steps=3", "train.batch=8", "eval.around=false", "log.tensorboard=false"];
     let mut recipe = Recipe::load(Path::new("configs/shapes.toml"), &small.map(str::to_owned))?;

@@ -16,7 +16,7 @@ use vigos::recipe::sample::UserTexts;
 use vigos::rollout::RolloutRecord;
 use vigos::rollout::base::Base;
 use vigos::rollout::spans::Verdict;
-use vigos::rollout::student::{Drawing, Student};
+use vigos::rollout::student::{GenerationSettings, Student};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let overrides = ["data.path=shapes:test", "data.limit=6", "rollout.temperature=0.0"];
@@ -35,8 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let student = Student { base: &base, adapter: None };
-    let drawing = Drawing::of(&recipe, recipe.train.seed);
-    let rollouts = student.complete(&samples, &drawing, 0, &mut |_drawn| ControlFlow::Continue(()))?;
+    let generation = GenerationSettings::of(&recipe, recipe.train.seed);
+    let rollouts = student.complete(&samples, &generation, 0, &mut |_drawn| ControlFlow::Continue(()))?;
     for rollout in &rollouts {
         let record = RolloutRecord::of(rollout);
         println!("\n{}\n{}", record.problem, record.completion.trim());
