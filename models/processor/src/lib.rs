@@ -20,10 +20,10 @@
 //! let patches = processor.patches(&image)?;
 //!
 //! let question = Message::user([Part::Image, Part::Text("What is it?".into())]);
-//! let prompt = processor.prompt(&[question], "", &[patches.grid])?;
+//! let sequence = processor.prompt(&[question], "", &[patches.grid])?.sequence;
 //! // Every image has its place among the ids.
-//! assert_eq!(prompt.images.len(), 1);
-//! assert_eq!(prompt.ids[prompt.images[0].start], processor.image_token());
+//! assert_eq!(sequence.images.len(), 1);
+//! assert_eq!(sequence.ids[sequence.images[0].start], processor.image_token());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
