@@ -6,7 +6,7 @@ use std::process::Command;
 
 pub(crate) fn run() -> Result<()> {
     succeed(cargo().args(["bench", "--package", "vigos-kernels", "--features", "bench"]))?;
-    succeed(cargo().args(["bench", "--package", "vigos-models", "--bench", "warm_start"]))?;
+    succeed(cargo().args(["bench", "--package", "vigos-qwen", "--bench", "warm_start"]))?;
     let command = built_command()?;
     for precision in ["f32", "bf16"] {
         succeed(

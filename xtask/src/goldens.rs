@@ -39,7 +39,7 @@ const GOLDENS: [Golden; 4] = [
     Golden {
         name: "adapters",
         script: &["tools/interop_check.py", "--fixtures"],
-        example: Some(("vigos-models", "logits")),
+        example: Some(("vigos-qwen", "logits")),
         command: true,
         needs: "-r tools/requirements.txt",
         writes: "models/qwen/tests/fixtures/peft",

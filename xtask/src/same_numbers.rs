@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let cases = cases(args.steps, &out.join("recorded"))?;
     let wanted = |case: &&Case| args.only.as_ref().is_none_or(|text| case.name.contains(text.as_str()));
 
-    println!("{:<28} {:<42} {:>5}  equal", "case", "files", "");
+    println!("{:<28} {:<52} {:>5}  equal", "case", "files", "");
     let mut differences = Vec::new();
     for case in cases.iter().filter(wanted) {
         let times = [old.time(case)?, new.time(case)?];
@@ -84,7 +84,7 @@ fn report(case: &str, pair: &Pair<'_>, differences: &mut Vec<String>) -> Result<
             0 => finding.remarks.into_iter().collect::<Vec<_>>().join("; "),
             n => format!("NO, {n} of {}", finding.files),
         };
-        println!("{:<28} {kind:<42} {:>5}  {verdict}", "", finding.files);
+        println!("{:<28} {kind:<52} {:>5}  {verdict}", "", finding.files);
         differences.extend(finding.differences.into_iter().map(|difference| format!("{case}: {difference}")));
     }
     Ok(())

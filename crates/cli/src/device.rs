@@ -124,7 +124,7 @@ impl DeviceError {
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::NotCompiled { backend } => {
-                format!("build it in with `cargo build --release -p vigos --features {backend}`")
+                format!("build it in with `cargo build --release -p vigos-cli --features {backend}`")
             }
             Self::OutOfRange { .. } => "`vigos doctor` lists the devices of this machine".into(),
             Self::None => {

@@ -2,11 +2,11 @@
 
 use crate::args::{ModelArgs, Precision};
 use crate::error::CliError;
-use crate::kit::kit;
 use crate::progress::Transfer;
 use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vigos::kit;
 use vigos_models::agreement::check_processor;
 use vigos_models::weights::Weights;
 use vigos_models::{ActiveAdapter, Adapter, Architecture, ModelConfig, VisionLanguageModel, peft};

@@ -10,11 +10,11 @@ mod error;
 mod host;
 mod inference;
 mod interrupt;
-mod kit;
 mod memory;
 mod output;
 mod progress;
 mod trials;
+mod unclaimed;
 
 use args::Cli;
 use clap::Parser;

@@ -71,6 +71,16 @@ pub enum PathError {
 /// The file need not exist: the parts that do are resolved, the rest is appended. `root` must exist. The
 /// same strings are refused on every system, so that a data set that opens on one opens on all.
 ///
+/// ```
+/// use vigos_core::paths::contained;
+///
+/// let root = std::env::temp_dir();
+/// assert!(contained(&root, "images/1.png")?.ends_with("images/1.png"));
+/// assert!(contained(&root, "../1.png").is_err());
+/// assert!(contained(&root, "/etc/passwd").is_err());
+/// # Ok::<(), vigos_core::paths::PathError>(())
+/// ```
+///
 /// # Errors
 /// [`PathError`] if `relative` is empty, absolute or prefixed by a drive, has a backslash, a `..` part or a
 /// NUL, or if it leaves `root` through a symbolic link.

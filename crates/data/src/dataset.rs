@@ -37,6 +37,19 @@ impl Dataset {
     /// split; demonstrations are in a JSON Lines file, whatever it is called. With `limit` only the first so many
     /// rows are used. The images need not be there yet, see [`Dataset::load`].
     ///
+    /// ```
+    /// use std::path::Path;
+    /// use vigos_data::Dataset;
+    ///
+    /// let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/easy-vqa/train.jsonl");
+    /// let mut set = Dataset::open(&path, &Default::default(), Some(10))?;
+    /// assert_eq!(set.count().get(), 10);
+    /// // The samples of a run come in an order of their own, which is the same for the same seed.
+    /// let (_, row) = set.order(42).at(0);
+    /// println!("{}", set.load(row)?.expect("a row that can be used").problem);
+    /// # Ok::<(), vigos_data::DatasetError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`DatasetError`]; of JSON Lines the first row that is wrong is named.
     pub fn open(

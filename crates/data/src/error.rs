@@ -107,6 +107,18 @@ pub enum DatasetError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// A Parquet file is compressed as few are.
+    #[error(
+        "{}: its pages are compressed by {codec}; read are SNAPPY, GZIP, ZSTD and none at all; write the file again with \
+         one of them, in Python pyarrow.parquet.write_table(table, path, compression=\"zstd\")",
+        path.display()
+    )]
+    Codec {
+        /// The file.
+        path: PathBuf,
+        /// The codec.
+        codec: String,
+    },
     /// A Parquet file lacks a column.
     #[error(
         "{}: no column {column:?}; found {}; name another one under data.fields",

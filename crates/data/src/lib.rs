@@ -1,4 +1,21 @@
-//! Data sets, reference answers and grading.
+//! Data sets, whatever their format and wherever they come from, and grading.
+//!
+//! A [`Dataset`] is opened by path, or by name through [`Sources`]. Its rows are questions, or demonstrations for
+//! supervised training, and are read in the shuffled [`Order`] of a run's seed.
+//!
+//! ```
+//! use vigos_data::{Dataset, Fields, grade};
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("rows.jsonl");
+//! # std::fs::write(folder.path().join("a.png"), [])?;
+//! # std::fs::write(&path, r#"{"image": "a.png", "problem": "How many?", "answer": "0.5"}"#)?;
+//!
+//! let dataset = Dataset::open(&path, &Fields::default(), None)?;
+//! let (epoch, index) = dataset.order(42).at(0);
+//! let row = dataset.load(index)?.map_err(|bad| bad.reason)?;
+//! assert!(epoch == 0 && grade(r"\frac{1}{2}", &row.answer));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod dataset;
 mod error;

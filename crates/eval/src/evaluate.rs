@@ -1,4 +1,4 @@
-//! Asking every item, several times, and writing the answers down.
+//! Evaluation every item, several times, and writing the answers down.
 //!
 //! Items are asked in parts of fixed size, so that which completions decode together does not depend on where a
 //! run was stopped. A draw is keyed by (seed, item, sample, position).
@@ -20,7 +20,7 @@ use vigos_recipe::{Eval, Sampling as Draws};
 use vigos_rollout::RolloutRecord;
 use vigos_rollout::RunError;
 use vigos_rollout::sampler::Sampling;
-use vigos_rollout::student::Drawing;
+use vigos_rollout::student::GenerationSettings;
 
 /// The answers' file.
 const SAMPLES: &str = "samples.jsonl";
@@ -39,7 +39,7 @@ pub fn evaluate(
 ) -> Result<Finished<Report>, RunError> {
     let recipe = options.recipe;
     let eval = &recipe.eval;
-    let drawing = drawing(eval)?;
+    let generation = generation(eval)?;
     let (folder, run) = Folder::open(options, SAMPLES, Run::Eval)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let suite = Suite::open(recipe, &options.kit.sources, &mut fetching)?;
@@ -52,16 +52,16 @@ pub fn evaluate(
     observer.started(done, total);
     let method = alone(recipe);
     let maker = SampleMaker { method: &method, ..loaded.base.samples() };
-    let mut asking = Asking { recipe, loaded: &loaded, maker, drawing, suite, file };
+    let mut evaluation = Evaluation { recipe, loaded: &loaded, maker, generation, suite, file };
     while done < total {
         let end = (done + part).min(total);
-        if stop.load(Ordering::SeqCst) || !asking.part(done, end, observer, stop)? {
+        if stop.load(Ordering::SeqCst) || !evaluation.part(done, end, observer, stop)? {
             return Ok(Finished { items: done, total, report: None });
         }
         done = end;
         observer.items(done);
     }
-    asking.file.sync()?;
+    evaluation.file.sync()?;
     let report = Report::new(recipe, folder.read()?)?;
     report.check(recipe, &folder.lines())?;
     folder.report(&report, &report.markdown())?;
@@ -77,7 +77,7 @@ pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, RunError> {
 }
 
 /// The sampling settings, checked.
-fn drawing(eval: &Eval) -> Result<Drawing, RunError> {
+fn generation(eval: &Eval) -> Result<GenerationSettings, RunError> {
     let Draws { temperature, top_k, top_p, min_p, max_new_tokens, batch } = eval.sampling;
     if eval.k.is_some_and(|k| k > eval.samples) {
         return Err(RunError::Setting {
@@ -89,20 +89,20 @@ fn drawing(eval: &Eval) -> Result<Drawing, RunError> {
     let neutral = Sampling { repetition_penalty: 1.0, presence_penalty: 0.0, ..Sampling::default() };
     let sampling = Sampling { temperature, top_k, top_p, min_p, ..neutral };
     sampling.check()?;
-    Ok(Drawing { sampling, max_new_tokens, rows: batch, seed: eval.seed })
+    Ok(GenerationSettings { sampling, max_new_tokens, rows: batch, seed: eval.seed })
 }
 
 /// An evaluation under way.
-struct Asking<'a> {
+struct Evaluation<'a> {
     recipe: &'a Recipe,
     loaded: &'a Loaded<'a>,
     maker: SampleMaker<'a>,
-    drawing: Drawing,
+    generation: GenerationSettings,
     suite: Suite,
     file: JsonLines,
 }
 
-impl Asking<'_> {
+impl Evaluation<'_> {
     /// Asks the items from `start` to `end` and writes all their lines; false if it was stopped before.
     fn part(
         &mut self,
@@ -121,7 +121,7 @@ impl Asking<'_> {
             .flat_map(|(at, sample)| (0..samples).map(move |n| (sample.clone(), number(at, n))))
             .collect();
         let watch = &mut |drawn| observer.tokens(drawn);
-        let Some(rollouts) = self.loaded.complete(&self.drawing, &asked, watch, stop)? else {
+        let Some(rollouts) = self.loaded.complete(&self.generation, &asked, watch, stop)? else {
             return Ok(false);
         };
         let mut rollouts = rollouts.iter();

@@ -11,7 +11,7 @@ use vigos_recipe::sample::{Sample, SampleError, SampleMaker, Skip, UserTexts};
 use vigos_recipe::{Method, Recipe};
 use vigos_rollout::base::Base;
 use vigos_rollout::engine::RolloutError;
-use vigos_rollout::student::{Drawing, Student};
+use vigos_rollout::student::{GenerationSettings, Student};
 use vigos_rollout::{RolledOut, RunError};
 
 use crate::folder::Options;
@@ -40,12 +40,12 @@ impl<'a> Loaded<'a> {
     /// Completes samples, each with the number that its draws are keyed by. None if `stop` is set.
     pub(crate) fn complete(
         &self,
-        drawing: &Drawing,
+        generation: &GenerationSettings,
         samples: &[(Arc<Sample>, u64)],
         watch: &mut dyn FnMut(usize),
         stop: &AtomicBool,
     ) -> Result<Option<Vec<RolledOut>>, RunError> {
-        let completed = self.student().complete(samples, drawing, 0, &mut |drawn| {
+        let completed = self.student().complete(samples, generation, 0, &mut |drawn| {
             watch(drawn);
             if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });

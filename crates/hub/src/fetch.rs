@@ -97,7 +97,7 @@ impl Download<'_> {
             if have == self.size {
                 return Ok(());
             }
-            let result = self.go_on(have, progress);
+            let result = self.resume(have, progress);
             let now = self.have()?;
             let last = match result {
                 Ok(()) if now == self.size => return Ok(()),
@@ -121,7 +121,7 @@ impl Download<'_> {
                     other => other,
                 });
             }
-            sleep(self.settings.patience / 30 * idle);
+            sleep(self.settings.timeout / 30 * idle);
         }
     }
 
@@ -142,7 +142,7 @@ impl Download<'_> {
         }
     }
 
-    fn go_on(&self, have: u64, progress: &mut Progress) -> Result<(), HubError> {
+    fn resume(&self, have: u64, progress: &mut Progress) -> Result<(), HubError> {
         let (partial, body) = self.client.content(self.wanted.url, self.wanted.what, have)?;
         let mut at = if partial { have } else { 0 };
         let io = |e| FileError::io("write", self.part, e);

@@ -18,28 +18,28 @@ pub(crate) struct Client {
     agent: Agent,
     endpoint: String,
     token: Option<String>,
-    patience: std::time::Duration,
+    timeout: std::time::Duration,
 }
 
 impl Client {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let patience = Some(settings.patience);
+        let timeout = Some(settings.timeout);
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // Followed here, as the token must not go along to another host.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("vigos/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(patience)
-            .timeout_connect(patience)
-            .timeout_recv_response(patience)
-            .timeout_per_read(patience)
+            .timeout_resolve(timeout)
+            .timeout_connect(timeout)
+            .timeout_recv_response(timeout)
+            .timeout_per_read(timeout)
             .build();
         Self {
             agent: config.into(),
             endpoint: settings.endpoint.clone(),
             token: settings.token.clone(),
-            patience: settings.patience,
+            timeout: settings.timeout,
         }
     }
 
@@ -84,8 +84,8 @@ impl Client {
     pub(crate) fn interrupted(&self, url: &str, error: &io::Error) -> HubError {
         let timeout = error.get_ref().and_then(|e| e.downcast_ref::<ureq::Error>());
         match timeout {
-            Some(ureq::Error::Timeout(_)) => self.timeout(url),
-            _ if error.kind() == io::ErrorKind::TimedOut => self.timeout(url),
+            Some(ureq::Error::Timeout(_)) => self.timed_out(url),
+            _ if error.kind() == io::ErrorKind::TimedOut => self.timed_out(url),
             _ => HubError::Connection { url: url.to_owned(), reason: error.to_string() },
         }
     }
@@ -110,7 +110,7 @@ impl Client {
             request = request.header("Range", range);
         }
         request.call().map_err(|error| match error {
-            ureq::Error::Timeout(_) => self.timeout(url),
+            ureq::Error::Timeout(_) => self.timed_out(url),
             other => HubError::Connection { url: url.to_owned(), reason: other.to_string() },
         })
     }
@@ -157,8 +157,8 @@ impl Client {
         Err(HubError::Answer { url, reason: format!("more than {MAX_REDIRECTS} redirects") })
     }
 
-    fn timeout(&self, url: &str) -> HubError {
-        HubError::Timeout { url: url.to_owned(), seconds: self.patience.as_secs() }
+    fn timed_out(&self, url: &str) -> HubError {
+        HubError::Timeout { url: url.to_owned(), seconds: self.timeout.as_secs() }
     }
 }
 

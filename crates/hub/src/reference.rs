@@ -17,6 +17,16 @@ pub fn is_reference(path: &Path) -> bool {
 }
 
 /// A checked name. No part of it can lead out of a folder or into another URL.
+///
+/// ```
+/// use std::path::Path;
+/// use vigos_hub::Reference;
+///
+/// let model = Reference::model(Path::new("hf:org/name@v1"))?;
+/// assert_eq!((model.id.as_str(), model.at.as_deref()), ("org/name", Some("v1")));
+/// assert!(Reference::model(Path::new("hf:org/../name")).is_err());
+/// # Ok::<(), vigos_hub::HubError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// `ORG/NAME`.

@@ -8,7 +8,7 @@ use hf_hub::Cache;
 use crate::error::HubError;
 
 const ENDPOINT: &str = "https://huggingface.co";
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The environment variables that the hub's other tools read, and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Settings {
     /// Whether to do without network (`HF_HUB_OFFLINE`).
     pub offline: bool,
     /// How long to wait for a connection, an answer, or the next bytes (`HF_HUB_DOWNLOAD_TIMEOUT`, in seconds).
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Attempts in a row that bring nothing before giving up.
     pub attempts: u32,
 }
@@ -72,8 +72,8 @@ impl Settings {
         }
         let offline = get("HF_HUB_OFFLINE")
             .is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str()));
-        let patience = match get("HF_HUB_DOWNLOAD_TIMEOUT") {
-            None => PATIENCE,
+        let timeout = match get("HF_HUB_DOWNLOAD_TIMEOUT") {
+            None => TIMEOUT,
             Some(text) => match text.parse() {
                 Ok(seconds) if (1..=86_400).contains(&seconds) => Duration::from_secs(seconds),
                 _ => {
@@ -91,7 +91,7 @@ impl Settings {
             cache,
             token,
             offline,
-            patience,
+            timeout,
             attempts: 4,
         })
     }

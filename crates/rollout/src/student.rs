@@ -12,7 +12,7 @@ use vigos_recipe::sample::Sample;
 
 /// How completions are drawn.
 #[derive(Clone, Copy, Debug)]
-pub struct Drawing {
+pub struct GenerationSettings {
     /// How a token is.
     pub sampling: Sampling,
     /// Most tokens of a completion.
@@ -23,7 +23,7 @@ pub struct Drawing {
     pub seed: u64,
 }
 
-impl Drawing {
+impl GenerationSettings {
     /// As `[rollout]` of a recipe says, under a seed.
     pub fn of(recipe: &Recipe, seed: u64) -> Self {
         let rollout = &recipe.rollout;
@@ -58,18 +58,18 @@ impl Student<'_> {
     pub fn complete(
         &self,
         samples: &[(Arc<Sample>, u64)],
-        drawing: &Drawing,
+        generation: &GenerationSettings,
         step: u64,
         watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Vec<RolledOut>, RolloutError> {
         let engine = Engine {
             model: self.base.model.as_ref(),
             adapter: self.adapter,
-            sampling: drawing.sampling,
+            sampling: generation.sampling,
             stops: &self.base.files.stops,
-            max_new_tokens: drawing.max_new_tokens,
-            rows: drawing.rows,
-            seed: drawing.seed,
+            max_new_tokens: generation.max_new_tokens,
+            rows: generation.rows,
+            seed: generation.seed,
             step,
         };
         let requests: Vec<Request> = samples

@@ -22,7 +22,7 @@ use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sample::SampleMaker;
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{Base, ModelFiles, base_name};
-use vigos_rollout::student::Drawing;
+use vigos_rollout::student::GenerationSettings;
 use vigos_rollout::{RunError, RunOptions};
 
 /// What to train, and where.
@@ -50,8 +50,8 @@ pub fn train(
 
     let teaching = Teaching::new(&recipe.method, &kit.divergences)?;
     let wanted = lora_config(&recipe.lora)?;
-    let drawing = Drawing::of(recipe, recipe.train.seed);
-    drawing.sampling.check()?;
+    let generation = GenerationSettings::of(recipe, recipe.train.seed);
+    generation.sampling.check()?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let base = Base::load(recipe, files, prompts, device, &mut fetching)?;
     let fine_tune = AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path) };
@@ -84,7 +84,7 @@ pub fn train(
     let dropping = Dropping { probability: recipe.lora.dropout, seed: recipe.train.seed };
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(base.samples())),
-        rollout: Sampled { base: &base, drawing },
+        rollout: Sampled { base: &base, generation },
         objective: Distillation { model: base.model.as_ref(), teaching, dropping, batch, accumulate },
         update: Update::new(weights, optimiser, &recipe.optim, total),
         fine_tune: &fine_tune,

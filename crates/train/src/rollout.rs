@@ -7,7 +7,7 @@ use vigos_recipe::Fidelity;
 use vigos_recipe::sample::Sample;
 use vigos_rollout::base::{Base, ModelFiles};
 use vigos_rollout::engine::Finish;
-use vigos_rollout::student::{Drawing, Student};
+use vigos_rollout::student::{GenerationSettings, Student};
 use vigos_rollout::{RolledOut, RunError};
 
 /// Completes a step's samples.
@@ -30,7 +30,7 @@ pub(crate) struct Sampled<'a> {
     /// The base.
     pub(crate) base: &'a Base<'a>,
     /// How.
-    pub(crate) drawing: Drawing,
+    pub(crate) generation: GenerationSettings,
 }
 
 impl Rollout<Adapter> for Sampled<'_> {
@@ -49,7 +49,7 @@ impl Rollout<Adapter> for Sampled<'_> {
             (Arc::new(sample), number)
         };
         let samples: Vec<_> = samples.into_iter().map(numbered).collect();
-        Ok(student.complete(&samples, &self.drawing, step, &mut |drawn| watch.drawn(drawn))?)
+        Ok(student.complete(&samples, &self.generation, step, &mut |drawn| watch.drawn(drawn))?)
     }
 }
 

@@ -99,10 +99,10 @@ where
         let number = state.step as u64;
 
         let samples = self.stream.take(self.samples, &mut state, &mut recorder.quarantine, watch.observer)?;
-        let drawing = Instant::now();
+        let completing = Instant::now();
         let rollouts = self.rollout.complete(samples, &self.update.weights, number, watch)?;
         let tokens = rollouts.iter().map(|r| r.tokens.len()).sum();
-        let rollout = Work { tokens, seconds: drawing.elapsed().as_secs_f64() };
+        let rollout = Work { tokens, seconds: completing.elapsed().as_secs_f64() };
 
         let loss = self.objective.step(&self.update.weights, rollouts, number, watch)?;
         let StepLoss { loss, gradient, outcome, scored, scoring, update: mut work } = loss;

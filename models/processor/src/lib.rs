@@ -10,6 +10,23 @@
 //! * [`tokenizer`] takes text to ids, and ids to bytes;
 //! * [`tokenizer_training`] trains a tokenizer, for a model that starts from nothing.
 //!
+//! ```
+//! use std::path::Path;
+//! use vigos_processor::{DecodeLimits, Message, Part, Processor, decode};
+//!
+//! let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+//! let processor = Processor::from_dir(&root.join("assets/tiny-qwen2_5-vl"))?;
+//! let image = decode::open(&root.join("tests/fixtures/images/wide.png"), &DecodeLimits::default())?;
+//! let patches = processor.patches(&image)?;
+//!
+//! let question = Message::user([Part::Image, Part::Text("What is it?".into())]);
+//! let sequence = processor.prompt(&[question], "", &[patches.grid])?.sequence;
+//! // Every image has its place among the ids.
+//! assert_eq!(sequence.images.len(), 1);
+//! assert_eq!(sequence.ids[sequence.images[0].start], processor.image_token());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Nothing here knows of tensors, so everything can be checked exactly: pixels to the last bit, ids to the
 //! last token.
 

@@ -22,16 +22,6 @@ const IMAGE_TOKEN: &str = "<|image_pad|>";
 const VISION_TOKENS: [&str; 2] = ["<|vision_start|>", "<|vision_end|>"];
 
 /// Makes model input from images and messages.
-///
-/// ```
-/// use vigos_processor::{Message, Part, Processor};
-///
-/// let processor = Processor::from_dir("../../assets/tiny-qwen2_5-vl".as_ref())?;
-/// let prompt = processor.prompt(&[Message::user(vec![Part::Text("Hello".into())])], "", &[])?;
-/// assert!(prompt.text.ends_with("<|im_start|>assistant\n"));
-/// assert_eq!(processor.tokenizer().decode(&prompt.sequence.ids, false), prompt.text);
-/// # Ok::<(), vigos_processor::ProcessError>(())
-/// ```
 #[derive(Debug)]
 pub struct Processor {
     images: ImageConfig,

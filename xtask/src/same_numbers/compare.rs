@@ -54,7 +54,7 @@ impl Pair<'_> {
         let (old, new) = (read(self.old)?, read(self.new)?);
         if old == new {
             finding.remarks.insert("bytes".into());
-        } else if name == "config.toml" {
+        } else if Path::new(name).file_name() == Some("config.toml".as_ref()) {
             let (old, new) = (text(&old, self.old), text(&new, self.new));
             let only = |a: &str, b: &str| a.lines().filter(|line| !b.lines().any(|l| l == *line)).count();
             finding.remarks.insert(format!(

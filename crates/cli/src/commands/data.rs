@@ -4,6 +4,7 @@ use crate::args::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
 use crate::error::CliError;
 use crate::output::note;
 use crate::progress::Counter;
+use crate::unclaimed::unclaimed;
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;
@@ -61,7 +62,7 @@ fn prompts_fault(error: &PromptError) -> CliError {
 }
 
 fn tokenizer(args: &TokenizerArgs) -> Result<(), CliError> {
-    super::unclaimed(&args.out)?;
+    unclaimed(&args.out)?;
     let config = fs::read_to_string(&args.config)
         .map_err(|e| CliError::input("--config", format!("{}: {e}", args.config.display()), ""))?;
     let mut texts = Vec::new();

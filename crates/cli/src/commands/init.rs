@@ -2,9 +2,10 @@
 
 use crate::args::InitArgs;
 use crate::error::CliError;
-use crate::kit::kit;
 use crate::output::note;
 use crate::progress::Transfer;
+use crate::unclaimed::unclaimed;
+use vigos::kit;
 use vigos_models::{ConfigFile, init};
 
 /// Runs the command.
@@ -12,7 +13,7 @@ use vigos_models::{ConfigFile, init};
 /// # Errors
 /// If the configuration is wrong, or the folder is taken or cannot be written.
 pub(crate) fn run(args: &InitArgs) -> Result<(), CliError> {
-    super::unclaimed(&args.out)?;
+    unclaimed(&args.out)?;
     let mut transfer = Transfer::making();
     let file = ConfigFile::read(&args.config)?;
     let config = kit().families.parse(&file)?;

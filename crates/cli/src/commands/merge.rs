@@ -4,10 +4,11 @@ use crate::args::{MergeArgs, ModelArgs, Precision};
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::inference::{Opened, adapter_folder, base_folder};
-use crate::kit::kit;
 use crate::output::note;
+use crate::unclaimed::unclaimed;
 use burn::tensor::Device;
 use std::path::Path;
+use vigos::kit;
 use vigos_models::Target;
 use vigos_models::merge::merge;
 use vigos_models::scoring::score_tokens;
@@ -25,7 +26,7 @@ const CHUNK: usize = 64;
 /// If model and adapter do not belong together, the folder is taken or cannot be written, or the check fails.
 pub(crate) fn run(args: &MergeArgs, device: &Choice) -> Result<(), CliError> {
     let device = device.open()?;
-    super::unclaimed(&args.out)?;
+    unclaimed(&args.out)?;
     let (model, adapter) = (base_folder(&args.model)?, adapter_folder(&args.adapter)?);
     let config = kit().families.read(&model)?;
     let merged = merge(config.architecture(), &model, &adapter, &args.out, &device)?;

@@ -20,7 +20,6 @@ mod train;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;
-use std::path::Path;
 
 /// Runs the command that was asked for.
 ///
@@ -46,13 +45,4 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Presets(args) => presets::run(args),
         Command::Doctor(args) => doctor::run(args, device),
     }
-}
-
-/// Refuses a folder for a new model that holds one.
-fn unclaimed(out: &Path) -> Result<(), CliError> {
-    if out.join("config.json").exists() {
-        let found = format!("{}: there is a model already", out.display());
-        return Err(CliError::input("--out", found, "name an empty or a new folder"));
-    }
-    Ok(())
 }

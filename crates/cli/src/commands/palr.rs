@@ -5,8 +5,8 @@ use crate::args::PalrArgs;
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::interrupt::stop_on_interrupt;
-use crate::kit::kit;
 use crate::progress::Items;
+use vigos::kit;
 use vigos_eval::Options;
 use vigos_eval::palr::{PalrReport, palr};
 

@@ -2,10 +2,10 @@
 
 use crate::args::PromptsArgs;
 use crate::error::CliError;
-use crate::kit::kit;
 use crate::output;
 use crate::progress::Transfer;
 use std::fmt::Write;
+use vigos::kit;
 use vigos_recipe::Recipe;
 use vigos_recipe::When;
 use vigos_rollout::RunError;

@@ -3,9 +3,9 @@
 use crate::args::ReplayArgs;
 use crate::device::Choice;
 use crate::error::CliError;
-use crate::kit::kit;
 use crate::output::note;
 use crate::progress::Transfer;
+use vigos::kit;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
 use vigos_train::replay::replay;

@@ -21,7 +21,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::basic::Compression;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use vigos_core::files::{FileError, folder_of};
 
 use crate::error::DatasetError;
@@ -212,7 +213,30 @@ impl TableFile {
         let schema = metadata.parquet_schema();
         let leaves =
             (0..schema.num_columns()).filter(|leaf| roots.contains(&schema.get_column_root_idx(*leaf)));
-        Ok(Self { path: path.to_owned(), leaves: leaves.collect(), metadata, columns })
+        let file = Self { path: path.to_owned(), leaves: leaves.collect(), metadata, columns };
+        file.check_codecs()?;
+        Ok(file)
+    }
+
+    /// Refuses pages that cannot be decompressed before a run has begun on those that can.
+    fn check_codecs(&self) -> Result<(), DatasetError> {
+        let columns = |group: &RowGroupMetaData| -> Vec<Compression> {
+            self.leaves.iter().map(|leaf| group.column(*leaf).compression()).collect()
+        };
+        for codec in self.metadata.metadata().row_groups().iter().flat_map(columns) {
+            match codec {
+                Compression::UNCOMPRESSED
+                | Compression::SNAPPY
+                | Compression::GZIP(_)
+                | Compression::ZSTD(_) => {}
+                other => {
+                    let name = other.to_string();
+                    let codec = name.split('(').next().unwrap_or_default().to_owned();
+                    return Err(DatasetError::Codec { path: self.path.clone(), codec });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A row group as the footer tells of it.

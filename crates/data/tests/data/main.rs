@@ -7,5 +7,6 @@ mod grade;
 mod mathruler;
 mod parquet;
 mod sample;
+mod sources;
 mod vilp;
 mod writer;

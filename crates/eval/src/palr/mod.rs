@@ -10,7 +10,7 @@ mod tokens;
 mod wrong;
 
 pub use report::{Line, PalrReport};
-pub use scoring::{Scene, score};
+pub use scoring::{Counterfactuals, score};
 pub use tokens::{EPSILON, Palr, Part, Sums, Token};
 
 use crate::folder::{self, Finished, Folder, Observer, Options};
@@ -29,7 +29,7 @@ use vigos_recipe::resume::Run;
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker};
 use vigos_rollout::engine::Finish;
 use vigos_rollout::spans::{CompletionText, Reason, Spans, Verdict};
-use vigos_rollout::student::Drawing;
+use vigos_rollout::student::GenerationSettings;
 use vigos_rollout::{RolledOut, RunError};
 use wrong::Pool;
 
@@ -51,8 +51,8 @@ pub fn palr(
     stop: &AtomicBool,
 ) -> Result<Finished<PalrReport>, RunError> {
     let recipe = options.recipe;
-    let drawing = Drawing::of(recipe, recipe.palr.seed);
-    drawing.sampling.check()?;
+    let generation = GenerationSettings::of(recipe, recipe.palr.seed);
+    generation.sampling.check()?;
     let (folder, run) = Folder::open(options, TOKENS, Run::Palr)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let data = options.kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
@@ -66,20 +66,29 @@ pub fn palr(
     let (mut done, file) = folder.resume(total, part, |line: &Line| (line.item(), true))?;
     observer.started(done, total);
     let maker = loaded.base.samples();
-    let mut work =
-        Work { recipe, loaded: &loaded, maker, drawing, recorded, data, pool: Pool::new(), total, file };
+    let mut diagnosis = Diagnosis {
+        recipe,
+        loaded: &loaded,
+        maker,
+        generation,
+        recorded,
+        data,
+        pool: Pool::new(),
+        total,
+        file,
+    };
     if done < total {
-        work.fill_pool()?;
+        diagnosis.fill_pool()?;
     }
     while done < total {
         let end = (done + part).min(total);
-        if stop.load(Ordering::SeqCst) || !work.part(done, end, observer, stop)? {
+        if stop.load(Ordering::SeqCst) || !diagnosis.part(done, end, observer, stop)? {
             return Ok(Finished { items: done, total, report: None });
         }
         done = end;
         observer.items(done);
     }
-    work.file.sync()?;
+    diagnosis.file.sync()?;
     let report = PalrReport::new(recipe, folder.read()?)?;
     if report.valid == 0 {
         observer.note("no rollout keeps the output format, so there was nothing to diagnose");
@@ -97,11 +106,11 @@ pub fn begun(run_dir: &Path, recipe: &Recipe) -> Result<bool, RunError> {
 }
 
 /// A diagnosis under way.
-struct Work<'a> {
+struct Diagnosis<'a> {
     recipe: &'a Recipe,
     loaded: &'a Loaded<'a>,
     maker: SampleMaker<'a>,
-    drawing: Drawing,
+    generation: GenerationSettings,
     recorded: Option<BTreeMap<String, Vec<u32>>>,
     data: Dataset,
     pool: Pool,
@@ -109,7 +118,7 @@ struct Work<'a> {
     file: JsonLines,
 }
 
-impl Work<'_> {
+impl Diagnosis<'_> {
     /// Reads every row's answer.
     fn fill_pool(&mut self) -> Result<(), RunError> {
         for item in 0..self.total {
@@ -171,7 +180,7 @@ impl Work<'_> {
         }
         let asked: Vec<_> = asked.map(|((_, sample), number)| (sample.clone(), number)).collect();
         let watch = &mut |drawn| observer.tokens(drawn);
-        self.loaded.complete(&self.drawing, &asked, watch, stop)
+        self.loaded.complete(&self.generation, &asked, watch, stop)
     }
 
     fn diagnose(&mut self, item: usize, row: &Row, rollout: &RolledOut) -> Result<Diagnosed, RunError> {
@@ -197,9 +206,11 @@ impl Work<'_> {
         let given = |answer: &String| Row { answer: answer.clone(), ..row.clone() };
         let wrong_samples =
             wrong.iter().map(|answer| self.sample(item, &given(answer))).collect::<Result<Vec<_>, _>>()?;
-        let scene = Scene { sample, wrong: &wrong_samples, other: &other, completion, spans: &spans };
+        let counterfactuals =
+            Counterfactuals { sample, wrong: &wrong_samples, other: &other, completion, spans: &spans };
         let student = self.loaded.student();
-        diagnosed.tokens = score(student.base.model.as_ref(), student.adapter, &self.recipe.method, &scene)?;
+        diagnosed.tokens =
+            score(student.base.model.as_ref(), student.adapter, &self.recipe.method, &counterfactuals)?;
         Ok(Diagnosed { valid: true, wrong_answers: wrong, next: Some(next), ..diagnosed })
     }
 

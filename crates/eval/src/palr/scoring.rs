@@ -15,7 +15,7 @@ use vigos_rollout::spans::{Spans, Verdict};
 
 /// A valid rollout and the contexts to score it in.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub struct Counterfactuals<'a> {
     /// The sample as it is.
     pub sample: &'a Sample,
     /// The same with each wrong answer for a reference.
@@ -45,9 +45,9 @@ pub fn score(
     model: &dyn VisionLanguageModel,
     adapter: Option<ActiveAdapter>,
     method: &Method,
-    scene: &Scene,
+    counterfactuals: &Counterfactuals,
 ) -> Result<Vec<Token>, ModelError> {
-    let Scene { sample, completion, spans, .. } = scene;
+    let Counterfactuals { sample, completion, spans, .. } = counterfactuals;
     let verdict = Verdict::Valid((*spans).clone());
     let passes = route(&method.teachers, completion, &verdict);
 
@@ -63,17 +63,17 @@ pub fn score(
     let own = own.first().map(Vec::as_slice).unwrap_or_default();
 
     let images = encode(model, &sample.images, None);
-    let others = encode(model, &scene.other.images, None);
+    let others = encode(model, &counterfactuals.other.images, None);
     let mut tokens = Vec::new();
     for pass in &passes {
         let Some(teacher) = method.teachers.get(pass.teacher) else { continue };
         let read = |sample: &Sample, features| reader(sample, features, pass, completion);
         let mut readers = vec![read(sample, &images)];
         if teacher.sees_images() {
-            readers.push(read(scene.other, &others));
+            readers.push(read(counterfactuals.other, &others));
         }
         if teacher.sees(REFERENCE) {
-            readers.extend(scene.wrong.iter().map(|wrong| read(wrong, &images)));
+            readers.extend(counterfactuals.wrong.iter().map(|wrong| read(wrong, &images)));
         }
         let scored = logprobs(model, None, &readers)?;
         let mut scored = scored.iter();

@@ -1,8 +1,10 @@
 //! Groups of bars with error bars.
 
+use super::figure::Bars;
 use super::legend::{self, Sign};
 use super::lines::part;
-use super::{Bars, Drawn, Sheet, WIDTH, style};
+use super::sheet::{Drawn, Sheet, WIDTH};
+use super::style;
 use plotters::backend::DrawingBackend;
 use plotters::chart::ChartBuilder;
 use plotters::element::Rectangle;

@@ -1,6 +1,8 @@
 //! The legend above a figure: names in rows, each behind its sign.
 
-use super::{Drawn, Key, Sheet, WIDTH, style};
+use super::figure::Key;
+use super::sheet::{Drawn, Sheet, WIDTH};
+use super::style;
 use plotters::backend::DrawingBackend;
 use plotters::element::Rectangle;
 use plotters::style::Color;

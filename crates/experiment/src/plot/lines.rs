@@ -1,7 +1,9 @@
 //! Panels of lines with error bars.
 
+use super::figure::{Lines, Panel, Point};
 use super::legend::{self, Sign};
-use super::{Drawn, Lines, Panel, Point, Sheet, WIDTH, style};
+use super::sheet::{Drawn, Sheet, WIDTH};
+use super::style;
 use plotters::backend::DrawingBackend;
 use plotters::chart::ChartBuilder;
 use plotters::coord::Shift;

@@ -4,19 +4,21 @@
 //! twice as large again and averaged, since the library's bitmaps have hard edges.
 
 mod bars;
+mod figure;
 mod legend;
 mod lines;
+mod sheet;
 mod style;
+
+pub(crate) use figure::{Bar, Bars, Group, Key, Level, Lines, Panel, Point, Series};
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
-use plotters::coord::Shift;
-use plotters::drawing::{DrawingArea, IntoDrawingArea};
+use plotters::drawing::IntoDrawingArea;
 use plotters::style::{FontStyle, WHITE, register_font};
+use sheet::{Drawn, Sheet, WIDTH};
 
-/// Width of a figure: that of a page on GitHub.
-const WIDTH: u32 = 900;
 /// Pixels of the PNG a unit.
 const SHARPNESS: u32 = 2;
 /// Pixels drawn for one of the PNG's, each way.
@@ -27,86 +29,6 @@ pub(crate) enum Figure {
     Lines(Lines),
     Bars(Bars),
 }
-
-/// Panels of lines, up to three in a row.
-pub(crate) struct Lines {
-    pub(crate) keys: Vec<Key>,
-    pub(crate) panels: Vec<Panel>,
-    /// Whether points are marked.
-    pub(crate) markers: bool,
-}
-
-/// A coordinate system with lines.
-pub(crate) struct Panel {
-    pub(crate) title: String,
-    /// Title of its axis.
-    pub(crate) x: String,
-    /// Title of its axis.
-    pub(crate) y: String,
-    pub(crate) series: Vec<Series>,
-    pub(crate) levels: Vec<Level>,
-    /// Where the x axis has its numbers; none for whole numbers as they fit.
-    pub(crate) ticks: Option<Vec<f64>>,
-    /// Upper end of the y axis, which begins at 0; none for what the lines need.
-    pub(crate) top: Option<f64>,
-}
-
-/// A line through points, in the order of x.
-pub(crate) struct Series {
-    pub(crate) style: usize,
-    pub(crate) points: Vec<Point>,
-}
-
-/// A point with its standard error.
-pub(crate) struct Point {
-    pub(crate) x: f64,
-    pub(crate) y: f64,
-    pub(crate) error: Option<f64>,
-}
-
-/// A horizontal line.
-pub(crate) struct Level {
-    pub(crate) style: usize,
-    pub(crate) y: f64,
-}
-
-/// Groups of bars, from 0 up.
-pub(crate) struct Bars {
-    /// Title of the axis.
-    pub(crate) y: String,
-    pub(crate) keys: Vec<Key>,
-    pub(crate) groups: Vec<Group>,
-}
-
-/// Bars side by side.
-pub(crate) struct Group {
-    pub(crate) title: String,
-    pub(crate) bars: Vec<Bar>,
-}
-
-/// A bar with its standard error.
-pub(crate) struct Bar {
-    pub(crate) style: usize,
-    pub(crate) value: f64,
-    pub(crate) error: Option<f64>,
-}
-
-/// A line of the legend.
-pub(crate) struct Key {
-    pub(crate) name: String,
-    pub(crate) style: usize,
-    /// Trained methods have a line or a bar, others a level.
-    pub(crate) trained: bool,
-}
-
-/// What is drawn on: an area of a backend, and the backend's pixels a unit.
-struct Sheet<'a, B: DrawingBackend> {
-    area: &'a DrawingArea<B, Shift>,
-    unit: f64,
-}
-
-/// A drawing that failed, in the library's words.
-type Drawn = Result<(), String>;
 
 /// The figure as SVG.
 pub(crate) fn svg(figure: &Figure) -> Result<String, String> {
@@ -160,17 +82,5 @@ impl Figure {
             Self::Lines(lines) => lines.draw(sheet),
             Self::Bars(bars) => bars.draw(sheet),
         }
-    }
-}
-
-impl<B: DrawingBackend> Sheet<'_, B> {
-    /// So many units in pixels.
-    fn px(&self, units: f64) -> i32 {
-        (self.unit * units).round() as i32
-    }
-
-    /// The same of what cannot be negative.
-    fn size(&self, units: f64) -> u32 {
-        self.px(units).unsigned_abs().max(1)
     }
 }

@@ -1,6 +1,6 @@
 //! How methods look: the colours of Okabe and Ito, which most colour-blind people tell apart, and markers.
 
-use super::{Drawn, Sheet};
+use super::sheet::{Drawn, Sheet};
 use plotters::backend::DrawingBackend;
 use plotters::chart::ChartContext;
 use plotters::coord::cartesian::Cartesian2d;

@@ -44,7 +44,7 @@ impl Fixture {
             cache: self.cache.path().join("hub"),
             token: None,
             offline: false,
-            patience: Duration::from_millis(300),
+            timeout: Duration::from_millis(300),
             attempts: 2,
         }
     }
@@ -338,7 +338,7 @@ fn the_environment_says_where_the_hub_and_its_cache_are() {
     let all = from(&all).unwrap();
     assert_eq!((all.cache.as_path(), all.endpoint.as_str()), (Path::new("/cache"), "http://mirror"));
     assert_eq!((all.token.as_deref(), all.offline), (Some("mine"), true));
-    assert_eq!(all.patience, Duration::from_secs(7));
+    assert_eq!(all.timeout, Duration::from_secs(7));
     assert!(!from(&[("HOME", "/h"), ("HF_HUB_OFFLINE", "0")]).unwrap().offline);
     for (wrong, variable) in
         [("HF_ENDPOINT", "ftp://x"), ("HF_TOKEN", "a b"), ("HF_HUB_DOWNLOAD_TIMEOUT", "soon")]

@@ -11,7 +11,7 @@ use vigos_hub::{Hub, adapter_folder};
 #[test]
 fn a_slow_server_is_waited_for_as_long_as_something_comes() {
     let fixture = Fixture::new();
-    // 42 bytes take longer than the patience for the next one.
+    // 42 bytes take longer than the timeout of the next one.
     fixture.server.fault(WEIGHTS, Fault::Slow(Duration::from_millis(15)));
     let mut seen = Vec::new();
     let begin = Instant::now();
@@ -21,7 +21,7 @@ fn a_slow_server_is_waited_for_as_long_as_something_comes() {
         }
     };
     let folder = fixture.hub().model(MODEL.as_ref(), progress).unwrap();
-    assert!(begin.elapsed() > fixture.settings().patience, "{:?}", begin.elapsed());
+    assert!(begin.elapsed() > fixture.settings().timeout, "{:?}", begin.elapsed());
     assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), FILES[2].1);
     assert!(seen.len() > 10, "progress is told of as it is made: {seen:?}");
     assert!(seen.is_sorted() && seen.last() == Some(&(42, 42)), "{seen:?}");

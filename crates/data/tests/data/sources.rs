@@ -1,5 +1,4 @@
 //! Data sets by name: files, and schemes that somebody registered.
-#![allow(clippy::unwrap_used)] // In helpers too.
 
 use std::num::ParseIntError;
 use std::path::Path;
