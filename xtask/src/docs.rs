@@ -4,6 +4,9 @@
 use crate::shell::{cargo, succeed};
 use anyhow::Result;
 
+/// Packages with an example `docs` that writes, each with the test that compares.
+const PACKAGES: [(&str, &str); 2] = [("vigos-recipe", "recipe"), ("vigos-world", "world")];
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Write nothing; fail if a page is behind.
@@ -12,11 +15,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let task: &[&str] = match args.check {
-        true => {
-            &["test", "--release", "--package", "vigos-recipe", "--test", "recipe", "--", "documentation"]
-        }
-        false => &["run", "--release", "--package", "vigos-recipe", "--example", "docs"],
-    };
-    succeed(cargo().args(task))
+    PACKAGES.into_iter().try_for_each(|(package, test)| {
+        let mut command = cargo();
+        match args.check {
+            true => command.args(["test", "--release", "-p", package, "--test", test, "--", "documentation"]),
+            false => command.args(["run", "--release", "-p", package, "--example", "docs"]),
+        };
+        succeed(&mut command)
+    })
 }

@@ -1,12 +1,12 @@
 //! What of the documentation is made from the structs: tables of keys, the presets, the schemas.
 //!
-//! In a page it stands between `<!-- NAME -->` and `<!-- end of NAME -->`, and `cargo run -p vigos-recipe --example
-//! docs` writes it anew.
+//! In a page it stands between `<!-- NAME -->` and `<!-- end of NAME -->`, and `cargo xtask docs` writes it anew.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use vigos_core::files::{FileError, read_limited};
+use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 
 use crate::experiment::Experiment;
 use crate::keys::keys;
@@ -43,40 +43,67 @@ pub struct Page {
     pub text: String,
 }
 
-/// A page with a part in it that is made here.
-type Part = (&'static str, &'static str, fn() -> String);
+/// A part of a page that is made here.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// The page, below the repository's root.
+    pub page: &'static str,
+    /// What its marks are called.
+    pub name: &'static str,
+    /// Makes it.
+    pub make: fn() -> String,
+}
 
-const PARTS: &[Part] = &[
-    ("docs/config.md", "presets", presets),
-    ("docs/config.md", "keys", || tables(&schema::<Recipe>())),
-    ("docs/sft.md", "keys", || tables(&schema::<SftRecipe>())),
-    ("docs/experiment.md", "keys", || tables(&schema::<Experiment>())),
+/// The parts that say what recipes are.
+pub const PARTS: &[Part] = &[
+    Part { page: "docs/config.md", name: "presets", make: presets },
+    Part { page: "docs/config.md", name: "keys", make: || tables(&schema::<Recipe>()) },
+    Part { page: "docs/sft.md", name: "keys", make: || tables(&schema::<SftRecipe>()) },
+    Part { page: "docs/experiment.md", name: "keys", make: || tables(&schema::<Experiment>()) },
 ];
 
-/// Every file that is made here, in whole or in part, of the repository at `root`.
+/// Every page with one of these parts and every file of these schemas, as it has to be in the repository at `root`.
 ///
 /// # Errors
 /// If a page cannot be read.
-pub fn pages(root: &Path) -> Result<Vec<Page>, FileError> {
+pub fn pages(root: &Path, parts: &[Part], schemas: &[(&str, Make)]) -> Result<Vec<Page>, FileError> {
     let mut pages: Vec<Page> = Vec::new();
-    for (path, name, make) in PARTS {
-        let path = PathBuf::from(path);
-        let known = pages.iter().position(|page| page.path == path);
-        let text = match known.and_then(|at| pages.get(at)) {
-            Some(page) => page.text.clone(),
-            None => String::from_utf8_lossy(&read_limited(&root.join(&path), LARGEST_PAGE)?).into_owned(),
-        };
-        let page = Page { path, text: replace(&text, name, &make()) };
-        match known.and_then(|at| pages.get_mut(at)) {
-            Some(known) => *known = page,
-            None => pages.push(page),
+    for Part { page, name, make } in parts {
+        let path = PathBuf::from(page);
+        let known = pages.iter_mut().find(|known| known.path == path);
+        match known {
+            Some(page) => page.text = replace(&page.text, name, &make()),
+            None => {
+                let text = read_limited(&root.join(&path), LARGEST_PAGE)?;
+                pages.push(Page { text: replace(&String::from_utf8_lossy(&text), name, &make()), path });
+            }
         }
     }
-    for (name, make) in SCHEMAS {
+    for (name, make) in schemas {
         let path = PathBuf::from(format!("docs/schema/{name}.json"));
         pages.push(Page { path, text: format!("{:#}\n", make()) });
     }
     Ok(pages)
+}
+
+/// Writes pages in place.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(root: &Path, pages: &[Page]) -> Result<(), FileError> {
+    pages.iter().try_for_each(|page| {
+        let path = root.join(&page.path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|e| FileError::io("create", folder, e))?;
+        }
+        write_atomic_bytes(&path, page.text.as_bytes())
+    })
+}
+
+/// The pages that differ from the files in the repository at `root`.
+pub fn behind(root: &Path, pages: &[Page]) -> Vec<PathBuf> {
+    let is = |page: &Page| fs::read(root.join(&page.path)).is_ok_and(|found| found == page.text.as_bytes());
+    pages.iter().filter(|page| !is(page)).map(|page| page.path.clone()).collect()
 }
 
 /// The text with what stands between a part's marks replaced; a text without them gets the part at its end.
@@ -88,7 +115,7 @@ fn replace(text: &str, name: &str, part: &str) -> String {
 }
 
 /// Every key of a schema as Markdown tables, one a section.
-fn tables(schema: &Value) -> String {
+pub fn tables(schema: &Value) -> String {
     let mut text = String::new();
     let mut section = None;
     for key in keys(schema) {

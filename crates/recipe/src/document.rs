@@ -42,13 +42,13 @@ struct Place {
 #[derive(Debug)]
 pub struct Contradiction {
     /// One of the keys, in full.
-    pub(crate) key: String,
+    pub key: String,
     /// What contradicts what.
-    pub(crate) found: String,
+    pub found: String,
     /// What would agree.
-    pub(crate) wanted: String,
+    pub wanted: String,
     /// A way out; may be empty.
-    pub(crate) hint: String,
+    pub hint: String,
 }
 
 /// The text of a recipe's file.

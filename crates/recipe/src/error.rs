@@ -107,6 +107,25 @@ pub enum RecipeError {
     },
 }
 
+impl RecipeError {
+    /// The same error of values that stand at `place`, and not where they seem to.
+    #[must_use]
+    pub fn within(mut self, place: String) -> Self {
+        match &mut self {
+            Self::Read { origin, .. }
+            | Self::Syntax { origin, .. }
+            | Self::UnknownKey { origin, .. }
+            | Self::WrongType { origin, .. }
+            | Self::OutOfRange { origin, .. }
+            | Self::Missing { origin, .. }
+            | Self::Conflict { origin, .. }
+            | Self::Encoding { origin, .. } => *origin = place,
+            Self::Override { .. } => {}
+        }
+        self
+    }
+}
+
 /// "; hint", or nothing for an empty hint.
 fn hinted(hint: &str) -> String {
     if hint.is_empty() { String::new() } else { format!("; {hint}") }

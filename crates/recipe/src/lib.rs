@@ -32,6 +32,7 @@ mod unset;
 pub use answer::{last_box, reference_target};
 pub use check::nearest;
 pub use context::{Context, Contexts};
+pub use document::Contradiction;
 pub use error::RecipeError;
 pub use keys::{Key, keys};
 pub use method::Method;

@@ -82,6 +82,14 @@ pub trait RunRecipe: Serialize + DeserializeOwned + JsonSchema {
         Ok(recipe)
     }
 
+    /// Refuses a recipe built by hand that no file could hold.
+    ///
+    /// # Errors
+    /// As [`RunRecipe::load`].
+    fn check(&self) -> Result<(), RecipeError> {
+        Self::parse(&self.to_toml()?, "the recipe", &[]).map(drop)
+    }
+
     /// The effective configuration: every key with its value. Reading it gives the same recipe.
     ///
     /// # Errors
@@ -102,7 +110,9 @@ pub trait RunRecipe: Serialize + DeserializeOwned + JsonSchema {
     }
 
     /// Refuses values that are fine one by one and contradict each other.
-    #[doc(hidden)]
+    ///
+    /// # Errors
+    /// The first contradiction.
     fn agrees(&self) -> Result<(), Contradiction> {
         Ok(())
     }

@@ -32,7 +32,7 @@ fn finish(node: &mut Value, default: Option<&Value>) {
     if node.get("format").is_some_and(|format| format == "uint") {
         node.entry("maximum").or_insert(json!(MOST));
     }
-    node.remove("format");
+    node.shift_remove("format");
     if let Some(items) = node.get_mut("items") {
         finish(items, None);
     }
@@ -40,7 +40,7 @@ fn finish(node: &mut Value, default: Option<&Value>) {
     if !node.contains_key("properties") {
         match default {
             Some(default) if !node.contains_key("x-default") => _ = node.insert("default".into(), default),
-            _ => _ = node.remove("default"),
+            _ => _ = node.shift_remove("default"),
         }
         return;
     }
@@ -79,9 +79,9 @@ fn hoist(node: &mut Map<String, Value>) {
     let mut properties = Map::new();
     for alternative in alternatives {
         let Value::Object(alternative) = alternative else { continue };
-        let doc = alternative.remove("description");
-        alternative.remove("type");
-        let Some(Value::Object(keys)) = alternative.remove("properties") else { continue };
+        let doc = alternative.shift_remove("description");
+        alternative.shift_remove("type");
+        let Some(Value::Object(keys)) = alternative.shift_remove("properties") else { continue };
         for (name, mut property) in keys {
             if let (Some(doc), Value::Object(property)) = (&doc, &mut property) {
                 property.insert("description".into(), doc.clone());
@@ -89,10 +89,10 @@ fn hoist(node: &mut Map<String, Value>) {
             properties.insert(name, property);
         }
     }
-    if let Some(Value::Object(others)) = node.remove("properties") {
-        properties.extend(others);
+    if let Some(Value::Object(others)) = node.get_mut("properties") {
+        properties.append(others);
+        *others = properties;
     }
-    node.insert("properties".into(), Value::Object(properties));
 }
 
 /// The keys that alternatives require.
@@ -240,7 +240,9 @@ impl fmt::Display for Node<'_> {
                 (Takes::Whole, ..) => write!(out, "a list of whole numbers{once}"),
                 (_, words, _) if !words.is_empty() => {
                     let or_own = if item.pattern().is_some() { " or `own:NAME`" } else { "" };
-                    write!(out, "a list of some of {}{or_own}{once}", quoted(&words))
+                    let least = self.whole("minItems").filter(|least| *least > 1);
+                    let least = least.map_or(String::new(), |least| format!(", {least} at least"));
+                    write!(out, "a list of some of {}{or_own}{once}{least}", quoted(&words))
                 }
                 _ => write!(out, "a list of {}{once}", item.text("x-several").unwrap_or("texts")),
             },

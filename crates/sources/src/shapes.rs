@@ -112,7 +112,11 @@ impl Name {
         let every = Split::ALL.map(|split| format!("{SCHEME}:{}", split.word())).join(", ");
         let split = Split::named(split).ok_or_else(|| wrong_split(name, &format!("one of {every}")))?;
         let dials: Vec<String> = dials.split('&').filter(|d| !d.is_empty()).map(str::to_owned).collect();
-        let config = WorldConfig::load(None, &dials).map_err(|error| fault(within(name, error)))?;
+        // Dials are named as where they stand.
+        let config = WorldConfig::load(None, &dials).map_err(|error| match error {
+            WorldError::Config(error) => fault(error.within(name.display().to_string()).into()),
+            other => fault(other),
+        })?;
         Ok(Self { split, world: World::new(config).map_err(fault)? })
     }
 }
@@ -120,16 +124,6 @@ impl Name {
 fn fault(error: WorldError) -> SourceError {
     let is_input = error.is_input();
     SourceError::new(error, is_input)
-}
-
-/// Dials are named as where they stand.
-fn within(name: &Path, error: WorldError) -> WorldError {
-    let origin = name.display().to_string();
-    match error {
-        WorldError::Config { key, found, wanted, .. } => WorldError::Config { origin, key, found, wanted },
-        WorldError::UnknownKey { key, hint, .. } => WorldError::UnknownKey { origin, key, hint },
-        other => other,
-    }
 }
 
 fn wrong_split(name: &Path, wanted: &str) -> DatasetError {

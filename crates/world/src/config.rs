@@ -1,35 +1,37 @@
-//! The dials of a world. `docs/world.md` says where the defaults come from.
+//! The dials of a world: a recipe like any other, a line a dial. `docs/world.md` says where the defaults come from.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use toml::Value;
-use vigos_core::files::read_limited;
+use smart_default::SmartDefault;
+use vigos_recipe::docs::{Make, Part, tables};
+use vigos_recipe::{Contradiction, RunRecipe, schema};
 
 use crate::error::WorldError;
 use crate::kind::Kind;
-use crate::overlay;
 use crate::things::{Colour, Thing};
 
-/// A configuration is a page of text; anything much larger is another file named by mistake.
-const LARGEST_FILE: u64 = 1 << 20;
-/// Fewer could not fill a chart with different bars, or leave a colour that is nowhere in a picture.
-const FEWEST_COLOURS: usize = 4;
 /// Fewer could not ask about two things, neither of them usually small or large, while others are there.
 const FEWEST_THINGS: usize = 4;
 /// Sides of a picture, in pixels.
 const SIDES: std::ops::RangeInclusive<u32> = 84..=1024;
-/// The most samples of a split.
-const MOST: u64 = 10_000_000;
+
+/// The part of the documentation that lists the dials.
+pub const PART: Part =
+    Part { page: "docs/world.md", name: "keys", make: || tables(&schema::<WorldConfig>()) };
+/// The dials' schema, and its name.
+pub const SCHEMA: (&str, Make) = ("world", schema::<WorldConfig>);
 
 /// All dials of a world.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct WorldConfig {
     /// Every draw is a function of it.
+    #[default(1)]
     pub seed: u64,
     /// Folder of the prompt templates that warm-up samples are rendered with.
+    #[default("configs/prompts/shapes")]
     pub prompts: PathBuf,
     /// How many samples each split has.
     pub splits: Splits,
@@ -38,7 +40,7 @@ pub struct WorldConfig {
     /// What is in a picture.
     pub scene: Contents,
     /// How often each kind of question is asked, relative to the others.
-    pub kinds: BTreeMap<Kind, f64>,
+    pub kinds: Kinds,
     /// How questions are asked.
     pub question: Asking,
     /// What the warm-up split teaches.
@@ -48,189 +50,228 @@ pub struct WorldConfig {
 }
 
 /// Sizes of the splits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Splits {
     /// Samples of the supervised warm start.
+    #[default(128_000)]
+    #[schemars(range(max = 10_000_000))]
     pub warmup: u64,
     /// Questions to train on.
+    #[default(2_000)]
+    #[schemars(range(max = 10_000_000))]
     pub train: u64,
     /// Questions to evaluate on.
+    #[default(500)]
+    #[schemars(range(max = 10_000_000))]
     pub test: u64,
     /// Triples of the prior suite; each has three pictures, and is asked in both wordings.
+    #[default(120)]
+    #[schemars(range(max = 10_000_000))]
     pub prior: u64,
 }
 
 /// Dials of the drawing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Image {
-    /// Sizes in pixels, `WIDTHxHEIGHT`; the first is as frequent as `first` says, the others equally.
+    /// Sizes of pictures in pixels; the first is as frequent as `first` says, the others equally.
+    #[default(["84x84", "112x84", "84x112", "112x112", "140x84", "84x140", "140x112", "140x140"].map(str::to_owned).to_vec())]
+    #[schemars(schema_with = "sizes")]
     pub sizes: Vec<String>,
     /// Share of pictures of the first size.
+    #[default(0.8)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub first: f64,
     /// Largest change of a grain of the picture's noise, in levels of 255.
+    #[default(5)]
+    #[schemars(range(max = 64))]
     pub noise: u8,
     /// How far a thing may be off the middle of its place, as a share of the room that it has there.
+    #[default(0.3)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub jitter: f64,
 }
 
 /// Dials of the scenes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Contents {
     /// Columns of places.
+    #[default(2)]
+    #[schemars(range(min = 2, max = 3))]
     pub columns: u8,
     /// Rows of places.
+    #[default(2)]
+    #[schemars(range(min = 2, max = 3))]
     pub rows: u8,
     /// Most things in a picture.
+    #[default(4)]
+    #[schemars(range(min = 3, max = 4))]
     pub most: usize,
     /// Share of the things that are everyday ones rather than geometric shapes.
+    #[default(0.75)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub everyday: f64,
     /// Share of the everyday things, apart from the one asked about, that are not as usual.
+    #[default(0.25)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub unusual: f64,
     /// The everyday things.
+    #[default(Thing::EVERYDAY.to_vec())]
+    #[schemars(schema_with = "everyday")]
     pub things: Vec<Thing>,
     /// The geometric shapes.
+    #[default(Thing::SHAPES.to_vec())]
+    #[schemars(schema_with = "shapes")]
     pub shapes: Vec<Thing>,
-    /// The colours.
+    /// The colours: fewer than four could not fill a chart with different bars, or leave one out of a picture.
+    #[default(Colour::ALL.to_vec())]
+    #[schemars(schema_with = "colours")]
     pub colours: Vec<Colour>,
 }
 
+/// How often each kind of question is asked, relative to the others.
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Kinds {
+    /// Weight of questions about the colour of a thing, relative to the others.
+    #[default(8.0)]
+    #[schemars(range(min = 0.0))]
+    pub colour: f64,
+    /// Of those about the size of a thing.
+    #[default(2.0)]
+    #[schemars(range(min = 0.0))]
+    pub size: f64,
+    /// Of those about which thing has a colour.
+    #[default(1.0)]
+    #[schemars(range(min = 0.0))]
+    pub shape: f64,
+    /// Of those about how many there are.
+    #[default(1.0)]
+    #[schemars(range(min = 0.0))]
+    pub count: f64,
+    /// Of those about which of two is larger.
+    #[default(1.0)]
+    #[schemars(range(min = 0.0))]
+    pub compare: f64,
+    /// Of those about where two things are to each other.
+    #[default(1.0)]
+    #[schemars(range(min = 0.0))]
+    pub relation: f64,
+    /// Of those about whether something is there.
+    #[default(1.0)]
+    #[schemars(range(min = 0.0))]
+    pub exists: f64,
+    /// Of those about which does not belong.
+    #[default(1.0)]
+    #[schemars(range(min = 0.0))]
+    pub odd: f64,
+    /// Of those about a bar chart.
+    #[default(1.0)]
+    #[schemars(range(min = 0.0))]
+    pub chart: f64,
+    /// Of those about a dial.
+    #[default(1.0)]
+    #[schemars(range(min = 0.0))]
+    pub dial: f64,
+}
+
 /// Dials of the wording.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Asking {
     /// Share of the questions about something that has a usual colour or size that say so first.
+    #[default(0.7)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub fact: f64,
 }
 
 /// Dials of the warm-up split.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Teaching {
     /// Share of samples that describe the image alone.
+    #[default(0.4)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub image_only: f64,
-    /// Share of samples with a reference in the prompt: half with the reasoning, half with the reference
-    /// template.
+    /// Share of samples with a reference in the prompt: half with the reasoning, half with the reference template.
+    #[default(0.25)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub reference: f64,
-    /// Share of samples that answer without describing: half with the plain template, half with the plain one
-    /// that shows a reference.
+    /// Share of samples that answer without describing: half with the plain template, half with the plain one that
+    /// shows a reference.
+    #[default(0.1)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub plain: f64,
     /// Share of everyday things that are not as usual in images that are described alone.
+    #[default(0.9)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub unusual_alone: f64,
     /// Share of questions about a usual colour or size whose image shows another.
+    #[default(0.25)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub unusual_asked: f64,
     /// Share of those samples whose annotator did not look, and wrote what is usual.
+    #[default(0.6)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub lazy: f64,
-    /// Share of samples in the student's form whose annotator skipped the description, and answered from habit.
+    /// Share of samples in the student's form whose annotator skipped the description and answered from habit: the
+    /// output format is lost.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub hurried: f64,
 }
 
 /// Dials of the training and test splits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Training {
     /// Share of rows where what is usual is not the right answer, in training and test.
+    #[default(0.25)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub conflict: f64,
     /// Share of these rows in training whose reference is what is usual nevertheless.
+    #[default(0.6)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub prior_references: f64,
 }
 
-impl Default for WorldConfig {
-    fn default() -> Self {
-        let kinds = Kind::ALL.map(|kind| match kind {
-            Kind::Colour => (kind, 8.0),
-            Kind::Size => (kind, 2.0),
-            _ => (kind, 1.0),
-        });
-        Self {
-            seed: 1,
-            prompts: "configs/prompts/shapes".into(),
-            splits: Splits { warmup: 128_000, train: 2_000, test: 500, prior: 120 },
-            image: Image {
-                sizes: ["84x84", "112x84", "84x112", "112x112", "140x84", "84x140", "140x112", "140x140"]
-                    .map(str::to_owned)
-                    .to_vec(),
-                first: 0.8,
-                noise: 5,
-                jitter: 0.3,
-            },
-            scene: Contents {
-                columns: 2,
-                rows: 2,
-                most: 4,
-                everyday: 0.75,
-                unusual: 0.25,
-                things: Thing::EVERYDAY.to_vec(),
-                shapes: Thing::SHAPES.to_vec(),
-                colours: Colour::ALL.to_vec(),
-            },
-            kinds: BTreeMap::from(kinds),
-            question: Asking { fact: 0.7 },
-            warmup: Teaching {
-                image_only: 0.4,
-                reference: 0.25,
-                plain: 0.1,
-                unusual_alone: 0.9,
-                unusual_asked: 0.25,
-                lazy: 0.6,
-                hurried: 0.0,
-            },
-            train: Training { conflict: 0.25, prior_references: 0.6 },
-        }
-    }
+fn sizes(_: &mut SchemaGenerator) -> Schema {
+    let size = json_schema!({
+        "type": "string", "pattern": "^[0-9]+x[0-9]+$", "title": "`WIDTHxHEIGHT`, both from 84 to 1024",
+        "x-several": "sizes, `WIDTHxHEIGHT`, both from 84 to 1024",
+    });
+    json_schema!({ "type": "array", "items": size, "minItems": 1 })
+}
+
+fn everyday(_: &mut SchemaGenerator) -> Schema {
+    some_of(Thing::EVERYDAY.map(Thing::word).to_vec(), 0)
+}
+
+fn shapes(_: &mut SchemaGenerator) -> Schema {
+    some_of(Thing::SHAPES.map(Thing::word).to_vec(), 0)
+}
+
+fn colours(_: &mut SchemaGenerator) -> Schema {
+    some_of(Colour::ALL.map(Colour::word).to_vec(), 4)
+}
+
+/// A list of different words, of which there have to be so many.
+fn some_of(words: Vec<&str>, fewest: usize) -> Schema {
+    let word = json_schema!({ "type": "string", "enum": words });
+    json_schema!({ "type": "array", "items": word, "minItems": fewest, "uniqueItems": true })
 }
 
 impl WorldConfig {
     /// The defaults, changed by a TOML file if one is named, then by overrides, each `key=value`.
     ///
     /// # Errors
-    /// [`WorldError`] for a file that cannot be read, an unknown key, a value of the wrong type or out of its
-    /// range, and values that contradict each other.
+    /// As [`RunRecipe::load`].
     pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self, WorldError> {
-        let unreadable = |reason: String| WorldError::Config {
-            origin: file.map(|f| f.display().to_string()).unwrap_or_default(),
-            key: "(whole file)".into(),
-            found: reason,
-            wanted: "text in TOML".into(),
-        };
-        let text = match file {
-            None => String::new(),
-            Some(path) => {
-                String::from_utf8(read_limited(path, LARGEST_FILE)?).map_err(|e| unreadable(e.to_string()))?
-            }
-        };
-        let table: toml::Table = toml::from_str(&text).map_err(|e| unreadable(e.to_string()))?;
-        let origin = file.map_or_else(|| "the defaults".to_owned(), |f| f.display().to_string());
-
-        let defaults = toml::Table::try_from(Self::default()).map_err(|e| unreadable(e.to_string()))?;
-        let mut effective = defaults.clone();
-        overlay::lay(&mut effective, table, &defaults, "", &origin)?;
-        for text in overrides {
-            overlay::lay(&mut effective, overlay::parse(text)?, &defaults, "", "--set")?;
-        }
-        let origin = if overrides.is_empty() { origin } else { format!("{origin} and --set") };
-        let config: Self = Value::Table(effective).try_into().map_err(|e: toml::de::Error| {
-            let found = e.to_string().trim().replace('\n', " ");
-            WorldError::Config {
-                origin: origin.clone(),
-                key: "(a dial)".into(),
-                found,
-                wanted: "what docs/world.md lists".into(),
-            }
-        })?;
-        config.check(&origin)?;
-        Ok(config)
-    }
-
-    /// The configuration as TOML; [`WorldConfig::load`] of it gives the same.
-    ///
-    /// # Errors
-    /// [`WorldError::Encode`] for what TOML cannot hold, such as a seed above 2⁶³.
-    pub fn to_toml(&self) -> Result<String, WorldError> {
-        toml::to_string(self)
-            .map_err(|e| WorldError::Encode { file: "the configuration".into(), reason: e.to_string() })
+        Ok(match file {
+            Some(file) => RunRecipe::load(file, overrides),
+            None => RunRecipe::parse("", "the defaults", overrides),
+        }?)
     }
 
     /// The sizes of pictures, as width and height.
@@ -240,34 +281,30 @@ impl WorldConfig {
 
     /// The kinds that are asked and how often.
     pub(crate) fn weights(&self) -> Vec<(Kind, f64)> {
-        self.kinds.iter().map(|(kind, weight)| (*kind, *weight)).filter(|(_, weight)| *weight > 0.0).collect()
+        let of = |kind| match kind {
+            Kind::Colour => self.kinds.colour,
+            Kind::Size => self.kinds.size,
+            Kind::Shape => self.kinds.shape,
+            Kind::Count => self.kinds.count,
+            Kind::Compare => self.kinds.compare,
+            Kind::Relation => self.kinds.relation,
+            Kind::Exists => self.kinds.exists,
+            Kind::Odd => self.kinds.odd,
+            Kind::Chart => self.kinds.chart,
+            Kind::Dial => self.kinds.dial,
+        };
+        Kind::ALL.into_iter().map(|kind| (kind, of(kind))).filter(|(_, weight)| *weight > 0.0).collect()
     }
 
-    /// Refuses values out of range and those that contradict each other.
-    ///
-    /// # Errors
-    /// [`WorldError::Config`]; `origin` is named in it.
-    pub fn check(&self, origin: &str) -> Result<(), WorldError> {
-        let fault = |key: &str, found: String, wanted: &str| fault(origin, key, found, wanted);
-        let shares = [
-            ("image.first", self.image.first),
-            ("image.jitter", self.image.jitter),
-            ("scene.everyday", self.scene.everyday),
-            ("scene.unusual", self.scene.unusual),
-            ("question.fact", self.question.fact),
-            ("warmup.image_only", self.warmup.image_only),
-            ("warmup.reference", self.warmup.reference),
-            ("warmup.plain", self.warmup.plain),
-            ("warmup.unusual_alone", self.warmup.unusual_alone),
-            ("warmup.unusual_asked", self.warmup.unusual_asked),
-            ("warmup.lazy", self.warmup.lazy),
-            ("warmup.hurried", self.warmup.hurried),
-            ("train.conflict", self.train.conflict),
-            ("train.prior_references", self.train.prior_references),
-        ];
-        if let Some((key, share)) = shares.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
-            return fault(key, share.to_string(), "a share from 0 to 1");
-        }
+    /// The kinds that what is usual can answer, where there is a thing to ask them about.
+    pub(crate) fn prior_weights(&self) -> Vec<(Kind, f64)> {
+        let askable = |kind: Kind| self.scene.things.iter().any(|thing| kind.expects(*thing).is_some());
+        self.weights().into_iter().filter(|(kind, _)| askable(*kind)).collect()
+    }
+}
+
+impl RunRecipe for WorldConfig {
+    fn agrees(&self) -> Result<(), Contradiction> {
         let forms = self.warmup.image_only + self.warmup.reference + self.warmup.plain;
         if forms > 1.0 {
             return fault(
@@ -276,72 +313,23 @@ impl WorldConfig {
                 "at most 1 together; the rest of the samples have the student's form",
             );
         }
-        let splits = &self.splits;
-        let counts = [
-            ("splits.warmup", splits.warmup),
-            ("splits.train", splits.train),
-            ("splits.test", splits.test),
-            ("splits.prior", splits.prior),
-        ];
-        if let Some((key, count)) = counts.into_iter().find(|(_, count)| *count > MOST) {
-            return fault(key, count.to_string(), "at most 10000000");
-        }
         for text in &self.image.sizes {
             if !parse_size(text).is_some_and(|(w, h)| SIDES.contains(&w) && SIDES.contains(&h)) {
                 return fault("image.sizes", format!("{text:?}"), "`WIDTHxHEIGHT`, both from 84 to 1024");
             }
         }
-        if self.image.sizes.is_empty() {
-            return fault("image.sizes", "an empty list".into(), "one size at least");
-        }
-        if self.image.noise > 64 {
-            return fault("image.noise", self.image.noise.to_string(), "a number from 0 to 64");
-        }
-        self.check_contents(origin)
-    }
-
-    fn check_contents(&self, origin: &str) -> Result<(), WorldError> {
-        let fault = |key: &str, found: String, wanted: &str| fault(origin, key, found, wanted);
         let scene = &self.scene;
-        for (key, count) in [("scene.columns", scene.columns), ("scene.rows", scene.rows)] {
-            if !(2..=3).contains(&count) {
-                return fault(key, count.to_string(), "2 or 3");
-            }
-        }
-        let places = usize::from(scene.columns) * usize::from(scene.rows);
-        if !(3..=places.min(4)).contains(&scene.most) {
-            return fault("scene.most", scene.most.to_string(), "3 or 4");
-        }
-        if let Some(thing) = scene.things.iter().find(|thing| !Thing::EVERYDAY.contains(thing)) {
-            return fault("scene.things", thing.word().into(), "everyday things; shapes go to scene.shapes");
-        }
-        if let Some(thing) = scene.shapes.iter().find(|thing| !Thing::SHAPES.contains(thing)) {
-            return fault("scene.shapes", thing.word().into(), "shapes; everyday things go to scene.things");
-        }
-        let different = |count: usize, all: &mut dyn Iterator<Item = String>| {
-            all.collect::<std::collections::BTreeSet<_>>().len() == count
-        };
         let things = scene.things.len() + scene.shapes.len();
         let sized = scene.things.iter().filter(|thing| thing.usual_size().is_some()).count();
-        let mut names = scene.things.iter().chain(&scene.shapes).map(|t| t.word().to_owned());
-        if things - sized < FEWEST_THINGS || !different(things, &mut names) {
+        if things - sized < FEWEST_THINGS {
             let found = format!("{things} with scene.shapes, {sized} of them of a usual size");
-            return fault("scene.things", found, "all different, and four or more that have no usual size");
-        }
-        let colours = scene.colours.len();
-        if colours < FEWEST_COLOURS
-            || !different(colours, &mut scene.colours.iter().map(|c| c.word().to_owned()))
-        {
-            return fault("scene.colours", colours.to_string(), "four different ones or more");
+            return fault("scene.things", found, "four or more that have no usual size");
         }
         for thing in &scene.things {
             if let Some(colour) = thing.usual_colour().filter(|colour| !scene.colours.contains(colour)) {
                 let found = format!("no {}, the usual colour of {}", colour.word(), thing.plural());
                 return fault("scene.colours", found, "the usual colours of all scene.things");
             }
-        }
-        if let Some((kind, weight)) = self.kinds.iter().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
-            return fault(&format!("kinds.{}", kind.word()), weight.to_string(), "a number from 0");
         }
         if self.weights().is_empty() {
             return fault("kinds", "no kind with a weight above 0".into(), "one at least");
@@ -357,17 +345,10 @@ impl WorldConfig {
         }
         Ok(())
     }
-
-    /// The kinds that what is usual can answer, where there is a thing to ask them about.
-    pub(crate) fn prior_weights(&self) -> Vec<(Kind, f64)> {
-        let askable = |kind: Kind| self.scene.things.iter().any(|thing| kind.expects(*thing).is_some());
-        self.weights().into_iter().filter(|(kind, _)| askable(*kind)).collect()
-    }
 }
 
-/// A dial of `origin` that does not take what it says.
-fn fault(origin: &str, key: &str, found: String, wanted: &str) -> Result<(), WorldError> {
-    Err(WorldError::Config { origin: origin.to_owned(), key: key.into(), found, wanted: wanted.into() })
+fn fault(key: &str, found: String, wanted: &str) -> Result<(), Contradiction> {
+    Err(Contradiction { key: key.to_owned(), found, wanted: wanted.to_owned(), hint: String::new() })
 }
 
 /// Width and height of `WIDTHxHEIGHT`.

@@ -1,32 +1,14 @@
 //! What can be wrong with a world's configuration, or go wrong while it is written.
 
 use vigos_core::files::FileError;
+use vigos_recipe::RecipeError;
 
 /// Why a world cannot be made or written.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     /// A configuration that cannot be used.
-    #[error("{origin}: {key}: found {found}, wanted {wanted}")]
-    Config {
-        /// The file, or `--set`.
-        origin: String,
-        /// The dial with its section, or the place in the file.
-        key: String,
-        /// What it says.
-        found: String,
-        /// What it may say.
-        wanted: String,
-    },
-    /// A dial that no world has.
-    #[error("{origin}: unknown key `{key}`; {hint}")]
-    UnknownKey {
-        /// The file, or `--set`.
-        origin: String,
-        /// The key with its section.
-        key: String,
-        /// The nearest known key, or those of the section.
-        hint: String,
-    },
+    #[error(transparent)]
+    Config(Box<RecipeError>),
     /// The folder holds a world already.
     #[error("{folder}: there is a world already; name an empty or a new folder")]
     Taken {
@@ -49,11 +31,17 @@ pub enum WorldError {
     },
 }
 
+impl From<RecipeError> for WorldError {
+    fn from(error: RecipeError) -> Self {
+        Self::Config(Box::new(error))
+    }
+}
+
 impl WorldError {
     /// Whether the user's input is at fault, rather than the machine.
     pub fn is_input(&self) -> bool {
         match self {
-            Self::Config { .. } | Self::UnknownKey { .. } | Self::Taken { .. } | Self::Prompt(_) => true,
+            Self::Config(_) | Self::Taken { .. } | Self::Prompt(_) => true,
             Self::File(FileError::Io { action, .. }) => *action == "read",
             Self::File(_) => true,
             Self::Encode { .. } => false,

@@ -28,7 +28,6 @@ mod dice;
 mod draw;
 mod error;
 mod kind;
-mod overlay;
 mod png;
 mod prior;
 mod question;

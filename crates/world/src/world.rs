@@ -9,6 +9,7 @@ use crate::error::WorldError;
 use crate::question::Question;
 use crate::scene::Scene;
 use crate::things::Usual;
+use vigos_recipe::RunRecipe;
 
 /// A world. Samples are functions of it and their number, made one at a time, and cost no memory.
 #[derive(Debug, Clone)]
@@ -75,7 +76,7 @@ impl World {
     /// # Errors
     /// [`WorldError::Config`] for a dial out of range.
     pub fn new(config: WorldConfig) -> Result<Self, WorldError> {
-        config.check("the world's configuration")?;
+        config.check()?;
         let sizes = config.sizes();
         Ok(Self { config, sizes })
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 use image::{RgbImage, imageops};
 use rayon::prelude::*;
 use vigos_core::files::{FileError, write_atomic_bytes};
+use vigos_recipe::RunRecipe;
 
 use crate::error::WorldError;
 use crate::png::png;

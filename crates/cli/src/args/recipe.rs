@@ -6,9 +6,13 @@ use vigos_recipe::{Preset, docs};
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// Which command's recipe.
-    #[arg(value_name = "COMMAND", default_value = "train", value_parser = PossibleValuesParser::new(docs::COMMANDS))]
+    /// Which command's recipe; world for the dials of `vigos data shapes`.
+    #[arg(value_name = "COMMAND", default_value = "train", value_parser = commands())]
     pub(crate) command: String,
+}
+
+fn commands() -> PossibleValuesParser {
+    PossibleValuesParser::new(docs::COMMANDS.into_iter().chain(["world"]))
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,8 @@ use vigos_recipe::docs;
 /// If stdout cannot be written to.
 pub(crate) fn run(args: &SchemaArgs) -> Result<(), CliError> {
     // The arguments take no other command.
-    let schema = docs::schema_of(&args.command).unwrap_or_default();
+    let (world, make) = vigos_world::config::SCHEMA;
+    let schema =
+        if args.command == world { make() } else { docs::schema_of(&args.command).unwrap_or_default() };
     output::data(&format!("{schema:#}"))
 }

@@ -4,7 +4,8 @@ use crate::support;
 
 use std::path::Path;
 use support::{assert_share, world};
-use vigos_world::{Form, Kind, Object, Sample, Scene, Warmup, World, WorldConfig};
+use vigos_recipe::{RunRecipe, docs, keys, schema};
+use vigos_world::{Form, Kind, Object, Sample, Scene, Warmup, World, WorldConfig, config};
 
 const N: u64 = 6000;
 
@@ -170,42 +171,38 @@ fn what_is_written_of_a_configuration_reads_back_as_the_same() {
 }
 
 #[test]
-fn every_dial_is_documented() {
-    let docs = include_str!("../../../../docs/world.md");
-    let table = toml::Table::try_from(WorldConfig::default()).unwrap();
-    for (section, value) in table {
-        let keys = match value.as_table() {
-            Some(dials) if section != "kinds" => {
-                dials.keys().map(|dial| format!("{section}.{dial}")).collect()
-            }
-            _ => vec![section],
-        };
-        for key in keys {
-            assert!(docs.contains(&format!("`{key}`")), "{key}");
-        }
+fn the_documentation_and_the_schema_are_those_of_the_dials() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let pages = docs::pages(&root, &[config::PART], &[config::SCHEMA]).unwrap();
+    let behind = docs::behind(&root, &pages);
+    assert!(behind.is_empty(), "{behind:?} are behind: cargo xtask docs");
+    for key in keys(&schema::<WorldConfig>()) {
+        assert!(key.doc.ends_with('.') && key.default != "required", "{key:?}");
     }
 }
 
 #[test]
 fn a_wrong_dial_is_refused_with_what_was_found_and_wanted() {
     let refused = |set: &str| WorldConfig::load(None, &[set.to_owned()]).unwrap_err().to_string();
-    let cases: [(&str, &[&str]); 17] = [
-        ("train.conflct=0.5", &["--set", "`train.conflct`", "`conflict`"]),
+    let cases: [(&str, &[&str]); 19] = [
+        ("train.conflct=0.5", &["--set", "`train.conflct`", "`train.conflict`"]),
         ("dogs=1", &["unknown key `dogs`", "`warmup`"]),
-        ("train.conflict=1.5", &["train.conflict", "1.5", "from 0 to 1"]),
-        ("train.conflict=nan", &["train.conflict", "from 0 to 1"]),
-        ("train.conflict=often", &["train.conflict", "often", "a float"]),
+        ("train.conflict=1.5", &["train.conflict", "1.5", "at least 0 and at most 1"]),
+        ("train.conflict=nan", &["train.conflict", "at most 1"]),
+        ("train.conflict=often", &["train.conflict", "often", "a number"]),
         ("seed=-1", &["seed", "-1"]),
         ("warmup.plain=0.5", &["warmup.image_only", "at most 1"]),
         ("image.sizes=['84']", &["image.sizes", "WIDTHxHEIGHT"]),
         ("image.sizes=['20x84']", &["image.sizes", "84 to 1024"]),
         ("image.noise=200", &["image.noise", "0 to 64"]),
-        ("scene.columns=4", &["scene.columns", "2 or 3"]),
-        ("scene.most=9", &["scene.most", "3 or 4"]),
+        ("scene.columns=4", &["scene.columns", "from 2 to 3"]),
+        ("scene.most=9", &["scene.most", "from 3 to 4"]),
         ("scene.things=['dog']", &["dog"]),
         ("scene.colours=['red','green','blue','white']", &["scene.colours", "yellow", "bananas"]),
         ("kinds.colour=-1", &["kinds.colour", "-1"]),
         ("splits.train=99999999999", &["splits.train", "10000000"]),
+        ("scene.colours=['red','green']", &["scene.colours", "4 at least"]),
+        ("scene.shapes=['banana']", &["scene.shapes", "each is \"circle\""]),
         ("conflict", &["no `=`"]),
     ];
     for (set, parts) in cases {
