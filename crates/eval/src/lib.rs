@@ -6,6 +6,15 @@
 //!
 //! Both write every finished item down at once and go on from there when they are stopped: the report is made of
 //! the written lines, so it has the same bytes however often that was.
+//!
+//! ```
+//! use vigos_eval::{Mean, pass_at};
+//!
+//! // One right answer among five: the chance that one of two drawn is it.
+//! assert!((pass_at(2, 5, 1) - 0.4).abs() < 1e-12);
+//! let mean = Mean::of(&[0.0, 1.0]);
+//! assert_eq!((mean.value, mean.standard_error), (0.5, Some(0.5)));
+//! ```
 
 pub mod comparison;
 pub mod evaluate;

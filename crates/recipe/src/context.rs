@@ -1,4 +1,4 @@
-//! What a teacher can be shown. To add a context, add it to [`CONTEXTS`]: recipes, prompt templates, samples, the
+//! What a teacher can be shown. To add a context, add it to `CONTEXTS`: recipes, prompt templates, samples, the
 //! schema and the documentation take it from there.
 
 use std::collections::BTreeMap;

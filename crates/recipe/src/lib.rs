@@ -3,6 +3,18 @@
 //! A recipe is one TOML file and overrides of it. Every section is a struct with a line a key; its JSON Schema
 //! ([`schema()`]) is what files are checked against, what `docs/config.md` lists and what an editor completes from.
 //! Relative paths in a recipe start at the working directory.
+//!
+//! ```
+//! use vigos_recipe::Recipe;
+//!
+//! let text = "model.path = \"m\"\ndata.path = \"d.jsonl\"\ntrain.epochs = 1\n";
+//! let recipe = Recipe::parse(text, "mine.toml", &["optim.lr=1e-5".to_owned()])?;
+//! assert_eq!((recipe.optim.lr, recipe.method.teachers.len()), (1e-5, 3));
+//!
+//! let error = Recipe::parse(&format!("{text}optim.lrr = 1"), "mine.toml", &[]).unwrap_err();
+//! assert_eq!(error.to_string(), "mine.toml:4:7: unknown key `optim.lrr`; did you mean `optim.lr`?");
+//! # Ok::<(), vigos_recipe::RecipeError>(())
+//! ```
 
 pub mod answer;
 mod check;

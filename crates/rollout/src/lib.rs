@@ -7,6 +7,19 @@
 //! - [`spans`] finds the description, the reasoning and the answer in a sampled completion.
 //! - [`routing`] says which teacher supervises which of its tokens.
 //! - [`record`] is what is written down of it.
+//!
+//! ```
+//! use vigos_recipe::Fidelity;
+//! use vigos_rollout::spans::CompletionText;
+//!
+//! // Spans index the sampled tokens, whatever pieces they are.
+//! let pieces = ["a red ", "cup", "</description>", "<think>", "red", "</think>", r"\boxed{", "red", "}"];
+//! let completion: Vec<u32> = (0..9).collect();
+//! let text = CompletionText::new(&completion, |id| pieces[id as usize], &[]);
+//! let verdict = text.verdict(Fidelity::Paper);
+//! let spans = verdict.spans().expect("it keeps the format");
+//! assert_eq!((&spans.description[..], &spans.reasoning_answer[..]), (&[0, 1][..], &[4, 7][..]));
+//! ```
 
 pub mod adapter;
 pub mod base;

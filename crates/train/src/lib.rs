@@ -1,6 +1,6 @@
 //! The trainer: teachers, losses, optimiser, checkpoints.
 //!
-//! A step goes one way, and [`mod@training`] is the page that says so:
+//! A step goes one way, and `training.rs` is the page that says so:
 //!
 //! ```text
 //! Stream ─ Sample ─► Rollout ─ RolledOut ─► Objective ─ Scored, gradient ─► Update
@@ -8,6 +8,15 @@
 //!
 //! [`distil`] puts the stages together for self-distillation (ViGOS, OPSD and whatever else is a teacher table),
 //! [`mod@sft`] for supervised training; [`replay`] does one step on recorded completions.
+//!
+//! ```
+//! use vigos_recipe::{Optim, Schedule};
+//! use vigos_train::optim::learning_rate;
+//!
+//! let settings = Optim { lr: 1.0, schedule: Schedule::Linear, warmup_steps: 2, ..Optim::default() };
+//! let rates: Vec<f64> = (0..6).map(|step| learning_rate(&settings, step, 6)).collect();
+//! assert_eq!(rates, [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]);
+//! ```
 
 pub mod checkpoint;
 pub mod distil;

@@ -7,7 +7,7 @@
 //!
 //! What is trained is either an adapter beside a frozen base ([`Model::backward`]), whose tensors are plain so
 //! that nothing can give them a gradient, or every weight ([`Model::backward_all`]). The way through the
-//! model is the same; a [`Recompute`] says which tensors of a module are leaves.
+//! model is the same; a `Recompute` says which tensors of a module are leaves.
 
 use crate::model::{Model, QwenConfig};
 use crate::names::EMBEDDINGS;
