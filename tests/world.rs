@@ -112,7 +112,7 @@ fn the_small_model_starts_and_generates() {
 fn bad_input_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("world");
-    shapes(&out, &["--set", "train.conflct=1"]).refused(&["train.conflct", "did you mean `conflict`?"]);
+    shapes(&out, &["--set", "train.conflct=1"]).refused(&["train.conflct", "did you mean `train.conflict`?"]);
     shapes(&out, &["--set", "prompts=nowhere"]).refused(&["nowhere", "--set prompts=DIR"]);
     shapes(&out, &["--config", "nowhere.toml"]).refused(&["nowhere.toml"]);
     assert!(!out.exists());
