@@ -39,10 +39,10 @@ impl Dataset {
     ///
     /// ```
     /// use std::path::Path;
-    /// use vigos_data::Dataset;
+    /// use vigos_data::{Dataset, Fields};
     ///
     /// let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/easy-vqa/train.jsonl");
-    /// let mut set = Dataset::open(&path, &Default::default(), Some(10))?;
+    /// let set = Dataset::open(&path, &Fields::default(), Some(10))?;
     /// assert_eq!(set.count().get(), 10);
     /// // The samples of a run come in an order of their own, which is the same for the same seed.
     /// let (_, row) = set.order(42).at(0);

@@ -93,12 +93,12 @@ mod tests {
     #[test]
     fn crates_that_are_apart_do_not_meet_by_way_of_others() {
         let faults = of(&[
-            ("vigos-train", &["vigos-models"]),
-            ("vigos-models", &["vigos-world"]),
-            ("vigos-world", &[]),
+            ("vigos-data", &["vigos-recipe"]),
+            ("vigos-recipe", &["vigos-hub"]),
+            ("vigos-hub", &[]),
         ]);
         assert_eq!(faults.len(), 1, "{faults:?}");
-        assert!(faults[0].contains("vigos-train uses vigos-world"), "{faults:?}");
+        assert!(faults[0].contains("vigos-data uses vigos-hub"), "{faults:?}");
     }
 
     #[test]
