@@ -139,7 +139,7 @@ fn a_name_that_means_nothing_is_refused_with_what_would() {
     let typo = message("shapes:train?train.conflit=0.5");
     assert!(typo.contains("shapes:train?") && typo.contains("did you mean `train.conflict`?"), "{typo}");
     let range = message("shapes:train?train.conflict=2");
-    assert!(range.contains("shapes:train?train.conflict=2: train.conflict: found 2"), "{range}");
+    assert!(range.contains("shapes:train?train.conflict=2: `train.conflict`: found integer 2"), "{range}");
     let train = demonstrations(Path::new("shapes:train"), None).unwrap_err().to_string();
     assert!(train.contains("shapes:warmup"), "{train}");
 }
