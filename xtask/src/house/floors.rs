@@ -92,11 +92,8 @@ mod tests {
 
     #[test]
     fn crates_that_are_apart_do_not_meet_by_way_of_others() {
-        let faults = of(&[
-            ("vigos-data", &["vigos-recipe"]),
-            ("vigos-recipe", &["vigos-hub"]),
-            ("vigos-hub", &[]),
-        ]);
+        let faults =
+            of(&[("vigos-data", &["vigos-recipe"]), ("vigos-recipe", &["vigos-hub"]), ("vigos-hub", &[])]);
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains("vigos-data uses vigos-hub"), "{faults:?}");
     }
