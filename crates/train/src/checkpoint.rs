@@ -3,6 +3,7 @@
 //! A checkpoint is written to a folder of another name, its manifest last, and then renamed: a folder called
 //! `step-…` is whole or was damaged afterwards, and the manifest's hashes tell.
 
+use crate::observer::Observer;
 use crate::optim::{AdamW, Moments};
 use burn::tensor::DType;
 use serde::{Deserialize, Serialize};
@@ -118,6 +119,25 @@ impl Checkpoints {
             }
         }
         damage.map_or(Ok(None), Err)
+    }
+
+    /// What [`Checkpoints::load`] finds, or a run's start: the weights that `start` gives, an optimiser that has seen
+    /// nothing yet. The observer is told of what is damaged.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::load`], or as `start`.
+    pub(crate) fn load_or_start<T: Trained>(
+        &self,
+        weights: impl Fn(&Path) -> Result<T, RunError>,
+        start: impl FnOnce(&mut dyn Observer) -> Result<T, RunError>,
+        observer: &mut dyn Observer,
+    ) -> Result<(T, AdamW, State), RunError> {
+        if let Some(saved) = self.load(weights, &mut |text| observer.note(&text))? {
+            return Ok(saved);
+        }
+        let weights = start(observer)?;
+        let optimiser = AdamW::new(&weights);
+        Ok((weights, optimiser, State::default()))
     }
 
     /// (step, folder) of every checkpoint, oldest first.

@@ -1,12 +1,11 @@
 //! Self-distillation, `vigos train`: the student is sampled, and learns from its teachers.
 
-use crate::checkpoint::{Checkpoints, State};
+use crate::checkpoint::Checkpoints;
 use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune};
 use crate::memory::plan::Plan;
 use crate::observer::{Observer, Watch};
-use crate::optim::AdamW;
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Sampled;
 use crate::stream::Stream;
@@ -56,18 +55,12 @@ pub fn train(
     let base = Base::load(recipe, files, prompts, device, &mut fetching)?;
     let fine_tune = AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path) };
     let read = |path: &Path| fine_tune.restore(path);
-    let (weights, optimiser, state) =
-        match Checkpoints::of(folder.path()).load(read, &mut |text| observer.note(&text))? {
-            Some(saved) => saved,
-            None => {
-                let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-                let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
-                let adapter =
-                    open_adapter(&wanted, from, base.model.architecture(), seed, device, &mut fetching)?;
-                let optimiser = AdamW::new(&adapter);
-                (adapter, optimiser, State::default())
-            }
-        };
+    let start = |observer: &mut dyn Observer| {
+        let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
+        let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
+        open_adapter(&wanted, from, base.model.architecture(), seed, device, &mut fetching)
+    };
+    let (weights, optimiser, state) = Checkpoints::of(folder.path()).load_or_start(read, start, observer)?;
     folder.begin(recipe)?;
 
     let writing = Writing {

@@ -1,10 +1,9 @@
 //! Supervised training, `vigos sft`: what the data brings is learnt, by all weights of a model or by an adapter.
 
-use crate::checkpoint::{Checkpoints, State, write_folder};
+use crate::checkpoint::{Checkpoints, write_folder};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
 use crate::observer::{Observer, Watch};
-use crate::optim::AdamW;
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Given;
 use crate::stream::Stream;
@@ -102,13 +101,7 @@ impl<F: FineTune> Supervised<'_, F> {
         let Supervised { recipe, files, fine_tune, .. } = self;
         let read = |path: &Path| fine_tune.restore(path);
         let (weights, optimiser, state) =
-            match Checkpoints::of(folder.path()).load(read, &mut |text| watch.observer.note(&text))? {
-                Some(saved) => saved,
-                None => {
-                    let optimiser = AdamW::new(&weights);
-                    (weights, optimiser, State::default())
-                }
-            };
+            Checkpoints::of(folder.path()).load_or_start(read, |_| Ok(weights), watch.observer)?;
         folder.begin(*recipe)?;
         let output = folder.path().join(self.output);
 
