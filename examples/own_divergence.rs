@@ -52,13 +52,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     kit.divergences = kit.divergences.with(JensenShannon);
 
     let folder = tempfile::tempdir()?;
-    let options = RunOptions {
-        recipe: &recipe,
-        run_dir: &folder.path().join("run"),
-        resume: false,
-        kit: &kit,
-        device: &Device::flex(),
-    };
+    let run_dir = folder.path().join("run");
+    let device = Device::flex();
+    let options = RunOptions::new(&recipe, &run_dir, &kit, &device);
     let finished = train(&options, &mut Lines, &AtomicBool::new(false))?;
     println!("{} steps, an adapter that PEFT reads in {}", finished.steps, finished.output.display());
     Ok(())

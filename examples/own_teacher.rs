@@ -57,13 +57,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for prompt in &shown.prompts {
         println!("{}:\n{}\n", prompt.role, prompt.text);
     }
-    let options = RunOptions {
-        recipe: &recipe,
-        run_dir: &folder.path().join("run"),
-        resume: false,
-        kit: &kit,
-        device: &Device::flex(),
-    };
+    let run_dir = folder.path().join("run");
+    let device = Device::flex();
+    let options = RunOptions::new(&recipe, &run_dir, &kit, &device);
     train(&options, &mut Lines, &AtomicBool::new(false))?;
     Ok(())
 }

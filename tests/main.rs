@@ -10,6 +10,7 @@ mod generate;
 mod hub;
 mod memory;
 mod prompts;
+mod runs;
 mod score;
 mod setup;
 mod sft;

@@ -4,11 +4,13 @@ mod bench;
 mod data;
 mod experiment;
 mod recipe;
+mod train;
 
 pub(crate) use bench::{BenchArgs, BenchDirection, BenchLossArgs, BenchPrecision};
 pub(crate) use data::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
 pub(crate) use experiment::ExperimentArgs;
 pub(crate) use recipe::{PresetsArgs, SchemaArgs};
+pub(crate) use train::{Overrides, TrainArgs};
 
 use crate::device::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -17,7 +19,8 @@ use std::path::PathBuf;
 /// Trains vision-language models to look before they reason: visually grounded on-policy self-distillation.
 #[derive(Debug, Parser)]
 #[command(name = "vigos", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 success, 1 run-time failure, 2 bad usage or bad input.\n\n\
+#[command(after_help = "Exit codes: 0 success, 1 run-time failure, 2 bad usage or bad input, 130 and 143\n\
+    after SIGINT and SIGTERM (what was done is saved), 75 when the time of --save-by is up.\n\n\
     Example:\n  vigos train configs/shapes.toml")]
 pub(crate) struct Cli {
     /// What to do.
@@ -47,7 +50,7 @@ pub(crate) enum Command {
         vigos train configs/shapes.toml\n  \
         vigos train configs/vigos-3b.toml --device cuda:0 --set optim.lr=1e-5 --run-dir runs/a\n  \
         vigos train configs/vigos-3b.toml --run-dir runs/a --resume\n\n\
-        Ctrl-C saves the last whole step and ends; --resume goes on from there.")]
+        Ctrl-C saves the last whole step and ends (exit code 130); --resume goes on from there.")]
     Train(TrainArgs),
     /// Train on given completions: all weights of a model, or an adapter.
     #[command(after_help = "Examples:\n  \
@@ -57,7 +60,7 @@ pub(crate) enum Command {
         A data row: {\"id\": \"1\", \"image\": \"a.png\", \"prompt\": \"What is it?\", \"prefill\": \"\", \
         \"completion\": \"A cat.\"}\n\
         What is learnt is the completion and the token that ends it. The run's folder gets model/ or adapter/,\n\
-        which every other command reads. Ctrl-C saves the last whole step and ends; --resume goes on from there.")]
+        which every other command reads. Ctrl-C saves the last whole step and ends (exit code 130); --resume goes on from there.")]
     Sft(TrainArgs),
     /// Complete a prompt about one or more images.
     #[command(after_help = "Example:\n  \
@@ -158,31 +161,6 @@ pub(crate) enum Command {
         --memory the estimate is held against what this machine has available, where the device computes in its\n\
         memory. docs/memory.md explains the lines.")]
     Doctor(DoctorArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TrainArgs {
-    /// The recipe, a TOML file.
-    #[arg(value_name = "CONFIG")]
-    pub(crate) config: PathBuf,
-    #[command(flatten)]
-    pub(crate) overrides: Overrides,
-    /// Folder of the run; runs/ and the recipe's name unless given.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) run_dir: Option<PathBuf>,
-    /// Go on with the run in that folder.
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// Write the effective recipe to stdout, and do nothing else.
-    #[arg(long, conflicts_with = "resume")]
-    pub(crate) print_config: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Overrides {
-    /// Override one key of the recipe, such as optim.lr=1e-5. May be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
 }
 
 /// The model to compute with.

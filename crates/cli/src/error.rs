@@ -52,6 +52,12 @@ pub(crate) enum CliError {
     /// The machine failed.
     #[error("{0}")]
     Failed(String),
+    /// The work was cut short, which was said already; what was done is saved.
+    #[error("stopped")]
+    Stopped {
+        /// What the process ends with.
+        code: u8,
+    },
 }
 
 impl From<vigos_hub::HubError> for CliError {
@@ -72,9 +78,14 @@ impl CliError {
         Self::Input { origin: origin.into(), message: message.into(), hint: hint.into() }
     }
 
-    /// 2 where the user's input is at fault, 1 where the machine failed.
+    /// 2 where the user's input is at fault, 1 where the machine failed, and what stands for the reason where work was
+    /// cut short.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        if self.is_input() { ExitCode::from(2) } else { ExitCode::from(1) }
+        match self {
+            Self::Stopped { code } => ExitCode::from(*code),
+            _ if self.is_input() => ExitCode::from(2),
+            _ => ExitCode::from(1),
+        }
     }
 
     fn is_input(&self) -> bool {
@@ -86,7 +97,7 @@ impl CliError {
             Self::Experiment(error) => error.is_input(),
             Self::World(error) => error.is_input(),
             Self::Train(error) => error.is_input(),
-            Self::Failed(_) => false,
+            Self::Failed(_) | Self::Stopped { .. } => false,
         }
     }
 }

@@ -8,7 +8,20 @@ use std::path::Path;
 pub(crate) fn available_memory() -> Option<u64> {
     let machine = available(&read_to_string("/proc/meminfo").ok()?)?;
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
-    Some(left_in_group(&groups, Path::new("/sys/fs/cgroup")).map_or(machine, |left| left.min(machine)))
+    let group = left_in_group(&groups, Path::new("/sys/fs/cgroup"));
+    let read = |file| read_to_string(file).unwrap_or_default();
+    let process = left_in_process(&read("/proc/self/limits"), &read("/proc/self/status"));
+    [group, process].into_iter().flatten().chain([machine]).min()
+}
+
+/// What `/proc/self/limits` lets the process add to the address space that `/proc/self/status` says it has; nothing
+/// without a limit.
+fn left_in_process(limits: &str, status: &str) -> Option<u64> {
+    let most = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let most: u64 = most.split_whitespace().next()?.parse().ok()?;
+    let taken = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    let taken: u64 = taken.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(most.saturating_sub(taken.saturating_mul(1024)))
 }
 
 /// `MemAvailable` of `/proc/meminfo`.
@@ -45,6 +58,20 @@ mod tests {
         for text in ["", "MemFree: 1 kB", "MemAvailable: x kB", "MemAvailable: 99999999999999999999 kB"] {
             assert_eq!(available(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_limit_of_the_address_space_is_what_is_left_of_it() {
+        let limits = |soft: &str| {
+            format!(
+                "Limit  Soft Limit  Hard Limit  Units\nMax address space         {soft}  unlimited  bytes\n"
+            )
+        };
+        let status = "Name:\tvigos\nVmPeak:\t  900 kB\nVmSize:\t     100 kB\n";
+        assert_eq!(left_in_process(&limits("204800"), status), Some(102_400));
+        assert_eq!(left_in_process(&limits("1024"), status), Some(0));
+        assert_eq!(left_in_process(&limits("unlimited"), status), None);
+        assert_eq!(left_in_process("", ""), None);
     }
 
     #[test]

@@ -1,26 +1,77 @@
-//! Ctrl-C: the first one lets the work end whole, the second one ends it at once.
+//! What ends work before it is done: Ctrl-C, SIGTERM, a time that was set. It ends whole; a second signal ends the
+//! process at once, and what files there are then is whole too.
 
 use crate::error::CliError;
 use crate::output::note;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// What a shell expects of a program that was stopped by Ctrl-C.
-const STOPPED: i32 = 130;
+/// Ended by the time that was set, "try again later": it is to be gone on with.
+pub(crate) const OUT_OF_TIME: u8 = 75;
 
-/// A flag that the first Ctrl-C sets; the second one ends the process.
-///
-/// # Errors
-/// If the system does not let Ctrl-C be handled.
-pub(crate) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, CliError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(STOPPED);
+/// The signals that end work, and the exit codes that shells know them by.
+const SIGNALS: &[(i32, u8)] = &[
+    (SIGINT, 130),
+    (SIGTERM, 143),
+    #[cfg(unix)]
+    (signal_hook::consts::SIGHUP, 129),
+];
+
+/// How often a signal is looked for, to say that it was heard.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Set when the work is to end; knows why.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop {
+    flag: Arc<AtomicBool>,
+    code: Arc<AtomicUsize>,
+}
+
+impl Stop {
+    /// Hears signals from now on, and the end of `time` if one is given.
+    ///
+    /// # Errors
+    /// If the system does not let signals be heard.
+    pub(crate) fn listen(time: Option<Duration>) -> Result<Self, CliError> {
+        let stop = Self::default();
+        for &(signal, code) in SIGNALS {
+            // In this order: the first signal finds the flag down, and raises it; the second one ends the process.
+            flag::register_conditional_shutdown(signal, code.into(), Arc::clone(&stop.flag))
+                .and_then(|_| flag::register_usize(signal, Arc::clone(&stop.code), code.into()))
+                .and_then(|_| flag::register(signal, Arc::clone(&stop.flag)))
+                .map_err(|error| CliError::Failed(format!("signals cannot be heard: {error}")))?;
+        }
+        let watched = stop.clone();
+        let end = time.and_then(|time| Instant::now().checked_add(time));
+        thread::spawn(move || watched.wait(end));
+        Ok(stop)
+    }
+
+    /// Says when a signal was heard, and makes the end of the time one.
+    fn wait(&self, end: Option<Instant>) {
+        while !self.flag.load(Ordering::SeqCst) {
+            if end.is_some_and(|end| Instant::now() >= end) {
+                self.code.store(OUT_OF_TIME.into(), Ordering::SeqCst);
+                self.flag.store(true, Ordering::SeqCst);
+                note("the time is up, saving…");
+                return;
+            }
+            thread::sleep(GLANCE);
         }
         note("saving…; press Ctrl-C again to stop at once");
-    })
-    .map_err(|error| CliError::Failed(format!("Ctrl-C cannot be handled: {error}")))?;
-    Ok(stop)
+    }
+
+    /// Raised when the work is to end.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.flag
+    }
+
+    /// What the command ends with where its work was cut short.
+    pub(crate) fn stopped(&self) -> CliError {
+        CliError::Stopped { code: u8::try_from(self.code.load(Ordering::SeqCst)).unwrap_or(u8::MAX) }
+    }
 }

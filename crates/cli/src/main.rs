@@ -1,7 +1,7 @@
 //! The vigos command: arguments in, an exit code out.
 //!
 //! Human text goes to stderr, data to stdout or the named file. The exit code is 0 on success, 1 where the
-//! machine failed, 2 where the input was wrong.
+//! machine failed, 2 where the input was wrong, 128 and its number after a signal, 75 where the time was up.
 
 mod args;
 mod commands;
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     start_log(cli.global.verbose);
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ CliError::Stopped { .. }) => error.exit_code(),
         Err(error) => report(error),
     }
 }

@@ -123,7 +123,7 @@ pub fn folder_of(path: &Path) -> &Path {
 }
 
 /// Makes a rename in `folder` survive a power cut. Only Unix lets a folder be synced, and needs it.
-fn sync_folder(folder: &Path) -> Result<(), FileError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), FileError> {
     #[cfg(unix)]
     File::open(folder).and_then(|f| f.sync_all()).map_err(|e| FileError::io("sync", folder, e))?;
     #[cfg(not(unix))]

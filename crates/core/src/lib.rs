@@ -1,4 +1,4 @@
-//! What every layer needs: atomic files, whole-line JSON Lines, contained paths, keyed random numbers.
+//! What every layer needs: atomic files, locked folders, whole-line JSON Lines, contained paths, keyed random numbers.
 //!
 //! Nothing here knows of models, images or training.
 //!
@@ -12,8 +12,10 @@
 //! ```
 
 pub mod files;
+pub mod folders;
 pub mod jsonl;
 pub mod leaves;
+pub mod lock;
 pub mod manifest;
 pub mod paths;
 pub mod random;

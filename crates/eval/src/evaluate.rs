@@ -12,7 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::JsonLines;
-use vigos_data::{BadRow, Labels};
+use vigos_data::{BadRow, Labels, Sources};
+use vigos_hub::Progress;
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
 use vigos_recipe::sample::{Sample, SampleMaker, Skip};
@@ -40,11 +41,11 @@ pub fn evaluate(
     let recipe = options.recipe;
     let eval = &recipe.eval;
     let generation = generation(eval)?;
-    let (folder, run) = Folder::open(options, SAMPLES, Run::Eval)?;
+    let (folder, mut run) = Folder::open(options, SAMPLES, Run::Eval)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let suite = Suite::open(recipe, &options.kit.sources, &mut fetching)?;
     let loaded = Loaded::open(options, &mut fetching)?;
-    run.begin(recipe)?;
+    run.begin(recipe, options.overrides)?;
 
     let total = suite.count();
     let part = (ROUNDS * eval.sampling.batch).div_ceil(eval.samples).max(1);
@@ -66,6 +67,16 @@ pub fn evaluate(
     report.check(recipe, &folder.lines())?;
     folder.report(&report, &report.markdown())?;
     Ok(Finished { items: total, total, report: Some(report) })
+}
+
+/// Refuses settings of `[eval]` that no evaluation can be done with, and opens what it asks, so that a long run need not
+/// come to its end to say so. `progress` sees what has to be fetched from the hub.
+///
+/// # Errors
+/// As an evaluation would meet.
+pub fn check(recipe: &Recipe, sources: &Sources, progress: &mut Progress) -> Result<(), RunError> {
+    generation(&recipe.eval)?;
+    Suite::open(recipe, sources, progress).map(drop)
 }
 
 /// Whether an evaluation of this recipe was begun in a folder, so that it can be gone on with.

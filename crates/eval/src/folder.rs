@@ -64,7 +64,7 @@ impl Folder {
         lines: &'static str,
         kind: Run,
     ) -> Result<(Self, RunFolder), RunError> {
-        let run = RunFolder::open(options.run_dir, options.recipe, options.resume, kind)?;
+        let run = RunFolder::open(options.run_dir, options.recipe, options.start.resumes(), kind)?;
         Ok((Self { path: options.run_dir.to_owned(), lines }, run))
     }
 

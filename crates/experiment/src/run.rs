@@ -90,13 +90,7 @@ impl Work<'_> {
             return Ok(Some(Done { steps: Vec::new(), palr: false }));
         }
         let resume = run.folder.join("config.toml").exists();
-        let options = RunOptions {
-            recipe: &run.recipe,
-            run_dir: &run.folder,
-            resume,
-            kit: self.kit,
-            device: self.device,
-        };
+        let options = RunOptions::new(&run.recipe, &run.folder, self.kit, self.device).resumed(resume);
         let finished = train(&options, self.watch.training(), self.stop);
         self.watch.ended();
         let finished = finished?;
@@ -127,7 +121,7 @@ impl Work<'_> {
         if resume && reported(folder) {
             return Ok(true);
         }
-        let options = Options { recipe, run_dir: folder, resume, kit: self.kit, device: self.device };
+        let options = Options::new(recipe, folder, self.kit, self.device).resumed(resume);
         let finished = evaluate(&options, self.watch.asking(&format!("evaluating {what}")), self.stop);
         self.watch.ended();
         Ok(finished?.report.is_some())
@@ -139,7 +133,7 @@ impl Work<'_> {
         if resume && reported(folder) {
             return Ok(true);
         }
-        let options = Options { recipe, run_dir: folder, resume, kit: self.kit, device: self.device };
+        let options = Options::new(recipe, folder, self.kit, self.device).resumed(resume);
         let finished = palr(&options, None, self.watch.asking("diagnosing leakage"), self.stop);
         self.watch.ended();
         Ok(finished?.report.is_some())

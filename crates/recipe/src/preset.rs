@@ -66,6 +66,16 @@ impl Preset {
         }
     }
 
+    /// The same as a recipe can begin: with its own name, and the fidelity, which says more than the table.
+    pub fn recipe(&self, fidelity: Fidelity) -> String {
+        let name = format!("[method]\npreset = \"{}\"", self.name);
+        let names = match fidelity {
+            Fidelity::Paper => name,
+            Fidelity::Released => format!("{name}\nfidelity = \"released\""),
+        };
+        self.text(fidelity).replacen("[method]", &names, 1)
+    }
+
     /// What it decides.
     pub(crate) fn expansion(&self, fidelity: Fidelity) -> Expansion {
         Expansion::of(self.text(fidelity))

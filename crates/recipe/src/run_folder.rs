@@ -6,8 +6,10 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 use vigos_core::leaves::leaves;
+use vigos_core::lock::{FolderLock, LockError};
 
 const CONFIG: &str = "config.toml";
+const OVERRIDES: &str = "overrides.json";
 const MAX_CONFIG: u64 = 1 << 20;
 
 /// Why a folder cannot be a run's.
@@ -26,6 +28,9 @@ pub enum FolderError {
     /// The recipe in it is wrong, or the one to be written is.
     #[error(transparent)]
     Recipe(Box<RecipeError>),
+    /// Another process writes to it, or its lock could not be taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// A file in it could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -37,35 +42,40 @@ impl From<RecipeError> for FolderError {
     }
 }
 
-/// The folder of a run.
+/// The folder of a run. Once its run is begun it is this process's own, until the value is dropped.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    resumes: bool,
+    lock: Option<FolderLock>,
+    changes: Vec<String>,
 }
 
 impl RunFolder {
-    /// Claims a folder for a new run, or checks that it holds the run that `recipe` continues: all keys are as
-    /// they were but those that may change where a run of this kind goes on. Nothing is written yet.
+    /// Looks whether a folder is free for a new run, or locks it and checks that it holds the run that `recipe`
+    /// continues: all keys are as they were but those that may change where a run of this kind goes on. Nothing of
+    /// the run is written yet.
     ///
     /// # Errors
-    /// If a new run's folder is taken, or a resumed one is not there or had another recipe.
+    /// If a new run's folder is taken, or a resumed one is not there, in use, or had another recipe.
     pub fn open<R: RunRecipe>(path: &Path, recipe: &R, resume: bool, run: Run) -> Result<Self, FolderError> {
-        let config = path.join(CONFIG);
-        let taken =
-            config.exists() || path.join("metrics.jsonl").exists() || path.join("checkpoints").exists();
-        match (resume, taken) {
-            (false, true) => Err(fault(
-                path,
-                "there is a run in this folder already".into(),
-                "continue it with --resume, or name another folder with --run-dir",
-            )),
+        if path.exists() && !path.is_dir() {
+            return Err(fault(path, "this is no folder".into(), "name another with --run-dir"));
+        }
+        let (mut lock, mut changes) = (None, Vec::new());
+        match (resume, taken(path)) {
+            (false, true) => return Err(is_taken(path)),
             (true, false) => {
-                Err(fault(path, "there is no run to resume".into(), "leave out --resume to start one"))
+                let message = "there is no run to resume".into();
+                return Err(fault(path, message, "leave out --resume to start one"));
             }
-            (true, true) => begun_by(path, recipe, &free::<R>(run)),
-            (false, false) => Ok(()),
-        }?;
-        Ok(Self { path: path.to_owned() })
+            (true, true) => {
+                lock = Some(FolderLock::take(path)?);
+                changes = begun_by(path, recipe, &free::<R>(run))?;
+            }
+            (false, false) => {}
+        }
+        Ok(Self { path: path.to_owned(), resumes: resume, lock, changes })
     }
 
     /// Checks that a folder's run was begun by this very recipe.
@@ -73,17 +83,47 @@ impl RunFolder {
     /// # Errors
     /// If it was not, or there is none.
     pub fn is_of<R: RunRecipe>(path: &Path, recipe: &R) -> Result<(), FolderError> {
-        begun_by(path, recipe, &[])
+        begun_by(path, recipe, &[]).map(drop)
     }
 
-    /// Creates the folder and writes the effective recipe.
+    /// What was set over the recipe's file when the run in a folder was begun or gone on with, in that order; nothing
+    /// if there is no run.
     ///
     /// # Errors
-    /// If it cannot be written.
-    pub fn begin(&self, recipe: &impl RunRecipe) -> Result<(), FolderError> {
+    /// If the file that says so cannot be read.
+    pub fn overrides(path: &Path) -> Result<Vec<String>, FolderError> {
+        let file = path.join(OVERRIDES);
+        if !file.exists() {
+            return Ok(Vec::new());
+        }
+        serde_json::from_slice(&read_limited(&file, MAX_CONFIG)?).map_err(|e| {
+            fault(&file, format!("{e}; wanted a list of key=value"), "remove it, and give them again")
+        })
+    }
+
+    /// Creates the folder, locks it, and writes the effective recipe and the `overrides` that are part of it.
+    ///
+    /// # Errors
+    /// If it cannot be written, or another process was first.
+    pub fn begin(&mut self, recipe: &impl RunRecipe, overrides: &[String]) -> Result<(), FolderError> {
         std::fs::create_dir_all(&self.path).map_err(|e| FileError::io("create", &self.path, e))?;
+        if self.lock.is_none() {
+            self.lock = Some(FolderLock::take(&self.path)?);
+        }
+        if !self.resumes && taken(&self.path) {
+            return Err(is_taken(&self.path));
+        }
+        if !overrides.is_empty() {
+            let text = serde_json::to_vec(overrides).unwrap_or_default();
+            write_atomic_bytes(&self.path.join(OVERRIDES), &text)?;
+        }
         write_atomic_bytes(&self.path.join(CONFIG), recipe.to_toml()?.as_bytes())?;
         Ok(())
+    }
+
+    /// The keys that are others than when the run was begun, each with both values.
+    pub fn changes(&self) -> &[String] {
+        &self.changes
     }
 
     /// `metrics.jsonl`
@@ -101,9 +141,21 @@ impl RunFolder {
     /// # Errors
     /// If the folder cannot be made.
     pub fn rollouts(&self, step: usize) -> Result<PathBuf, FileError> {
+        Ok(self.snapshots()?.join(format!("step-{step:06}.jsonl")))
+    }
+
+    /// What a step was about that was given up, beside the snapshots of rollouts.
+    ///
+    /// # Errors
+    /// As [`RunFolder::rollouts`].
+    pub fn lost(&self, step: usize) -> Result<PathBuf, FileError> {
+        Ok(self.snapshots()?.join(format!("lost-{step:06}.jsonl")))
+    }
+
+    fn snapshots(&self) -> Result<PathBuf, FileError> {
         let folder = self.path.join("rollouts");
         std::fs::create_dir_all(&folder).map_err(|e| FileError::io("create", &folder, e))?;
-        Ok(folder.join(format!("step-{step:06}.jsonl")))
+        Ok(folder)
     }
 
     /// TensorBoard's event files.
@@ -117,20 +169,38 @@ impl RunFolder {
     }
 }
 
-/// Checks that a folder's run was begun by a recipe that differs in free keys alone.
-fn begun_by<R: RunRecipe>(path: &Path, recipe: &R, free: &[String]) -> Result<(), FolderError> {
+/// Whether there is a run in a folder.
+fn taken(path: &Path) -> bool {
+    [CONFIG, "metrics.jsonl", "checkpoints"].iter().any(|name| path.join(name).exists())
+}
+
+fn is_taken(path: &Path) -> FolderError {
+    fault(
+        path,
+        "there is a run in this folder already".into(),
+        "continue it with --resume, or name another folder with --run-dir",
+    )
+}
+
+/// Checks that a folder's run was begun by a recipe that differs in free keys alone, and tells in which.
+fn begun_by<R: RunRecipe>(path: &Path, recipe: &R, free: &[String]) -> Result<Vec<String>, FolderError> {
     let config = path.join(CONFIG);
     let text = read_limited(&config, MAX_CONFIG)?;
     let saved = R::parse(&String::from_utf8_lossy(&text), &config.display().to_string(), &[])?;
-    let difference = difference(&saved, recipe, free)
+    let differences = differences(&saved, recipe)
         .map_err(|e| fault(path, format!("the recipe cannot be compared: {e}"), "use paths in UTF-8"))?;
-    match difference {
-        Some(what) => Err(fault(
+    let is_free = |key: &str| {
+        free.iter().any(|free| {
+            key.strip_prefix(free.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    };
+    match differences.iter().find(|(key, _)| !is_free(key)) {
+        Some((_, what)) => Err(fault(
             path,
             format!("the run was started with another recipe: {what}"),
             "resume with the recipe it was started with, or start anew in another folder",
         )),
-        None => Ok(()),
+        None => Ok(differences.into_iter().map(|(_, what)| what).collect()),
     }
 }
 
@@ -138,29 +208,18 @@ fn fault(path: &Path, message: String, hint: &str) -> FolderError {
     FolderError::Taken { path: path.to_owned(), message, hint: hint.to_owned() }
 }
 
-/// The first key that may not change and did.
-fn difference(
+/// Every key that was changed, with what it was and is.
+fn differences(
     saved: &impl RunRecipe,
     now: &impl RunRecipe,
-    free: &[String],
-) -> Result<Option<String>, serde_json::Error> {
+) -> Result<Vec<(String, String)>, serde_json::Error> {
     let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
-    let flat = |tree| -> Vec<(String, &Value)> {
-        let mut keys = leaves(tree, '.');
-        let is_free = |key: &str| {
-            let below = |free: &String| {
-                key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            };
-            free.iter().any(below)
-        };
-        keys.retain(|(key, _)| !is_free(key));
-        keys
-    };
-    let (saved, now) = (flat(&saved), flat(&now));
-    let changed =
-        saved.iter().find(|pair| !now.contains(pair)).or_else(|| now.iter().find(|p| !saved.contains(p)));
+    let (saved, now) = (leaves(&saved, '.'), leaves(&now, '.'));
     let value = |keys: &[(String, &Value)], key: &str| {
         keys.iter().find(|(k, _)| k == key).map_or("nothing".to_owned(), |(_, v)| v.to_string())
     };
-    Ok(changed.map(|(key, _)| format!("`{key}` was {}, is now {}", value(&saved, key), value(&now, key))))
+    let gone = saved.iter().filter(|pair| !now.contains(pair));
+    let new = now.iter().filter(|(key, _)| !saved.iter().any(|(k, _)| k == key));
+    let told = |key: &String| format!("`{key}` was {}, is now {}", value(&saved, key), value(&now, key));
+    Ok(gone.chain(new).map(|(key, _)| (key.clone(), told(key))).collect())
 }

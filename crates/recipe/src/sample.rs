@@ -30,6 +30,13 @@ pub struct Sample {
     pub completion: Vec<u32>,
 }
 
+impl Sample {
+    /// Tokens of the longest of its prompts.
+    pub fn longest_prompt(&self) -> usize {
+        std::iter::once(&self.student).chain(&self.teachers).map(|prompt| prompt.ids.len()).max().unwrap_or(0)
+    }
+}
+
 /// Why a sample is left out. The run goes on and counts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Skip {
@@ -39,6 +46,13 @@ pub enum Skip {
         role: String,
         /// Its tokens.
         tokens: usize,
+    },
+    /// A prompt takes more memory than there is, even by itself.
+    BeyondMemory {
+        /// Its tokens.
+        tokens: usize,
+        /// Those of the longest one that fits.
+        most: usize,
     },
     /// With the completion to learn it has more tokens than `train.max_tokens`.
     LongSample {
@@ -67,6 +81,7 @@ impl Skip {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::LongPrompt { .. } => "long_prompt",
+            Self::BeyondMemory { .. } => "beyond_memory",
             Self::LongSample { .. } => "long_sample",
             Self::SmallImage { .. } => "small_image",
             Self::BadRow { .. } => Self::BAD_ROW,
@@ -78,6 +93,11 @@ impl Display for Skip {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::LongPrompt { role, tokens } => write!(out, "the {role} prompt has {tokens} tokens"),
+            Self::BeyondMemory { tokens, most } => write!(
+                out,
+                "the memory that is free is enough for prompts of {most} tokens, this one has {tokens}; \
+                 data.max_pixels scales its images down"
+            ),
             Self::LongSample { tokens } => write!(out, "with its completion it has {tokens} tokens"),
             Self::SmallImage { side } => write!(out, "an image side has {side} pixels"),
             Self::BadRow { field, reason } => write!(out, "field `{field}`: {reason}"),

@@ -50,6 +50,7 @@ pub struct Rows {
     /// Leave out rows with an image whose shorter side has fewer pixels. 0: keep all.
     pub min_image_side: usize,
     /// Scale larger images down to at most so many pixels. 0: the model's own limit.
+    #[schemars(extend("x-resume" = ["train", "sft"]))]
     #[serde(with = "Unset::<usize>")]
     pub max_pixels: Option<usize>,
     /// Share of the rows read that may be unusable, such as broken images; they are left out and listed in
@@ -105,7 +106,7 @@ pub struct Sampling {
     pub max_new_tokens: usize,
     /// Completions that are decoded together.
     #[default(8)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-resume" = ["train"]))]
     pub batch: usize,
 }
 
@@ -218,8 +219,12 @@ pub struct Train {
     pub precision: Precision,
     /// A sample with a longer prompt is skipped and counted, never cut.
     #[default(32768)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-resume" = ["train"]))]
     pub max_prompt_tokens: usize,
+    /// Steps of a run that may come to a loss or a gradient that is not finite: they are left out, their rollouts
+    /// written down. One more ends the run.
+    #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]
+    pub max_lost_steps: u64,
 }
 
 impl Train {

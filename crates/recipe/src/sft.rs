@@ -117,8 +117,12 @@ pub struct SftTrain {
     pub activations: Activations,
     /// A sample with more tokens, its completion included, is skipped and counted, never cut.
     #[default(32768)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-resume" = ["sft"]))]
     pub max_tokens: usize,
+    /// Steps of a run that may come to a loss or a gradient that is not finite: they are left out, their samples
+    /// written down. One more ends the run.
+    #[schemars(extend("x-resume" = ["sft"]))]
+    pub max_lost_steps: u64,
 }
 
 /// What becomes of a forward's activations until its backward.

@@ -111,6 +111,24 @@ pub enum RunError {
         /// What would fit.
         wanted: String,
     },
+    /// A number that a step came to is NaN or infinite; it says which. Nothing was changed by it.
+    #[error("{0} is not finite (NaN or infinite)")]
+    NotFinite(String),
+    /// A step of a run was given up for such a number.
+    #[error(
+        "step {step}: {what} is not finite (NaN or infinite); the step changed nothing, and its rows ({rows}) are in {}; \
+         lower optim.lr, mend the rows, or let train.max_lost_steps leave out such steps", kept.display()
+    )]
+    LostStep {
+        /// The step, counted from 1.
+        step: usize,
+        /// What is not finite.
+        what: String,
+        /// The rows' names, the first few of them.
+        rows: String,
+        /// The file with them and their completions, as `vigos replay` reads it.
+        kept: PathBuf,
+    },
     /// The run was asked to stop; what was finished is saved.
     #[error("interrupted; {0}")]
     Interrupted(String),
@@ -129,6 +147,7 @@ impl RunError {
                 !matches!(*action, "write" | "sync" | "rename" | "create")
             }
             Self::Rollout(_) | Self::Loss(_) | Self::Interrupted(_) => false,
+            Self::NotFinite(_) | Self::LostStep { .. } => false,
             _ => true,
         }
     }

@@ -36,6 +36,6 @@ pub mod student;
 
 pub use error::RunError;
 pub use kit::Kit;
-pub use options::RunOptions;
+pub use options::{RunOptions, Start};
 pub use record::RolloutRecord;
 pub use rolled_out::RolledOut;

@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
+use vigos_core::folders::{mend, replace};
 use vigos_core::manifest::Manifest;
 use vigos_models::weights::Weights;
 use vigos_models::{ModelError, Trained, peft};
-use vigos_rollout::RunError;
+use vigos_rollout::{RunError, Start};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "trainer.json";
@@ -37,6 +38,26 @@ pub struct State {
     pub quarantine_lines: u64,
     /// Updates that the optimiser has made.
     pub updates: u64,
+}
+
+impl State {
+    /// Checks that a run of `total` steps can go on from here.
+    ///
+    /// # Errors
+    /// If it has more of them behind it already.
+    pub(crate) fn is_within(&self, total: usize) -> Result<(), RunError> {
+        if self.step <= total {
+            return Ok(());
+        }
+        Err(RunError::Setting {
+            key: "train.steps or train.epochs".into(),
+            found: format!("{total} steps in all"),
+            wanted: format!(
+                "at least the {} that are done; --at STEP goes back to an earlier one",
+                self.step
+            ),
+        })
+    }
 }
 
 /// The checkpoints of one run.
@@ -109,6 +130,9 @@ impl Checkpoints {
         note: &mut dyn FnMut(String),
     ) -> Result<Option<(T, AdamW, State)>, RunError> {
         let mut damage = None;
+        if self.folder.is_dir() {
+            mend(&self.folder)?;
+        }
         for (_, path) in self.list()?.into_iter().rev() {
             match read(&path, &weights) {
                 Ok(found) => return Ok(Some(found)),
@@ -128,16 +152,47 @@ impl Checkpoints {
     /// As [`Checkpoints::load`], or as `start`.
     pub(crate) fn load_or_start<T: Trained>(
         &self,
+        at: Start,
         weights: impl Fn(&Path) -> Result<T, RunError>,
         start: impl FnOnce(&mut dyn Observer) -> Result<T, RunError>,
         observer: &mut dyn Observer,
     ) -> Result<(T, AdamW, State), RunError> {
+        if let Start::ResumedAt(step) = at {
+            self.go_back_to(step, observer)?;
+        }
         if let Some(saved) = self.load(weights, &mut |text| observer.note(&text))? {
             return Ok(saved);
+        }
+        if at.resumes() {
+            let folder = self.folder.display();
+            observer.note(&format!("there is no checkpoint in {folder} to go on from: the run begins anew"));
         }
         let weights = start(observer)?;
         let optimiser = AdamW::new(&weights);
         Ok((weights, optimiser, State::default()))
+    }
+
+    /// Makes the checkpoint of a step the newest: those after it are put aside under other names.
+    fn go_back_to(&self, step: usize, observer: &mut dyn Observer) -> Result<(), RunError> {
+        let all = self.list()?;
+        if !all.iter().any(|(known, _)| *known == step) {
+            let known: Vec<String> = all.iter().map(|(step, _)| step.to_string()).collect();
+            return Err(RunError::Setting {
+                key: "--at".into(),
+                found: step.to_string(),
+                wanted: format!("a step that was saved: {}", known.join(", ")),
+            });
+        }
+        Manifest::verify(&self.path(step))?;
+        for (later, path) in all.into_iter().filter(|(later, _)| *later > step) {
+            let aside = self.folder.join(format!("aside-{later:06}"));
+            if aside.exists() {
+                fs::remove_dir_all(&aside).map_err(|e| FileError::io("remove", &aside, e))?;
+            }
+            fs::rename(&path, &aside).map_err(|e| FileError::io("rename", &path, e))?;
+            observer.note(&format!("{} is put aside as {}", path.display(), aside.display()));
+        }
+        Ok(())
     }
 
     /// (step, folder) of every checkpoint, oldest first.
@@ -181,10 +236,7 @@ pub(crate) fn write_folder(
     fs::create_dir_all(&temporary).map_err(io("create", &temporary))?;
     fill(&temporary)?;
     Manifest::write(&temporary)?;
-    if target.exists() {
-        fs::remove_dir_all(target).map_err(io("write", target))?;
-    }
-    fs::rename(&temporary, target).map_err(io("rename", target))
+    Ok(replace(&temporary, target)?)
 }
 
 fn read<T: Trained>(

@@ -4,11 +4,12 @@ use crate::checkpoint::Checkpoints;
 use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune};
+use crate::memory::fit::longest_alone;
 use crate::memory::plan::Plan;
 use crate::observer::{Observer, Watch};
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Sampled;
-use crate::stream::Stream;
+use crate::stream::{Fitting, Stream};
 use crate::training::{Finished, Training};
 use crate::update::Update;
 use std::path::Path;
@@ -36,8 +37,9 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, resume, kit, device } = *options;
-    let folder = RunFolder::open(run_dir, recipe, resume, Run::Train)?;
+    let RunOptions { recipe, run_dir, start: at, overrides, kit, device, memory } = *options;
+    let mut folder = RunFolder::open(run_dir, recipe, at.resumes(), Run::Train)?;
+    folder.changes().iter().for_each(|change| observer.note(change));
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let prompts = Prompts::with_contexts(&recipe.method, kit.contexts.clone())?;
@@ -46,6 +48,7 @@ pub fn train(
     let maker = SampleMaker::of(recipe, &files.processor, &prompts);
     let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &dataset, recipe.train.seed);
     observer.memory(&plan, files.config.architecture(), recipe.train.max_prompt_tokens);
+    let longest = longest_alone(&plan, files.config.architecture(), memory, recipe.train.max_prompt_tokens);
 
     let teaching = Teaching::new(&recipe.method, &kit.divergences)?;
     let wanted = lora_config(&recipe.lora)?;
@@ -60,8 +63,11 @@ pub fn train(
         let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
         open_adapter(&wanted, from, base.model.architecture(), seed, device, &mut fetching)
     };
-    let (weights, optimiser, state) = Checkpoints::of(folder.path()).load_or_start(read, start, observer)?;
-    folder.begin(recipe)?;
+    let (weights, optimiser, state) =
+        Checkpoints::of(folder.path()).load_or_start(at, read, start, observer)?;
+    let total = recipe.train.total_steps(dataset.count().get());
+    state.is_within(total)?;
+    folder.begin(recipe, overrides)?;
 
     let writing = Writing {
         checkpoint: &recipe.checkpoint,
@@ -72,16 +78,17 @@ pub fn train(
         max_bad_share: recipe.data.rows.max_bad_share,
     };
     let mut recorder = Recorder::open(folder, writing, &state)?;
-    let total = recipe.train.total_steps(dataset.count().get());
     let (batch, accumulate) = (recipe.train.batch, recipe.train.accumulate);
     let dropping = Dropping { probability: recipe.lora.dropout, seed: recipe.train.seed };
+    let samples = Fitting { maker: base.samples(), longest };
     let mut training = Training {
-        stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(base.samples())),
+        stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(samples)),
         rollout: Sampled { base: &base, generation },
         objective: Distillation { model: base.model.as_ref(), teaching, dropping, batch, accumulate },
         update: Update::new(weights, optimiser, &recipe.optim, total),
         fine_tune: &fine_tune,
         samples: batch * accumulate,
+        max_lost_steps: recipe.train.max_lost_steps,
         state,
     };
     training.run(&mut recorder, &mut Watch { observer, stop })

@@ -9,6 +9,7 @@
 //! minimised. What scores a token is the row that predicts it.
 
 use crate::dropout::{Dropping, dropout};
+use crate::finite::is_finite;
 use crate::metrics::{Distilled, Outcome};
 use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
 use crate::observer::Watch;
@@ -183,6 +184,13 @@ pub fn micro_batch(
     let chunk = chunk_rows(model.architecture().text.vocab_size, LOGITS_BUDGET);
     let result = divergence_linear(&hidden, &teacher_hidden, model.head(), &rows, method.temperature, chunk)?;
 
+    if let Some(row) = result.kl.iter().position(|kl| !kl.is_finite()) {
+        let states =
+            [("a teacher's hidden states", &teacher_hidden), ("the student's hidden states", &hidden)];
+        let first = states.into_iter().find(|(_, states)| !is_finite(states)).map(|(name, _)| name);
+        return Err(not_finite(row, first, &scored, method, &passes));
+    }
+
     let mut divergences = rows.iter().zip(&result.kl);
     let mut passing = 0;
     for Pass { rollout, pass } in &passes {
@@ -204,6 +212,27 @@ pub fn micro_batch(
     wait(model);
     let update = Work { tokens: packed.rows(), seconds: begin.elapsed().as_secs_f64() };
     Ok(MicroBatch { loss: result.loss, terms, scored, gradient, scoring, update })
+}
+
+/// That the divergence of a row, counted over all passes, is not finite, and what was so before it.
+fn not_finite(
+    row: usize,
+    first: Option<&str>,
+    scored: &[Scored],
+    method: &Method,
+    passes: &[Pass],
+) -> RunError {
+    let mut before = 0;
+    let found = passes.iter().find_map(|p| {
+        let index = row - before;
+        before += p.pass.active.len();
+        (row < before).then(|| (p, p.pass.active[index].position))
+    });
+    let place = found.map_or(String::new(), |(p, position)| {
+        let teacher = &method.teachers[p.pass.teacher].name;
+        format!(" (teacher `{teacher}`, row `{}`, token {position})", scored[p.rollout].rollout.sample.id)
+    });
+    RunError::NotFinite(format!("{}{place}", first.unwrap_or("the divergence")))
 }
 
 /// Hidden states of the frozen base for every supervised token, in the order of the passes, `[R, D]`; and

@@ -23,6 +23,8 @@ pub mod distil;
 pub mod distillation;
 pub mod dropout;
 pub mod fine_tune;
+mod finite;
+mod lost;
 pub mod memory;
 pub mod metrics;
 mod objective;

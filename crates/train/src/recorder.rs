@@ -90,6 +90,16 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
+    /// An empty file for what step `step` was about that is given up, and where it is.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(crate) fn lost(&self, step: usize) -> Result<(PathBuf, JsonLines), RunError> {
+        let path = self.folder.lost(step)?;
+        let lines = JsonLines::resume(&path, 0)?;
+        Ok((path, lines))
+    }
+
     /// Whether step `step` is one that ends with a checkpoint.
     pub(crate) fn saves_at(&self, step: usize) -> bool {
         let every = self.writing.checkpoint.every;

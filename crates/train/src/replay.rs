@@ -120,7 +120,7 @@ pub fn replay(
     let result = micro_batch(base.model.as_ref(), active, &teaching, rows)?;
     let optimiser = AdamW::new(&adapter);
     let mut update = Update::new(adapter, optimiser, &recipe.optim, total);
-    let grad_norm = update.apply(result.gradient.clone(), 0).grad_norm;
+    let grad_norm = update.apply(result.gradient.clone(), 0)?.grad_norm;
 
     let rows = result.scored.iter().map(|s| RowReport::new(s, &recipe.method)).collect();
     let report = StepReport { loss: result.loss, grad_norm, terms: result.terms.clone(), rows };
@@ -181,7 +181,9 @@ fn read(path: &Path, base: &Base) -> Result<Vec<RolledOut>, RunError> {
                 &role,
                 format!("found a prompt of {tokens} tokens, wanted at most {}", maker.max_prompt_tokens),
             ),
-            Skip::LongSample { tokens } => fail("completion_token_ids", format!("found {tokens} tokens")),
+            Skip::BeyondMemory { tokens, .. } | Skip::LongSample { tokens } => {
+                fail("completion_token_ids", format!("found {tokens} tokens"))
+            }
             Skip::BadRow { field, reason } => fail(&field, reason),
             Skip::SmallImage { side } => {
                 fail("image", format!("found a side of {side} pixels, wanted {}", maker.min_image_side))

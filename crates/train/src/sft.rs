@@ -21,7 +21,7 @@ use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{ModelFiles, base_name, dtype};
-use vigos_rollout::{RunError, RunOptions};
+use vigos_rollout::{RunError, RunOptions, Start};
 
 /// What to train, and where.
 pub type SftOptions<'a> = RunOptions<'a, SftRecipe>;
@@ -37,8 +37,9 @@ pub fn sft(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, resume, kit, device } = *options;
-    let folder = RunFolder::open(run_dir, recipe, resume, Run::Sft)?;
+    let RunOptions { recipe, run_dir, start, overrides, kit, device, .. } = *options;
+    let folder = RunFolder::open(run_dir, recipe, start.resumes(), Run::Sft)?;
+    folder.changes().iter().for_each(|change| observer.note(change));
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let files =
@@ -55,7 +56,7 @@ pub fn sft(
             let config = files.config.clone();
             let activations = recipe.train.activations;
             let fine_tune = FullFineTune { base, config, device: device.clone(), stored, activations };
-            Supervised { recipe, files, fine_tune, dropout: 0.0, output: "model" }.run(
+            Supervised { recipe, start, overrides, files, fine_tune, dropout: 0.0, output: "model" }.run(
                 weights,
                 dataset,
                 folder,
@@ -68,7 +69,8 @@ pub fn sft(
             let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
             let weights = open_adapter(&wanted, from, base.architecture(), seed, device, &mut fetching)?;
             let fine_tune = AdapterFineTune { base: base.into(), name: base_name(&recipe.model.path) };
-            Supervised { recipe, files, fine_tune, dropout: recipe.lora.dropout, output: "adapter" }.run(
+            let dropout = recipe.lora.dropout;
+            Supervised { recipe, start, overrides, files, fine_tune, dropout, output: "adapter" }.run(
                 weights,
                 dataset,
                 folder,
@@ -81,6 +83,8 @@ pub fn sft(
 /// What does not change in a run.
 struct Supervised<'a, F> {
     recipe: &'a SftRecipe,
+    start: Start,
+    overrides: &'a [String],
     files: ModelFiles,
     fine_tune: F,
     /// An adapter's dropout.
@@ -95,14 +99,20 @@ impl<F: FineTune> Supervised<'_, F> {
         &self,
         weights: F::Weights,
         dataset: Dataset,
-        folder: RunFolder,
+        mut folder: RunFolder,
         watch: &mut Watch,
     ) -> Result<Finished, RunError> {
         let Supervised { recipe, files, fine_tune, .. } = self;
         let read = |path: &Path| fine_tune.restore(path);
-        let (weights, optimiser, state) =
-            Checkpoints::of(folder.path()).load_or_start(read, |_| Ok(weights), watch.observer)?;
-        folder.begin(*recipe)?;
+        let (weights, optimiser, state) = Checkpoints::of(folder.path()).load_or_start(
+            self.start,
+            read,
+            |_| Ok(weights),
+            watch.observer,
+        )?;
+        let total = recipe.total_steps(dataset.count().get());
+        state.is_within(total)?;
+        folder.begin(*recipe, self.overrides)?;
         let output = folder.path().join(self.output);
 
         let writing = Writing {
@@ -114,7 +124,6 @@ impl<F: FineTune> Supervised<'_, F> {
             max_bad_share: recipe.data.rows.max_bad_share,
         };
         let mut recorder = Recorder::open(folder, writing, &state)?;
-        let total = recipe.total_steps(dataset.count().get());
         let (batch, accumulate) = (recipe.train.batch, recipe.train.accumulate);
         let dropping = Dropping { probability: self.dropout, seed: recipe.train.seed };
         let maker = DemonstrationMaker {
@@ -130,6 +139,7 @@ impl<F: FineTune> Supervised<'_, F> {
             update: Update::new(weights, optimiser, &recipe.optim, total),
             fine_tune,
             samples: batch * accumulate,
+            max_lost_steps: recipe.train.max_lost_steps,
             state,
         };
         let finished = training.run(&mut recorder, watch)?;

@@ -19,15 +19,30 @@ pub(crate) trait Prepare: Sync {
     fn prepare(&self, number: u64, row: &Row) -> Result<Result<Sample, Skip>, SampleError>;
 }
 
-impl Prepare for SampleMaker<'_> {
-    fn prepare(&self, number: u64, row: &Row) -> Result<Result<Sample, Skip>, SampleError> {
-        self.make(number, row, &UserTexts::new())
-    }
-}
-
 impl Prepare for DemonstrationMaker<'_> {
     fn prepare(&self, number: u64, row: &Row) -> Result<Result<Sample, Skip>, SampleError> {
         self.make(number, row)
+    }
+}
+
+/// Samples whose prompts fit into the memory.
+pub(crate) struct Fitting<'a> {
+    /// Makes them.
+    pub(crate) maker: SampleMaker<'a>,
+    /// Tokens of the longest prompt that a step can be made of, where that is known to be a limit.
+    pub(crate) longest: Option<usize>,
+}
+
+impl Prepare for Fitting<'_> {
+    fn prepare(&self, number: u64, row: &Row) -> Result<Result<Sample, Skip>, SampleError> {
+        let made = self.maker.make(number, row, &UserTexts::new())?;
+        Ok(made.and_then(|sample| {
+            let tokens = sample.longest_prompt();
+            match self.longest {
+                Some(most) if tokens > most => Err(Skip::BeyondMemory { tokens, most }),
+                _ => Ok(sample),
+            }
+        }))
     }
 }
 

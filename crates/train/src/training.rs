@@ -9,17 +9,23 @@
 
 use crate::checkpoint::State;
 use crate::fine_tune::FineTune;
+use crate::finite::first_not_finite;
+use crate::lost::Attempt;
 use crate::metrics::{Metrics, Outcome, Pace, Phases};
 use crate::objective::{Objective, StepLoss};
 use crate::observer::Watch;
 use crate::recorder::Recorder;
 use crate::rollout::Rollout;
-use crate::scored::Work;
+use crate::scored::{Scored, Work};
 use crate::stream::Stream;
 use crate::update::{Update, Updated};
 use std::path::PathBuf;
 use std::time::Instant;
+use vigos_recipe::sample::Sample;
 use vigos_rollout::RunError;
+
+/// What the samples of steps are counted under that came to numbers that are not finite.
+const LOST: &str = "lost_step";
 
 /// The stages of a step, and what they change.
 pub(crate) struct Training<'a, F: FineTune, O, R> {
@@ -35,6 +41,8 @@ pub(crate) struct Training<'a, F: FineTune, O, R> {
     pub(crate) fine_tune: &'a F,
     /// Samples of a step.
     pub(crate) samples: usize,
+    /// Steps that may be lost to numbers that are not finite.
+    pub(crate) max_lost_steps: u64,
     /// Where the run stands.
     pub(crate) state: State,
 }
@@ -48,6 +56,17 @@ pub struct Finished {
     pub output: PathBuf,
     /// Whether it was stopped before its last step.
     pub interrupted: bool,
+}
+
+/// What a step came to.
+struct Learnt {
+    loss: f64,
+    outcome: Outcome,
+    scored: Vec<Scored>,
+    updated: Updated,
+    rollout: Work,
+    scoring: Work,
+    update: Work,
 }
 
 impl<F, O, R> Training<'_, F, O, R>
@@ -96,24 +115,28 @@ where
     fn step(&mut self, recorder: &mut Recorder, watch: &mut Watch) -> Result<(), RunError> {
         let begin = Instant::now();
         let mut state = self.state.clone();
-        let number = state.step as u64;
-
         let samples = self.stream.take(self.samples, &mut state, &mut recorder.quarantine, watch.observer)?;
-        let completing = Instant::now();
-        let rollouts = self.rollout.complete(samples, &self.update.weights, number, watch)?;
-        let tokens = rollouts.iter().map(|r| r.tokens.len()).sum();
-        let rollout = Work { tokens, seconds: completing.elapsed().as_secs_f64() };
-
-        let loss = self.objective.step(&self.update.weights, rollouts, number, watch)?;
-        let StepLoss { loss, gradient, outcome, scored, scoring, update: mut work } = loss;
-        let updating = Instant::now();
-        let Updated { grad_norm, lr } = self.update.apply(gradient, state.step);
-        work.seconds += updating.elapsed().as_secs_f64();
-
+        let mut attempt = Attempt::of(&samples);
         state.step += 1;
+        let learnt = match self.learn(samples, &mut attempt, watch) {
+            Ok(learnt) => learnt,
+            Err(error) => {
+                let lost = attempt.lost(error, state.step, recorder)?;
+                let samples = state.skipped.entry(LOST.to_owned()).or_default();
+                *samples += self.samples as u64;
+                if *samples > self.max_lost_steps.saturating_mul(self.samples as u64) {
+                    return Err(lost);
+                }
+                watch.observer.note(&lost.to_string());
+                self.state = state;
+                return Ok(());
+            }
+        };
+        let Learnt { loss, outcome, scored, updated: Updated { grad_norm, lr }, rollout, scoring, update } =
+            learnt;
         state.updates = self.update.optimiser.updates;
         let pace = match outcome {
-            Outcome::Distilled(_) => phases(rollout, scoring, work),
+            Outcome::Distilled(_) => phases(rollout, scoring, update),
             Outcome::Supervised(_) => whole(begin, self.samples),
         };
         let metrics = Metrics {
@@ -132,8 +155,40 @@ where
         Ok(())
     }
 
+    /// What a step computes. Weights and optimiser change at its end, if every number is finite.
+    fn learn(
+        &mut self,
+        samples: Vec<Sample>,
+        attempt: &mut Attempt,
+        watch: &mut Watch,
+    ) -> Result<Learnt, RunError> {
+        let number = self.state.step as u64;
+        let completing = Instant::now();
+        let rollouts = self.rollout.complete(samples, &self.update.weights, number, watch)?;
+        let tokens = rollouts.iter().map(|r| r.tokens.len()).sum();
+        let rollout = Work { tokens, seconds: completing.elapsed().as_secs_f64() };
+        attempt.completed(&rollouts);
+
+        let StepLoss { loss, gradient, outcome, scored, scoring, mut update } =
+            self.objective.step(&self.update.weights, rollouts, number, watch)?;
+        if !loss.is_finite() {
+            return Err(RunError::NotFinite("the loss".into()));
+        }
+        let updating = Instant::now();
+        let updated = self.update.apply(gradient, self.state.step)?;
+        update.seconds += updating.elapsed().as_secs_f64();
+        Ok(Learnt { loss, outcome, scored, updated, rollout, scoring, update })
+    }
+
+    /// Saves the state as it is, unless it is one that nothing could go on from.
     fn save(&self, recorder: &Recorder, watch: &mut Watch) -> Result<PathBuf, RunError> {
         let (weights, optimiser) = (&self.update.weights, &self.update.optimiser);
+        if let Some(name) = first_not_finite(weights) {
+            return Err(RunError::NotFinite(format!(
+                "after step {}, {name} of the weights",
+                self.state.step
+            )));
+        }
         let path = recorder.save(&self.state, optimiser, |folder| {
             self.fine_tune.export(weights, folder)?;
             self.fine_tune.keep(weights, folder)

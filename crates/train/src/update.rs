@@ -3,6 +3,7 @@
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
 use vigos_models::Trained;
 use vigos_recipe::Optim;
+use vigos_rollout::RunError;
 
 /// Weights under training.
 pub(crate) struct Update<'a, W> {
@@ -35,11 +36,17 @@ impl<'a, W: Trained> Update<'a, W> {
     }
 
     /// Makes the update of step `step`, counted from 0: the gradient clipped by its global norm, then AdamW.
-    pub(crate) fn apply(&mut self, gradient: W, step: usize) -> Updated {
+    ///
+    /// # Errors
+    /// [`RunError::NotFinite`] if the gradient's norm is not; then nothing is changed.
+    pub(crate) fn apply(&mut self, gradient: W, step: usize) -> Result<Updated, RunError> {
         let lr = learning_rate(self.settings, step, self.total);
         let grad_norm = global_norm(&gradient);
+        if !grad_norm.is_finite() {
+            return Err(RunError::NotFinite("the gradient".into()));
+        }
         let clipped = clip_global_norm(gradient, grad_norm, self.settings.max_grad_norm);
         self.weights = self.optimiser.update(&self.weights, &clipped, lr, self.settings);
-        Updated { grad_norm, lr }
+        Ok(Updated { grad_norm, lr })
     }
 }

@@ -35,6 +35,9 @@ impl Pair<'_> {
             let finding = findings.entry(kind(&shown)).or_default();
             finding.files += 1;
             match (old.contains(path), new.contains(path)) {
+                _ if path.file_name() == Some(".lock".as_ref()) => {
+                    finding.remarks.insert("not compared: who held it".into());
+                }
                 _ if shown.starts_with("tensorboard/") => {
                     finding.remarks.insert("not compared: times".into());
                 }

@@ -3,12 +3,11 @@
 use crate::args::EvaluateArgs;
 use crate::device::Choice;
 use crate::error::CliError;
-use crate::interrupt::stop_on_interrupt;
+use crate::interrupt::Stop;
 use crate::output::{self, note};
 use crate::progress::Items;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use vigos::kit;
 use vigos_eval::evaluate::begun;
 use vigos_eval::{Finished, Options, Report, comparison, evaluate};
@@ -16,37 +15,39 @@ use vigos_recipe::Recipe;
 use vigos_rollout::Kit;
 use vigos_rollout::RunError;
 
-/// Runs the command. Work that is stopped by Ctrl-C keeps what is whole and counts as a success.
+/// Runs the command. Work that is stopped keeps what is whole.
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> {
-    let mut recipe = load(args)?;
+    let run_dir = run_dir(args, "eval");
+    let (mut recipe, overrides) = load(args, &run_dir)?;
     if let Some(data) = &args.data {
         // In the place of all that the recipe would ask.
         (recipe.eval.path, recipe.eval.prior) = (Some(data.clone()), None);
     }
-    let run_dir = run_dir(args, "eval");
     let device = device.open()?;
-    let stop = stop_on_interrupt()?;
+    let stop = Stop::listen(None)?;
     let mut progress = Items::new();
-    let options =
-        Options { recipe: &recipe, run_dir: &run_dir, resume: args.resume, kit: &kit(), device: &device };
-    let finished = evaluate(&options, &mut progress, &stop);
+    let kit = kit();
+    let options = Options { overrides: &overrides, ..Options::new(&recipe, &run_dir, &kit, &device) };
+    let finished = evaluate(&options.resumed(args.resume), &mut progress, stop.flag());
     progress.finish();
-    tell(&finished?, Report::markdown, &run_dir)
+    tell(&finished?, Report::markdown, &run_dir, &stop)
 }
 
-/// The recipe with the adapter that the arguments name.
+/// The recipe with the adapter that the arguments name, and what was set over its file, in work that is gone on with
+/// also when it was begun.
 ///
 /// # Errors
 /// If it is wrong.
-pub(super) fn load(args: &EvaluateArgs) -> Result<Recipe, CliError> {
-    let mut recipe = Recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
+pub(super) fn load(args: &EvaluateArgs, run_dir: &Path) -> Result<(Recipe, Vec<String>), CliError> {
+    let overrides = args.overrides.in_run(run_dir, args.resume)?;
+    let mut recipe = Recipe::load(&args.config, &overrides).map_err(RunError::from)?;
     if let Some(adapter) = &args.adapter {
         recipe.model.adapter = Some(adapter.clone());
     }
-    Ok(recipe)
+    Ok((recipe, overrides))
 }
 
 /// The folder for the results of `command`.
@@ -60,16 +61,17 @@ pub(super) fn run_dir(args: &EvaluateArgs, command: &str) -> PathBuf {
 /// The report to stdout, or how far the work came.
 ///
 /// # Errors
-/// If stdout cannot be written to.
+/// If stdout cannot be written to, and if the work was stopped.
 pub(super) fn tell<R>(
     finished: &Finished<R>,
     markdown: impl FnOnce(&R) -> String,
     run_dir: &Path,
+    stop: &Stop,
 ) -> Result<(), CliError> {
     let Some(report) = &finished.report else {
         let Finished { items, total, .. } = finished;
         note(&format!("stopped after {items} of {total} items; go on with --resume"));
-        return Ok(());
+        return Err(stop.stopped());
     };
     output::data(markdown(report).trim_end())?;
     note(&format!("report saved to {}", run_dir.display()));
@@ -87,7 +89,7 @@ pub(super) fn side_by_side(
     folder: &Path,
     device: &Device,
     kit: &Kit,
-    stop: &AtomicBool,
+    stop: &Stop,
 ) -> Result<(), CliError> {
     let mut reports = Vec::new();
     for (name, adapter) in students {
@@ -97,11 +99,11 @@ pub(super) fn side_by_side(
         let run_dir = folder.join(name);
         let resume = begun(&run_dir, &recipe)?;
         let mut progress = Items::new();
-        let options = Options { recipe: &recipe, run_dir: &run_dir, resume, kit, device };
-        let finished = evaluate(&options, &mut progress, stop);
+        let options = Options::new(&recipe, &run_dir, kit, device).resumed(resume);
+        let finished = evaluate(&options, &mut progress, stop.flag());
         progress.finish();
         let finished = finished?;
-        let Some(report) = finished.report else { return tell(&finished, Report::markdown, &run_dir) };
+        let Some(report) = finished.report else { return tell(&finished, Report::markdown, &run_dir, stop) };
         reports.push((*name, report));
     }
     let named: Vec<(&str, &Report)> = reports.iter().map(|(name, report)| (*name, report)).collect();

@@ -3,7 +3,7 @@
 use crate::args::ExperimentArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
-use crate::interrupt::stop_on_interrupt;
+use crate::interrupt::Stop;
 use crate::output::{self, note};
 use crate::trials::Trials;
 use serde::Serialize;
@@ -27,7 +27,7 @@ struct Listed<'a> {
     state: &'static str,
 }
 
-/// Runs the command. Work that is stopped by Ctrl-C keeps what is whole and counts as a success.
+/// Runs the command. Work that is stopped keeps what is whole.
 ///
 /// # Errors
 /// If the configuration or what it names is wrong, or the device or the disk fails.
@@ -39,11 +39,11 @@ pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError
     }
     if !args.report_only {
         let device = device.open()?;
-        let stop = stop_on_interrupt()?;
+        let stop = Stop::listen(None)?;
         let mut progress = Trials::new(&config, available_memory(&device));
-        if !vigos_experiment::run(&config, &plan, &kit(), &device, &mut progress, &stop)? {
+        if !vigos_experiment::run(&config, &plan, &kit(), &device, &mut progress, stop.flag())? {
             note("stopped; the same command goes on, --report-only shows what is done");
-            return Ok(());
+            return Err(stop.stopped());
         }
     }
     let results = Results::gather(&config, &plan)?;

@@ -13,7 +13,7 @@ pub(crate) fn run(args: &PresetsArgs) -> Result<(), CliError> {
     match args.name.as_deref().and_then(Preset::named) {
         Some(preset) => {
             let fidelity = if args.released { Fidelity::Released } else { Fidelity::Paper };
-            output::data(preset.text(fidelity).trim_end())
+            output::data(preset.recipe(fidelity).trim_end())
         }
         None => Preset::ALL
             .iter()

@@ -3,7 +3,7 @@
 use crate::args::TrainArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
-use crate::interrupt::stop_on_interrupt;
+use crate::interrupt::Stop;
 use crate::output::{self, note};
 use crate::progress::Run;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,29 @@ use std::sync::atomic::AtomicBool;
 use vigos::kit;
 use vigos_recipe::Recipe;
 use vigos_recipe::RunRecipe;
-use vigos_rollout::RunError;
+use vigos_rollout::{RunError, Start};
 use vigos_train::{Observer, RunOptions, train};
 
-/// Runs the command. A run that is stopped by Ctrl-C saves its last whole step and counts as a success.
+/// Runs the command. A run that is stopped saves its last whole step.
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
-    with_recipe::<Recipe, _>(args, device, train, |finished, options, stop| {
+    let checked = |options: &RunOptions<Recipe>, observer: &mut dyn Observer, stop: &AtomicBool| {
+        if options.recipe.eval.around {
+            let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
+            vigos_eval::evaluate::check(options.recipe, &options.kit.sources, &mut fetching)?;
+        }
+        train(options, observer, stop)
+    };
+    with_recipe::<Recipe, _>(args, device, checked, |finished, options, stop| {
+        note(&format!("adapter saved to {}", finished.output.display()));
         if finished.interrupted {
             note(&format!("stopped after step {}; go on with --resume", finished.steps));
+            return Err(stop.stopped());
         }
-        note(&format!("adapter saved to {}", finished.output.display()));
         let recipe = options.recipe;
-        if recipe.eval.around && !finished.interrupted {
+        if recipe.eval.around {
             let step = format!("step-{:06}", finished.steps);
             let after = Some(finished.output.clone());
             let students = [("before", recipe.model.adapter.clone()), (step.as_str(), after)];
@@ -57,23 +65,35 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     args: &TrainArgs,
     device: &Choice,
     train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<F, RunError>,
-    done: impl FnOnce(F, &RunOptions<R>, &AtomicBool) -> Result<(), CliError>,
+    done: impl FnOnce(F, &RunOptions<R>, &Stop) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    let recipe = R::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
+    let run_dir = args.run_dir.clone().unwrap_or_else(|| {
+        let name = args.config.file_stem().unwrap_or(args.config.as_os_str());
+        PathBuf::from("runs").join(name)
+    });
+    let overrides = args.overrides.in_run(&run_dir, args.resume)?;
+    let recipe = R::load(&args.config, &overrides).map_err(RunError::from)?;
     if args.print_config {
         let text = recipe.to_toml().map_err(RunError::from)?;
         return output::data(text.trim_end());
     }
     let device = device.open()?;
-    let run_dir = args.run_dir.clone().unwrap_or_else(|| {
-        let name = args.config.file_stem().unwrap_or(args.config.as_os_str());
-        PathBuf::from("runs").join(name)
-    });
-    let stop = stop_on_interrupt()?;
-    let mut progress = Run::new(available_memory(&device));
-    let options =
-        RunOptions { recipe: &recipe, run_dir: &run_dir, resume: args.resume, kit: &kit(), device: &device };
-    let finished = train(&options, &mut progress, &stop);
+    let stop = Stop::listen(args.save_by)?;
+    let memory = available_memory(&device);
+    let mut progress = Run::new(memory);
+    let start = match (args.resume, args.at) {
+        (false, _) => Start::Anew,
+        (true, None) => Start::Resumed,
+        (true, Some(step)) => Start::ResumedAt(step),
+    };
+    let kit = kit();
+    let options = RunOptions {
+        start,
+        overrides: &overrides,
+        memory,
+        ..RunOptions::new(&recipe, &run_dir, &kit, &device)
+    };
+    let finished = train(&options, &mut progress, stop.flag());
     progress.finish();
     done(finished?, &options, &stop)
 }

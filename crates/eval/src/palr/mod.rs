@@ -53,13 +53,13 @@ pub fn palr(
     let recipe = options.recipe;
     let generation = GenerationSettings::of(recipe, recipe.palr.seed);
     generation.sampling.check()?;
-    let (folder, run) = Folder::open(options, TOKENS, Run::Palr)?;
+    let (folder, mut run) = Folder::open(options, TOKENS, Run::Palr)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let data = options.kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let loaded = Loaded::open(options, &mut fetching)?;
     let vocabulary = loaded.base.model.architecture().text.vocab_size;
     let recorded = rollouts.map(|path| read_rollouts(path, vocabulary)).transpose()?;
-    run.begin(recipe)?;
+    run.begin(recipe, options.overrides)?;
 
     let total = data.count().get();
     let part = recipe.rollout.sampling.batch;

@@ -14,7 +14,8 @@ use crate::{bytes, folder, kit, questions, recipe};
 const FILES: [&str; 3] = ["samples.jsonl", "report.json", "report.md"];
 
 fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished<Report>, RunError> {
-    let options = Options { recipe, run_dir, resume, kit: &kit(), device: &Device::flex() };
+    let (kit, device) = (kit(), Device::flex());
+    let options = Options::new(recipe, run_dir, &kit, &device).resumed(resume);
     evaluate(&options, &mut (), &AtomicBool::new(false))
 }
 
@@ -97,8 +98,8 @@ fn a_stop_leaves_whole_parts_and_no_report() {
     let dir = folder(&questions());
     let recipe = recipe(dir.path(), &[]);
     let (run_dir, stop) = (dir.path().join("run"), AtomicBool::new(false));
-    let options =
-        Options { recipe: &recipe, run_dir: &run_dir, resume: false, kit: &kit(), device: &Device::flex() };
+    let (kit, device) = (kit(), Device::flex());
+    let options = Options::new(&recipe, &run_dir, &kit, &device);
     let finished = evaluate(&options, &mut StopAtOnce(&stop), &stop).unwrap();
     // Parts hold four decoded together, of two samples an item.
     assert_eq!((finished.items, finished.total, finished.report), (2, 9, None));

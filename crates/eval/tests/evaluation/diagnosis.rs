@@ -23,7 +23,8 @@ const FILES: [&str; 3] = ["tokens.jsonl", "report.json", "report.md"];
 
 fn run(recipe: &Recipe, dir: &Path, name: &str, resume: bool) -> Result<Finished<PalrReport>, RunError> {
     let (run_dir, rollouts) = (dir.join(name), dir.join("rollouts.jsonl"));
-    let options = Options { recipe, run_dir: &run_dir, resume, kit: &kit(), device: &Device::flex() };
+    let (kit, device) = (kit(), Device::flex());
+    let options = Options::new(recipe, &run_dir, &kit, &device).resumed(resume);
     palr(&options, Some(&rollouts), &mut (), &AtomicBool::new(false))
 }
 
@@ -251,13 +252,8 @@ fn rollouts_are_sampled_where_none_are_given() {
     let mut seen = Vec::new();
     for name in ["a", "b"] {
         let run_dir = dir.path().join(name);
-        let options = Options {
-            recipe: &recipe,
-            run_dir: &run_dir,
-            resume: false,
-            kit: &kit(),
-            device: &Device::flex(),
-        };
+        let (kit, device) = (kit(), Device::flex());
+        let options = Options::new(&recipe, &run_dir, &kit, &device);
         let mut notes = Notes::default();
         let finished = palr(&options, None, &mut notes, &AtomicBool::new(false)).unwrap();
         // A model of random weights says nothing in any format.

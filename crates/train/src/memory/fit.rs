@@ -98,6 +98,18 @@ fn lowered(plan: &Plan, knob: &Knob, fits: &impl Fn(&Plan) -> bool) -> (Plan, bo
     (plan, false)
 }
 
+/// The longest prompt that can be trained on by itself in `available` bytes, if there is one so long and a longer one that
+/// cannot: no setting makes room for more than that.
+pub(crate) fn longest_alone(
+    plan: &Plan,
+    model: &Architecture,
+    available: Option<u64>,
+    most: usize,
+) -> Option<usize> {
+    let alone = Plan { rollout_batch: 1, batch: 1, accumulate: 1, ..plan.clone() };
+    longest_prompt(&alone, model, available?, most).filter(|longest| *longest < most)
+}
+
 /// The longest prompt, of up to `most` tokens, with which training by `plan` takes at most `available` bytes; `None`
 /// if no prompt fits.
 pub fn longest_prompt(plan: &Plan, model: &Architecture, available: u64, most: usize) -> Option<usize> {

@@ -61,7 +61,8 @@ impl Observer for StopAfter<'_> {
 
 fn run_until(step: usize, recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
     let flag = AtomicBool::new(false);
-    let options = TrainOptions { recipe, run_dir, resume, kit: &kit(), device: &Device::flex() };
+    let (kit, device) = (kit(), Device::flex());
+    let options = TrainOptions::new(recipe, run_dir, &kit, &device).resumed(resume);
     train(&options, &mut StopAfter(step, &flag), &flag)
 }
 

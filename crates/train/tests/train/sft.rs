@@ -56,7 +56,8 @@ fn recipe(overrides: &[&str]) -> SftRecipe {
 }
 
 fn run(recipe: &SftRecipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
-    let options = SftOptions { recipe, run_dir, resume, kit: &kit(), device: &Device::flex() };
+    let (kit, device) = (kit(), Device::flex());
+    let options = SftOptions::new(recipe, run_dir, &kit, &device).resumed(resume);
     sft(&options, &mut Silent, &AtomicBool::new(false))
 }
 
@@ -123,13 +124,8 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
         let [whole_dir, parts_dir] = ["whole", "parts"].map(|n| folder.path().join(format!("{name}-{n}")));
         let whole = run(&recipe, &whole_dir, false).unwrap();
         let flag = AtomicBool::new(false);
-        let options = SftOptions {
-            recipe: &recipe,
-            run_dir: &parts_dir,
-            resume: false,
-            kit: &kit(),
-            device: &Device::flex(),
-        };
+        let (kit, device) = (kit(), Device::flex());
+        let options = SftOptions::new(&recipe, &parts_dir, &kit, &device);
         let stopped = sft(&options, &mut StopAfter { step: 3, flag: &flag }, &flag).unwrap();
         assert_eq!((stopped.steps, stopped.interrupted), (3, true));
         assert_eq!(stopped.output, parts_dir.join("checkpoints/step-000003"));
@@ -350,4 +346,42 @@ fn weight_decay_is_for_matrices_alone() {
             .map(|name| parameters.decays(name))
             .to_vec();
     assert_eq!(decays, [true, false, false]);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_run_before_anything_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    for what in ["all", "adapter"] {
+        let dir = folder.path().join(what);
+        let set = format!("train.weights={what}");
+        let diverging =
+            [&set, "optim.lr=1e30", "optim.schedule=constant", "checkpoint.every=1", "checkpoint.keep=0"];
+        let error = run(&recipe(&diverging), &dir, false).unwrap_err();
+        let RunError::LostStep { step, kept, .. } = &error else { panic!("{what}: {error}") };
+        let step = *step;
+        assert!(error.to_string().contains("finite") && !error.is_input(), "{error}");
+        assert_eq!(metrics(&dir).len(), step - 1, "{what}");
+        let ids = std::fs::read_to_string(kept).unwrap();
+        assert_eq!(ids.lines().count(), 6, "{what}: the rows of a step");
+        // What was saved before is as it was.
+        assert!(step > 1 && dir.join(format!("checkpoints/step-{:06}", step - 1)).is_dir(), "{what}");
+        assert!(!dir.join(format!("checkpoints/step-{step:06}")).exists(), "{what}");
+        let bytes = weights(&dir.join(format!("checkpoints/step-{:06}", step - 1)));
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        for (name, view) in file.iter() {
+            let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+            assert!(values.into_iter().all(f32::is_finite), "{what}: {name}");
+        }
+    }
+}
+
+#[test]
+fn so_many_steps_as_the_recipe_allows_are_left_out_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    let diverging = ["optim.lr=1e30", "optim.schedule=constant", "train.max_lost_steps=2", "train.steps=9"];
+    let error = run(&recipe(&diverging), &dir, false).unwrap_err();
+    let RunError::LostStep { step, .. } = error else { panic!("{error}") };
+    let lost = std::fs::read_dir(dir.join("rollouts")).unwrap().count();
+    assert_eq!((metrics(&dir).len(), lost), (step - 3, 3));
 }

@@ -129,14 +129,7 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
     ];
     for (i, (stop, steps)) in stops.into_iter().zip([3, 1]).enumerate() {
         let dir = folder.path().join(format!("cut-{i}"));
-        let device = Device::flex();
-        let cut = stop(&TrainOptions {
-            recipe: &recipe,
-            run_dir: &dir,
-            resume: false,
-            kit: &kit(),
-            device: &device,
-        });
+        let cut = stop(&TrainOptions::new(&recipe, &dir, &kit(), &Device::flex()));
         assert_eq!((cut.steps, cut.interrupted), (steps, true));
         let resumed = run(&recipe, &dir, true).unwrap();
         assert_eq!((resumed.steps, resumed.interrupted), (4, false));

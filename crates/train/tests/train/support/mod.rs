@@ -197,7 +197,8 @@ impl Observer for Silent {}
 
 /// Trains on the CPU until the recipe's last step.
 pub fn run(recipe: &Recipe, run_dir: &Path, resume: bool) -> Result<Finished, RunError> {
-    let options = TrainOptions { recipe, run_dir, resume, kit: &kit(), device: &Device::flex() };
+    let (kit, device) = (kit(), Device::flex());
+    let options = TrainOptions::new(recipe, run_dir, &kit, &device).resumed(resume);
     train(&options, &mut Silent, &AtomicBool::new(false))
 }
 

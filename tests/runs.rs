@@ -1,0 +1,139 @@
+//! How runs are cut short, gone on with and kept apart, through the command.
+
+use crate::support;
+
+use std::path::{Path, PathBuf};
+use support::{data_folder, metrics, questions, recipe, train};
+use vigos_core::lock::FolderLock;
+
+fn adapter(run_dir: &Path, step: usize) -> Vec<u8> {
+    std::fs::read(checkpoint(run_dir, step).join("adapter_model.safetensors")).unwrap()
+}
+
+fn checkpoint(run_dir: &Path, step: usize) -> PathBuf {
+    run_dir.join(format!("checkpoints/step-{step:06}"))
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_saves_the_last_whole_step_and_is_the_exit_code() {
+    let (dir, data) = data_folder(&questions());
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let run_dir = dir.path().join(signal);
+        let mut command = support::vigos();
+        command.arg("train").arg(recipe(&data)).arg("--run-dir").arg(&run_dir);
+        command.args(["--set", "train.steps=100000", "--set", "checkpoint.every=0"]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let child = command.spawn().unwrap();
+        let begin = std::time::Instant::now();
+        let steps_made =
+            || std::fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap_or_default().lines().count();
+        while steps_made() < 2 {
+            assert!(begin.elapsed().as_secs() < 120, "no step was made");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let kill = std::process::Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        let ran = support::ran(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, Some(code), "{signal}: {}", ran.stderr);
+        let steps = metrics(&run_dir).len();
+        assert!(ran.stderr.contains(&format!("stopped after step {steps}")), "{steps} {}", ran.stderr);
+        assert!(checkpoint(&run_dir, steps).join("manifest.json").is_file());
+    }
+}
+
+#[test]
+fn a_run_whose_time_is_up_is_saved_and_goes_on_with_what_was_set() {
+    let (dir, data) = data_folder(&questions());
+    let (recipe, whole, parts) = (recipe(&data), dir.path().join("whole"), dir.path().join("parts"));
+    let set = ["--set", "train.steps=3", "--set", "optim.lr=2e-3"];
+    train(&recipe, &whole, &set).ok();
+    let cut = train(&recipe, &parts, &[&set[..], &["--save-by", "0s"]].concat());
+    assert_eq!(cut.code, Some(75), "{}", cut.stderr);
+    assert!(cut.stderr.contains("go on with --resume"), "{}", cut.stderr);
+    // Nothing of what was set is said again.
+    train(&recipe, &parts, &["--resume"]).ok();
+    assert_eq!(metrics(&whole), metrics(&parts));
+    assert!(adapter(&whole, 3) == adapter(&parts, 3), "the adapters differ");
+    train(&recipe, &dir.path().join("bad"), &["--save-by", "soon"]).refused(&["--save-by", "soon", "3h50m"]);
+}
+
+#[test]
+fn a_folder_that_a_process_holds_is_left_alone_by_another() {
+    let (dir, data) = data_folder(&questions());
+    let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
+    train(&recipe, &run_dir, &["--set", "train.steps=1"]).ok();
+    let before = metrics(&run_dir);
+    let held = FolderLock::take(&run_dir).unwrap();
+    let holder = format!("process {}", std::process::id());
+    let folder = run_dir.to_str().unwrap();
+    train(&recipe, &run_dir, &["--resume"]).refused(&[folder, "another process", &holder]);
+    assert_eq!(metrics(&run_dir), before);
+    drop(held);
+    train(&recipe, &run_dir, &["--resume", "--set", "train.steps=2"]).ok();
+    assert_eq!(metrics(&run_dir).len(), 2);
+}
+
+#[test]
+fn limits_that_a_run_was_lost_to_may_be_others_when_it_goes_on() {
+    let (dir, data) = data_folder(&questions());
+    let recipe = recipe(&data);
+    for change in
+        ["data.max_pixels=1568", "train.max_prompt_tokens=1000", "data.max_bad_share=0.5", "rollout.batch=1"]
+    {
+        let run_dir = dir.path().join(change.split('=').next().unwrap());
+        train(&recipe, &run_dir, &["--set", "train.steps=1"]).ok();
+        let ran = train(&recipe, &run_dir, &["--resume", "--set", "train.steps=2", "--set", change]).ok();
+        let (key, value) = change.split_once('=').unwrap();
+        assert!(ran.stderr.contains(key) && ran.stderr.contains("is now"), "{}", ran.stderr);
+        let config = std::fs::read_to_string(run_dir.join("config.toml")).unwrap();
+        let line = format!("{} = {value}\n", key.split('.').nth(1).unwrap());
+        assert!(config.contains(&line), "{config}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_at_a_named_checkpoint_and_puts_the_later_ones_aside() {
+    let (dir, data) = data_folder(&questions());
+    let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
+    let constant = ["--set", "train.steps=3", "--set", "optim.schedule=constant"];
+    train(&recipe, &run_dir, &constant).ok();
+    let (last, lines) = (adapter(&run_dir, 3), metrics(&run_dir));
+    train(&recipe, &run_dir, &["--resume", "--at", "7"]).refused(&["--at", "7", "1, 2, 3"]);
+    let ran = train(&recipe, &run_dir, &["--resume", "--at", "1"]).ok();
+    assert!(ran.stderr.contains("going on after step 1 of 3"), "{}", ran.stderr);
+    assert!(adapter(&run_dir, 3) == last, "the same steps come to another adapter");
+    assert_eq!(metrics(&run_dir), lines);
+    for step in [2, 3] {
+        assert!(run_dir.join(format!("checkpoints/aside-{step:06}/manifest.json")).is_file(), "{step}");
+    }
+}
+
+#[test]
+fn a_run_does_not_go_on_to_an_end_that_is_behind_it() {
+    let (dir, data) = data_folder(&questions());
+    let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
+    train(&recipe, &run_dir, &[]).ok();
+    let config = std::fs::read(run_dir.join("config.toml")).unwrap();
+    train(&recipe, &run_dir, &["--resume", "--set", "train.steps=1"]).refused(&["train.steps", "2", "--at"]);
+    assert_eq!(std::fs::read(run_dir.join("config.toml")).unwrap(), config);
+    std::fs::remove_dir_all(run_dir.join("checkpoints")).unwrap();
+    let ran = train(&recipe, &run_dir, &["--resume"]).ok();
+    assert!(ran.stderr.contains("there is no checkpoint"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_evaluation_that_cannot_be_done_is_refused_before_the_training() {
+    let (dir, data) = data_folder(&questions());
+    let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
+    let around = ["--set", "eval.around=true", "--set"];
+    for (set, part) in [("eval.path=nowhere.jsonl", "nowhere.jsonl"), ("eval.k=3", "eval.k")] {
+        train(&recipe, &run_dir, &[&around[..], &[set, "--set", "eval.samples=2"]].concat()).refused(&[part]);
+        assert!(!run_dir.exists());
+    }
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    train(&recipe, &file, &[]).refused(&["file", "no folder", "--run-dir"]);
+}
