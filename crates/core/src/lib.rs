@@ -16,5 +16,6 @@ pub mod jsonl;
 pub mod leaves;
 pub mod manifest;
 pub mod paths;
+pub mod pointer;
 pub mod random;
 pub mod splits;

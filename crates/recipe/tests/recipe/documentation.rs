@@ -45,16 +45,21 @@ fn a_schema_has_every_key_with_its_type_range_default_and_meaning() {
 #[test]
 fn what_may_change_on_resume_is_said_at_the_keys() {
     let sections = ["train.steps", "train.epochs", "checkpoint", "log"];
+    let images = ["data.image_root", "data.max_image_pixels"];
     let free_of = |run| free::<Recipe>(run).into_iter().collect::<std::collections::BTreeSet<_>>();
     let set = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
-    assert_eq!(free_of(Run::Train), set(&[&sections[..], &["data.max_bad_share", "eval", "palr"]].concat()));
+    assert_eq!(
+        free_of(Run::Train),
+        set(&[&sections[..], &images[..], &["data.max_pixels", "data.max_bad_share", "eval", "palr"]]
+            .concat())
+    );
     let training =
         [&sections[..], &["train.batch", "train.accumulate", "train.seed", "optim", "lora"]].concat();
     let eval = ["rollout", "palr", "data.max_bad_share", "eval.k", "eval.around"];
-    assert_eq!(free_of(Run::Eval), set(&[&training[..], &eval[..]].concat()));
-    assert_eq!(free_of(Run::Palr), set(&[&training[..], &["eval"]].concat()));
+    assert_eq!(free_of(Run::Eval), set(&[&training[..], &images[..], &eval[..]].concat()));
+    assert_eq!(free_of(Run::Palr), set(&[&training[..], &images[..], &["eval"]].concat()));
     let sft: std::collections::BTreeSet<String> = free::<SftRecipe>(Run::Sft).into_iter().collect();
-    assert_eq!(sft, set(&[&sections[..], &["data.max_bad_share"]].concat()));
+    assert_eq!(sft, set(&[&sections[..], &images[..], &["data.max_pixels", "data.max_bad_share"]].concat()));
 }
 
 #[test]
