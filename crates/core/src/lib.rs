@@ -18,5 +18,6 @@ pub mod leaves;
 pub mod lock;
 pub mod manifest;
 pub mod paths;
+pub mod pointer;
 pub mod random;
 pub mod splits;

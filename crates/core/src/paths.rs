@@ -83,10 +83,11 @@ pub enum PathError {
 ///
 /// # Errors
 /// [`PathError`] if `relative` is empty, absolute or prefixed by a drive, has a backslash, a `..` part or a
-/// NUL, or if it leaves `root` through a symbolic link.
+/// NUL, or if it leaves `root` through a symbolic link. The links of a hub's cache to the files of their repository
+/// do not count as leaving.
 pub fn contained(root: &Path, relative: &str) -> Result<PathBuf, PathError> {
     check_text(root, relative)?;
-    let unresolved = |path: &Path, source| PathError::Unresolved { path: path.to_owned(), source };
+    let unresolved = |path: &Path, source| PathError::Unresolved { path: short(path), source };
     let root = root.canonicalize().map_err(|e| unresolved(root, e))?;
 
     let mut resolved = root.clone();
@@ -100,8 +101,9 @@ pub fn contained(root: &Path, relative: &str) -> Result<PathBuf, PathError> {
         match fs::symlink_metadata(&resolved) {
             Ok(entry) if entry.is_symlink() => {
                 resolved = resolved.canonicalize().map_err(|e| unresolved(&resolved, e))?;
-                if !resolved.starts_with(&root) || resolved == root {
-                    return Err(PathError::Outside { found: relative.to_owned(), root });
+                let is_below = resolved.starts_with(&root) && resolved != root;
+                if !is_below && !is_blob(&root, &resolved) {
+                    return Err(PathError::Outside { found: quoted(relative), root });
                 }
             }
             Ok(_) => {}
@@ -112,9 +114,35 @@ pub fn contained(root: &Path, relative: &str) -> Result<PathBuf, PathError> {
     Ok(resolved)
 }
 
+/// Whether `file` is one that the hub's cache keeps for the snapshot which `root` is, or is a folder of: it stores a
+/// repository's files as `KIND--ORG--NAME/blobs/HASH`, and the folders below `snapshots/COMMIT` hold links to them.
+fn is_blob(root: &Path, file: &Path) -> bool {
+    let named = |path: &Path, name: &str| path.file_name().is_some_and(|found| found == name);
+    let repository = root.ancestors().find(|folder| named(folder, "snapshots")).and_then(Path::parent);
+    let Some(repository) = repository else { return false };
+    let name = repository.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_cache = ["datasets--", "models--", "spaces--"].iter().any(|kind| name.starts_with(kind));
+    is_cache && file.parent() == Some(&repository.join("blobs")) && file.is_file()
+}
+
+/// A resolved path as a message shows it.
+fn short(path: &Path) -> PathBuf {
+    let text = path.to_string_lossy();
+    if text.len() < 1024 { path.to_owned() } else { quoted(&text).into() }
+}
+
+/// A path as a message shows it.
+fn quoted(relative: &str) -> String {
+    const MOST: usize = 120;
+    match relative.char_indices().nth(MOST) {
+        None => relative.to_owned(),
+        Some((end, _)) => format!("{}…", relative.get(..end).unwrap_or_default()),
+    }
+}
+
 /// Refuses what can be refused without asking the file system.
 fn check_text(root: &Path, relative: &str) -> Result<(), PathError> {
-    let (found, root) = (relative.to_owned(), root.to_owned());
+    let (found, root) = (quoted(relative), root.to_owned());
     let drive = matches!(relative.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
     if relative.contains('\0') {
         Err(PathError::Nul { found })

@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use crate::error::{DatasetError, not_empty};
 use crate::fields::RowFields;
 use crate::generated::Generated;
-use crate::json_lines::read_rows;
 use crate::order::{Order, RowGroup};
 use crate::parquet::{Table, WINDOW_BYTES, files};
+use crate::records::{self, RowResult, read_rows};
+use crate::sources::Reading;
 use vigos_recipe::Fields;
 use vigos_recipe::row::{BadRow, Row, missing_file};
 
 /// An open data set; it has at least one row.
 ///
-/// Of JSON Lines all rows are in memory and their images on disk. Of Parquet only the footers are in memory,
+/// Of a text file all rows are in memory and their images on disk. Of Parquet only the footers are in memory,
 /// and the row groups that were read last, up to a fixed number of bytes. Generated rows are generated anew whenever
 /// they are loaded.
 #[derive(Debug)]
@@ -27,15 +28,16 @@ pub struct Dataset {
 
 #[derive(Debug)]
 enum Source {
-    JsonLines(Vec<Row>),
+    Text(Vec<RowResult>),
     Parquet(Table),
     Generated(Generated),
 }
 
 impl Dataset {
-    /// Opens what is at `path`: a `.jsonl` file, a `.parquet` file, or a folder of Parquet files of a single
-    /// split; demonstrations are in a JSON Lines file, whatever it is called. With `limit` only the first so many
-    /// rows are used. The images need not be there yet, see [`Dataset::load`].
+    /// Opens what is at `path`: JSON Lines or a JSON array (`.jsonl`, `.json`), a table (`.csv`, `.tsv`), these
+    /// compressed by gzip too, a `.parquet` file, or a folder of Parquet files of a single split; demonstrations are in
+    /// a text file, whatever it is called. With `limit` only the first so many rows are used. The images need not be
+    /// there yet, see [`Dataset::load`].
     ///
     /// ```
     /// use std::path::Path;
@@ -51,24 +53,26 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// [`DatasetError`]; of JSON Lines the first row that is wrong is named.
+    /// [`DatasetError`]; of a text file the first row that is wrong is named.
     pub fn open(
         path: &Path,
         fields: impl Into<RowFields>,
         limit: Option<usize>,
     ) -> Result<Self, DatasetError> {
-        Self::open_split(path, None, fields, limit)
+        Self::open_with(path, None, fields, Reading { limit, ..Reading::default() })
     }
 
-    /// The same for one split of a folder: the files called `SPLIT.parquet` or `SPLIT-….parquet`.
+    /// The same with more to say of how; `split` is one of a folder: the files called `SPLIT.parquet` or
+    /// `SPLIT-….parquet`.
     ///
     /// # Errors
-    /// As [`Dataset::open`], and [`DatasetError::Split`] if there is no such split or nothing to choose from.
-    pub fn open_split(
+    /// As [`Dataset::open`], and [`DatasetError::Split`] if there is no such split or nothing to choose from. Of a text
+    /// file with more bad rows than may be [`DatasetError::BadRows`].
+    pub fn open_with(
         path: &Path,
         split: Option<&str>,
         fields: impl Into<RowFields>,
-        limit: Option<usize>,
+        reading: Reading,
     ) -> Result<Self, DatasetError> {
         let fields = fields.into();
         let no_split = |wanted: &str| DatasetError::Split {
@@ -78,26 +82,25 @@ impl Dataset {
         };
         let names = match (&fields, split) {
             (RowFields::Questions(names), _) => names,
-            (RowFields::Demonstrations(_), None) => return Self::open_lines(path, &fields, limit),
+            (RowFields::Demonstrations(_), None) => return Self::open_text(path, &fields, reading),
             (RowFields::Demonstrations(_), Some(split)) => return Err(no_split(split)),
         };
         if path.is_dir() {
-            return Self::open_parquet(path, files::of_folder(path, split)?, names, limit);
+            return Self::open_parquet(path, files::of_folder(path, split)?, names, reading);
         }
-        let is = |extension: &str| {
-            path.extension().and_then(OsStr::to_str).is_some_and(|e| e.eq_ignore_ascii_case(extension))
-        };
-        match (is("jsonl"), is("parquet"), split) {
+        let is_parquet =
+            path.extension().and_then(OsStr::to_str).is_some_and(|e| e.eq_ignore_ascii_case("parquet"));
+        match (records::is_text(path), is_parquet, split) {
             (false, false, _) => Err(DatasetError::Unsupported { path: path.to_owned() }),
             (_, _, Some(split)) => Err(no_split(split)),
-            (true, ..) => Self::open_lines(path, &fields, limit),
-            (_, true, _) => Self::open_parquet(path, vec![path.to_owned()], names, limit),
+            (true, ..) => Self::open_text(path, &fields, reading),
+            (_, true, _) => Self::open_parquet(path, vec![path.to_owned()], names, reading),
         }
     }
 
-    fn open_lines(path: &Path, fields: &RowFields, limit: Option<usize>) -> Result<Self, DatasetError> {
-        let rows = read_rows(path, fields, limit)?;
-        Self::new(path, rows.len(), Source::JsonLines(rows))
+    fn open_text(path: &Path, fields: &RowFields, reading: Reading) -> Result<Self, DatasetError> {
+        let rows = read_rows(path, fields, reading)?;
+        Self::new(path, rows.len(), Source::Text(rows))
     }
 
     /// Opens these Parquet files as one data set of questions, in this order. `path` stands for it in messages.
@@ -108,9 +111,9 @@ impl Dataset {
         path: &Path,
         files: Vec<PathBuf>,
         fields: &Fields,
-        limit: Option<usize>,
+        reading: Reading,
     ) -> Result<Self, DatasetError> {
-        let table = Table::open(files, fields, limit)?;
+        let table = Table::open(files, fields, reading)?;
         Self::new(path, table.rows(), Source::Parquet(table))
     }
 
@@ -140,7 +143,7 @@ impl Dataset {
     /// over Parquet.
     pub fn order(&self, seed: u64) -> Order {
         match &self.source {
-            Source::JsonLines(_) | Source::Generated(_) => Order::new(seed, self.count),
+            Source::Text(_) | Source::Generated(_) => Order::new(seed, self.count),
             Source::Parquet(table) => {
                 let groups: Vec<RowGroup> = table.groups().collect();
                 Order::of_row_groups(seed, &groups, WINDOW_BYTES)
@@ -156,7 +159,7 @@ impl Dataset {
     pub fn load(&self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
         let rows = self.count.get();
         let row = match &self.source {
-            Source::JsonLines(rows) => rows.get(index).cloned().map(Ok),
+            Source::Text(rows) => rows.get(index).cloned(),
             Source::Parquet(table) => table.load(index)?,
             Source::Generated(rows) => rows.load(index),
         };
@@ -165,7 +168,7 @@ impl Dataset {
             Some(Err(bad)) => Ok(Err(bad)),
             Some(Ok(row)) => Ok(match missing_file(&row.images) {
                 None => Ok(row),
-                Some(reason) => Err(BadRow { origin: row.origin, id: row.id, reason }),
+                Some(reason) => Err(BadRow::new(row.origin, &row.id, &reason)),
             }),
         }
     }

@@ -7,24 +7,23 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use vigos_core::files::FileError;
-use vigos_core::jsonl::JsonLinesError;
-use vigos_core::paths::PathError;
+use vigos_recipe::row::BadRow;
+
+use crate::texts;
 
 /// Why a data set could not be opened or read on.
 #[derive(Debug, Error)]
 pub enum DatasetError {
     /// Not a kind of data set that is read.
     #[error(
-        "unsupported data set {}: expected a .jsonl file, a .parquet file or a folder of Parquet files",
+        "unsupported data set {}: expected a .jsonl file or .json, .csv or .tsv (.gz too), a .parquet file or a folder \
+         of Parquet files",
         path.display()
     )]
     Unsupported {
         /// What was named.
         path: PathBuf,
     },
-    /// The file, or a line that is not a JSON object.
-    #[error(transparent)]
-    Lines(#[from] JsonLinesError),
     /// A file or folder could not be read.
     #[error(transparent)]
     File(#[from] FileError),
@@ -34,46 +33,60 @@ pub enum DatasetError {
         /// The data set.
         path: PathBuf,
     },
-    /// A row lacks a field, or has null for it.
-    #[error(
-        "{}:{line}: no field {field:?}; found {}; write the field, or name another one under data.fields",
-        path.display(), listed("fields", found)
-    )]
-    MissingField {
-        /// The data set.
+    /// A file is no text in UTF-8.
+    #[error("{}: found {found}, wanted {wanted}", path.display())]
+    NoText {
+        /// The file.
         path: PathBuf,
-        /// The row's line, counted from 1.
-        line: usize,
-        /// The field wanted.
-        field: String,
-        /// The fields found.
-        found: Vec<String>,
-    },
-    /// A field holds what it cannot.
-    #[error("{}:{line}: field {field:?}: found {found}, wanted {wanted}", path.display())]
-    WrongValue {
-        /// The data set.
-        path: PathBuf,
-        /// The row's line, counted from 1.
-        line: usize,
-        /// The field.
-        field: String,
-        /// What it holds.
-        found: String,
-        /// What it should hold.
+        /// What it is.
+        found: &'static str,
+        /// What is read, and what to do.
         wanted: &'static str,
     },
-    /// An image's path leaves the data set's folder, or is no relative path.
-    #[error("{}:{line}: field {field:?}: {source}", path.display())]
-    ImagePath {
+    /// A file of rows cannot be read on, in a way that is no single row's.
+    #[error("{}:{line}: row {row}: {reason}", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The row, counted from 1.
+        row: usize,
+        /// What was found and wanted.
+        reason: String,
+    },
+    /// A row cannot be used, and none may be bad.
+    #[error(
+        "{} (id `{}`): {}; mend the row, or leave some out by data.max_bad_share", _0.origin, _0.id, _0.reason
+    )]
+    Row(BadRow),
+    /// More rows cannot be used than may be, or none can.
+    #[error(
+        "{}: {bad} of {rows} rows cannot be used, more than data.max_bad_share = {share} allows or all; the first is {} \
+         (id `{}`): {}", path.display(), first.origin, first.id, first.reason
+    )]
+    BadRows {
         /// The data set.
         path: PathBuf,
-        /// The row's line, counted from 1.
-        line: usize,
-        /// The field.
-        field: String,
-        /// What is wrong with the path.
-        source: Box<PathError>,
+        /// Rows that cannot be used.
+        bad: usize,
+        /// All rows.
+        rows: usize,
+        /// What the recipe allows.
+        share: f64,
+        /// The first of them.
+        first: BadRow,
+    },
+    /// The rows hold pictures themselves, and too many of them.
+    #[error(
+        "{}: the pictures in its rows have more than {limit} bytes together; keep them as files beside it, or in Parquet",
+        path.display()
+    )]
+    Inline {
+        /// The data set.
+        path: PathBuf,
+        /// The most bytes that are taken.
+        limit: usize,
     },
     /// A folder has no Parquet file.
     #[error(
@@ -238,7 +251,7 @@ impl Error for SourceError {
 
 /// Names for a message.
 fn listed(what: &str, names: &[String]) -> String {
-    if names.is_empty() { format!("no {what}") } else { format!("the {what} {}", names.join(", ")) }
+    texts::listed(what, names.iter().map(String::as_str))
 }
 
 /// The number of rows of the data set at `path`, if there are any.

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vigos_core::files::Progress;
-use vigos_recipe::Data;
 use vigos_recipe::sft::SftData;
+use vigos_recipe::{Data, Rows};
 
 use crate::dataset::Dataset;
 use crate::error::DatasetError;
@@ -27,6 +27,21 @@ pub struct DataRequest<'a> {
     pub fields: RowFields,
     /// Use the first so many rows only.
     pub limit: Option<usize>,
+    /// The folder that image paths are relative to, instead of the data set's own.
+    pub image_root: Option<&'a Path>,
+    /// Share of the rows that may be unusable.
+    pub max_bad_share: f64,
+}
+
+/// Which rows are read, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reading<'a> {
+    /// Use the first so many rows only.
+    pub limit: Option<usize>,
+    /// The folder that image paths are relative to, instead of the data set's own.
+    pub image_root: Option<&'a Path>,
+    /// Share of the rows that may be unusable; with 0 the first one is an error, where all are read on opening.
+    pub max_bad_share: f64,
 }
 
 /// Opens the data sets whose names begin with a scheme.
@@ -61,14 +76,14 @@ impl Sources {
     /// [`DatasetError`], [`DatasetError::UnknownScheme`] for a name that begins with a scheme that nobody
     /// registered.
     pub fn open(&self, request: &DataRequest, progress: &mut Progress) -> Result<Dataset, DatasetError> {
-        let DataRequest { path, split, fields, limit, .. } = request;
-        let Some(word) = scheme_of(path) else {
-            return Dataset::open_split(path, *split, fields.clone(), *limit);
-        };
+        let DataRequest { path, split, fields, .. } = request;
+        request.check_image_root()?;
+        let open = || Dataset::open_with(path, *split, fields.clone(), request.reading());
+        let Some(word) = scheme_of(path) else { return open() };
         match self.schemes.iter().find(|scheme| scheme.name() == word) {
             Some(scheme) => scheme.open(request, progress),
             // A file may have a colon in its name.
-            None if path.exists() => Dataset::open_split(path, *split, fields.clone(), *limit),
+            None if path.exists() => open(),
             None => Err(DatasetError::UnknownScheme {
                 path: (*path).to_owned(),
                 scheme: word.to_owned(),
@@ -86,6 +101,23 @@ fn scheme_of(path: &Path) -> Option<&str> {
 }
 
 impl DataRequest<'_> {
+    /// Which rows are to be read, and how.
+    pub fn reading(&self) -> Reading<'_> {
+        let Self { limit, image_root, max_bad_share, .. } = *self;
+        Reading { limit, image_root, max_bad_share }
+    }
+
+    fn check_image_root(&self) -> Result<(), DatasetError> {
+        match self.image_root {
+            Some(folder) if !folder.is_dir() => Err(DatasetError::Setting {
+                key: "data.image_root".into(),
+                found: format!("\"{}\"", folder.display()),
+                wanted: "a folder that is there".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// For a scheme whose names say which split is meant: refuses a `split` beside such a name.
     ///
     /// # Errors
@@ -100,16 +132,22 @@ impl DataRequest<'_> {
     }
 }
 
+impl<'a> DataRequest<'a> {
+    fn of(section: &'a str, path: &'a Path, fields: RowFields, rows: &'a Rows) -> Self {
+        let (limit, image_root) = (rows.limit, rows.image_root.as_deref());
+        Self { section, path, split: None, fields, limit, image_root, max_bad_share: rows.max_bad_share }
+    }
+}
+
 impl<'a> From<&'a Data> for DataRequest<'a> {
     fn from(data: &'a Data) -> Self {
         let (split, fields) = (data.split.as_deref(), RowFields::from(&data.fields));
-        Self { section: "data", path: &data.path, split, fields, limit: data.rows.limit }
+        Self { split, ..Self::of("data", &data.path, fields, &data.rows) }
     }
 }
 
 impl<'a> From<&'a SftData> for DataRequest<'a> {
     fn from(data: &'a SftData) -> Self {
-        let fields = RowFields::from(&data.fields);
-        Self { section: "data", path: &data.path, split: None, fields, limit: data.rows.limit }
+        Self::of("data", &data.path, RowFields::from(&data.fields), &data.rows)
     }
 }

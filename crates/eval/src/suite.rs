@@ -53,7 +53,9 @@ impl Suite {
         };
         let mut parts = vec![main];
         if let Some(path) = &eval.prior {
-            parts.push(Part::Rows(sources.open(&DataRequest { path, split: None, ..asked }, progress)?));
+            parts.push(Part::Rows(
+                sources.open(&DataRequest { path, split: None, image_root: None, ..asked }, progress)?,
+            ));
         }
         Ok(Self { parts })
     }

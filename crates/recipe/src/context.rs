@@ -30,7 +30,7 @@ enum Takes {
 /// Every context that recipes know: its name, what it is, and what it takes from a row.
 const CONTEXTS: &[(&str, &str, Takes)] = &[
     (IMAGE, "The row's images, before the text.", Takes::Images),
-    (PROBLEM, "The question.", Takes::Text(|row| row.problem.clone())),
+    (PROBLEM, "The question.", Takes::Text(Row::placed_problem)),
     (REFERENCE, "The reference answer.", Takes::Text(|row| reference_target(&row.answer))),
 ];
 

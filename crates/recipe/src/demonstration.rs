@@ -1,7 +1,7 @@
 //! From a row with an answer to learn to what the model reads and learns.
 
 use crate::row::Row;
-use crate::sample::{Sample, SampleError, Skip, load_images, user_prompt};
+use crate::sample::{ImageLimits, Sample, SampleError, Skip, load_images, user_prompt};
 use vigos_processor::Processor;
 
 /// Makes samples of rows that bring their completion.
@@ -15,6 +15,8 @@ pub struct DemonstrationMaker<'a> {
     pub max_tokens: usize,
     /// Shortest image side in pixels.
     pub min_image_side: usize,
+    /// Most pixels of an image file.
+    pub max_image_pixels: u64,
 }
 
 impl DemonstrationMaker<'_> {
@@ -34,11 +36,12 @@ impl DemonstrationMaker<'_> {
         let Some(demonstration) = &row.demonstration else {
             return Err(fail("completion", "found none, wanted the answer to learn".into()));
         };
-        let images = match load_images(&row.images, self.processor, self.min_image_side) {
+        let taken = ImageLimits { min_side: self.min_image_side, max_pixels: self.max_image_pixels };
+        let images = match load_images(&row.images, self.processor, taken) {
             Ok(images) => images,
             Err(skip) => return Ok(Err(skip)),
         };
-        let prompt = user_prompt(self.processor, &images, row.problem.clone(), &demonstration.prefill)
+        let prompt = user_prompt(self.processor, &images, row.placed_problem(), &demonstration.prefill)
             .map_err(|e| fail("prompt", e.to_string()))?;
         let student = prompt.sequence;
         let mut completion = self

@@ -50,7 +50,7 @@ pub use keys::{Key, keys};
 pub use method::Method;
 pub use preset::{Fidelity, Preset};
 pub use recipe::{Recipe, RunRecipe};
-pub use row::{BadRow, ImageSource, Labels, Place, Role, Row};
+pub use row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row};
 pub use schema::schema;
 pub use sections::{
     Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Optim, Palr, Precision,

@@ -1,16 +1,22 @@
 //! One row of a data set, and why one cannot be used.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+/// What stands in a question for one of the row's images, in the order that they have.
+pub const IMAGE_MARK: &str = "<image>";
+/// The same within a prompt that is being made: a character that no text has, as Unicode keeps it free for such uses.
+pub(crate) const IMAGE_PLACE: char = '\u{fdd0}';
 
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Its name; without one in the data set, the number of its line or row, counted from 1.
     pub id: String,
-    /// The question.
+    /// The question. Each [`IMAGE_MARK`] in it is the place of an image; those without one come before the text.
     pub problem: String,
     /// The reference answer as the data set has it; see [`crate::reference_target`].
     pub answer: String,
@@ -66,6 +72,13 @@ pub enum Role {
     Score,
 }
 
+impl Row {
+    /// The question with every mark of an image as its place in a prompt.
+    pub(crate) fn placed_problem(&self) -> String {
+        self.problem.replace(IMAGE_MARK, IMAGE_PLACE.encode_utf8(&mut [0; 4]))
+    }
+}
+
 impl Role {
     /// The role of this name.
     pub fn named(name: &str) -> Option<Self> {
@@ -80,7 +93,7 @@ impl Role {
 /// Where the encoded bytes of an image are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageSource {
-    /// In a file of this absolute path, below the data set's folder.
+    /// In a file of this absolute path, below the folder that the data set's paths are relative to.
     File(PathBuf),
     /// Here: a PNG or JPEG file's bytes, for example.
     Bytes(Arc<[u8]>),
@@ -97,6 +110,25 @@ pub struct BadRow {
     pub reason: String,
 }
 
+impl BadRow {
+    /// A row of this place and name, and why it cannot be used; a name or reason that a row makes long is shortened.
+    pub fn new(origin: String, id: &str, reason: &str) -> Self {
+        let [id, reason] = [shortened(id, 80), shortened(reason, 400)].map(Cow::into_owned);
+        Self { origin, id, reason }
+    }
+}
+
+/// A text for a message: of one longer than `most` characters its beginning and its end.
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    // The length in bytes is at least that in characters.
+    if text.len() <= most || text.chars().nth(most).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let end: Vec<char> = text.chars().rev().take(most / 4).collect();
+    let begin: String = text.chars().take(most - most / 4).collect();
+    Cow::Owned(begin + " … " + &end.into_iter().rev().collect::<String>())
+}
+
 /// Why a row cannot be used, if one of its image files is not there.
 pub fn missing_file(images: &[ImageSource]) -> Option<String> {
     let missing = images.iter().find_map(|image| match image {
@@ -104,7 +136,7 @@ pub fn missing_file(images: &[ImageSource]) -> Option<String> {
         _ => None,
     })?;
     Some(format!(
-        "there is no image file {}; image paths are relative to the data set's folder",
-        missing.display()
+        "there is no image file {}; image paths are relative to data.image_root, or else to the data set's folder",
+        shortened(&missing.display().to_string(), 300)
     ))
 }

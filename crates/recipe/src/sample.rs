@@ -2,11 +2,14 @@
 
 use crate::answer::reference_target;
 use crate::prompts::Prompts;
-use crate::row::{ImageSource, Row};
+use crate::row::{IMAGE_PLACE, ImageSource, Row, shortened};
 use crate::{Method, Recipe, Teacher};
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
+use std::sync::{Mutex, PoisonError};
 use vigos_processor::{
-    DecodeLimits, Grid, ImagePatches, Message, Part, ProcessError, Processor, Prompt, Sequence, decode,
+    DecodeError, DecodeLimits, Grid, ImagePatches, Message, Part, ProcessError, Processor, Prompt, Sequence,
+    decode,
 };
 
 /// A sample ready for the model.
@@ -170,6 +173,8 @@ pub struct SampleMaker<'a> {
     pub max_prompt_tokens: usize,
     /// Shortest image side in pixels.
     pub min_image_side: usize,
+    /// Most pixels of an image file.
+    pub max_image_pixels: u64,
 }
 
 impl<'a> SampleMaker<'a> {
@@ -181,6 +186,7 @@ impl<'a> SampleMaker<'a> {
             method: &recipe.method,
             max_prompt_tokens: recipe.train.max_prompt_tokens,
             min_image_side: recipe.data.rows.min_image_side,
+            max_image_pixels: recipe.data.rows.max_image_pixels,
         }
     }
 
@@ -230,7 +236,8 @@ impl<'a> SampleMaker<'a> {
     /// # Errors
     /// [`Skip::SmallImage`] and [`Skip::BadRow`].
     pub fn images(&self, source: &Row) -> Result<Vec<ImagePatches>, Skip> {
-        load_images(&source.images, self.processor, self.min_image_side)
+        let taken = ImageLimits { min_side: self.min_image_side, max_pixels: self.max_image_pixels };
+        load_images(&source.images, self.processor, taken)
     }
 
     /// The prompt of one role for a row with these images; `text` replaces what its template gives.
@@ -264,39 +271,68 @@ impl<'a> SampleMaker<'a> {
     }
 }
 
+/// Which images of rows are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageLimits {
+    /// Fewest pixels of the shorter side.
+    pub min_side: usize,
+    /// Most pixels, width times height, of the file; more are refused by its header.
+    pub max_pixels: u64,
+}
+
+/// Pixels above which images are decoded one at a time: together those of a batch could fill the memory.
+const LARGE_IMAGE: u64 = 1 << 24;
+static LARGE_IMAGES: Mutex<()> = Mutex::new(());
+
 /// The images of a row, decoded and cut into patches.
 ///
 /// # Errors
-/// [`Skip`] for the first that cannot be decoded or has a side of fewer than `min_side` pixels.
+/// [`Skip`] for the first that cannot be decoded, is too large or has too short a side.
 pub fn load_images(
     sources: &[ImageSource],
     processor: &Processor,
-    min_side: usize,
+    taken: ImageLimits,
 ) -> Result<Vec<ImagePatches>, Skip> {
-    let load = |(number, source): (usize, &ImageSource)| {
-        let bad = |message: String| Skip::BadRow {
-            field: "image".into(),
-            reason: match source {
-                ImageSource::File(path) => format!("{}: {message}", path.display()),
-                ImageSource::Bytes(_) => format!("image {number}: {message}"),
-            },
-        };
-        let limits = DecodeLimits::default();
-        let image = match source {
-            ImageSource::File(path) => decode::open(path, &limits),
-            ImageSource::Bytes(bytes) => decode::decode(bytes, &limits),
-        };
-        let image = image.map_err(|e| bad(e.to_string()))?;
-        let side = image.width().min(image.height()) as usize;
-        if side < min_side {
-            return Err(Skip::SmallImage { side });
-        }
-        processor.patches(&image).map_err(|e| bad(e.to_string()))
-    };
-    sources.iter().enumerate().map(load).collect()
+    sources.iter().enumerate().map(|(number, source)| load_image(number, source, processor, taken)).collect()
 }
 
-/// The prompt of a user who shows images and then says `text`, which may be empty.
+fn load_image(
+    number: usize,
+    source: &ImageSource,
+    processor: &Processor,
+    taken: ImageLimits,
+) -> Result<ImagePatches, Skip> {
+    let bad = |message: String| Skip::BadRow {
+        field: "image".into(),
+        reason: match source {
+            ImageSource::File(path) => {
+                format!("{}: {message}", shortened(&path.display().to_string(), 200))
+            }
+            ImageSource::Bytes(_) => format!("image {number}: {message}"),
+        },
+    };
+    let fault = |error: DecodeError| match error {
+        DecodeError::TooLarge { .. } => bad(format!("{error}, or raise data.max_image_pixels")),
+        _ => bad(error.to_string()),
+    };
+    let limits = DecodeLimits { max_pixels: taken.max_pixels, ..DecodeLimits::default() };
+    let encoded = match source {
+        ImageSource::File(path) => Cow::Owned(decode::read(path, &limits).map_err(fault)?),
+        ImageSource::Bytes(bytes) => Cow::Borrowed(&bytes[..]),
+    };
+    let (width, height) = decode::size(&encoded, &limits).map_err(fault)?;
+    let side = width.min(height) as usize;
+    if side < taken.min_side {
+        return Err(Skip::SmallImage { side });
+    }
+    let is_large = u64::from(width) * u64::from(height) > LARGE_IMAGE;
+    let _alone = is_large.then(|| LARGE_IMAGES.lock().unwrap_or_else(PoisonError::into_inner));
+    let image = decode::decode(&encoded, &limits).map_err(fault)?;
+    processor.patches(&image).map_err(|e| bad(e.to_string()))
+}
+
+/// The prompt of a user who shows images and then says `text`, which may be empty. Images that have a place in the
+/// text are shown there, the last ones of all; for a reader who is shown none their places are nothing.
 ///
 /// # Errors
 /// If the template or the tokenizer refuses it.
@@ -307,9 +343,19 @@ pub fn user_prompt(
     prefill: &str,
 ) -> Result<Prompt, ProcessError> {
     let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
-    let mut parts = vec![Part::Image; grids.len()];
-    if !text.is_empty() {
-        parts.push(Part::Text(text));
+    let places = text.matches(IMAGE_PLACE).count();
+    let (before, texts) = match grids.len().checked_sub(places) {
+        Some(before) => (before, text.split(IMAGE_PLACE).map(str::to_owned).collect()),
+        None => (grids.len(), vec![text.replace(IMAGE_PLACE, "")]),
+    };
+    let mut parts = vec![Part::Image; before];
+    for (number, text) in texts.into_iter().enumerate() {
+        if number > 0 {
+            parts.push(Part::Image);
+        }
+        if !text.is_empty() {
+            parts.push(Part::Text(text));
+        }
     }
     processor.prompt(&[Message::user(parts)], prefill, &grids)
 }

@@ -41,20 +41,29 @@ pub struct Data {
 }
 
 /// Which rows of a data set are used: keys of `[data]`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, SmartDefault, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Rows {
     /// Use the first so many rows only. 0: all.
     #[serde(with = "Unset::<usize>")]
     pub limit: Option<usize>,
+    /// Folder that the paths of images are relative to; they stay below it. Empty: the data set's own folder.
+    #[serde(with = "Unset::<PathBuf>")]
+    #[schemars(extend("x-resume" = ["train", "sft", "eval", "palr"]))]
+    pub image_root: Option<PathBuf>,
     /// Leave out rows with an image whose shorter side has fewer pixels. 0: keep all.
     pub min_image_side: usize,
     /// Scale larger images down to at most so many pixels. 0: the model's own limit.
     #[schemars(extend("x-resume" = ["train", "sft"]))]
     #[serde(with = "Unset::<usize>")]
+    #[schemars(extend("x-resume" = ["train", "sft"]))]
     pub max_pixels: Option<usize>,
-    /// Share of the rows read that may be unusable, such as broken images; they are left out and listed in
-    /// `quarantine.jsonl`. 0: the first one ends the run.
+    /// An image file of more pixels makes its row unusable: it is not decoded. The default is where Pillow refuses too.
+    #[default(178_956_970)]
+    #[schemars(range(min = 1), extend("x-resume" = ["train", "sft", "eval", "palr"]))]
+    pub max_image_pixels: u64,
+    /// Share of the data set's rows that may be unusable, such as broken images or missing fields; they are left out
+    /// and listed in `quarantine.jsonl`. 0: the first one ends the run.
     #[schemars(range(min = 0.0, max = 1.0), extend("x-resume" = ["train", "sft", "eval"]))]
     pub max_bad_share: f64,
 }

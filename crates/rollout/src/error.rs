@@ -74,15 +74,15 @@ pub enum RunError {
     },
     /// More rows of the data cannot be used than the recipe allows.
     #[error(
-        "{last}; with it {bad} of {seen} rows cannot be used, more than data.max_bad_share = {share} allows; mend \
-         the rows listed in {}, or allow more", quarantine.display()
+        "{last}; with it {bad} of the data's {seen} rows cannot be used, more than data.max_bad_share = {share} allows; \
+         mend the rows listed in {}, or allow more", quarantine.display()
     )]
     BadRows {
         /// Where the last one stands, its name, and why it cannot be used.
         last: String,
         /// Rows that cannot be used.
         bad: u64,
-        /// Rows read.
+        /// Rows of the data.
         seen: u64,
         /// What the recipe allows.
         share: f64,

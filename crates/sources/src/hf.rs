@@ -27,6 +27,6 @@ impl Scheme for HubDatasets {
             SourceError::new(error, is_input)
         };
         let files = Hub::from_env().and_then(|hub| hub.dataset(request.path, progress)).map_err(fault)?;
-        Dataset::open_parquet(request.path, files, fields, request.limit)
+        Dataset::open_parquet(request.path, files, fields, request.reading())
     }
 }

@@ -10,6 +10,8 @@
 //!     split: None,
 //!     fields: (&Fields::default()).into(),
 //!     limit: Some(5),
+//!     image_root: None,
+//!     max_bad_share: 0.0,
 //! };
 //! let dataset = vigos_sources::standard().open(&request, &mut |_file, _bytes, _size| ())?;
 //! assert_eq!(dataset.count().get(), 5);

@@ -21,7 +21,15 @@ fn name(split: &str) -> PathBuf {
 }
 
 fn open(name: &Path, fields: RowFields, limit: Option<usize>) -> Result<Dataset, DatasetError> {
-    let request = DataRequest { section: "data", path: name, split: None, fields, limit };
+    let request = DataRequest {
+        section: "data",
+        path: name,
+        split: None,
+        fields,
+        limit,
+        image_root: None,
+        max_bad_share: 0.0,
+    };
     vigos_sources::standard().open(&request, &mut |_, _, _| ())
 }
 
@@ -160,6 +168,8 @@ fn a_split_beside_a_name_that_says_it_is_refused() {
             split: Some("test"),
             fields: fields.clone(),
             limit: None,
+            image_root: None,
+            max_bad_share: 0.0,
         };
         let error = vigos_sources::standard().open(&request, &mut |_, _, _| ()).unwrap_err();
         let wanted = "eval.split: found \"test\", wanted nothing: eval.path names the split";

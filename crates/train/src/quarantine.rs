@@ -1,13 +1,11 @@
 //! Rows that cannot be used: written down with the reason, and too many of them end the run.
 
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use vigos_core::jsonl::{JsonLines, ReadOptions, read_lines};
 use vigos_data::BadRow;
 use vigos_rollout::RunError;
-
-/// Rows to read before the share of bad ones says something.
-const ENOUGH: u64 = 20;
 
 /// `quarantine.jsonl` of a run; there is none as long as every row can be used.
 #[derive(Debug)]
@@ -15,7 +13,8 @@ pub(crate) struct Quarantine {
     path: PathBuf,
     share: f64,
     lines: Option<JsonLines>,
-    last: Option<Line>,
+    /// Where the rows stand that were written down.
+    known: HashSet<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,20 +25,20 @@ struct Line {
 }
 
 impl Quarantine {
-    /// Continues the file at `path` after its first `lines` lines. Up to `share` of the rows read, from 0 to 1,
+    /// Continues the file at `path` after its first `lines` lines. Up to `share` of the data set's rows, from 0 to 1,
     /// may be bad.
     ///
     /// # Errors
     /// If the file has fewer lines or cannot be written.
     pub(crate) fn open(path: &Path, lines: u64, share: f64) -> Result<Self, RunError> {
-        let (mut file, mut last) = (None, None);
+        let (mut file, mut known) = (None, HashSet::new());
         if lines > 0 || path.exists() {
             file = Some(JsonLines::resume(path, lines)?);
             for line in read_lines::<Line>(path, ReadOptions::default())? {
-                last = Some(line?.1);
+                known.insert(line?.1.origin);
             }
         }
-        Ok(Self { path: path.to_owned(), share, lines: file, last })
+        Ok(Self { path: path.to_owned(), share, lines: file, known })
     }
 
     /// Rows written down so far.
@@ -47,21 +46,27 @@ impl Quarantine {
         self.lines.as_ref().map_or(0, JsonLines::lines)
     }
 
-    /// Writes down a bad row, the last of `seen` rows read.
+    /// Writes down a bad row of a data set of `rows` rows, and whether that is news: it may have come in an earlier
+    /// epoch.
     ///
     /// # Errors
     /// [`RunError::BadRows`] if there are now too many, or the file cannot be written.
-    pub(crate) fn add(&mut self, row: &BadRow, seen: u64) -> Result<(), RunError> {
+    pub(crate) fn add(&mut self, row: &BadRow, rows: usize) -> Result<bool, RunError> {
+        let BadRow { origin, id, reason } = row.clone();
+        if !self.known.insert(origin.clone()) {
+            return Ok(false);
+        }
         let lines = match &mut self.lines {
             Some(lines) => lines,
             none => none.insert(JsonLines::resume(&self.path, 0)?),
         };
-        let BadRow { origin, id, reason } = row.clone();
-        let line = Line { origin, id, reason };
-        lines.write(&line)?;
-        self.last = Some(line);
-        // Where nothing bad is allowed the first bad row says it all.
-        if seen >= ENOUGH || self.share == 0.0 { self.close(seen) } else { Ok(()) }
+        lines.write(&Line { origin: origin.clone(), id: id.clone(), reason: reason.clone() })?;
+        let (bad, seen, share) = (self.known.len() as u64, rows as u64, self.share);
+        if bad as f64 > share * seen as f64 {
+            let last = format!("{origin} (id `{id}`): {reason}");
+            return Err(RunError::BadRows { last, bad, seen, share, quarantine: self.path.clone() });
+        }
+        Ok(true)
     }
 
     /// Forces what was written to disk.
@@ -70,20 +75,5 @@ impl Quarantine {
     /// If the disk does not take it.
     pub(crate) fn sync(&self) -> Result<(), RunError> {
         self.lines.as_ref().map_or(Ok(()), |lines| Ok(lines.sync()?))
-    }
-
-    /// The verdict at the end of a run that has read `seen` rows, however few.
-    ///
-    /// # Errors
-    /// [`RunError::BadRows`].
-    pub(crate) fn close(&self, seen: u64) -> Result<(), RunError> {
-        let (bad, share) = (self.lines(), self.share);
-        match &self.last {
-            Some(Line { origin, id, reason }) if bad as f64 > share * seen as f64 => {
-                let last = format!("{origin} (id `{id}`): {reason}");
-                Err(RunError::BadRows { last, bad, seen, share, quarantine: self.path.clone() })
-            }
-            _ => Ok(()),
-        }
     }
 }

@@ -131,6 +131,7 @@ impl<F: FineTune> Supervised<'_, F> {
             stop: files.stops[0],
             max_tokens: recipe.train.max_tokens,
             min_image_side: recipe.data.rows.min_image_side,
+            max_image_pixels: recipe.data.rows.max_image_pixels,
         };
         let mut training = Training {
             stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(maker)),

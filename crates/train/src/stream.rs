@@ -83,7 +83,7 @@ impl<'a> Stream<'a> {
         quarantine: &mut Quarantine,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Sample>, RunError> {
-        let mut samples = Vec::with_capacity(count);
+        let mut samples = Vec::new();
         let mut refused = 0;
         while samples.len() < count {
             let missing = (count - samples.len()) as u64;
@@ -98,10 +98,10 @@ impl<'a> Stream<'a> {
                     Err(refusal) => refusal,
                 };
                 *state.skipped.entry(kind.to_owned()).or_default() += 1;
-                let BadRow { origin, id, reason } = &row;
-                observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
-                if kind == Skip::BAD_ROW {
-                    quarantine.add(&row, state.cursor)?;
+                // A bad row is told once, and not again in every epoch.
+                if kind != Skip::BAD_ROW || quarantine.add(&row, self.rows())? {
+                    let BadRow { origin, id, reason } = &row;
+                    observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
                 }
                 refused += 1;
                 // Every epoch has another order: only so many in a row are certain to hold all of one.
@@ -127,7 +127,7 @@ impl<'a> Stream<'a> {
                 };
                 Ok(self.prepare.prepare(number, &row)?.map_err(|skip| {
                     let reason = skip.to_string();
-                    Refusal { kind: skip.kind(), row: BadRow { origin: row.origin, id: row.id, reason } }
+                    Refusal { kind: skip.kind(), row: BadRow::new(row.origin, &row.id, &reason) }
                 }))
             })
             .collect();

@@ -105,9 +105,6 @@ where
             saved = self.save(recorder, watch)?;
         }
         let steps = self.state.step;
-        if steps >= total {
-            recorder.quarantine.close(self.state.cursor)?;
-        }
         Ok(Finished { steps, output: saved, interrupted: steps < total })
     }
 

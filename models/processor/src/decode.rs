@@ -2,7 +2,7 @@
 //!
 //! What a model sees must not depend on who decoded the file, so the conventions are Pillow's: transparency is
 //! dropped, not blended; grey is repeated; 16-bit colour keeps its high byte, 16-bit grey is cut off at 255; an
-//! animation is its first frame; the camera's orientation note is ignored.
+//! animation is its first frame. A photo is turned upright as its camera noted, as `ImageOps.exif_transpose` does.
 //!
 //! Files are not trusted: their size and the dimensions in their header are checked before anything is
 //! decoded.
@@ -14,6 +14,7 @@ use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::{ColorType, ImageDecoder, ImageFormat, Limits, RgbImage};
 
 use crate::files::{self, FileError};
+use crate::orientation;
 
 /// Bounds on what is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +46,22 @@ pub enum DecodeError {
         limit: u64,
     },
     /// The bytes are no image of a supported format.
-    #[error("not a PNG, JPEG, GIF or WebP image (it starts with {start:02x?}): convert it to one of these")]
+    #[error(
+        "not a PNG, JPEG, GIF or WebP image{} (it starts with {start:02x?}): convert it to one of these",
+        format.map_or(String::new(), |format| format!(" but a {format:?}"))
+    )]
     Unsupported {
+        /// The format, where it is one that is known.
+        format: Option<ImageFormat>,
         /// The first bytes, at most eight.
         start: Vec<u8>,
     },
+    /// What git keeps in the place of a large file.
+    #[error("a Git LFS pointer in the image's place: {}", vigos_core::pointer::ADVICE)]
+    Pointer,
+    /// There is nothing.
+    #[error("the image has no bytes: found an empty file, wanted a PNG, JPEG, GIF or WebP image")]
+    NoBytes,
     /// The header promises more pixels than the limit allows; nothing was decoded.
     #[error(
         "the image is {width} by {height} pixels, at most {limit} pixels in all are taken: scale it down"
@@ -85,7 +97,30 @@ pub enum DecodeError {
 /// # Errors
 /// As [`decode`], and if the file cannot be read.
 pub fn open(path: &Path, limits: &DecodeLimits) -> Result<RgbImage, DecodeError> {
-    decode(&files::read_bytes(path, limits.max_bytes)?, limits)
+    decode(&read(path, limits)?, limits)
+}
+
+/// The encoded bytes of the file at `path`.
+///
+/// # Errors
+/// If the file cannot be read, or has more bytes than the limit allows.
+pub fn read(path: &Path, limits: &DecodeLimits) -> Result<Vec<u8>, DecodeError> {
+    Ok(files::read_bytes(path, limits.max_bytes)?)
+}
+
+/// The width and height in an image's header, before it is turned upright; nothing is decoded.
+///
+/// # Errors
+/// As [`decode`], but for damage that only decoding finds.
+pub fn size(bytes: &[u8], limits: &DecodeLimits) -> Result<(u32, u32), DecodeError> {
+    let (width, height) = match format_of(bytes, limits)? {
+        ImageFormat::Png => png_size(bytes)?,
+        ImageFormat::Jpeg => JpegDecoder::new(Cursor::new(bytes)).map_err(broken("JPEG"))?.dimensions(),
+        ImageFormat::Gif => FirstFrame::open(bytes)?.screen,
+        _ => WebPDecoder::new(Cursor::new(bytes)).map_err(broken("WebP"))?.dimensions(),
+    };
+    check_size(width, height, limits)?;
+    Ok((width, height))
 }
 
 /// Decodes an image from the bytes of a PNG, JPEG, GIF or WebP file, told apart by their content.
@@ -93,38 +128,56 @@ pub fn open(path: &Path, limits: &DecodeLimits) -> Result<RgbImage, DecodeError>
 /// # Errors
 /// If the format is another, the file is damaged or cut off, a side is zero, or a limit is exceeded.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeError> {
+    let format = format_of(bytes, limits)?;
+    let image = match format {
+        ImageFormat::Png => decode_png(bytes, limits),
+        ImageFormat::Jpeg => decode_jpeg(bytes, limits),
+        ImageFormat::Gif => decode_gif(bytes, limits),
+        _ => {
+            let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(broken("WebP"))?;
+            pixels(decoder, "WebP", limits, high_byte)
+        }
+    }?;
+    Ok(orientation::upright(image, bytes, format))
+}
+
+/// The format of a file that may be decoded, one of four.
+fn format_of(bytes: &[u8], limits: &DecodeLimits) -> Result<ImageFormat, DecodeError> {
     if bytes.len() as u64 > limits.max_bytes {
         return Err(DecodeError::TooManyBytes { found: bytes.len() as u64, limit: limits.max_bytes });
     }
-    let file = Cursor::new(bytes);
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Png) => decode_png(bytes, limits),
-        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, limits),
-        Ok(ImageFormat::WebP) => {
-            read(WebPDecoder::new(file).map_err(broken("WebP"))?, "WebP", limits, high_byte)
+    match image::guess_format(bytes).ok() {
+        Some(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Gif | ImageFormat::WebP)) => {
+            Ok(format)
         }
-        Ok(ImageFormat::Gif) => decode_gif(bytes, limits),
-        _ => Err(DecodeError::Unsupported { start: bytes.iter().copied().take(8).collect() }),
+        _ if bytes.is_empty() => Err(DecodeError::NoBytes),
+        _ if vigos_core::pointer::is_pointer(bytes) => Err(DecodeError::Pointer),
+        format => Err(DecodeError::Unsupported { format, start: bytes.iter().copied().take(8).collect() }),
     }
+}
+
+/// Width and height, which stand at a fixed place.
+fn png_size(bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
+    let side = |at: usize| bytes.get(at..)?.first_chunk().map(|side| u32::from_be_bytes(*side));
+    side(16)
+        .zip(side(20))
+        .ok_or_else(|| DecodeError::Broken { format: "PNG", reason: "it ends within its header".into() })
 }
 
 fn decode_png(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeError> {
     /// Rows and metadata, not the image itself, which is bounded by its pixels.
     const MAX_SCRATCH_BYTES: u64 = 256 << 20;
-    // The header comes at a fixed place, and says what the decoder no longer tells: that a 16-bit grey image
-    // with a transparent shade is not one with an alpha channel.
-    let header = bytes
-        .get(16..26)
-        .ok_or_else(|| DecodeError::Broken { format: "PNG", reason: "it ends within its header".into() })?;
-    let side = |at: usize| u32::from_be_bytes(std::array::from_fn(|byte| header[at + byte]));
-    check_size(side(0), side(4), limits)?;
-    let is_grey_16 = header[8..10] == [16, 0];
+    let (width, height) = png_size(bytes)?;
+    check_size(width, height, limits)?;
+    // The header says what the decoder no longer tells: that a 16-bit grey image with a transparent shade is not one
+    // with an alpha channel.
+    let is_grey_16 = bytes.get(24..26) == Some(&[16, 0]);
 
     let mut scratch = Limits::no_limits();
     scratch.max_alloc = Some(MAX_SCRATCH_BYTES);
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), scratch).map_err(broken("PNG"))?;
     let narrow = if is_grey_16 { saturated } else { high_byte };
-    read(decoder, "PNG", limits, narrow)
+    pixels(decoder, "PNG", limits, narrow)
 }
 
 fn decode_jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeError> {
@@ -139,24 +192,14 @@ fn decode_jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeEr
     // Rare kinds, and damage that others tolerate: a picture a level or two off is better than none.
     exact
         .and_then(|rgb| RgbImage::from_raw(width, height, rgb))
-        .map_or_else(|| read(general, "JPEG", limits, high_byte), Ok)
+        .map_or_else(|| pixels(general, "JPEG", limits, high_byte), Ok)
 }
 
 /// The first frame on the screen that it was made for. Transparency is an index like any other.
 fn decode_gif(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeError> {
-    let mut options = gif::DecodeOptions::new();
-    options.set_color_output(gif::ColorOutput::Indexed);
-    let mut decoder = options.read_info(bytes).map_err(broken("GIF"))?;
-    let no_frame = || DecodeError::Broken { format: "GIF", reason: "it has no frame".into() };
-    let frame = decoder.next_frame_info().map_err(broken("GIF"))?.ok_or_else(no_frame)?;
-    let (left, top) = (usize::from(frame.left), usize::from(frame.top));
-    let (frame_width, frame_height) = (usize::from(frame.width), usize::from(frame.height));
-    let background = frame.transparent.unwrap_or(0);
-    let local_palette = frame.palette.clone();
-    // A frame that sticks out makes the screen larger.
-    let width = usize::from(decoder.width()).max(left + frame_width);
-    let height = usize::from(decoder.height()).max(top + frame_height);
-    let (columns, rows) = (width as u32, height as u32);
+    let FirstFrame { mut decoder, screen: (columns, rows), corner: (left, top), size, background, palette } =
+        FirstFrame::open(bytes)?;
+    let (frame_width, frame_height) = size;
     check_size(columns, rows, limits)?;
     if frame_width == 0 || frame_height == 0 {
         return Err(DecodeError::Empty { width: frame_width as u32, height: frame_height as u32 });
@@ -164,7 +207,7 @@ fn decode_gif(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeErr
 
     let mut indices = vec![0; decoder.buffer_size()];
     decoder.read_into_buffer(&mut indices).map_err(broken("GIF"))?;
-    let palette = local_palette.or_else(|| decoder.global_palette().map(<[u8]>::to_vec));
+    let palette = palette.or_else(|| decoder.global_palette().map(<[u8]>::to_vec));
     let color = |index: u8| match &palette {
         Some(palette) => {
             palette.chunks_exact(3).nth(usize::from(index)).map_or([0; 3], |c| [c[0], c[1], c[2]])
@@ -182,9 +225,42 @@ fn decode_gif(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeErr
     Ok(image)
 }
 
+/// A GIF up to the pixels of its first frame.
+struct FirstFrame<'a> {
+    decoder: gif::Decoder<&'a [u8]>,
+    /// Width and height of the screen. A frame that sticks out makes it larger.
+    screen: (u32, u32),
+    /// Left and top of the frame.
+    corner: (usize, usize),
+    /// Its width and height.
+    size: (usize, usize),
+    /// The index of the screen outside of it.
+    background: u8,
+    /// Its own palette.
+    palette: Option<Vec<u8>>,
+}
+
+impl<'a> FirstFrame<'a> {
+    fn open(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut options = gif::DecodeOptions::new();
+        options.set_color_output(gif::ColorOutput::Indexed);
+        let mut decoder = options.read_info(bytes).map_err(broken("GIF"))?;
+        let no_frame = || DecodeError::Broken { format: "GIF", reason: "it has no frame".into() };
+        let frame = decoder.next_frame_info().map_err(broken("GIF"))?.ok_or_else(no_frame)?;
+        let (left, top) = (u32::from(frame.left), u32::from(frame.top));
+        let (width, height) = (u32::from(frame.width), u32::from(frame.height));
+        let (background, palette) =
+            (frame.transparent.unwrap_or(0), frame.palette.as_ref().map(|p| p.to_vec()));
+        let screen =
+            (u32::from(decoder.width()).max(left + width), u32::from(decoder.height()).max(top + height));
+        let corner = (left as usize, top as usize);
+        Ok(Self { decoder, screen, corner, size: (width as usize, height as usize), background, palette })
+    }
+}
+
 /// Decodes with `decoder` after a look at the header, and keeps red, green and blue; `narrow` makes a byte of
 /// a 16-bit value.
-fn read(
+fn pixels(
     decoder: impl ImageDecoder,
     format: &'static str,
     limits: &DecodeLimits,

@@ -33,6 +33,7 @@
 pub mod config;
 pub mod decode;
 mod files;
+mod orientation;
 pub mod patches;
 mod processor;
 pub mod resize;

@@ -13,10 +13,10 @@ use arrow_schema::DataType;
 use vigos_core::paths::contained;
 
 use super::columns::{Column, Columns};
-use vigos_recipe::row::{BadRow, ImageSource, Labels, Place, Role, Row};
+use crate::places;
+use crate::texts::{check_length, check_name};
+use vigos_recipe::row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row};
 
-/// Most bytes of a question, an answer, a name or a path.
-const MAX_TEXT: usize = 1 << 20;
 /// Most images of a row.
 const MAX_IMAGES: usize = 256;
 
@@ -32,22 +32,28 @@ pub(super) fn row(
 ) -> Result<Row, BadRow> {
     let cells = Cells { batch, at, folder };
     let id = match columns.id.as_ref().map(|column| cells.scalar(column)) {
-        Some(Ok(Some(id))) => id,
+        Some(Ok(Some(id))) => match check_name("id", &id) {
+            Ok(()) => id,
+            Err(reason) => return Err(BadRow::new(origin, &number.to_string(), &reason)),
+        },
         None | Some(Ok(None)) => number.to_string(),
-        Some(Err(reason)) => return Err(BadRow { origin, id: number.to_string(), reason }),
+        Some(Err(reason)) => return Err(BadRow::new(origin, &number.to_string(), &reason)),
     };
     let made = cells.required(&columns.problem).and_then(|problem| {
         let answer = cells.required(&columns.answer)?;
         if answer.trim().is_empty() {
             return Err(format!("column {:?}: found a blank text, wanted an answer", columns.answer.name));
         }
-        Ok((problem, answer, cells.images(&columns.image)?, cells.labels(columns)?))
+        let images = cells.images(&columns.image)?;
+        let problem = places::of_images(&problem, problem.matches(IMAGE_MARK).count(), images.len())
+            .map_err(|reason| format!("column {:?}: {reason}", columns.problem.name))?;
+        Ok((problem, answer, images, cells.labels(columns)?))
     });
     match made {
         Ok((problem, answer, images, labels)) => {
             Ok(Row { id, problem, answer, images, origin, labels, demonstration: None })
         }
-        Err(reason) => Err(BadRow { origin, id, reason }),
+        Err(reason) => Err(BadRow::new(origin, &id, &reason)),
     }
 }
 
@@ -115,6 +121,8 @@ impl Cells<'_> {
             return Ok(None);
         }
         let text = match array.data_type() {
+            // Of a column that never has a value.
+            DataType::Null => return Ok(None),
             DataType::Utf8View => {
                 let text = array.as_string_view().value(at);
                 check_length(&column.name, text)?;
@@ -185,12 +193,5 @@ impl Cells<'_> {
     fn column(&self, column: &Column) -> Result<&Arc<dyn Array>, String> {
         let array = self.batch.column_by_name(&column.name).filter(|array| self.at < array.len());
         array.ok_or_else(|| format!("column {:?}: found no value, wanted one", column.name))
-    }
-}
-
-fn check_length(name: &str, text: &str) -> Result<(), String> {
-    match text.len() {
-        0..=MAX_TEXT => Ok(()),
-        length => Err(format!("{name:?}: found a text of {length} bytes, wanted at most {MAX_TEXT}")),
     }
 }

@@ -6,6 +6,7 @@
 
 mod cells;
 mod columns;
+mod delta;
 pub(crate) mod files;
 mod pages;
 
@@ -27,6 +28,7 @@ use vigos_core::files::{FileError, folder_of};
 
 use crate::error::DatasetError;
 use crate::order::RowGroup;
+use crate::sources::Reading;
 use columns::{Columns, with_views};
 use vigos_recipe::Fields;
 use vigos_recipe::row::{BadRow, Row};
@@ -50,6 +52,8 @@ const BATCH: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Table {
     files: Vec<TableFile>,
+    /// What image paths are relative to, instead of their file's folder.
+    image_root: Option<PathBuf>,
     groups: Vec<Group>,
     rows: usize,
     cache: Mutex<Cache>,
@@ -93,13 +97,11 @@ struct Decoded {
 
 impl Table {
     /// Reads the footers of `files`, and of no more files than `limit` rows need.
-    pub(crate) fn open(
-        files: Vec<PathBuf>,
-        fields: &Fields,
-        limit: Option<usize>,
-    ) -> Result<Self, DatasetError> {
-        let limit = limit.unwrap_or(usize::MAX);
-        let mut table = Self { files: Vec::new(), groups: Vec::new(), rows: 0, cache: Mutex::default() };
+    pub(crate) fn open(files: Vec<PathBuf>, fields: &Fields, reading: Reading) -> Result<Self, DatasetError> {
+        let limit = reading.limit.unwrap_or(usize::MAX);
+        let image_root = reading.image_root.map(Path::to_owned);
+        let mut table =
+            Self { files: Vec::new(), image_root, groups: Vec::new(), rows: 0, cache: Mutex::default() };
         for path in files {
             if table.rows >= limit {
                 break;
@@ -148,7 +150,7 @@ impl Table {
         let origin = format!("{}: row group {} row {at}", file.path.display(), group.number);
         let damaged = |reason: String| {
             let reason = format!("it cannot be read as Parquet: {reason}");
-            Ok(Some(Err(BadRow { origin: origin.clone(), id: (index + 1).to_string(), reason })))
+            Ok(Some(Err(BadRow::new(origin.clone(), &(index + 1).to_string(), &reason))))
         };
         let batch = match &decoded.batches {
             Ok(batches) => batches.get(at / BATCH),
@@ -156,7 +158,7 @@ impl Table {
         };
         let Some(batch) = batch else { return Ok(None) };
         let row = guarded(&file.path, || {
-            let folder = folder_of(&file.path);
+            let folder = self.image_root.as_deref().unwrap_or_else(|| folder_of(&file.path));
             Ok(cells::row(batch, at % BATCH, &file.columns, index + 1, origin.clone(), folder))
         });
         match row {
@@ -266,6 +268,13 @@ impl TableFile {
             self.limited(number, "values", promise.values, MAX_VALUES)?;
             total = total.saturating_add(promise.bytes.saturating_add(promise.values * BYTES_PER_VALUE));
             self.limited(number, "bytes", total, MAX_GROUP_BYTES)?;
+            if promise.has_lengths {
+                let rows = usize::try_from(metadata.num_rows()).unwrap_or_default();
+                let more = delta::expanded(open(&self.path)?, metadata.column(*leaf), rows)
+                    .map_err(|reason| self.fault(format!("row group {number}: {reason}")))?;
+                total = total.saturating_add(more);
+                self.limited(number, "bytes", total, MAX_GROUP_BYTES)?;
+            }
         }
         Ok(total)
     }

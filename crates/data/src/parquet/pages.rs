@@ -2,8 +2,8 @@
 //!
 //! A page says how large it becomes, and the decoder believes it: a damaged or hostile file of a few bytes could
 //! ask for gigabytes. The headers are small, so all of a row group's are read first and summed up. What they
-//! promise bounds what the decoder allocates only for encodings that store each value in full or once in a
-//! dictionary; files with others, such as the delta encodings, are refused.
+//! promise bounds what the decoder allocates for encodings that store each value in full, once in a dictionary, or as
+//! a number; of those that store lengths of texts instead it is only known that they are there.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -12,7 +12,11 @@ use std::io::{Read, Seek, SeekFrom};
 const PLAIN: i64 = 0;
 const PLAIN_DICTIONARY: i64 = 2;
 const RLE: i64 = 3;
+const DELTA_BINARY_PACKED: i64 = 5;
+const DELTA_LENGTH_BYTE_ARRAY: i64 = 6;
+const DELTA_BYTE_ARRAY: i64 = 7;
 const RLE_DICTIONARY: i64 = 8;
+const BYTE_STREAM_SPLIT: i64 = 9;
 
 // Types of fields in Thrift's compact encoding.
 const I32: u8 = 5;
@@ -30,6 +34,8 @@ pub(super) struct Promise {
     pub(super) values: u64,
     /// Bytes once decompressed.
     pub(super) bytes: u64,
+    /// Whether a page stores lengths of texts, which says nothing of the memory that they take.
+    pub(super) has_lengths: bool,
 }
 
 /// Sums up the headers of the pages in `length` bytes from `start` of `file`.
@@ -45,6 +51,9 @@ pub(super) fn promised(file: &mut File, start: u64, length: u64) -> Result<Promi
         let (header, header_length) = header_at(file, at, end).map_err(|fault| match fault {
             Fault::Short => format!("the page header at byte {at} does not end"),
             Fault::Wrong(what) => format!("the page header at byte {at} is damaged: {what}"),
+            Fault::Unread(encoding) => {
+                format!("the page at byte {at} has the encoding {encoding}, which is not read; write the file again")
+            }
             Fault::Io(error) => error,
         })?;
         at += header_length + header.compressed;
@@ -53,6 +62,7 @@ pub(super) fn promised(file: &mut File, start: u64, length: u64) -> Result<Promi
         }
         promise.values = promise.values.saturating_add(header.values);
         promise.bytes = promise.bytes.saturating_add(header.bytes);
+        promise.has_lengths |= header.has_lengths;
     }
     Ok(promise)
 }
@@ -63,12 +73,15 @@ struct Header {
     compressed: u64,
     bytes: u64,
     values: u64,
+    has_lengths: bool,
 }
 
 enum Fault {
     /// The bytes end within the header.
     Short,
     Wrong(String),
+    /// An encoding by its number.
+    Unread(i64),
     Io(String),
 }
 
@@ -114,9 +127,9 @@ impl Cursor<'_> {
                 (1, I32) => kind = self.integer()?,
                 (2, I32) => header.bytes = self.size("uncompressed size")?,
                 (3, I32) => header.compressed = self.size("compressed size")?,
-                (5, STRUCT) => data = Some(self.values(2)?),
-                (7, STRUCT) => dictionary = Some(self.values(2)?),
-                (8, STRUCT) => data_2 = Some(self.values(4)?),
+                (5, STRUCT) => data = Some(self.values(2, &mut header.has_lengths)?),
+                (7, STRUCT) => dictionary = Some(self.values(2, &mut false)?),
+                (8, STRUCT) => data_2 = Some(self.values(4, &mut header.has_lengths)?),
                 (1..=3 | 5 | 7 | 8, wire) => return Err(wrong_type(id, wire)),
                 (_, wire) => self.skip(wire, 0)?,
             }
@@ -136,19 +149,19 @@ impl Cursor<'_> {
         Ok(header)
     }
 
-    /// The number of values of a data or dictionary page, whose encoding is in field `encoding`.
-    fn values(&mut self, encoding: i16) -> Result<u64, Fault> {
+    /// The number of values of a data or dictionary page, whose encoding is in field `encoding`; of a page with lengths
+    /// `has_lengths` is set.
+    fn values(&mut self, encoding: i16, has_lengths: &mut bool) -> Result<u64, Fault> {
         let (mut values, mut field) = (0, 0);
         while let Some((id, wire)) = self.field(field)? {
             field = id;
             match (id, wire) {
                 (1, I32) => values = self.size("number of values")?,
                 (id, I32) if id == encoding => match self.integer()? {
-                    PLAIN | PLAIN_DICTIONARY | RLE | RLE_DICTIONARY => {}
-                    other => {
-                        let wanted = "the plain and dictionary encodings are";
-                        return Err(Fault::Wrong(format!("encoding {other} is not read, {wanted}")));
-                    }
+                    PLAIN | PLAIN_DICTIONARY | RLE | RLE_DICTIONARY | DELTA_BINARY_PACKED
+                    | BYTE_STREAM_SPLIT => {}
+                    DELTA_LENGTH_BYTE_ARRAY | DELTA_BYTE_ARRAY => *has_lengths = true,
+                    other => return Err(Fault::Unread(other)),
                 },
                 (id, wire) if id == 1 || id == encoding => return Err(wrong_type(id, wire)),
                 (_, wire) => self.skip(wire, 0)?,

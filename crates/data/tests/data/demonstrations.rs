@@ -85,5 +85,5 @@ fn a_row_that_is_wrong_is_named_by_line_and_field() {
         assert!(message.contains("rows.jsonl:2") && message.contains(field), "{row}: {message}");
     }
     assert!(matches!(open("\n"), Err(DatasetError::Empty { .. })));
-    assert!(matches!(open("{"), Err(DatasetError::Lines(_))));
+    assert!(matches!(open("{"), Err(DatasetError::Row(_))));
 }

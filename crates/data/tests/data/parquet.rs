@@ -207,7 +207,8 @@ fn of_several_splits_one_has_to_be_chosen() {
     write(&dir.path().join("test.parquet"), &named("test", 1), 1);
     let message = open(dir.path()).unwrap_err().to_string();
     assert!(message.contains("several splits") && message.contains("test, train"), "{message}");
-    let split = |name: &str| Dataset::open_split(dir.path(), Some(name), &Fields::default(), None);
+    let split =
+        |name: &str| Dataset::open_with(dir.path(), Some(name), &Fields::default(), Reading::default());
     assert_eq!(ids(&split("test").unwrap()), ["test0"]);
     assert_eq!(ids(&split("train").unwrap()), ["train0"]);
     assert!(split("dev").unwrap_err().to_string().contains("no split \"dev\""));

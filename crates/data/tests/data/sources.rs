@@ -44,7 +44,18 @@ struct Wrong(#[source] ParseIntError);
 
 fn open(sources: &Sources, path: &Path, limit: Option<usize>) -> Result<Dataset, DatasetError> {
     let fields = (&Fields::default()).into();
-    sources.open(&DataRequest { section: "data", path, split: None, fields, limit }, &mut |_, _, _| ())
+    sources.open(
+        &DataRequest {
+            section: "data",
+            path,
+            split: None,
+            fields,
+            limit,
+            image_root: None,
+            max_bad_share: 0.0,
+        },
+        &mut |_, _, _| (),
+    )
 }
 
 #[test]
@@ -88,6 +99,6 @@ fn a_name_without_a_scheme_is_a_file_whatever_colons_it_has() {
     assert_eq!(open(&Sources::default(), &path, None).unwrap().count().get(), 1);
     for name in ["c:rows.jsonl", "folder/run:1.jsonl"] {
         let error = open(&Sources::default(), name.as_ref(), None).unwrap_err();
-        assert!(matches!(error, DatasetError::Lines(_)), "{name}: {error}");
+        assert!(matches!(error, DatasetError::File(_)), "{name}: {error}");
     }
 }

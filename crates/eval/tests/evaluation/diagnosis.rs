@@ -59,6 +59,7 @@ impl<'a> ByHand<'a> {
             method: &self.recipe.method,
             max_prompt_tokens: 32_768,
             min_image_side: 0,
+            max_image_pixels: u64::MAX,
         };
         maker.make(0, row, &UserTexts::new()).unwrap().unwrap()
     }

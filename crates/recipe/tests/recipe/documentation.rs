@@ -45,19 +45,20 @@ fn a_schema_has_every_key_with_its_type_range_default_and_meaning() {
 #[test]
 fn what_may_change_on_resume_is_said_at_the_keys() {
     let sections = ["train.steps", "train.epochs", "checkpoint", "log"];
+    let images = ["data.image_root", "data.max_image_pixels"];
     let free_of = |run| free::<Recipe>(run).into_iter().collect::<std::collections::BTreeSet<_>>();
     let set = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     // What a run may have been lost to, among others.
     let rescue = ["data.max_bad_share", "data.max_pixels", "train.max_lost_steps"];
     let trained = ["train.max_prompt_tokens", "rollout.batch", "eval", "palr"];
-    assert_eq!(free_of(Run::Train), set(&[&sections[..], &rescue, &trained].concat()));
+    assert_eq!(free_of(Run::Train), set(&[&sections[..], &images, &rescue, &trained].concat()));
     let keys = ["train.batch", "train.accumulate", "train.seed", "train.max_lost_steps", "optim", "lora"];
     let training = [&sections[..], &keys].concat();
     let eval = ["rollout", "palr", "data.max_bad_share", "eval.k", "eval.around"];
-    assert_eq!(free_of(Run::Eval), set(&[&training[..], &eval[..]].concat()));
-    assert_eq!(free_of(Run::Palr), set(&[&training[..], &["eval"]].concat()));
+    assert_eq!(free_of(Run::Eval), set(&[&training[..], &images[..], &eval[..]].concat()));
+    assert_eq!(free_of(Run::Palr), set(&[&training[..], &images[..], &["eval"]].concat()));
     let sft: std::collections::BTreeSet<String> = free::<SftRecipe>(Run::Sft).into_iter().collect();
-    assert_eq!(sft, set(&[&sections[..], &rescue, &["train.max_tokens"]].concat()));
+    assert_eq!(sft, set(&[&sections[..], &images, &rescue, &["train.max_tokens"]].concat()));
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn the_prompts_are_those_that_training_reads() {
             method: &recipe.method,
             max_prompt_tokens: 4096,
             min_image_side: 0,
+            max_image_pixels: u64::MAX,
         };
         let set = Dataset::open(&data, &Fields::default(), None).unwrap();
         for row in 0..2 {

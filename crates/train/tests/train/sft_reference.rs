@@ -98,8 +98,13 @@ fn demonstrated(family: &str) -> Vec<RolledOut> {
     let folder = folder_of(family);
     let processor = Processor::from_dir(&folder).unwrap();
     let stops = stop_tokens(&folder).unwrap();
-    let maker =
-        DemonstrationMaker { processor: &processor, stop: stops[0], max_tokens: 4096, min_image_side: 0 };
+    let maker = DemonstrationMaker {
+        processor: &processor,
+        stop: stops[0],
+        max_tokens: 4096,
+        min_image_side: 0,
+        max_image_pixels: u64::MAX,
+    };
     let path = root().join("tests/fixtures/demonstrations.jsonl");
     let rows = Dataset::open(&path, &DemonstrationFields::default(), None).unwrap();
     let rolled_out = |index: usize| {

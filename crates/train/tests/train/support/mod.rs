@@ -126,6 +126,7 @@ impl Recorded {
             method,
             max_prompt_tokens: 4096,
             min_image_side: 0,
+            max_image_pixels: u64::MAX,
         };
         self.result["rows"]
             .as_array()

@@ -1,0 +1,139 @@
+//! A data set as a text file with image files beside it: JSON Lines, a JSON array, or a table with separators, plain
+//! or compressed by gzip.
+//!
+//! A row is `{"id", "image": "relative path" | "images": [...], "problem", "answer"}`, or has one of the layouts that
+//! other trainers read. A demonstration has `"prompt", "prefill", "completion"` in the place of problem and answer;
+//! `prompt` and `prefill` may be empty or absent. Other fields are left alone, and each field may have another name.
+//! All rows are read and checked when the file is opened, texts stay in memory, images stay on disk. A row's fault is
+//! its own: it is kept with the reason, and too many of them are one of the file.
+
+mod entry;
+mod input;
+mod layout;
+mod lines;
+mod list;
+mod picture;
+mod syntax;
+mod table;
+
+pub(crate) use input::is_text;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::error::DatasetError;
+use crate::fields::RowFields;
+use crate::sources::Reading;
+use entry::Entry;
+use input::{Input, Kind};
+use vigos_core::files::folder_of;
+use vigos_recipe::row::{BadRow, ImageSource, Row};
+
+/// Most bytes of a row.
+const MAX_ROW: usize = 64 << 20;
+/// Most bytes of pictures that rows hold themselves, all together.
+const MAX_INLINE: usize = 1 << 30;
+
+/// A row, or why it cannot be used.
+pub(crate) type RowResult = Result<Row, BadRow>;
+
+/// What a file has in the place of a row: fields, or why there are none.
+struct Record {
+    /// Where it stands.
+    origin: String,
+    /// Its name where it has none of its own.
+    number: usize,
+    fields: Result<Map<String, Value>, String>,
+}
+
+/// Records in their order; after an error nothing follows.
+type Records = Box<dyn Iterator<Item = Result<Record, DatasetError>>>;
+
+/// Reads the rows of the file at `path`, the first `limit` of them if given. Images need not be there yet.
+///
+/// # Errors
+/// If the file cannot be read, or more rows are bad than may be, or all.
+pub(crate) fn read_rows(
+    path: &Path,
+    fields: &RowFields,
+    reading: Reading,
+) -> Result<Vec<RowResult>, DatasetError> {
+    let input = Input::open(path)?;
+    let records: Records = match input.kind() {
+        Kind::Lines => Box::new(lines::records(input)),
+        Kind::List => Box::new(list::records(input)),
+        Kind::Table { separator } => Box::new(table::records(input, separator)?),
+    };
+    let root = reading.image_root.unwrap_or_else(|| folder_of(path)).to_owned();
+    let mut rows = Rows { path: path.to_owned(), share: reading.max_bad_share, ..Rows::default() };
+    for record in records.take(reading.limit.unwrap_or(usize::MAX)) {
+        rows.add(row(record?, fields, &root))?;
+    }
+    rows.finish()
+}
+
+fn row(record: Record, fields: &RowFields, root: &Path) -> RowResult {
+    let Record { origin, number, fields: object } = record;
+    let number = number.to_string();
+    let object = match object {
+        Ok(object) => object,
+        Err(reason) => return Err(BadRow::new(origin, &number, &reason)),
+    };
+    let entry = Entry { object: &object, root };
+    let id = match entry.id(fields) {
+        Ok(id) => id.unwrap_or(number),
+        Err(reason) => return Err(BadRow::new(origin, &number, &reason)),
+    };
+    let made = match fields {
+        RowFields::Questions(names) => entry.question(names),
+        RowFields::Demonstrations(names) => entry.demonstration(names),
+    };
+    match made {
+        Ok(row) => Ok(Row { id, origin, ..row }),
+        Err(reason) => Err(BadRow::new(origin, &id, &reason)),
+    }
+}
+
+/// The rows so far.
+#[derive(Default)]
+struct Rows {
+    path: PathBuf,
+    share: f64,
+    rows: Vec<RowResult>,
+    bad: usize,
+    inline: usize,
+}
+
+impl Rows {
+    fn add(&mut self, row: RowResult) -> Result<(), DatasetError> {
+        match &row {
+            Ok(row) => {
+                let inline = row.images.iter().map(|image| match image {
+                    ImageSource::Bytes(bytes) => bytes.len(),
+                    ImageSource::File(_) => 0,
+                });
+                self.inline = inline.fold(self.inline, usize::saturating_add);
+            }
+            // Nothing that follows could mend it.
+            Err(bad) if self.share == 0.0 => return Err(DatasetError::Row(bad.clone())),
+            Err(_) => self.bad += 1,
+        }
+        if self.inline > MAX_INLINE {
+            return Err(DatasetError::Inline { path: self.path.clone(), limit: MAX_INLINE });
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Vec<RowResult>, DatasetError> {
+        let Self { path, share, rows, bad, .. } = self;
+        let first = rows.iter().find_map(|row| row.as_ref().err());
+        match first {
+            Some(first) if bad == rows.len() || bad as f64 > share * rows.len() as f64 => {
+                Err(DatasetError::BadRows { path, bad, rows: rows.len(), share, first: first.clone() })
+            }
+            _ => Ok(rows),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Bounds on the texts of rows, and names in messages.
+
+/// Most bytes of a question, an answer or a path.
+pub(crate) const MAX_TEXT: usize = 1 << 20;
+/// Most bytes of a row's name, which messages and file lists show.
+const MAX_NAME: usize = 1 << 10;
+
+/// Refuses a text that is longer than any should be.
+pub(crate) fn check_length(field: &str, text: &str) -> Result<(), String> {
+    limited(field, text, MAX_TEXT)
+}
+
+/// Refuses a row's name that is none.
+pub(crate) fn check_name(field: &str, text: &str) -> Result<(), String> {
+    limited(field, text, MAX_NAME)
+}
+
+fn limited(field: &str, text: &str, most: usize) -> Result<(), String> {
+    match text.len() {
+        length if length > most => {
+            Err(format!("field {field:?}: found a text of {length} bytes, wanted at most {most}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names for a message: the first of them, and each of a length that can be read.
+pub(crate) fn listed<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
+    const MOST: usize = 12;
+    let names: Vec<String> = names.take(MOST + 1).map(|name| name.chars().take(40).collect()).collect();
+    match names.len() {
+        0 => format!("no {what}"),
+        1..=MOST => format!("the {what} {}", names.join(", ")),
+        _ => format!("the {what} {} and more", names[..MOST].join(", ")),
+    }
+}
