@@ -6,6 +6,7 @@ use super::expression::same_expression;
 use super::normalise::{normalised, tight, without_end};
 use super::number::Number;
 use super::quantity::Quantity;
+use super::relation::Relation;
 
 /// The longest answer, in bytes, that is read as more than text.
 const LONGEST_VALUE: usize = 1000;
@@ -16,8 +17,8 @@ const DEEPEST: usize = 4;
 ///
 /// It does if the two are the same text but for mark-up, case, spacing, final punctuation, percent and
 /// degree signs; the same label of a multiple choice, with or without the choice's text; or the same value:
-/// a number as an integer, decimal, fraction or mixed number, an expression, either with a unit, or a list,
-/// tuple, interval or set of them. The order of the two makes no difference. A blank answer equals nothing.
+/// a number as an integer, decimal, fraction or mixed number, an expression, either with a unit, a list, tuple,
+/// interval or set of them, or an equation or inequality between them. The order of the two makes no difference. A blank answer equals nothing.
 pub fn grade(prediction: &str, reference: &str) -> bool {
     if prediction.trim().is_empty() || reference.trim().is_empty() {
         return false;
@@ -40,9 +41,14 @@ fn same_value(p: &str, r: &str, depth: usize) -> bool {
     if tight(p) == tight(r) {
         return true;
     }
+    let Some(inner) = depth.checked_sub(1) else { return same_scalar(without_end(p), without_end(r)) };
     match (Collection::read(p), Collection::read(r)) {
-        (Some(p), Some(r)) => depth > 0 && p.equals(&r, |a, b| same_value(a, b, depth - 1)),
-        (None, None) => same_scalar(without_end(p), without_end(r)),
+        (Some(p), Some(r)) => p.equals(&r, |a, b| same_value(a, b, inner)),
+        (None, None) => match (Relation::read(p), Relation::read(r)) {
+            (Some(p), Some(r)) => p.equals(&r, |a, b| same_value(a, b, inner)),
+            (None, None) => same_scalar(without_end(p), without_end(r)),
+            _ => false,
+        },
         _ => false,
     }
 }
@@ -51,12 +57,13 @@ fn same_scalar(p: &str, r: &str) -> bool {
     if tight(p) == tight(r) {
         return true;
     }
-    let (p, r) = (Quantity::read(p), Quantity::read(r));
-    p.comparable(&r)
-        && match (Number::read(&p.amount), Number::read(&r.amount)) {
-            (Some(p), Some(r)) => p.equals(&r),
-            _ => same_expression(&p.amount, &r.amount),
-        }
+    let (a, b) = (Quantity::read(p), Quantity::read(r));
+    let same = a.comparable(&b)
+        && match (Number::read(&a.amount), Number::read(&b.amount)) {
+            (Some(a), Some(b)) => a.equals(&b),
+            _ => same_expression(&a.amount, &b.amount),
+        };
+    same || ((a.may_be_product() || b.may_be_product()) && same_expression(p, r))
 }
 
 /// "5" of "x = 5": what follows a name and an equals sign.

@@ -7,13 +7,12 @@
 //! sum     = ["+" | "-"] product (("+" | "-") product)*
 //! product = power (("*" | "/") ["-"] power | power)*          the last form multiplies
 //! power   = atom ["^" ["-"] power]
-//! atom    = number | letter | "π" | "pi" | "(" sum ")" | "{" sum "}" | root | fraction | mixed number
+//! atom    = number | letter ["_" index] | "π" | "pi" | "(" sum ")" | "{" sum "}" | root | fraction | mixed number
 //! ```
 
-/// How far apart two values may be, relative to the larger one.
-const TOLERANCE: f64 = 1e-9;
-/// The same for values near zero, where terms have cancelled.
-const NEAR_ZERO: f64 = 1e-12;
+use super::signs::is_greek;
+use super::value::Value;
+
 /// Points at which expressions with variables are compared.
 const POINTS: usize = 8;
 /// Of these, how many have to have a value.
@@ -29,17 +28,18 @@ pub(super) fn same_expression(a: &str, b: &str) -> bool {
     let mut agreeing = 0;
     for point in 0..POINTS {
         let (Some(a), Some(b)) = (value(a, point), value(b, point)) else { return false };
-        match (a.is_finite(), b.is_finite()) {
-            (false, false) => {}
-            (true, true) if near(a, b) => agreeing += 1,
-            _ => return false,
+        match a.same(&b) {
+            None => {}
+            Some(true) => agreeing += 1,
+            Some(false) => return false,
         }
     }
     agreeing >= ENOUGH
 }
 
-fn near(a: f64, b: f64) -> bool {
-    (a - b).abs() <= (TOLERANCE * a.abs().max(b.abs())).max(NEAR_ZERO)
+/// Whether a letter may be a variable.
+fn is_letter(c: char) -> bool {
+    c.is_ascii_alphabetic() || (is_greek(c) && c != 'π')
 }
 
 /// Whether a text may be an expression at all, and no word: letters stand alone, or in pairs if there is a digit,
@@ -48,28 +48,30 @@ fn is_symbolic(text: &str) -> bool {
     let sums = text.contains(|c: char| c.is_ascii_digit() || matches!(c, '+' | '^'));
     let most = if sums { 2 } else { 1 };
     let plain = text.replace("\\frac", " ").replace("\\sqrt", " ");
-    let known = |run: &str| run.len() <= most || matches!(run, "pi" | "sqrt");
-    let single = text.len() == 1 || text == "pi";
-    plain.split(|c: char| !c.is_ascii_alphabetic()).all(known)
+    let known = |run: &str| run.chars().count() <= most || matches!(run, "pi" | "sqrt");
+    let single = text.chars().count() == 1 || text == "pi";
+    plain.split(|c: char| !is_letter(c)).all(known)
         && (single || text.contains(|c: char| !c.is_alphabetic() && c != ' ') || text.contains('π'))
 }
 
 /// The value of `text` at a point; not finite where it has none; nothing if it is no expression.
-fn value(text: &str, point: usize) -> Option<f64> {
+fn value(text: &str, point: usize) -> Option<Value> {
     let mut reader = Reader { rest: text.trim(), point, depth: 0 };
     let value = reader.sum()?;
     reader.skip();
     reader.rest.is_empty().then_some(value)
 }
 
-/// Of a letter: spread over ±(0.5 to 2.5), other at each point, of no simple relation to each other.
-fn variable(letter: char, point: usize) -> f64 {
+/// Of a letter with its index: spread over ±(0.5 to 2.5), other at each point, of no simple relation to each other.
+fn variable(letter: char, index: &str, point: usize) -> Value {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     const PLASTIC: f64 = 0.754_877_666_246_692_7;
-    let turn = (f64::from(letter as u32) * GOLDEN + point as f64 * PLASTIC).fract();
+    let code = index.bytes().fold(letter as u32, |code, b| code.wrapping_mul(131).wrapping_add(b.into()));
+    let turn = (f64::from(code) * GOLDEN + point as f64 * PLASTIC).fract();
     let size = 0.5 + 2.0 * turn;
     // Two points have all variables above zero, as roots and powers want them.
-    if point >= 4 && (letter as usize + point).is_multiple_of(2) { -size } else { size }
+    let negative = point >= 4 && (code as usize + point).is_multiple_of(2);
+    Value::irrational(if negative { -size } else { size })
 }
 
 /// Reads an expression from left to right and computes it on the way.
@@ -79,19 +81,19 @@ struct Reader<'a> {
     depth: usize,
 }
 
-impl Reader<'_> {
-    fn sum(&mut self) -> Option<f64> {
+impl<'a> Reader<'a> {
+    fn sum(&mut self) -> Option<Value> {
         self.depth += 1;
         if self.depth > DEEPEST {
             return None;
         }
-        let negative = self.sign();
-        let mut total = self.product()? * negative;
+        let negative = self.negative();
+        let mut total = signed(negative, self.product()?);
         loop {
             if self.take("+") {
-                total += self.product()?;
+                total = total.plus(self.product()?);
             } else if self.take("-") {
-                total -= self.product()?;
+                total = total.plus(self.product()?.negated());
             } else {
                 self.depth -= 1;
                 return Some(total);
@@ -99,33 +101,33 @@ impl Reader<'_> {
         }
     }
 
-    fn product(&mut self) -> Option<f64> {
+    fn product(&mut self) -> Option<Value> {
         let mut total = self.power()?;
         loop {
             if self.take("*") {
-                total *= self.sign() * self.power()?;
+                total = total.times(signed(self.negative(), self.power()?));
             } else if self.take("/") {
-                total /= self.sign() * self.power()?;
+                total = total.over(signed(self.negative(), self.power()?));
             } else if self.begins_factor() {
-                total *= self.power()?;
+                total = total.times(self.power()?);
             } else {
                 return Some(total);
             }
         }
     }
 
-    fn power(&mut self) -> Option<f64> {
+    fn power(&mut self) -> Option<Value> {
         self.depth += 1;
         if self.depth > DEEPEST {
             return None;
         }
         let base = self.atom()?;
-        let value = if self.take("^") { base.powf(self.sign() * self.power()?) } else { base };
+        let value = if self.take("^") { base.to_the(signed(self.negative(), self.power()?)) } else { base };
         self.depth -= 1;
         Some(value)
     }
 
-    fn atom(&mut self) -> Option<f64> {
+    fn atom(&mut self) -> Option<Value> {
         if let Some(number) = self.number() {
             return self.mixed(number);
         }
@@ -137,47 +139,60 @@ impl Reader<'_> {
         }
         if self.take("\\frac") {
             let above = self.argument()?;
-            return Some(above / self.argument()?);
+            return Some(above.over(self.argument()?));
         }
         if self.take("\\sqrt") {
-            let degree = if self.take("[") { self.closed_by("]")? } else { 2.0 };
-            return Some(root(self.argument()?, degree));
+            let degree = if self.take("[") { self.closed_by("]")? } else { Value::whole(2) };
+            return Some(self.argument()?.root(degree));
         }
         if self.take("sqrt") || self.take("√") {
-            return Some(root(self.atom()?, 2.0));
+            return Some(self.atom()?.root(Value::whole(2)));
         }
         if self.take("π") || self.take("pi") {
-            return Some(std::f64::consts::PI);
+            return Some(Value::irrational(std::f64::consts::PI));
         }
-        let letter = self.peek().filter(char::is_ascii_alphabetic)?;
-        self.rest = self.rest.get(1..)?;
-        Some(variable(letter, self.point))
+        let letter = self.peek().filter(|c| is_letter(*c))?;
+        self.rest = self.rest.get(letter.len_utf8()..)?;
+        let index = if self.take("_") { self.index()? } else { "" };
+        Some(variable(letter, index, self.point))
+    }
+
+    /// What tells one variable of a letter from another: a group, some digits or a letter.
+    fn index(&mut self) -> Option<&'a str> {
+        let (index, rest) = match self.rest.strip_prefix('{') {
+            Some(inner) => inner.split_once('}').filter(|(index, _)| !index.contains('{'))?,
+            None => {
+                let digits = digits(self.rest);
+                let end = if digits > 0 { digits } else { self.peek().filter(|c| is_letter(*c))?.len_utf8() };
+                self.rest.split_at_checked(end)?
+            }
+        };
+        self.rest = rest;
+        Some(index.trim())
     }
 
     /// What a command takes: a group, or the next digit or letter alone.
-    fn argument(&mut self) -> Option<f64> {
+    fn argument(&mut self) -> Option<Value> {
         if self.take("{") {
             return self.closed_by("}");
         }
-        let next = self.peek()?;
-        match next.to_digit(10) {
+        match self.peek()?.to_digit(10) {
             Some(digit) => {
                 self.rest = self.rest.get(1..)?;
-                Some(f64::from(digit))
+                Some(Value::whole(digit))
             }
             None => self.atom(),
         }
     }
 
-    fn closed_by(&mut self, bracket: &str) -> Option<f64> {
+    fn closed_by(&mut self, bracket: &str) -> Option<Value> {
         let value = self.sum()?;
         self.take(bracket).then_some(value)
     }
 
     /// An unsigned decimal, perhaps with a power of ten.
-    fn number(&mut self) -> Option<f64> {
+    fn number(&mut self) -> Option<Value> {
         self.skip();
-        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
         let whole = digits(self.rest);
         let mut end = whole;
         let fraction = self.rest.get(end..)?.strip_prefix('.').map(digits);
@@ -192,51 +207,49 @@ impl Reader<'_> {
         }
         let (number, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest;
-        number.parse().ok()
+        Value::read(number)
     }
 
-    /// A whole number, and the fraction of digits behind it that makes it a mixed number: `1 1/2` or
-    /// `1\frac{1}{2}`.
-    fn mixed(&mut self, whole: f64) -> Option<f64> {
+    /// A whole number, and the fraction of digits behind it that makes it a mixed number: `1 1/2`, `1\frac{1}{2}` or
+    /// `1\frac12`.
+    fn mixed(&mut self, whole: Value) -> Option<Value> {
         let before = self.rest;
-        if whole.fract() != 0.0 {
+        if !whole.is_whole() {
             return Some(whole);
         }
         if let Some(rest) = before.strip_prefix(' ') {
             self.rest = rest;
             if let Some(above) = self.number() {
                 // Two numbers side by side are a mixed number or nothing.
-                return if self.take("/") { Some(whole + above / self.number()?) } else { None };
+                return if self.take("/") { Some(whole.plus(above.over(self.number()?))) } else { None };
             }
         }
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let fraction = before.trim_start().strip_prefix("\\frac{").and_then(|rest| {
-            let (above, rest) = rest.split_once("}{")?;
-            let (below, rest) = rest.split_once('}')?;
-            (digits(above) && digits(below)).then_some((above, below, rest))
+        let fraction = before.trim_start().strip_prefix("\\frac").and_then(|rest| {
+            let (above, rest) = digits_of(rest)?;
+            let (below, rest) = digits_of(rest)?;
+            Some((above, below, rest))
         });
         let Some((above, below, rest)) = fraction else {
             self.rest = before;
             return Some(whole);
         };
         self.rest = rest;
-        let (above, below): (f64, f64) = (above.parse().ok()?, below.parse().ok()?);
-        Some(whole + above / below)
+        Some(whole.plus(Value::read(above)?.over(Value::read(below)?)))
     }
 
     /// Whether a factor follows without a sign of multiplication.
     fn begins_factor(&self) -> bool {
-        self.peek().is_some_and(|c| c.is_ascii_alphabetic() || matches!(c, '(' | '{' | '\\' | 'π' | '√'))
+        self.peek().is_some_and(|c| is_letter(c) || matches!(c, '(' | '{' | '\\' | 'π' | '√'))
     }
 
-    /// Minus one behind a minus sign, else one.
-    fn sign(&mut self) -> f64 {
-        let mut sign = 1.0;
+    /// Whether the signs that follow are negative together.
+    fn negative(&mut self) -> bool {
+        let mut negative = false;
         loop {
             if self.take("-") {
-                sign = -sign;
+                negative = !negative;
             } else if !self.take("+") {
-                return sign;
+                return negative;
             }
         }
     }
@@ -261,7 +274,21 @@ impl Reader<'_> {
     }
 }
 
-/// The root of a degree; odd ones of negative numbers are negative.
-fn root(of: f64, degree: f64) -> f64 {
-    if of < 0.0 && degree % 2.0 == 1.0 { -(-of).powf(1.0 / degree) } else { of.powf(1.0 / degree) }
+fn signed(negative: bool, value: Value) -> Value {
+    if negative { value.negated() } else { value }
+}
+
+/// How many digits a text begins with.
+fn digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
+}
+
+/// A group of digits or a digit alone, as a command takes it, and what follows it.
+fn digits_of(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    let (number, rest) = match text.strip_prefix('{') {
+        Some(inner) => inner.split_once('}').map(|(number, rest)| (number.trim(), rest))?,
+        None => text.split_at_checked(1)?,
+    };
+    (!number.is_empty() && digits(number) == number.len()).then_some((number, rest))
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! answer ─ normalised ─┬─ the same text
 //!                      ├─ the same label of a multiple choice
-//!                      └─ the same value: number, expression, quantity; list, tuple, interval or set of these
+//!                      └─ the same value: number, expression, quantity; list, tuple, interval or set of these;
+//!                                         equation or inequality between these
 //! ```
 //!
 //! `docs/grader.md` says what counts as equal, and where and why that differs from mathruler.
@@ -16,6 +17,9 @@ mod normalise;
 mod number;
 mod options;
 mod quantity;
+mod relation;
+mod signs;
+mod value;
 
 pub use equal::grade;
 pub use options::Choices;

@@ -7,7 +7,7 @@ const TOLERANCE: f64 = 1e-6;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Number {
     value: f64,
-    /// Sign and digits without leading zeros, if it is written as an integer.
+    /// Sign and digits without leading zeros, if it is written as an integer, perhaps with zeros behind a point.
     integer: Option<String>,
 }
 
@@ -84,7 +84,8 @@ fn plain(text: &str) -> Option<Number> {
         return None;
     }
     let value: f64 = text.parse().ok()?;
-    let integer = (part.is_none() && exponent.is_none()).then(|| {
+    let whole_number = part.unwrap_or_default().bytes().all(|b| b == b'0') && exponent.is_none();
+    let integer = whole_number.then(|| {
         let digits = whole.trim_start_matches('0');
         if digits.is_empty() { "0".to_owned() } else { digits.to_owned() }
     });

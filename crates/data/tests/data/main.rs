@@ -4,6 +4,7 @@
 mod dataset;
 mod demonstrations;
 mod grade;
+mod grader_page;
 mod mathruler;
 mod parquet;
 mod sample;
