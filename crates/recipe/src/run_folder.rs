@@ -152,6 +152,14 @@ impl RunFolder {
         Ok(self.snapshots()?.join(format!("lost-{step:06}.jsonl")))
     }
 
+    /// The rollouts of a step whose loss was unlike those before it.
+    ///
+    /// # Errors
+    /// As [`RunFolder::rollouts`].
+    pub fn spike(&self, step: usize) -> Result<PathBuf, FileError> {
+        Ok(self.snapshots()?.join(format!("spike-{step:06}.jsonl")))
+    }
+
     fn snapshots(&self) -> Result<PathBuf, FileError> {
         let folder = self.path.join("rollouts");
         std::fs::create_dir_all(&folder).map_err(|e| FileError::io("create", &folder, e))?;

@@ -22,7 +22,7 @@ const STATE: &str = "trainer.json";
 const MAX_STATE: u64 = 1 << 20;
 
 /// Where a run stands, besides the trained weights and the optimiser.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
     /// Steps done.
@@ -38,6 +38,9 @@ pub struct State {
     pub quarantine_lines: u64,
     /// Updates that the optimiser has made.
     pub updates: u64,
+    /// The loss that was usual so far, a mean that forgets; none before the first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_loss: Option<f64>,
 }
 
 impl State {

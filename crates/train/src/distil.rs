@@ -4,6 +4,7 @@ use crate::checkpoint::Checkpoints;
 use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune};
+use crate::health::Health;
 use crate::memory::fit::longest_alone;
 use crate::memory::plan::Plan;
 use crate::observer::{Observer, Watch};
@@ -90,6 +91,7 @@ pub fn train(
         samples: batch * accumulate,
         max_lost_steps: recipe.train.max_lost_steps,
         state,
+        health: Health::default(),
     };
     training.run(&mut recorder, &mut Watch { observer, stop })
 }

@@ -24,6 +24,7 @@ pub mod distillation;
 pub mod dropout;
 pub mod fine_tune;
 mod finite;
+mod health;
 mod lost;
 pub mod memory;
 pub mod metrics;

@@ -71,10 +71,8 @@ impl<'a> Recorder<'a> {
         let Writing { every, rollouts_every, rollouts_max, .. } = self.writing;
         let step = metrics.step;
         if rollouts_every > 0 && step.is_multiple_of(rollouts_every) {
-            let mut snapshot = JsonLines::resume(&self.folder.rollouts(step)?, 0)?;
-            for scored in scored.iter().take(rollouts_max) {
-                snapshot.write(&RolloutRecord::of(&scored.rollout))?;
-            }
+            let kept = scored.len().min(rollouts_max);
+            snapshot(&self.folder.rollouts(step)?, &scored[..kept])?;
         }
         if step.is_multiple_of(every.max(1)) || step == total {
             self.metrics.write(metrics)?;
@@ -88,6 +86,16 @@ impl<'a> Recorder<'a> {
         state.metrics_lines = self.metrics.lines();
         state.quarantine_lines = self.quarantine.lines();
         Ok(())
+    }
+
+    /// Keeps all rollouts of step `step`, which is worth a look; gives their file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn spike(&self, step: usize, scored: &[Scored]) -> Result<PathBuf, RunError> {
+        let path = self.folder.spike(step)?;
+        snapshot(&path, scored)?;
+        Ok(path)
     }
 
     /// An empty file for what step `step` was about that is given up, and where it is.
@@ -127,4 +135,12 @@ impl<'a> Recorder<'a> {
         self.checkpoints.prune(self.writing.checkpoint.keep)?;
         Ok(path)
     }
+}
+
+fn snapshot(path: &Path, scored: &[Scored]) -> Result<(), RunError> {
+    let mut lines = JsonLines::resume(path, 0)?;
+    for scored in scored {
+        lines.write(&RolloutRecord::of(&scored.rollout))?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::checkpoint::{Checkpoints, write_folder};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
+use crate::health::Health;
 use crate::observer::{Observer, Watch};
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Given;
@@ -142,6 +143,7 @@ impl<F: FineTune> Supervised<'_, F> {
             samples: batch * accumulate,
             max_lost_steps: recipe.train.max_lost_steps,
             state,
+            health: Health::default(),
         };
         let finished = training.run(&mut recorder, watch)?;
         if finished.interrupted {

@@ -10,6 +10,7 @@
 use crate::checkpoint::State;
 use crate::fine_tune::FineTune;
 use crate::finite::first_not_finite;
+use crate::health::{self, Health};
 use crate::lost::Attempt;
 use crate::metrics::{Metrics, Outcome, Pace, Phases};
 use crate::objective::{Objective, StepLoss};
@@ -45,6 +46,8 @@ pub(crate) struct Training<'a, F: FineTune, O, R> {
     pub(crate) max_lost_steps: u64,
     /// Where the run stands.
     pub(crate) state: State,
+    /// Looks for what a person should be told.
+    pub(crate) health: Health,
 }
 
 /// How a run ended.
@@ -146,9 +149,19 @@ where
             skipped: state.skipped.clone(),
             pace,
         };
+        let spike = health::spike(loss, state.usual_loss, state.step);
+        state.usual_loss = Some(health::usual(loss, state.usual_loss));
         recorder.step(&metrics, &scored, self.update.total(), &mut state)?;
         self.state = state;
         watch.observer.step(&metrics);
+        if let Some(times) = spike {
+            let kept = recorder.spike(metrics.step, &scored)?;
+            let (step, kept) = (metrics.step, kept.display());
+            watch.observer.note(&format!(
+                "step {step}: the loss is {times:.0} times the usual one; {kept} has its rows"
+            ));
+        }
+        self.health.of(&metrics).iter().for_each(|sentence| watch.observer.note(sentence));
         Ok(())
     }
 

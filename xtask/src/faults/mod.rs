@@ -1,5 +1,9 @@
-//! What a run is worth when the machine fails: killed without warning at random moments, its newest checkpoint damaged.
-//! Resumed, it has to leave what a run left alone does, to the last byte; a clock's numbers aside.
+//! What a run is worth when the machine fails: killed without warning at random moments and between two operations on
+//! files, its newest checkpoint damaged, its disk full, another process in its folder. Resumed, it has to leave what a
+//! run left alone does, to the last byte; a clock's numbers aside.
+
+mod disk;
+mod operations;
 
 use crate::random::Random;
 use crate::same_numbers::compare::Pair;
@@ -15,7 +19,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Args {
     /// The command to try; built here unless given.
     command: Option<PathBuf>,
-    /// How many runs are killed, and how many checkpoints damaged.
+    /// How many times each fault is tried.
     #[arg(long, value_name = "N", default_value_t = 5)]
     times: u32,
     /// Seed of moments and damages. The moments are those of a clock: a seed gives about the same ones again.
@@ -59,7 +63,77 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         same(&whole, &folder).with_context(|| damage.clone())?;
         println!("{damage}: the same");
     }
+    between_operations(&command, &whole, &out, args.times, &mut random)?;
+    full_disk(&command, &whole, &out, args.times, &mut random)?;
+    two_writers(&command, &whole, &out, args.times)?;
     println!("\nno fault changed a number; the folders are in {}", out.display());
+    Ok(())
+}
+
+/// Kills runs at operations on files that are drawn among all of them.
+fn between_operations(
+    command: &Path,
+    whole: &Path,
+    out: &Path,
+    times: u32,
+    random: &mut Random,
+) -> Result<()> {
+    if !operations::traceable() {
+        println!("not killed between operations on files: that takes strace");
+        return Ok(());
+    }
+    let log = out.join("operations.log");
+    let all = operations::count(&train(command, &out.join("traced")), &log)?;
+    for number in 1..=times {
+        let folder = out.join(format!("operation-{number}"));
+        let nth = 1 + random.below(all);
+        operations::killed_at(&train(command, &folder), nth, &log)?;
+        finish(train(command, &folder)).with_context(|| format!("killed at operation {nth}"))?;
+        same(whole, &folder).with_context(|| format!("killed at operation {nth}"))?;
+        println!("killed at operation {nth} of {all} on files: the same");
+    }
+    Ok(())
+}
+
+/// Lets the disk be full at some time of a run, which then goes on where there is room.
+fn full_disk(command: &Path, whole: &Path, out: &Path, times: u32, random: &mut Random) -> Result<()> {
+    let mut taken = 0;
+    for file in files(whole)? {
+        taken += fs::metadata(whole.join(file))?.len();
+    }
+    for number in 1..=times {
+        let (small, folder) = (out.join("small-disk"), out.join(format!("full-{number}")));
+        let bytes = 1 + random.below(taken * 9 / 10);
+        let Some(disk) = disk::SmallDisk::mount(&small, bytes)? else {
+            println!("no disk was full: that takes the right to mount one");
+            return Ok(());
+        };
+        disk::fails_for_want_of_room(train(command, &small.join("run")))
+            .with_context(|| format!("a disk of {bytes} bytes"))?;
+        // Where there was no room for a folder there is nothing to go on from.
+        if small.join("run").is_dir() {
+            copy(&small.join("run"), &folder)?;
+        }
+        drop(disk);
+        finish(train(command, &folder)).with_context(|| format!("after a disk of {bytes} bytes"))?;
+        same(whole, &folder).with_context(|| format!("after a disk of {bytes} bytes"))?;
+        println!("the disk was full at {bytes} bytes: the same");
+    }
+    Ok(())
+}
+
+/// Starts two processes in one folder at once: one trains, the other is sent away.
+fn two_writers(command: &Path, whole: &Path, out: &Path, times: u32) -> Result<()> {
+    for number in 1..=times {
+        let folder = out.join(format!("two-{number}"));
+        let start = || train(command, &folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let (mut first, mut second) = (start()?, start()?);
+        let mut codes = [first.wait()?.code(), second.wait()?.code()];
+        codes.sort_unstable();
+        ensure!(codes == [Some(0), Some(2)], "two processes in one folder ended with {codes:?}");
+        same(whole, &folder)?;
+        println!("two processes at once: one trained, the other was sent away");
+    }
     Ok(())
 }
 
