@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::interrupt::stop_on_interrupt;
 use crate::output::{self, note};
 use crate::progress::Items;
+use crate::recipe;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> 
 /// # Errors
 /// If it is wrong.
 pub(super) fn load(args: &EvaluateArgs) -> Result<Recipe, CliError> {
-    let mut recipe = Recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
+    let mut recipe: Recipe = recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
     if let Some(adapter) = &args.adapter {
         recipe.model.adapter = Some(adapter.clone());
     }

@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::interrupt::stop_on_interrupt;
 use crate::output::{self, note};
 use crate::progress::Run;
+use crate::recipe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use vigos::kit;
@@ -59,7 +60,7 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<F, RunError>,
     done: impl FnOnce(F, &RunOptions<R>, &AtomicBool) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    let recipe = R::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
+    let recipe: R = recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
     if args.print_config {
         let text = recipe.to_toml().map_err(RunError::from)?;
         return output::data(text.trim_end());
