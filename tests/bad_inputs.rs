@@ -63,6 +63,34 @@ fn train(recipe: &Path, run_dir: &Path, set: &[&str]) -> Ran {
 }
 
 #[test]
+fn a_recipe_of_another_command_is_called_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, dials) = (dir.path().join("out"), dir.path().join("dials.toml"));
+    std::fs::write(&dials, "splits.train = 5\nscene.columns = 3\n").unwrap();
+    let out = out.to_str().unwrap();
+    for (command, file, own) in [
+        (&["train", "--run-dir", out][..], "configs/first-lessons.toml", "vigos sft"),
+        (&["sft", "--run-dir", out], "configs/first-light.toml", "vigos train"),
+        (&["eval", "--run-dir", out], "configs/first-lessons.toml", "vigos sft"),
+        (&["experiment"], "configs/shapes.toml", "vigos train"),
+        (&["prompts"], "configs/experiment.toml", "vigos experiment"),
+        (&["data", "shapes", "--out", out, "--config"], "configs/shapes.toml", "vigos train"),
+        (&["train", "--run-dir", out], dials.to_str().unwrap(), "vigos data shapes"),
+    ] {
+        run(command.iter().copied().chain([file])).refused(&[file, own]);
+    }
+}
+
+#[test]
+fn no_escape_codes_are_written_where_there_is_no_terminal() {
+    let args = generate(&model(), &image("wide.png"), "What?");
+    let ran = run(args.iter().map(String::as_str).chain(["-vv"]));
+    assert!(ran.stderr.contains("device") && !ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
+    let refused = run(["train", "none.toml"]);
+    assert!(!refused.stderr.contains('\u{1b}'), "{}", refused.stderr);
+}
+
+#[test]
 fn a_recipe_with_a_wrong_key_or_value_is_refused_with_the_nearest_right_one() {
     for (set, parts) in [
         ("optim.lrr=1", &["--set", "`optim.lrr`", "optim.lr"][..]),

@@ -47,6 +47,33 @@ fn doctor_estimates_a_recipe_from_the_configuration_alone() {
 }
 
 #[test]
+fn doctor_plans_for_the_prompts_of_the_data_where_it_is_at_hand() {
+    let report = run(["doctor", "--json", "--memory", "24", "--config", "configs/shapes.toml"]).ok().json();
+    let tokens = report["prompt_tokens"].as_u64().unwrap();
+    assert!((1..500).contains(&tokens), "{tokens}");
+    let config = ["--config", "configs/shapes.toml"];
+    let told = run(["doctor", "--json", "--prompt-tokens", "600"].into_iter().chain(config)).ok().json();
+    assert_eq!(told["prompt_tokens"], 600);
+    let absent = ["doctor", "--set", "data.path=none.jsonl"].into_iter().chain(config);
+    let ran = run(absent).ok();
+    assert!(ran.stderr.contains("none.jsonl") && ran.stderr.contains("--prompt-tokens"), "{}", ran.stderr);
+}
+
+#[test]
+fn doctor_estimates_a_model_that_is_not_there_from_the_shape_of_its_name() {
+    let config = ["doctor", "--config", "configs/vigos-3b.toml", "--memory", "80"];
+    let ran = run(config.into_iter().chain(["--json"])).ok();
+    assert_eq!(ran.json()["parameters"], 3_754_622_976_u64);
+    assert!(ran.stderr.contains("configs/models/Qwen2.5-VL-3B-Instruct"), "{}", ran.stderr);
+    for name in ["hf:Qwen/Qwen2.5-VL-7B-Instruct", "somewhere/Qwen3-VL-4B-Instruct"] {
+        let set = format!("model.path={name}");
+        run(config.into_iter().chain(["--set", &set])).ok();
+    }
+    let unknown = run(config.into_iter().chain(["--set", "model.path=somewhere/My-Model"]));
+    unknown.refused(&["somewhere/My-Model", "--set model.path=configs/models/"]);
+}
+
+#[test]
 fn what_does_not_fit_comes_with_settings_that_do() {
     let folder = published("qwen2_5-vl-3b");
     let report = doctor(folder.path(), &["--json", "--memory", "40"]).ok().json();

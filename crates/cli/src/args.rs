@@ -336,8 +336,8 @@ pub(crate) struct DoctorArgs {
     /// Estimate the memory that training by this recipe takes, instead of testing devices.
     #[arg(long, value_name = "CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Tokens of the longest prompt to plan for, images' included; 2048 unless given, and never more than
-    /// train.max_prompt_tokens.
+    /// Tokens of the longest prompt to plan for, images' included, and never more than train.max_prompt_tokens;
+    /// unless given that of the first rows of the recipe's data, or 2048 where they are not at hand.
     #[arg(long, value_name = "N", requires = "config")]
     pub(crate) prompt_tokens: Option<usize>,
     /// Memory of the device to plan for, in GB (10^9 bytes).

@@ -13,6 +13,7 @@ mod interrupt;
 mod memory;
 mod output;
 mod progress;
+mod recipe;
 mod trials;
 mod unclaimed;
 
@@ -46,6 +47,7 @@ fn start_log(verbose: u8) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(output::colours())
         .with_target(verbose > 1)
         .without_time()
         // A closed stderr is no reason to stop.

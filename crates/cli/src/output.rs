@@ -2,7 +2,7 @@
 
 use crate::error::CliError;
 use serde::Serialize;
-use std::io::{ErrorKind, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
 /// Writes a line of data to stdout. A reader that has closed the pipe has all that it wanted.
 ///
@@ -26,6 +26,11 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string(value)
         .map_err(|error| CliError::Failed(format!("the result has no JSON form: {error}")))?;
     data(&text)
+}
+
+/// Whether what is written to stderr may be coloured: to a terminal, unless `NO_COLOR` says otherwise.
+pub(crate) fn colours() -> bool {
+    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Writes a line for people to stderr; nobody listening is fine.

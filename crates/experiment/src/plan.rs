@@ -7,7 +7,9 @@ use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 use vigos_eval::{evaluate, palr};
 use vigos_recipe::Method as Teaching;
 use vigos_recipe::Recipe;
+use vigos_recipe::docs::SCHEMAS;
 use vigos_recipe::experiment::{Dial, Experiment, PLACE, SWEEP, slug};
+use vigos_recipe::kinds::explained;
 use vigos_recipe::run_folder::RunFolder;
 use vigos_rollout::RunError;
 use vigos_train::checkpoint::Checkpoints;
@@ -220,7 +222,8 @@ fn recipe(
     let seed = seed.map(|seed| format!("train.seed={seed}"));
     let overrides: Vec<String> =
         config.set.iter().chain(of_method).chain(set).chain(&seed).cloned().collect();
-    Ok(Recipe::load(&config.recipe, &overrides)?)
+    let explained = |error| explained::<Recipe>(error, &config.recipe, SCHEMAS);
+    Ok(Recipe::load(&config.recipe, &overrides).map_err(explained)?)
 }
 
 /// Whether two recipes ask their student in the same way before training.

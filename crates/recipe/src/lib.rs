@@ -25,6 +25,8 @@ mod document;
 mod error;
 pub mod experiment;
 mod keys;
+pub mod kinds;
+mod limits;
 mod method;
 mod preset;
 pub mod prompts;

@@ -9,6 +9,7 @@ use toml::Value;
 
 use crate::document::{Contradiction, Document, SET, read};
 use crate::error::RecipeError;
+use crate::limits;
 use crate::method::Method;
 use crate::preset::{Fidelity, Preset};
 use crate::schema::schema;
@@ -140,6 +141,10 @@ impl RunRecipe for Recipe {
     }
 
     fn agrees(&self) -> Result<(), Contradiction> {
+        limits::step(self.train.batch, self.train.accumulate)?;
+        for (section, sampling) in [("rollout", &self.rollout.sampling), ("eval", &self.eval.sampling)] {
+            limits::decoding(section, sampling.batch, sampling.max_new_tokens)?;
+        }
         self.method.check()
     }
 }

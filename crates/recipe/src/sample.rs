@@ -95,14 +95,20 @@ impl Skip {
 impl Display for Skip {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LongPrompt { role, tokens } => write!(out, "the {role} prompt has {tokens} tokens"),
+            Self::LongPrompt { role, tokens } => {
+                write!(out, "the {role} prompt has {tokens} tokens, more than train.max_prompt_tokens")
+            }
             Self::BeyondMemory { tokens, most } => write!(
                 out,
                 "the memory that is free is enough for prompts of {most} tokens, this one has {tokens}; \
                  data.max_pixels scales its images down"
             ),
-            Self::LongSample { tokens } => write!(out, "with its completion it has {tokens} tokens"),
-            Self::SmallImage { side } => write!(out, "an image side has {side} pixels"),
+            Self::LongSample { tokens } => {
+                write!(out, "with its completion it has {tokens} tokens, more than train.max_tokens")
+            }
+            Self::SmallImage { side } => {
+                write!(out, "an image side has {side} pixels, fewer than data.min_image_side")
+            }
             Self::BadRow { field, reason } => write!(out, "field `{field}`: {reason}"),
         }
     }

@@ -111,11 +111,11 @@ pub struct Sampling {
     pub min_p: f64,
     /// Tokens after which a completion is cut off.
     #[default(4096)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_new_tokens: usize,
     /// Completions that are decoded together.
     #[default(8)]
-    #[schemars(range(min = 1), extend("x-resume" = ["train"]))]
+    #[schemars(range(min = 1, max = 4096), extend("x-resume" = ["train"]))]
     pub batch: usize,
 }
 
@@ -142,7 +142,7 @@ pub struct Rollout {
 pub struct Lora {
     /// Rank of the adapter's two factors.
     #[default(64)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 4096))]
     pub rank: usize,
     /// The adapter's output is scaled by alpha / rank.
     #[default(128.0)]
@@ -214,11 +214,11 @@ pub struct Train {
     pub length: Length,
     /// Samples in a micro-batch: rolled out, scored and normalised together.
     #[default(2)]
-    #[schemars(range(min = 1), extend("x-resume" = ["eval", "palr"]))]
+    #[schemars(range(min = 1, max = 4096), extend("x-resume" = ["eval", "palr"]))]
     pub batch: usize,
     /// Micro-batches whose gradients are averaged into one optimiser step.
     #[default(16)]
-    #[schemars(range(min = 1), extend("x-resume" = ["eval", "palr"]))]
+    #[schemars(range(min = 1, max = 65_536), extend("x-resume" = ["eval", "palr"]))]
     pub accumulate: usize,
     /// Seed of everything that is drawn: order, samples, dropout, the new adapter.
     #[default(42)]
@@ -251,7 +251,10 @@ pub enum Length {
     /// Optimiser steps to train.
     Steps(#[schemars(range(min = 1), extend("x-resume" = ["train", "sft", "eval", "palr"]))] usize),
     /// Passes over the data set to train; may be a fraction.
-    Epochs(#[schemars(extend("exclusiveMinimum" = 0, "x-resume" = ["train", "sft", "eval", "palr"]))] f64),
+    Epochs(
+        #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1_000_000, "x-resume" = ["train", "sft", "eval", "palr"]))]
+         f64,
+    ),
 }
 
 impl Default for Length {

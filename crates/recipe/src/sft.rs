@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use crate::document::Contradiction;
+use crate::limits;
 use crate::recipe::RunRecipe;
 use crate::sections::{Checkpoint, Length, Lora, MetricsLog, Model, Optim, Precision, Rows};
 use crate::texts::filled;
@@ -101,11 +102,11 @@ pub struct SftTrain {
     pub length: Length,
     /// Samples in a micro-batch; its loss is the mean over all supervised tokens in it.
     #[default(8)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 4096))]
     pub batch: usize,
     /// Micro-batches whose gradients are averaged into one optimiser step.
     #[default(1)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 65_536))]
     pub accumulate: usize,
     /// Seed of everything that is drawn: order, dropout, the new adapter.
     #[default(42)]
@@ -170,6 +171,7 @@ pub enum Stored {
 
 impl RunRecipe for SftRecipe {
     fn agrees(&self) -> Result<(), Contradiction> {
+        limits::step(self.train.batch, self.train.accumulate)?;
         if self.train.weights == TrainedWeights::Adapter {
             return Ok(());
         }

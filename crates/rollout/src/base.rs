@@ -114,9 +114,12 @@ impl<'a> Base<'a> {
         Ok(Self { recipe, model: model.into(), files, prompts })
     }
 
-    /// Makes samples ready for this model and method.
+    /// Makes samples ready for this model and method: no prompt fills the model's whole context.
     pub fn samples(&self) -> SampleMaker<'_> {
-        SampleMaker::of(self.recipe, &self.files.processor, &self.prompts)
+        let maker = SampleMaker::of(self.recipe, &self.files.processor, &self.prompts);
+        let context = self.model.architecture().text.max_position_embeddings;
+        let max_prompt_tokens = maker.max_prompt_tokens.min(context.saturating_sub(1));
+        SampleMaker { max_prompt_tokens, ..maker }
     }
 
     /// A sample with a completion of these tokens, read for the format that the recipe's method asks for.

@@ -10,6 +10,7 @@ use crate::sampler::{Sampling, SamplingError, Seen};
 use burn::tensor::Tensor;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::Once;
 use vigos_core::random::Key;
 use vigos_models::cache::{KeyValue, KvCache};
 use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel};
@@ -26,7 +27,7 @@ pub struct Engine<'a> {
     pub sampling: Sampling,
     /// Tokens that end a completion; the one drawn is kept as its last token.
     pub stops: &'a [u32],
-    /// Most tokens of a completion.
+    /// Most tokens of a completion; it also ends where the model's context does.
     pub max_new_tokens: usize,
     /// Sequences that decode together.
     pub rows: usize,
@@ -123,15 +124,17 @@ impl Engine<'_> {
         let longest = requests.iter().map(|r| r.prompt.ids.len()).max().unwrap_or(0);
         let rows = self.rows.clamp(1, requests.len().max(1));
         // Sequences that join later need room to the left to be moved into only now and then.
-        let slack = if requests.len() > rows { (longest + self.max_new_tokens) / 4 + 16 } else { 0 };
-        let capacity = longest + self.max_new_tokens + slack;
+        let most = requests.iter().map(|r| self.most(r)).max().unwrap_or(0);
+        self.tell_of_cut(longest);
+        let slack = if requests.len() > rows { (longest + most) / 4 + 16 } else { 0 };
+        let capacity = longest + most + slack;
         let mut cache = self.model.cache(rows, longest, capacity);
         let mut live: Vec<Option<Live>> = (0..rows).map(|_| None).collect();
         let mut waiting: VecDeque<usize> = (0..requests.len()).collect();
         let mut drawn = 0;
         loop {
             drawn += self.admit(requests, &mut waiting, &mut live, &mut cache)?;
-            self.retire(&mut live, &mut cache, &mut done);
+            self.retire(requests, &mut live, &mut cache, &mut done);
             if watch(drawn).is_break() {
                 return Err(RolloutError::Interrupted);
             }
@@ -146,9 +149,30 @@ impl Engine<'_> {
             }
             cache.advance(longest, self.model.device());
             drawn += self.step(requests, &mut live, &mut cache)?;
-            self.retire(&mut live, &mut cache, &mut done);
+            self.retire(requests, &mut live, &mut cache, &mut done);
         }
         Ok(done.into_iter().flatten().collect())
+    }
+
+    /// Tokens that a completion may have, one at least: no more than the model's context has room for.
+    fn most(&self, request: &Request) -> usize {
+        let context = self.model.architecture().text.max_position_embeddings;
+        context.saturating_sub(request.prompt.ids.len()).min(self.max_new_tokens).max(1)
+    }
+
+    /// Says once that completions may end early, where the longest prompt leaves less room than was asked for.
+    fn tell_of_cut(&self, longest: usize) {
+        static TOLD: Once = Once::new();
+        let context = self.model.architecture().text.max_position_embeddings;
+        if longest.saturating_add(self.max_new_tokens) > context {
+            TOLD.call_once(|| {
+                tracing::warn!(
+                    "completions of {} tokens after a prompt of {longest} are more than the model's context of \
+                     {context} (max_position_embeddings): those that reach its end are cut off there",
+                    self.max_new_tokens
+                );
+            });
+        }
     }
 
     /// Prefills waiting prompts into free rows and draws their first tokens.
@@ -248,10 +272,17 @@ impl Engine<'_> {
     }
 
     /// Takes ended sequences out of their rows.
-    fn retire(&self, live: &mut [Option<Live>], cache: &mut KvCache, done: &mut [Option<Completion>]) {
+    fn retire(
+        &self,
+        requests: &[Request],
+        live: &mut [Option<Live>],
+        cache: &mut KvCache,
+        done: &mut [Option<Completion>],
+    ) {
         for (row, slot) in live.iter_mut().enumerate() {
             let ended = |s: &mut Live| {
-                s.completion.finish == Finish::Stop || s.completion.tokens.len() >= self.max_new_tokens
+                s.completion.finish == Finish::Stop
+                    || s.completion.tokens.len() >= self.most(&requests[s.request])
             };
             if let Some(sequence) = slot.take_if(ended) {
                 cache.release(row);

@@ -33,6 +33,7 @@ mod observer;
 pub mod optim;
 pub mod preview;
 mod quarantine;
+mod recorded;
 mod recorder;
 pub mod replay;
 mod rollout;

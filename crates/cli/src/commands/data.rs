@@ -4,6 +4,7 @@ use crate::args::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
 use crate::error::CliError;
 use crate::output::note;
 use crate::progress::Counter;
+use crate::recipe;
 use crate::unclaimed::unclaimed;
 use serde_json::{Map, Value};
 use std::fs;
@@ -12,7 +13,7 @@ use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_processor::tokenizer_training::TrainedTokenizer;
 use vigos_recipe::prompts::{PromptError, Prompts};
-use vigos_world::{Format, Warmup, World, WorldConfig, WorldError, Writer};
+use vigos_world::{Format, Warmup, World, WorldError, Writer};
 
 /// The fields of a row that hold language.
 const TEXTS: [&str; 4] = ["problem", "answer", "prompt", "completion"];
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &DataArgs) -> Result<(), CliError> {
 fn shapes(args: &ShapesArgs) -> Result<(), CliError> {
     let seed = args.seed.map(|seed| format!("seed={seed}"));
     let overrides: Vec<String> = args.set.iter().cloned().chain(seed).collect();
-    let world = World::new(WorldConfig::load(args.config.as_deref(), &overrides)?)?;
+    let world = World::new(recipe::world(args.config.as_deref(), &overrides)?)?;
     let prompts = Prompts::load(Some(&world.config().prompts)).map_err(|error| prompts_fault(&error))?;
     let format = match args.format {
         RowFormat::Jsonl => Format::JsonLines,

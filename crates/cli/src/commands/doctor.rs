@@ -1,20 +1,13 @@
 //! `vigos doctor`: what this build and this machine can do.
 
+use super::estimate::estimate;
 use super::selftest::{Check, check};
 use crate::args::DoctorArgs;
-use crate::device::{self, Choice, available_memory};
+use crate::device::{self, Choice};
 use crate::error::CliError;
-use crate::memory::Outlook;
 use crate::output;
-use crate::progress::Transfer;
 use serde::Serialize;
 use std::fmt::Write;
-use std::path::Path;
-use vigos::kit;
-use vigos_hub::side_files_folder;
-use vigos_recipe::Recipe;
-use vigos_rollout::RunError;
-use vigos_train::memory::plan::Plan;
 
 /// What `--json` writes.
 #[derive(Serialize)]
@@ -72,27 +65,6 @@ pub(crate) fn run(args: &DoctorArgs, choice: &Choice) -> Result<(), CliError> {
         failed if failed.is_empty() => Ok(()),
         failed => Err(CliError::Failed(format!("failed on {}", failed.join(", ")))),
     }
-}
-
-/// Writes what training by the recipe takes.
-fn estimate(args: &DoctorArgs, recipe: &Path, choice: &Choice) -> Result<(), CliError> {
-    let available = match args.memory {
-        None => available_memory(&choice.open()?),
-        Some(gigabytes) if gigabytes > 0.0 && gigabytes < 1e9 => Some((gigabytes * 1e9) as u64),
-        Some(other) => {
-            let found = format!("found {other}, wanted a number of GB above 0");
-            return Err(CliError::input("--memory", found, ""));
-        }
-    };
-    let recipe = Recipe::load(recipe, &args.set).map_err(RunError::from)?;
-    let mut transfer = Transfer::default();
-    let progress = &mut |file: &str, bytes, size| transfer.set(file, bytes, size);
-    let folder = side_files_folder(&recipe.model.path, progress)?;
-    transfer.finish();
-    let config = kit().families.read(&folder)?;
-    let plan = Plan::of(&recipe, args.prompt_tokens)?;
-    let outlook = Outlook::of_run(&plan, config.architecture(), available, recipe.train.max_prompt_tokens);
-    if args.json { output::json(&outlook) } else { output::data(&outlook.table()) }
 }
 
 impl Report {

@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::interrupt::Stop;
 use crate::output::{self, note};
 use crate::progress::Items;
+use crate::recipe;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use vigos::kit;
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> 
 /// If it is wrong.
 pub(super) fn load(args: &EvaluateArgs, run_dir: &Path) -> Result<(Recipe, Vec<String>), CliError> {
     let overrides = args.overrides.in_run(run_dir, args.resume)?;
-    let mut recipe = Recipe::load(&args.config, &overrides).map_err(RunError::from)?;
+    let mut recipe: Recipe = recipe::load(&args.config, &overrides).map_err(RunError::from)?;
     if let Some(adapter) = &args.adapter {
         recipe.model.adapter = Some(adapter.clone());
     }

@@ -5,12 +5,12 @@ use crate::device::{Choice, available_memory};
 use crate::error::CliError;
 use crate::interrupt::Stop;
 use crate::output::{self, note};
+use crate::recipe;
 use crate::trials::Trials;
 use serde::Serialize;
 use std::path::Path;
 use vigos::kit;
 use vigos_experiment::{ExperimentError, Plan, Results, State, report};
-use vigos_recipe::RunRecipe;
 use vigos_recipe::experiment::Experiment;
 
 /// A run, as `--print-plan` lists it.
@@ -32,7 +32,7 @@ struct Listed<'a> {
 /// # Errors
 /// If the configuration or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError> {
-    let config = Experiment::load(&args.config, &[]).map_err(ExperimentError::from)?;
+    let config: Experiment = recipe::load(&args.config, &[]).map_err(ExperimentError::from)?;
     let plan = Plan::new(&config)?;
     if args.print_plan {
         return list(&config, &plan);

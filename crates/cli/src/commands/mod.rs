@@ -3,6 +3,7 @@
 mod bench;
 mod data;
 mod doctor;
+mod estimate;
 mod eval;
 mod experiment;
 mod generate;

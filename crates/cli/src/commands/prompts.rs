@@ -4,6 +4,7 @@ use crate::args::PromptsArgs;
 use crate::error::CliError;
 use crate::output;
 use crate::progress::Transfer;
+use crate::recipe;
 use std::fmt::Write;
 use vigos::kit;
 use vigos_recipe::Recipe;
@@ -16,7 +17,7 @@ use vigos_train::preview::{Preview, PromptPreview, preview};
 /// # Errors
 /// If the recipe, a template or the model's files are wrong, or there is no such row, or it cannot be used.
 pub(crate) fn run(args: &PromptsArgs) -> Result<(), CliError> {
-    let recipe = Recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
+    let recipe: Recipe = recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
     let mut transfer = Transfer::default();
     let found = preview(&recipe, args.row, &kit(), &mut |file, bytes, size| transfer.set(file, bytes, size))?;
     transfer.finish();

@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::interrupt::Stop;
 use crate::output::{self, note};
 use crate::progress::Run;
+use crate::recipe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use vigos::kit;
@@ -72,7 +73,7 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
         PathBuf::from("runs").join(name)
     });
     let overrides = args.overrides.in_run(&run_dir, args.resume)?;
-    let recipe = R::load(&args.config, &overrides).map_err(RunError::from)?;
+    let recipe: R = recipe::load(&args.config, &overrides).map_err(RunError::from)?;
     if args.print_config {
         let text = recipe.to_toml().map_err(RunError::from)?;
         return output::data(text.trim_end());

@@ -1,7 +1,8 @@
 //! Every way a recipe can be wrong, and what is said about it.
 
 use proptest::prelude::*;
-use vigos_recipe::{Recipe, RecipeError, keys, schema};
+use vigos_recipe::sft::SftRecipe;
+use vigos_recipe::{Recipe, RecipeError, RunRecipe, keys, schema};
 
 use crate::{LEAST, set};
 
@@ -100,7 +101,7 @@ fn a_message_points_to_where_the_value_is_written() {
 fn a_value_of_another_type_is_refused() {
     for (lines, expected) in [
         ("optim.lr = 'fast'", "`optim.lr`: found string \"fast\", wanted a number above 0"),
-        ("train.batch = 2.0", "found float 2.0, wanted a whole number from 1 to 1000000000; write it as 2"),
+        ("train.batch = 2.0", "found float 2.0, wanted a whole number from 1 to 4096; write it as 2"),
         ("train.batch = '2'", "`train.batch`: found string \"2\", wanted a whole number"),
         ("log.tensorboard = 1", "`log.tensorboard`: found integer 1, wanted `true` or `false`"),
         ("optim.betas = 0.9", "`optim.betas`: found float 0.9, wanted a list of two numbers"),
@@ -130,7 +131,17 @@ fn a_value_that_the_key_does_not_take_is_refused() {
         ("rollout.top_p = 1.5", "found float 1.5, wanted a number above 0 and at most 1"),
         ("lora.dropout = 1", "wanted a number at least 0 and below 1"),
         ("train.batch = 0", "wanted a whole number from 1"),
-        ("train.batch = 9223372036854775807", "wanted a whole number from 1 to 1000000000"),
+        ("train.batch = 9223372036854775807", "wanted a whole number from 1 to 4096"),
+        (
+            "train.batch = 1000000000",
+            "`train.batch`: found integer 1000000000, wanted a whole number from 1 to 4096",
+        ),
+        ("train.accumulate = 1000000000", "`train.accumulate`"),
+        ("rollout.max_new_tokens = 1000000000", "`rollout.max_new_tokens`"),
+        ("eval.max_new_tokens = 1000000000", "`eval.max_new_tokens`"),
+        ("rollout.batch = 1000000", "`rollout.batch`"),
+        ("eval.batch = 1000000", "`eval.batch`"),
+        ("lora.rank = 1000000000", "`lora.rank`"),
         ("train.seed = -1", "wanted a whole number, at least 0"),
         ("optim.betas = [0.9]", "wanted a list of two numbers"),
         ("optim.betas = [0.9, 1.0]", "each at least 0 and below 1"),
@@ -186,6 +197,22 @@ fn steps_and_epochs_in_one_file_are_refused() {
         error.to_string(),
         "configs/x.toml:4:15: `train.steps`: found `train.epochs` as well, wanted one of the two"
     );
+}
+
+#[test]
+fn sizes_that_are_too_large_together_are_refused() {
+    for (lines, key) in [
+        ("train.batch = 4096\ntrain.accumulate = 4096", "train.accumulate"),
+        ("rollout.batch = 4096\nrollout.max_new_tokens = 1_000_000", "rollout.max_new_tokens"),
+        ("eval.batch = 4096\neval.max_new_tokens = 1_000_000", "eval.max_new_tokens"),
+    ] {
+        let error = refused(lines);
+        let RecipeError::Conflict { key: found, .. } = &error else { panic!("{lines}: {error:?}") };
+        assert_eq!(found, key, "{error}");
+    }
+    let text = format!("{LEAST}train.batch = 4096\ntrain.accumulate = 4096");
+    let error = SftRecipe::parse(&text, "configs/x.toml", &[]).unwrap_err();
+    assert!(error.to_string().contains("16777216 samples in a step, wanted at most 65536"), "{error}");
 }
 
 #[test]

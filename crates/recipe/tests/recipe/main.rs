@@ -4,6 +4,7 @@
 
 mod documentation;
 mod errors;
+mod kinds;
 mod load;
 mod presets;
 mod prompts;

@@ -67,7 +67,7 @@ impl Plan {
 
     /// The same plan for the longest prompts of a data set in the order of `seed`, as far as its first rows tell; as
     /// it is if none of them can be used.
-    pub(crate) fn with_first_rows(self, maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Self {
+    pub fn with_first_rows(self, maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Self {
         match first_rows(maker, dataset, seed) {
             Ok([prompt_tokens, image_tokens]) if prompt_tokens > 0 => {
                 Self { prompt_tokens, image_tokens, ..self }

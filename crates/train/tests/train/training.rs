@@ -281,6 +281,43 @@ fn a_replay_writes_the_recorded_step() {
 }
 
 #[test]
+fn a_snapshot_of_a_run_replays_to_the_loss_of_its_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let once = ["train.steps=1", "train.accumulate=1", "log.rollouts_every=1", "lora.dropout=0"];
+    let recipe = recipe(&once);
+    let run_dir = folder.path().join("run");
+    run(&recipe, &run_dir, false).unwrap();
+    let snapshot = run_dir.join("rollouts/step-000001.jsonl");
+    let text = std::fs::read_to_string(&snapshot).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let replayed = |input: &Path, out: &str| {
+        let out = folder.path().join(out);
+        replay(&recipe, input, &out, &kit(), &Device::flex(), &mut |_, _, _| {})?;
+        let step = std::fs::read(out.join("step.json")).unwrap();
+        Ok::<serde_json::Value, RunError>(serde_json::from_slice(&step).unwrap())
+    };
+    let step = replayed(&snapshot, "replay").unwrap();
+    let metrics: serde_json::Value = serde_json::from_str(&metrics(&run_dir)[0]).unwrap();
+    assert_eq!(step["loss"], metrics["loss"]);
+    let ids = |rows: &[serde_json::Value]| rows.iter().map(|row| row["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(step["rows"].as_array().unwrap()), ids(&lines));
+
+    // The images are those of the row of that name, so it has to be there and to be the same.
+    let other = folder.path().join("other.jsonl");
+    for (key, value, named) in
+        [("id", "nobody", "nobody"), ("problem", "Another?", "problem"), ("answer", "7", "answer")]
+    {
+        let mut line = lines[0].clone();
+        line[key] = value.into();
+        std::fs::write(&other, line.to_string()).unwrap();
+        let error = replayed(&other, "none").unwrap_err();
+        assert!(error.is_input() && error.to_string().contains(named), "{error}");
+    }
+    assert!(!folder.path().join("none").exists());
+}
+
+#[test]
 fn a_replay_with_a_bad_row_names_it_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let input = replay_input(folder.path());
@@ -288,7 +325,7 @@ fn a_replay_with_a_bad_row_names_it_and_writes_nothing() {
     let cases = [
         (r#""image":"wide.png""#, r#""image":"../wide.png""#, "image"),
         (r#""completion_token_ids":["#, r#""completion_token_ids":[999999,"#, "completion_token_ids"),
-        (r#""problem":"#, r#""problm":"#, "problm"),
+        (r#""problem":"#, r#""problm":"#, "`problem`"),
         (r#""image":"wide.png""#, r#""image":"absent.png""#, "absent.png"),
     ];
     for (from, to, named) in cases {

@@ -1,0 +1,119 @@
+//! `vigos doctor --config`: what training by a recipe takes, before anything large is fetched.
+
+use crate::args::DoctorArgs;
+use crate::device::{Choice, available_memory};
+use crate::error::CliError;
+use crate::memory::Outlook;
+use crate::output::{self, note};
+use crate::progress::Transfer;
+use crate::recipe;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vigos::kit;
+use vigos_data::DataRequest;
+use vigos_hub::{Progress, Reference, is_reference, side_files_folder};
+use vigos_models::ModelConfig;
+use vigos_recipe::Recipe;
+use vigos_recipe::prompts::Prompts;
+use vigos_recipe::sample::SampleMaker;
+use vigos_rollout::base::ModelFiles;
+use vigos_rollout::{Kit, RunError};
+use vigos_train::memory::plan::Plan;
+
+/// Where the shapes of published models are, in a checkout of the project.
+const SHAPES: &str = "configs/models";
+
+/// Writes what training by the recipe takes.
+///
+/// # Errors
+/// If the recipe is wrong, or nothing says what shape its model has.
+pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Result<(), CliError> {
+    let available = match args.memory {
+        None => available_memory(&choice.open()?),
+        Some(gigabytes) if gigabytes > 0.0 && gigabytes < 1e9 => Some((gigabytes * 1e9) as u64),
+        Some(other) => {
+            let found = format!("found {other}, wanted a number of GB above 0");
+            return Err(CliError::input("--memory", found, ""));
+        }
+    };
+    let recipe: Recipe = recipe::load(config, &args.set).map_err(RunError::from)?;
+    let mut transfer = Transfer::default();
+    let progress = &mut |file: &str, bytes, size| transfer.set(file, bytes, size);
+    let kit = kit();
+    let model = shape(&recipe.model.path, &kit, progress)?;
+    let mut plan = Plan::of(&recipe, args.prompt_tokens)?;
+    if args.prompt_tokens.is_none() {
+        match with_data(plan.clone(), &recipe, &kit, progress) {
+            Ok(planned) => plan = planned,
+            Err(reason) => note(&format!(
+                "planned for prompts of {} tokens, as the recipe's own cannot be looked at: {reason}; \
+                 --prompt-tokens says otherwise",
+                plan.prompt_tokens
+            )),
+        }
+    }
+    transfer.finish();
+    let outlook = Outlook::of_run(&plan, model.architecture(), available, recipe.train.max_prompt_tokens);
+    if args.json { output::json(&outlook) } else { output::data(&outlook.table()) }
+}
+
+/// The plan with prompts as long as those of the data's first rows, as a run makes it; or why that cannot be done.
+fn with_data(plan: Plan, recipe: &Recipe, kit: &Kit, progress: &mut Progress) -> Result<Plan, String> {
+    if is_reference(&recipe.data.path) {
+        return Err(format!("{} is not here", recipe.data.path.display()));
+    }
+    let request = DataRequest::from(&recipe.data);
+    let dataset = kit.sources.open(&request, progress).map_err(|error| error.to_string())?;
+    let prompts = Prompts::with_contexts(&recipe.method, kit.contexts.clone()).map_err(|e| e.to_string())?;
+    let pixels = recipe.data.rows.max_pixels;
+    let files = ModelFiles::open(&recipe.model.path, &kit.families, pixels, progress)
+        .map_err(|error| error.to_string())?;
+    let maker = SampleMaker::of(recipe, &files.processor, &prompts);
+    Ok(plan.with_first_rows(&maker, &dataset, recipe.train.seed))
+}
+
+/// The configuration of the recipe's model, or where that is not to be had of the published model of its name.
+fn shape(path: &Path, kit: &Kit, progress: &mut Progress) -> Result<Arc<dyn ModelConfig>, CliError> {
+    let found = side_files_folder(path, progress).map_err(RunError::from);
+    let found = found.and_then(|folder| Ok(kit.families.read(&folder)?));
+    let absent = match found {
+        Ok(config) => return Ok(config),
+        // A folder that is there says for itself what is wrong with it.
+        Err(error) if path.exists() => return Err(error.into()),
+        Err(error) => error,
+    };
+    let Some(known) = shipped(path) else {
+        let shapes: Vec<String> = listed().iter().map(|folder| folder.display().to_string()).collect();
+        return Err(match shapes.first() {
+            None => absent.into(),
+            Some(first) => CliError::input(
+                "model.path",
+                absent.to_string(),
+                &format!(
+                    "a folder with the model's config.json is enough, such as --set model.path={first}; there are {}",
+                    shapes.join(", ")
+                ),
+            ),
+        });
+    };
+    note(&format!("{} is not here; estimated from {}", path.display(), known.display()));
+    Ok(kit.families.read(&known)?)
+}
+
+/// The shape of the model that has the last part of this name.
+fn shipped(path: &Path) -> Option<PathBuf> {
+    let id = Reference::model(path).map_or_else(|_| path.display().to_string(), |reference| reference.id);
+    let name = Path::new(&id).file_name()?.to_owned();
+    listed()
+        .into_iter()
+        .find(|folder| folder.file_name().is_some_and(|known| known.eq_ignore_ascii_case(&name)))
+}
+
+/// All shapes that are at hand, in order.
+fn listed() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(SHAPES).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|folder| folder.join("config.json").is_file()).collect();
+    folders.sort();
+    folders
+}

@@ -1,0 +1,34 @@
+//! Sizes that are fine one by one and too much together: refused when a recipe is read, before anything is made of them.
+
+use crate::document::Contradiction;
+
+/// The most samples of an optimiser step: all of them are in memory at a time.
+const STEP_SAMPLES: usize = 65_536;
+/// The most tokens of completions that are decoded together.
+const DECODED_TOKENS: usize = 1 << 27;
+
+/// Refuses an optimiser step of more samples than any machine holds.
+pub(crate) fn step(batch: usize, accumulate: usize) -> Result<(), Contradiction> {
+    let samples = batch.saturating_mul(accumulate);
+    within(samples <= STEP_SAMPLES, || Contradiction {
+        key: "train.accumulate".into(),
+        found: format!("{accumulate} micro-batches of train.batch = {batch}, {samples} samples in a step"),
+        wanted: format!("at most {STEP_SAMPLES}"),
+        hint: String::new(),
+    })
+}
+
+/// Refuses completions that take more room together than any machine has. `section` has the two keys.
+pub(crate) fn decoding(section: &str, batch: usize, max_new_tokens: usize) -> Result<(), Contradiction> {
+    let tokens = batch.saturating_mul(max_new_tokens);
+    within(tokens <= DECODED_TOKENS, || Contradiction {
+        key: format!("{section}.max_new_tokens"),
+        found: format!("{max_new_tokens} with {section}.batch = {batch}, {tokens} tokens decoded together"),
+        wanted: format!("at most {DECODED_TOKENS}"),
+        hint: String::new(),
+    })
+}
+
+fn within(is: bool, fault: impl FnOnce() -> Contradiction) -> Result<(), Contradiction> {
+    if is { Ok(()) } else { Err(fault()) }
+}
