@@ -129,7 +129,10 @@ fn an_evaluation_that_cannot_be_done_is_refused_before_the_training() {
     let (dir, data) = data_folder(&questions());
     let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
     let around = ["--set", "eval.around=true", "--set"];
-    for (set, part) in [("eval.path=nowhere.jsonl", "nowhere.jsonl"), ("eval.k=3", "eval.k")] {
+    let no_suite = "eval.prior=data/easy-vqa/train.jsonl";
+    for (set, part) in
+        [("eval.path=nowhere.jsonl", "nowhere.jsonl"), ("eval.k=3", "eval.k"), (no_suite, "eval.prior")]
+    {
         train(&recipe, &run_dir, &[&around[..], &[set, "--set", "eval.samples=2"]].concat()).refused(&[part]);
         assert!(!run_dir.exists());
     }

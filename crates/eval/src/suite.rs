@@ -1,11 +1,15 @@
 //! What is asked: the rows of the evaluation's data set, then those of its prior suite.
 
+use std::path::Path;
 use vigos_data::vilp::{Vilp, Wording};
 use vigos_data::{BadRow, DataRequest, Dataset, Fields, Row, Sources};
 use vigos_hub::Progress;
 use vigos_recipe::Layout;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
+
+/// Rows that are looked at to know a prior suite.
+const FIRST_ROWS: usize = 16;
 
 /// Items in a fixed order, each made a row like those of training.
 #[derive(Debug)]
@@ -53,9 +57,10 @@ impl Suite {
         };
         let mut parts = vec![main];
         if let Some(path) = &eval.prior {
-            parts.push(Part::Rows(
-                sources.open(&DataRequest { path, split: None, image_root: None, ..asked }, progress)?,
-            ));
+            let request = DataRequest { path, split: None, image_root: None, ..asked };
+            let suite = sources.open(&request, progress)?;
+            is_prior_suite(&suite, path)?;
+            parts.push(Part::Rows(suite));
         }
         Ok(Self { parts })
     }
@@ -97,4 +102,18 @@ impl Part {
             Self::Vilp(vilp) => vilp.load(index),
         }
     }
+}
+
+/// Refuses rows that have no place in a prior suite, as far as the first ones tell: nothing could be said of them.
+fn is_prior_suite(suite: &Dataset, path: &Path) -> Result<(), RunError> {
+    for index in 0..suite.count().get().min(FIRST_ROWS) {
+        if suite.load(index)?.is_ok_and(|row| row.labels.place.is_some()) {
+            return Ok(());
+        }
+    }
+    Err(RunError::Setting {
+        key: "eval.prior".into(),
+        found: format!("{}, whose rows have no `triple` and `role`", path.display()),
+        wanted: "a prior suite, such as shapes:prior".into(),
+    })
 }
