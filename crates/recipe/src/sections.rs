@@ -54,7 +54,6 @@ pub struct Rows {
     /// Leave out rows with an image whose shorter side has fewer pixels. 0: keep all.
     pub min_image_side: usize,
     /// Scale larger images down to at most so many pixels. 0: the model's own limit.
-    #[schemars(extend("x-resume" = ["train", "sft"]))]
     #[serde(with = "Unset::<usize>")]
     #[schemars(extend("x-resume" = ["train", "sft"]))]
     pub max_pixels: Option<usize>,
