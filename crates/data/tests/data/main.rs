@@ -6,6 +6,7 @@ mod demonstrations;
 mod grade;
 mod mathruler;
 mod parquet;
+mod records;
 mod sample;
 mod sources;
 mod vilp;
