@@ -7,6 +7,7 @@ mod grade;
 mod grader_page;
 mod mathruler;
 mod parquet;
+mod records;
 mod sample;
 mod sources;
 mod vilp;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, LargeStringArray, RecordBatch};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
-use vigos_data::{BadRow, Dataset, DatasetError, Fields, ImageSource, Row};
+use vigos_data::{BadRow, Dataset, DatasetError, Fields, ImageSource, Reading, Row};
 use writer::{
     Image, bytes, categories, lists, named, path, properties, structs, table, texts, write, write_with,
 };

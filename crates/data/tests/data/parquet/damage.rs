@@ -122,18 +122,55 @@ fn what_is_no_parquet_file_is_said_to_be_none() {
 }
 
 #[test]
-fn encodings_whose_size_no_header_tells_are_refused_by_name() {
+fn values_that_repeat_each_other_into_gigabytes_are_refused_before_they_are_decoded() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("set.parquet");
-    let delta = properties()
-        .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_dictionary_enabled(false)
-        .set_encoding(Encoding::DELTA_BYTE_ARRAY);
-    let text = texts(&[Some("t")]);
-    let images = structs(&[bytes(b"i")]);
-    write_with(&path, &table(vec![("image", images), ("problem", text.clone()), ("answer", text)]), delta);
+    let delta = || {
+        properties()
+            .set_writer_version(WriterVersion::PARQUET_2_0)
+            .set_dictionary_enabled(false)
+            .set_encoding(Encoding::DELTA_BYTE_ARRAY)
+    };
+    // A page of a megabyte whose 1,500 values have one each.
+    let mut column = BinaryDictionaryBuilder::<Int32Type>::new();
+    (0..1500).for_each(|_| _ = column.append(vec![7; 1 << 20]).unwrap());
+    write_with(&path, &with_images("image", Arc::new(column.finish())), delta());
+    assert!(fs::metadata(&path).unwrap().len() < 4 << 20);
+    let error = open(&path).unwrap().load(0).unwrap_err();
+    assert!(matches!(error, DatasetError::LargeRowGroup { unit: "bytes", .. }), "{error}");
+
+    // Lengths that are more than the page's values.
+    let (_dir, path, whole) = encoded(Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    // Block size 128 in 4 parts, 3 values.
+    let at = whole.windows(4).position(|bytes| bytes == [0x80, 0x01, 0x04, 0x03]).unwrap();
+    let mut lying = whole.clone();
+    lying[at + 3] = 0x7f;
+    fs::write(&path, &lying).unwrap();
     let bad = open(&path).unwrap().load(0).unwrap().unwrap_err();
-    assert!(bad.reason.contains("encoding 7 is not read"), "{bad:?}");
+    assert!(bad.reason.contains("claims 127 lengths for 3 values"), "{bad:?}");
+}
+
+/// A file of three rows whose columns are in this encoding, uncompressed.
+fn encoded(encoding: Encoding) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.parquet");
+    let text = texts(&[Some("alpha"), Some("alphabet"), Some("alpine")]);
+    let images = structs(&[bytes(b"i"), bytes(b"ij"), bytes(b"ik")]);
+    let plain = WriterProperties::builder().set_dictionary_enabled(false).set_encoding(encoding);
+    write_with(&path, &table(vec![("image", images), ("problem", text.clone()), ("answer", text)]), plain);
+    let whole = fs::read(&path).unwrap();
+    (dir, path, whole)
+}
+
+#[test]
+fn every_encoding_of_texts_gives_the_same_rows() {
+    for encoding in [Encoding::PLAIN, Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY] {
+        let (_dir, path, _) = encoded(encoding);
+        let set = open(&path).unwrap();
+        let answers: Vec<_> = (0..3).map(|row| set.load(row).unwrap().unwrap().answer).collect();
+        assert_eq!(answers, ["alpha", "alphabet", "alpine"], "{encoding}");
+        assert_eq!(set.load(1).unwrap().unwrap().images, [ImageSource::Bytes(b"ij".as_slice().into())], "{encoding}");
+    }
 }
 
 #[test]
