@@ -19,3 +19,4 @@ pub mod paths;
 pub mod pointer;
 pub mod random;
 pub mod splits;
+pub mod text;
