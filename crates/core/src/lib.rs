@@ -21,3 +21,4 @@ pub mod paths;
 pub mod pointer;
 pub mod random;
 pub mod splits;
+pub mod text;

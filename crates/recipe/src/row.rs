@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+pub use vigos_core::text::shortened;
 
 /// What stands in a question for one of the row's images, in the order that they have.
 pub const IMAGE_MARK: &str = "<image>";
@@ -116,17 +117,6 @@ impl BadRow {
         let [id, reason] = [shortened(id, 80), shortened(reason, 400)].map(Cow::into_owned);
         Self { origin, id, reason }
     }
-}
-
-/// A text for a message: of one longer than `most` characters its beginning and its end.
-pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
-    // The length in bytes is at least that in characters.
-    if text.len() <= most || text.chars().nth(most).is_none() {
-        return Cow::Borrowed(text);
-    }
-    let end: Vec<char> = text.chars().rev().take(most / 4).collect();
-    let begin: String = text.chars().take(most - most / 4).collect();
-    Cow::Owned(begin + " … " + &end.into_iter().rev().collect::<String>())
 }
 
 /// Why a row cannot be used, if one of its image files is not there.

@@ -4,6 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+use vigos_core::pointer::{self, is_pointer};
+use vigos_core::text::one_line;
+
 /// Why a file of the model's folder could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -23,13 +27,31 @@ pub enum FileError {
         /// Its bound, in bytes.
         limit: u64,
     },
-    /// The file is not JSON, or its JSON does not have the wanted form.
-    #[error("{path} cannot be understood: {source}")]
+    /// What git keeps in the place of a large file.
+    #[error("{path} is a Git LFS pointer in the file's place: {}", pointer::ADVICE)]
+    Pointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not JSON.
+    #[error("{path} cannot be understood: {}", one_line(&source.to_string(), 200))]
     Json {
         /// The file.
         path: PathBuf,
         /// What is wrong, with line and column.
         source: serde_json::Error,
+    },
+    /// A value of the file's JSON is not of the wanted form or out of its range.
+    #[error("{path}:{key}: found {found}, wanted {wanted}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key, with those that it stands under.
+        key: String,
+        /// What stands there.
+        found: String,
+        /// What may.
+        wanted: &'static str,
     },
     /// The file is not UTF-8 text.
     #[error("{path} is not UTF-8 text")]
@@ -37,6 +59,14 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl FileError {
+    /// The error that the value `found` at `key` of the file at `path` is not as it should be.
+    pub(crate) fn value(path: &Path, key: impl Into<String>, found: &Value, wanted: &'static str) -> Self {
+        let found = one_line(&found.to_string(), 120).into_owned();
+        Self::Value { path: path.to_owned(), key: key.into(), found, wanted }
+    }
 }
 
 /// The bytes of the file at `path`, if it has no more than `limit`.
@@ -55,13 +85,35 @@ pub(crate) fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> 
     Ok(bytes)
 }
 
+/// The same of a file of the model, in whose place may be a pointer to it.
+pub(crate) fn read_own(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let bytes = read_bytes(path, limit)?;
+    if is_pointer(&bytes) { Err(FileError::Pointer { path: path.to_owned() }) } else { Ok(bytes) }
+}
+
 /// The text of the file at `path`, if it has no more than `limit` bytes.
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
-    String::from_utf8(read_bytes(path, limit)?).map_err(|_| FileError::NotText { path: path.to_owned() })
+    String::from_utf8(read_own(path, limit)?).map_err(|_| FileError::NotText { path: path.to_owned() })
 }
 
 /// The JSON of the file at `path`, if it has no more than `limit` bytes.
-pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path, limit: u64) -> Result<T, FileError> {
-    let bytes = read_bytes(path, limit)?;
-    serde_json::from_slice(&bytes).map_err(|source| FileError::Json { path: path.to_owned(), source })
+pub(crate) fn read_json(path: &Path, limit: u64) -> Result<Value, FileError> {
+    parse_json(path, &read_own(path, limit)?)
+}
+
+/// The JSON object in `bytes`, which are those of the file at `path`.
+pub(crate) fn parse_json(path: &Path, bytes: &[u8]) -> Result<Value, FileError> {
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|source| FileError::Json { path: path.to_owned(), source })?;
+    match value {
+        Value::Object(_) => Ok(value),
+        other => Err(FileError::value(path, "(whole file)", &other, "a JSON object")),
+    }
+}
+
+/// The JSON of the file at `path`, where there is one.
+pub(crate) fn read_optional_json(path: &Path, limit: u64) -> Result<Option<Value>, FileError> {
+    // A link that leads nowhere, as of half a download, is a file that should be there.
+    let there = path.exists() || path.is_symlink();
+    if there { read_json(path, limit).map(Some) } else { Ok(None) }
 }

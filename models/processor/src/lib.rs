@@ -5,7 +5,7 @@
 //! * [`decode`] takes file bytes to 8-bit RGB, and is guarded against hostile files;
 //! * [`resize`] knows the size that a model wants, and the antialiased bicubic filter that gets there;
 //! * [`patches`] takes an RGB image to rows of normalised patch values;
-//! * [`config`] reads `preprocessor_config.json`;
+//! * [`config`] reads how a model wants its images;
 //! * [`template`] renders the chat template of the model's folder;
 //! * [`tokenizer`] takes text to ids, and ids to bytes;
 //! * [`tokenizer_training`] trains a tokenizer, for a model that starts from nothing.
@@ -33,6 +33,7 @@
 pub mod config;
 pub mod decode;
 mod files;
+mod keys;
 mod orientation;
 pub mod patches;
 mod processor;
@@ -40,6 +41,7 @@ pub mod resize;
 mod sequence;
 pub mod template;
 pub mod tokenizer;
+mod tokenizer_config;
 pub mod tokenizer_training;
 
 pub use config::ImageConfig;

@@ -11,7 +11,7 @@ use std::path::Path;
 use image::RgbImage;
 use serde_json::{Value, json};
 
-use crate::config::{self, ConfigError, ImageConfig};
+use crate::config::{ConfigError, ImageConfig};
 use crate::patches::{self, Grid, ImagePatches, PatchError};
 use crate::sequence::{ImageSlot, Sequence};
 use crate::template::{ChatTemplate, TemplateError};
@@ -123,14 +123,14 @@ impl Message {
 }
 
 impl Processor {
-    /// The processor of the model in `folder`: its `preprocessor_config.json`, `tokenizer.json` and chat
-    /// template.
+    /// The processor of the model in `folder`: its image settings, tokenizer and chat template, wherever in the folder
+    /// they are.
     ///
     /// # Errors
     /// If a file is missing or unsound, or the tokenizer has no image tokens.
     pub fn from_dir(folder: &Path) -> Result<Self, ProcessError> {
-        let images = ImageConfig::from_file(&folder.join(config::FILE_NAME))?;
-        let tokenizer = Tokenizer::from_file(&folder.join(tokenizer::FILE_NAME))?;
+        let images = ImageConfig::from_dir(folder)?;
+        let tokenizer = Tokenizer::from_dir(folder)?;
         let template = ChatTemplate::from_dir(folder)?;
         let special = |token: &'static str| match tokenizer.id(token) {
             Some(id) if tokenizer.is_special(id) => Ok(id),

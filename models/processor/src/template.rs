@@ -9,16 +9,23 @@ use std::path::Path;
 use minijinja::value::{Serde, Value, ValueKind, merge_maps};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::files::{self, FileError};
+use crate::keys::Keys;
+use crate::tokenizer_config::{self, TokenizerConfig};
 
 mod json;
 mod python;
 
-/// Where a template may lie in a model's folder, in the order of precedence.
-const JINJA_FILE: &str = "chat_template.jinja";
+/// Where a template may lie in a model's folder, in the order of precedence, which is Transformers': its processors
+/// ask the first three, its tokenizers the third and the last.
+const PROCESSOR_FILE: &str = "processor_config.json";
 const JSON_FILE: &str = "chat_template.json";
-const TOKENIZER_FILE: &str = "tokenizer_config.json";
+const JINJA_FILE: &str = "chat_template.jinja";
+const TOKENIZER_FILE: &str = tokenizer_config::FILE_NAME;
+/// The key that three of them have it under.
+const KEY: &str = "chat_template";
 
 const MAX_FILE_BYTES: u64 = 16 << 20;
 const NAME: &str = "chat template";
@@ -61,7 +68,7 @@ pub enum TemplateError {
     File(#[from] FileError),
     /// No file of the folder has a template.
     #[error(
-        "{folder} has no chat template: wanted {JINJA_FILE}, {JSON_FILE} or `chat_template` in {TOKENIZER_FILE}"
+        "{folder} has no chat template: wanted {JINJA_FILE}, {JSON_FILE}, or `{KEY}` in {PROCESSOR_FILE} or {TOKENIZER_FILE}"
     )]
     Missing {
         /// The model's folder.
@@ -90,19 +97,24 @@ impl ChatTemplate {
     /// # Errors
     /// If there is none, or it cannot be read or compiled.
     pub fn from_dir(folder: &Path) -> Result<Self, TemplateError> {
-        let tokenizer: TokenizerConfig =
-            read_optional_json(&folder.join(TOKENIZER_FILE))?.unwrap_or_default();
-        let tokens = tokenizer.named_tokens();
+        let tokenizer = TokenizerConfig::of_folder(folder)?;
         let jinja = folder.join(JINJA_FILE);
-        let source = if jinja.exists() {
+        let source = if let Some(found) = in_json(&folder.join(PROCESSOR_FILE))? {
+            Some(found)
+        } else if let Some(found) = in_json(&folder.join(JSON_FILE))? {
+            Some(found)
+        } else if jinja.exists() {
             Some(files::read_text(&jinja, MAX_FILE_BYTES)?)
         } else {
-            let own: Option<TemplateFile> = read_optional_json(&folder.join(JSON_FILE))?;
-            own.and_then(|file| file.chat_template)
-                .or(tokenizer.chat_template)
-                .and_then(Source::default_template)
+            default_template(&tokenizer.keys()?)?
         };
         let missing = || TemplateError::Missing { folder: folder.display().to_string() };
+        let tokens = NamedTokens {
+            bos_token: tokenizer.named("bos_token"),
+            eos_token: tokenizer.named("eos_token"),
+            pad_token: tokenizer.named("pad_token"),
+            unk_token: tokenizer.named("unk_token"),
+        };
         Self::new(&source.ok_or_else(missing)?, tokens)
     }
 
@@ -123,7 +135,7 @@ impl ChatTemplate {
         environment.add_filter("tojson", json::to_json);
         environment.add_test("iterable", is_iterable);
         environment.add_test("sequence", is_sequence);
-        let source = generation_blocks_to_ifs(source);
+        let source = generation_blocks_to_ifs(&with_plain_line_ends(source));
         environment.add_template_owned(NAME, source).map_err(TemplateError::Syntax)?;
         Ok(Self { environment, tokens })
     }
@@ -208,6 +220,11 @@ fn strftime_now(format: &str) -> Result<String, Error> {
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, "bad date format").with_source(error))
 }
 
+/// Jinja2 takes each of three line ends for the plain one before it reads a template.
+fn with_plain_line_ends(source: &str) -> String {
+    source.replace("\r\n", "\n").replace('\r', "\n")
+}
+
 /// `{% generation %}` marks what an assistant said, for training masks that are not made here. Jinja's engine
 /// does not know the tag; as a condition that always holds it keeps its effect on white space.
 fn generation_blocks_to_ifs(source: &str) -> String {
@@ -232,72 +249,33 @@ fn generation_blocks_to_ifs(source: &str) -> String {
     out
 }
 
-/// What of `tokenizer_config.json` concerns templates.
-#[derive(Default, Deserialize)]
-struct TokenizerConfig {
-    chat_template: Option<Source>,
-    bos_token: Option<Token>,
-    eos_token: Option<Token>,
-    pad_token: Option<Token>,
-    unk_token: Option<Token>,
-}
-
-impl TokenizerConfig {
-    fn named_tokens(&self) -> NamedTokens {
-        let text = |token: &Option<Token>| token.as_ref().map(|token| token.text().to_owned());
-        NamedTokens {
-            bos_token: text(&self.bos_token),
-            eos_token: text(&self.eos_token),
-            pad_token: text(&self.pad_token),
-            unk_token: text(&self.unk_token),
-        }
+/// The template in a JSON file, if there is such a file and it has one.
+fn in_json(path: &Path) -> Result<Option<String>, FileError> {
+    match files::read_optional_json(path, MAX_FILE_BYTES)? {
+        Some(value) => default_template(&Keys::of(path, &value)?),
+        None => Ok(None),
     }
 }
 
-#[derive(Deserialize)]
-struct TemplateFile {
-    chat_template: Option<Source>,
+/// The template under its key: one, or of several with names the one called `default`.
+fn default_template(keys: &Keys) -> Result<Option<String>, FileError> {
+    const WANTED: &str = "a template, or several with names, one of them `default`";
+    let Some(found) = keys.get(KEY) else { return Ok(None) };
+    let template = match found {
+        Json::String(template) => Some(template),
+        Json::Array(all) => match all.iter().find(|one| one.get("name").is_some_and(|name| name == "default")) {
+            Some(Json::Object(one)) => one.get("template").and_then(text),
+            _ => None,
+        },
+        Json::Object(all) => all.get("default").and_then(text),
+        _ => None,
+    };
+    template.cloned().map(Some).ok_or_else(|| keys.fault(KEY, WANTED))
 }
 
-/// One template, or several with names.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Source {
-    One(String),
-    Named(Vec<NamedTemplate>),
-}
-
-#[derive(Deserialize)]
-struct NamedTemplate {
-    name: String,
-    template: String,
-}
-
-impl Source {
-    fn default_template(self) -> Option<String> {
-        match self {
-            Self::One(template) => Some(template),
-            Self::Named(all) => all.into_iter().find(|one| one.name == "default").map(|one| one.template),
-        }
+fn text(value: &Json) -> Option<&String> {
+    match value {
+        Json::String(text) => Some(text),
+        _ => None,
     }
-}
-
-/// A token as plain text, or with its flags.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Token {
-    Text(String),
-    Flagged { content: String },
-}
-
-impl Token {
-    fn text(&self) -> &str {
-        match self {
-            Self::Text(text) | Self::Flagged { content: text } => text,
-        }
-    }
-}
-
-fn read_optional_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
-    if path.exists() { files::read_json(path, MAX_FILE_BYTES).map(Some) } else { Ok(None) }
 }

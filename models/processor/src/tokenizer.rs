@@ -5,19 +5,22 @@
 //! not its text: a token may hold half a character, and whoever looks for tags in generated tokens needs to
 //! know where exactly each begins.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use tokenizers::DecoderWrapper;
+use vigos_core::text::one_line;
 
 use crate::files::{self, FileError};
+use crate::tokenizer_config::{Listed, MAX_ID, TokenizerConfig};
 
 /// The file's name in a model's folder.
 pub const FILE_NAME: &str = "tokenizer.json";
 
 const MAX_FILE_BYTES: u64 = 256 << 20;
-/// Ids above this are not a vocabulary's, and would make the table below huge.
-const MAX_ID: u32 = 1 << 24;
+/// What a tokenizer of Python's own has in its place.
+const SLOW_FILES: [&str; 2] = ["vocab.json", "merges.txt"];
 
 /// A byte-level BPE tokenizer.
 #[derive(Debug, Clone)]
@@ -45,9 +48,33 @@ pub enum TokenizerError {
     /// The file could not be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The folder has a tokenizer in another form.
+    #[error(
+        "{folder} has no {FILE_NAME}, but {}; write it in Python with \
+         transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)", SLOW_FILES.join(" and ")
+    )]
+    Slow {
+        /// The model's folder.
+        folder: String,
+    },
     /// The file is not a tokenizer.
-    #[error("{FILE_NAME} cannot be understood: {0}")]
+    #[error("{FILE_NAME} cannot be understood: {}", one_line(_0, 200))]
     Malformed(String),
+    /// A token that stands beside the tokenizer would get another id than it has there.
+    #[error(
+        "{place}: found the token {token:?} with id {wanted}, wanted {found}, the id that it has in {FILE_NAME} or gets \
+         behind its tokens; save the tokenizer again so that the files agree"
+    )]
+    OtherId {
+        /// The file and key.
+        place: String,
+        /// The token.
+        token: String,
+        /// Its id there.
+        wanted: u32,
+        /// Its id here.
+        found: u32,
+    },
     /// The tokenizer is of a kind whose ids do not map to bytes.
     #[error("{FILE_NAME}: `decoder` is {found}, wanted ByteLevel, as Qwen models have it")]
     NotByteLevel {
@@ -76,12 +103,26 @@ pub enum TokenizerError {
 }
 
 impl Tokenizer {
+    /// The tokenizer of the model in `folder`: its `tokenizer.json`, and tokens that stand in `tokenizer_config.json`
+    /// or the files before it alone.
+    ///
+    /// # Errors
+    /// If a file cannot be read or understood, it is not a byte-level tokenizer, or the files disagree.
+    pub fn from_dir(folder: &Path) -> Result<Self, TokenizerError> {
+        let path = folder.join(FILE_NAME);
+        if !path.exists() && SLOW_FILES.iter().all(|name| folder.join(name).is_file()) {
+            return Err(TokenizerError::Slow { folder: folder.display().to_string() });
+        }
+        let json = files::read_own(&path, MAX_FILE_BYTES)?;
+        Self::with_listed(&json, TokenizerConfig::of_folder(folder)?.listed)
+    }
+
     /// The tokenizer in the file at `path`.
     ///
     /// # Errors
     /// If the file cannot be read or is not a byte-level tokenizer.
     pub fn from_file(path: &Path) -> Result<Self, TokenizerError> {
-        Self::from_bytes(&files::read_bytes(path, MAX_FILE_BYTES)?)
+        Self::from_bytes(&files::read_own(path, MAX_FILE_BYTES)?)
     }
 
     /// The tokenizer in the JSON of a `tokenizer.json`.
@@ -89,11 +130,16 @@ impl Tokenizer {
     /// # Errors
     /// If it is not a byte-level tokenizer.
     pub fn from_bytes(json: &[u8]) -> Result<Self, TokenizerError> {
+        Self::with_listed(json, Vec::new())
+    }
+
+    fn with_listed(json: &[u8], listed: Vec<Listed>) -> Result<Self, TokenizerError> {
         let malformed = |error: tokenizers::Error| TokenizerError::Malformed(error.to_string());
         let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(malformed)?;
         // A prompt is never cut or filled up behind the caller's back.
         inner.with_truncation(None).map_err(malformed)?.with_padding(None);
         inner.set_encode_special_tokens(true);
+        add(&mut inner, listed)?;
         check_decoder(&inner)?;
         let specials = special_tokens(&inner)?;
         let bytes = byte_table(&inner)?;
@@ -182,6 +228,38 @@ impl Tokenizer {
     pub fn vocab_size(&self) -> usize {
         self.bytes.len()
     }
+}
+
+/// Adds the tokens that other files list. One that a file describes counts as it is described there; one that is only
+/// named is added where it is no token yet.
+fn add(tokenizer: &mut tokenizers::Tokenizer, listed: Vec<Listed>) -> Result<(), TokenizerError> {
+    let known: HashSet<String> =
+        tokenizer.get_added_tokens_decoder().into_values().map(|token| token.content).collect();
+    let mut described: HashSet<String> = HashSet::new();
+    let (mut tokens, mut ids) = (Vec::new(), Vec::new());
+    for Listed { token, id } in listed {
+        if token.content.is_empty() {
+            continue;
+        }
+        match id {
+            Some((id, place)) => ids.push((token.content.clone(), id, place)),
+            None if known.contains(&token.content) || described.contains(&token.content) => continue,
+            None => {}
+        }
+        described.insert(token.content.clone());
+        tokens.push(token);
+    }
+    tokenizer.add_tokens(tokens).map_err(|error| TokenizerError::Malformed(error.to_string()))?;
+    for (token, wanted, place) in ids {
+        match tokenizer.token_to_id(&token) {
+            Some(found) if found != wanted => {
+                let [token, place] = [one_line(&token, 80), one_line(&place, 160)].map(Cow::into_owned);
+                return Err(TokenizerError::OtherId { place, token, wanted, found });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn check_decoder(tokenizer: &tokenizers::Tokenizer) -> Result<(), TokenizerError> {
