@@ -4,7 +4,7 @@ use crate::support;
 
 use serde_json::Value;
 use std::path::Path;
-use support::run;
+use support::{root, run};
 
 fn report(folder: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(folder.join("report.json")).unwrap()).unwrap()
@@ -40,7 +40,16 @@ fn the_main_job_ends_with_before_and_after_side_by_side() {
         assert!(ran.stdout.contains(row), "{}", ran.stdout);
     }
     assert!(ran.stdout.contains("before") && ran.stdout.contains("step-000002"), "{}", ran.stdout);
-    assert!(ran.stderr.contains("what next") && ran.stderr.contains("vigos palr"), "{}", ran.stderr);
+    // What to try next can be pasted as it is.
+    let (_, next) = ran.stderr.split_once("what next:").unwrap();
+    let (command, rest) = next.split_once(" generate ").unwrap();
+    let (arguments, _) = rest.split_once("\n  a model that needs no adapter").unwrap();
+    let command = format!("{} generate {arguments}", command.lines().last().unwrap().trim());
+    let told = std::process::Command::new("sh").arg("-c").arg(&command).current_dir(root()).output().unwrap();
+    assert!(told.status.success(), "{command}: {}", String::from_utf8_lossy(&told.stderr));
+    assert!(next.contains(" palr ") && next.contains(" merge "), "{next}");
+    let config = dir.path().join("config.toml");
+    assert!(next.contains(config.to_str().unwrap()), "with the overrides of the run: {next}");
     let again = tempfile::tempdir().unwrap();
     let same = recipe("train", again.path(), &set).ok();
     assert_eq!(ran.stdout, same.stdout);

@@ -127,5 +127,7 @@ fn bad_input_is_refused() {
     };
     tokenizer(&out.join("none.jsonl"), &[]).refused(&["none.jsonl"]);
     tokenizer(&out.join("sheet.png"), &[]).refused(&["sheet.png"]);
+    let endless = u64::MAX.to_string();
+    tokenizer(&out.join("test.jsonl"), &["--vocab-size", &endless]).refused(&["--vocab-size", &endless]);
     tokenizer(&out.join("test.jsonl"), &["--vocab-size", "9"]).refused(&["vocabulary of 9 tokens", "269"]);
 }

@@ -1,5 +1,6 @@
 //! Arguments of `vigos data`.
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -72,6 +73,11 @@ pub(crate) struct TokenizerArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Most tokens; merging ends earlier when every word is one.
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = vocabularies())]
     pub(crate) vocab_size: usize,
+}
+
+/// Sizes of vocabularies: memory is set aside for all of it.
+fn vocabularies() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=2_000_000)
 }

@@ -18,6 +18,7 @@ mod score;
 mod selftest;
 mod sft;
 mod train;
+mod what_next;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;

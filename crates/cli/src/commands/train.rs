@@ -1,5 +1,6 @@
 //! `vigos train`: a recipe in, a run folder out.
 
+use super::what_next::{Done, what_next};
 use crate::args::TrainArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
@@ -7,7 +8,7 @@ use crate::interrupt::Stop;
 use crate::output::{self, note};
 use crate::progress::Run;
 use crate::recipe;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use vigos::kit;
 use vigos_recipe::Recipe;
@@ -40,22 +41,11 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
             let students = [("before", recipe.model.adapter.clone()), (step.as_str(), after)];
             let folder = options.run_dir.join("eval");
             super::eval::side_by_side(recipe, &students, &folder, options.device, options.kit, stop)?;
-            note(&what_next(&args.config, &recipe.model.path, &finished.output));
+            let (adapter, run_dir, kit) = (finished.output.as_path(), options.run_dir, options.kit);
+            note(&what_next(&Done { recipe, run_dir, adapter, device, kit }));
         }
         Ok(())
     })
-}
-
-/// What to try with an adapter that is done.
-fn what_next(recipe: &Path, model: &Path, adapter: &Path) -> String {
-    let [recipe, model, adapter] = [recipe, model, adapter].map(Path::display);
-    format!(
-        "what next:\n  \
-         how much of it hangs on the answers  vigos palr {recipe} --adapter {adapter} --set data.limit=64\n  \
-         another method to compare with       vigos train {recipe} --set method.preset=opsd-same-prompt --run-dir runs/opsd\n  \
-         ask it yourself                      vigos generate --model {model} --adapter {adapter} --image FILE --prompt TEXT\n  \
-         a model that needs no adapter        vigos merge --model {model} --adapter {adapter} --out DIR"
-    )
 }
 
 /// Reads the recipe, and shows it or trains by it; `done` sees how the run ended, and goes on from there.

@@ -66,10 +66,10 @@ fn same_scalar(p: &str, r: &str) -> bool {
     same || ((a.may_be_product() || b.may_be_product()) && same_expression(p, r))
 }
 
-/// "5" of "x = 5": what follows a name and an equals sign.
+/// "5" of "x = 5" and "(1,2)" of "x ∈ (1,2)": what follows a name and an equals sign, or the sign of an element.
 fn unnamed(text: &str) -> &str {
-    match text.split_once('=') {
-        Some((name, value)) if !value.contains('=') => {
+    match text.split_once(['=', '∈']) {
+        Some((name, value)) if !value.contains(['=', '∈']) => {
             let name = name.trim();
             let named = name.chars().count() == 1 && name.chars().all(char::is_alphabetic);
             if named && !value.trim().is_empty() { value.trim() } else { text }

@@ -9,7 +9,8 @@ pub(super) fn normalised(answer: &str) -> String {
     let plain = signs::composed(&without_markup(&reference_target(answer)));
     let plain = without_degrees(&without_groups(&plain)).replace("^'", "'").replace("{,}", ",");
     let spaced = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    without_end(&signs::lower_case(&signs::from_ascii(&spaced))).to_owned()
+    let signed = signs::from_ascii(&with_round_brackets(&spaced));
+    without_end(&signs::lower_case(&signed)).to_owned()
 }
 
 /// `text` as it is compared: without the spaces that only set it apart, those not between two digits, and with indices
@@ -96,7 +97,7 @@ fn command<'a>(text: &'a str, out: &mut String, braces: &mut Vec<Brace>) -> &'a 
     };
     match name {
         "text" | "textbf" | "textit" | "textrm" | "textsf" | "texttt" | "mathrm" | "mathbf" | "mathit"
-        | "mathsf" | "mathbb" | "boldsymbol" | "bm" | "mbox" | "hbox" | "operatorname" => {
+        | "mathsf" | "mathbb" | "boldsymbol" | "bm" | "mbox" | "hbox" | "operatorname" | "ce" => {
             open(Brace::Dropped)
         }
         "boxed" | "fbox" => open(Brace::Box),
@@ -104,7 +105,7 @@ fn command<'a>(text: &'a str, out: &mut String, braces: &mut Vec<Brace>) -> &'a 
         | "textstyle" | "limits" | "!" | "," | "$" | "(" | ")" | "[" | "]" => {}
         "quad" | "qquad" | "enspace" | "thinspace" | "medspace" | "thickspace" | ";" | ":" | ">" | " "
         | "\n" | "\\" => out.push(' '),
-        "frac" | "dfrac" | "tfrac" | "cfrac" => out.push_str("\\frac"),
+        "frac" | "dfrac" | "tfrac" | "cfrac" | "nicefrac" | "sfrac" => out.push_str("\\frac"),
         "lbrace" => out.push_str("\\{"),
         "rbrace" => out.push_str("\\}"),
         "sin" | "cos" | "tan" | "cot" | "sec" | "csc" | "arcsin" | "arccos" | "arctan" | "log" | "ln"
@@ -209,7 +210,28 @@ fn without_degrees(text: &str) -> String {
     out
 }
 
-/// `h_2o` and `h_{2}o` as `h2o`: an index of digits behind a letter. That of a logarithm is its base.
+/// Open ends of intervals that are written as brackets the other way round, `]1,2[`, in round ones.
+fn with_round_brackets(text: &str) -> String {
+    if !text.contains([']', '[']) {
+        return text.to_owned();
+    }
+    let part = |part: &str| {
+        let trimmed = part.trim();
+        let inner = trimmed.strip_prefix(['[', ']']).and_then(|rest| rest.strip_suffix(['[', ']']));
+        match inner {
+            Some(inner) if inner.contains([',', ';']) && !inner.contains(['[', ']']) => {
+                let open = if trimmed.starts_with(']') { '(' } else { '[' };
+                let close = if trimmed.ends_with('[') { ')' } else { ']' };
+                format!("{open}{inner}{close}")
+            }
+            _ => part.to_owned(),
+        }
+    };
+    text.split('∪').map(part).collect::<Vec<_>>().join("∪")
+}
+
+/// `h_2o` and `h_{2}o` as `h2o`: an index of digits behind a letter. That of a logarithm is its base. One of letters is
+/// without its braces.
 fn with_flat_indices(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -218,12 +240,15 @@ fn with_flat_indices(text: &str) -> String {
         rest = after;
         let letter = out.ends_with(char::is_alphabetic) && !out.ends_with("log");
         let grouped = after.strip_prefix('{').and_then(|inner| {
-            let digits = inner.bytes().take_while(u8::is_ascii_digit).count();
-            let (index, behind) = inner.split_at_checked(digits).filter(|_| digits > 0)?;
+            let end = inner.bytes().take_while(u8::is_ascii_alphanumeric).count();
+            let (index, behind) = inner.split_at_checked(end).filter(|_| end > 0)?;
             Some((index, behind.strip_prefix('}')?))
         });
         match grouped {
             Some((index, behind)) if letter => {
+                if !index.bytes().all(|b| b.is_ascii_digit()) {
+                    out.push('_');
+                }
                 out.push_str(index);
                 if behind.starts_with(|c: char| c.is_numeric()) {
                     out.push(' ');
@@ -248,7 +273,7 @@ pub(super) fn without_end(text: &str) -> &str {
             Some(word) if word.chars().rev().take(2).filter(|c| c.is_alphabetic()).count() == 2 => word,
             _ => shorter,
         };
-        let unit = ["%", "percent", "degrees", "degree"].into_iter().find_map(|unit| {
+        let unit = ["%", "percent", "degrees", "degree", "deg"].into_iter().find_map(|unit| {
             let number = shorter.strip_suffix(unit)?.trim_end();
             number.ends_with(|c: char| c.is_numeric() || matches!(c, '.' | '}')).then_some(number)
         });

@@ -1,5 +1,7 @@
 //! Numbers as answers write them: integers, decimals, powers of ten, fractions, thousands separators, infinity.
 
+use num_bigint::BigInt;
+
 /// How far apart two numbers may be, relative to the larger one, to count as equal.
 const TOLERANCE: f64 = 1e-6;
 
@@ -7,8 +9,8 @@ const TOLERANCE: f64 = 1e-6;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Number {
     value: f64,
-    /// Sign and digits without leading zeros, if it is written as an integer, perhaps with zeros behind a point.
-    integer: Option<String>,
+    /// Itself as a fraction, if it is written as an integer, perhaps with zeros behind a point, or as a fraction of such.
+    exact: Option<(BigInt, BigInt)>,
 }
 
 impl Number {
@@ -20,16 +22,17 @@ impl Number {
             None => (false, text),
         };
         let number = fraction(unsigned).or_else(|| plain(unsigned))?;
-        let integer = number
-            .integer
-            .map(|digits| if negative && digits != "0" { format!("-{digits}") } else { digits });
-        Some(Self { value: if negative { -number.value } else { number.value }, integer })
+        Some(if negative { number.negated() } else { number })
     }
 
-    /// Integers are equal when all their digits are, other numbers within a relative 1e-6.
+    fn negated(self) -> Self {
+        Self { value: -self.value, exact: self.exact.map(|(above, below)| (-above, below)) }
+    }
+
+    /// Integers and their fractions are equal to the last digit, other numbers within a relative 1e-6.
     pub(super) fn equals(&self, other: &Self) -> bool {
-        match (&self.integer, &other.integer) {
-            (Some(a), Some(b)) => a == b,
+        match (&self.exact, &other.exact) {
+            (Some((a, over)), Some((b, under))) => a * under == b * over,
             // The infinities are equal to themselves, and their difference is not.
             _ if self.value.is_infinite() || other.value.is_infinite() => self.value == other.value,
             _ => (self.value - other.value).abs() <= TOLERANCE * self.value.abs().max(other.value.abs()),
@@ -55,18 +58,21 @@ fn fraction(text: &str) -> Option<Number> {
     let part = |text: &str| {
         let text = text.trim();
         match text.strip_prefix('-') {
-            Some(rest) => plain(rest).map(|number| -number.value),
-            None => plain(text).map(|number| number.value),
+            Some(rest) => plain(rest).map(Number::negated),
+            None => plain(text),
         }
     };
-    let value = part(above)? / part(below)?;
-    value.is_finite().then_some(Number { value, integer: None })
+    let (above, below) = (part(above)?, part(below)?);
+    let value = above.value / below.value;
+    // Of integers, each over one.
+    let exact = above.exact.zip(below.exact).map(|((above, _), (below, _))| (above, below));
+    value.is_finite().then_some(Number { value, exact })
 }
 
 /// An unsigned integer or decimal, perhaps with a power of ten.
 fn plain(text: &str) -> Option<Number> {
     if matches!(text, "∞" | "inf" | "infinity") {
-        return Some(Number { value: f64::INFINITY, integer: None });
+        return Some(Number { value: f64::INFINITY, exact: None });
     }
     let digits = without_separators(text)?;
     let text = digits.as_str();
@@ -85,11 +91,8 @@ fn plain(text: &str) -> Option<Number> {
     }
     let value: f64 = text.parse().ok()?;
     let whole_number = part.unwrap_or_default().bytes().all(|b| b == b'0') && exponent.is_none();
-    let integer = whole_number.then(|| {
-        let digits = whole.trim_start_matches('0');
-        if digits.is_empty() { "0".to_owned() } else { digits.to_owned() }
-    });
-    value.is_finite().then_some(Number { value, integer })
+    let exact = whole_number.then(|| if whole.is_empty() { Some(BigInt::ZERO) } else { whole.parse().ok() });
+    value.is_finite().then_some(Number { value, exact: exact.flatten().map(|n| (n, BigInt::from(1))) })
 }
 
 /// `1,234,567.8` as `1234567.8`; none if there are commas that do not part thousands.

@@ -33,8 +33,14 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("¬", &["neg", "lnot"]),
     // Things.
     ("°", &["circ", "degree", "textdegree"]),
+    ("℃", &["celsius", "degreeCelsius"]),
     ("∞", &["infty"]),
     ("∅", &["emptyset", "varnothing"]),
+    ("∂", &["partial"]),
+    ("∇", &["nabla"]),
+    ("∑", &["sum"]),
+    ("∏", &["prod"]),
+    ("∫", &["int"]),
     ("∠", &["angle"]),
     ("△", &["triangle"]),
     ("'", &["prime"]),
@@ -58,7 +64,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("ι", &["iota"]),
     ("κ", &["kappa", "varkappa"]),
     ("λ", &["lambda"]),
-    ("μ", &["mu"]),
+    ("μ", &["mu", "micro", "textmu", "upmu"]),
     ("ν", &["nu"]),
     ("ξ", &["xi"]),
     ("ο", &["omicron"]),
@@ -81,7 +87,9 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("Υ", &["Upsilon", "varUpsilon"]),
     ("Φ", &["Phi", "varPhi"]),
     ("Ψ", &["Psi", "varPsi"]),
-    ("Ω", &["Omega", "varOmega"]),
+    ("Ω", &["Omega", "varOmega", "ohm"]),
+    ("ħ", &["hbar", "hslash"]),
+    ("ℓ", &["ell"]),
 ];
 
 /// Characters of one meaning, where compatibility forms do not say it already.

@@ -4,6 +4,7 @@
 //! active teacher of each token, by that teacher with wrong answers in the reference's place, and with the next
 //! item's images. `tokens.jsonl` gets every value, `report.json` and `report.md` the ratios.
 
+mod left_out;
 mod report;
 mod scoring;
 mod tokens;
@@ -15,6 +16,7 @@ pub use tokens::{EPSILON, Palr, Part, Sums, Token};
 
 use crate::folder::{self, Finished, Folder, Observer, Options};
 use crate::student::{Loaded, ready};
+use left_out::{NOT_RECORDED, left_out};
 use report::Diagnosed;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -90,7 +92,10 @@ pub fn palr(
     }
     diagnosis.file.sync()?;
     let report = PalrReport::new(recipe, folder.read()?)?;
-    if report.valid == 0 {
+    if let Some(text) = left_out(folder.read()?)? {
+        observer.note(&text);
+    }
+    if report.items > 0 && report.valid == 0 {
         observer.note("no rollout keeps the output format, so there was nothing to diagnose");
     }
     folder.report(&report, &report.markdown())?;
@@ -146,7 +151,10 @@ impl Diagnosis<'_> {
                 (_, true) => return Ok(false),
                 (Err(bad), _) => {
                     let BadRow { origin, id, reason } = bad;
-                    observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
+                    // All that have no rollout are told in one line at the end.
+                    if reason != NOT_RECORDED {
+                        observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
+                    }
                     Line::Skipped { item, id, skipped: reason }
                 }
                 (Ok((row, _)), _) => {
@@ -255,7 +263,7 @@ impl Diagnosis<'_> {
             Ok(row) => row,
         };
         if self.recorded.as_ref().is_some_and(|recorded| !recorded.contains_key(&row.id)) {
-            let reason = "no rollout of it is recorded".into();
+            let reason = NOT_RECORDED.into();
             return Ok(Err(BadRow { origin: row.origin, id: row.id, reason }));
         }
         Ok(match ready(&self.maker, item, &row)? {

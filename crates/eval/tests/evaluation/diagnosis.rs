@@ -267,6 +267,22 @@ fn rollouts_are_sampled_where_none_are_given() {
 }
 
 #[test]
+fn rows_that_are_left_out_are_summed_up() {
+    let mut rows = questions()[..2].to_vec();
+    let other = |id: &str, image: &str| json!({"id": id, "image": image, "problem": "?", "answer": "red"});
+    rows.extend([other("a", "wide.png"), other("b", "wide.png"), other("gone", "gone.png")]);
+    let dir = folder(&rows);
+    let (recipe, run_dir) = (recipe(dir.path(), &[]), dir.path().join("run"));
+    let options =
+        Options { recipe: &recipe, run_dir: &run_dir, resume: false, kit: &kit(), device: &Device::flex() };
+    let (rollouts, mut notes) = (dir.path().join("rollouts.jsonl"), Notes::default());
+    palr(&options, Some(&rollouts), &mut notes, &AtomicBool::new(false)).unwrap();
+    let [each, sum] = &notes.0[..] else { panic!("{notes:?}") };
+    assert!(each.contains("`gone`"), "{each}");
+    assert!(sum.starts_with("3 of 5 rows are left out: 2 without a recorded rollout; `gone`: "), "{sum}");
+}
+
+#[test]
 fn wrong_answers_come_from_the_row_or_from_rows_of_its_kind() {
     let mut rows = questions()[..2].to_vec();
     rows[0]["wrong_answers"] = json!(["4", "5", "6"]);

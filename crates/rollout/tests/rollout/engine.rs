@@ -73,6 +73,22 @@ fn greedy_completions_equal_the_reference_whatever_the_number_of_rows() {
 }
 
 #[test]
+fn a_completion_ends_where_the_context_of_the_model_does() {
+    let (mut model, recorded) = (tiny_model(), recorded());
+    let longest = recorded.iter().map(|r| r.prompt.ids.len()).max().unwrap();
+    let context = longest + 5;
+    std::sync::Arc::make_mut(&mut model.architecture).text.max_position_embeddings = context;
+    // As many as no cache could hold.
+    let endless = Engine { max_new_tokens: 1_000_000_000_000, sampling: greedy(), rows: 2, ..engine(&model) };
+    for (found, asked) in run(endless, &requests(&recorded)).iter().zip(&recorded) {
+        let room = context - asked.prompt.ids.len();
+        assert_eq!((found.tokens.len(), found.finish), (room, Finish::Length));
+        let known = room.min(asked.greedy.len());
+        assert_eq!(found.tokens[..known], asked.greedy[..known]);
+    }
+}
+
+#[test]
 fn a_sampled_completion_does_not_depend_on_its_batch_mates_their_order_or_the_rows() {
     let (model, recorded) = (tiny_model(), recorded());
     let requests = requests(&recorded);

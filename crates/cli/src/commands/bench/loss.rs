@@ -13,6 +13,9 @@ use std::fmt::Write;
 use std::num::NonZeroUsize;
 use vigos_kernels::{ActiveRow, Direction, RowLoss, SpanKlError, chunk_rows, divergence_linear, span_kl};
 
+/// The most values of a tensor: more than any device that this is run on holds.
+const LARGEST: usize = 1 << 33;
+
 /// What `--json` writes.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -102,6 +105,12 @@ impl<'a> Bench<'a> {
         if args.vocab == 0 || args.hidden == 0 {
             let found = format!("found a vocabulary of {} and a width of {}", args.vocab, args.hidden);
             return Err(CliError::input("--vocab, --hidden", found, "name numbers above zero"));
+        }
+        // The largest tensors: logits of the active rows, hidden states, the head.
+        let sizes = [(active, args.vocab), (args.rows, args.hidden), (args.vocab, args.hidden)];
+        if let Some((a, b)) = sizes.into_iter().find(|(a, b)| a.saturating_mul(*b) > LARGEST) {
+            let found = format!("found a tensor of {a} by {b}, wanted at most {LARGEST} values");
+            return Err(CliError::input("--rows, --vocab, --hidden", found, "name smaller sizes"));
         }
         let precision = args.dtype.dtype();
         if !device.supports_dtype(precision) {
