@@ -24,6 +24,14 @@ pub enum DatasetError {
         /// What was named.
         path: PathBuf,
     },
+    /// Nothing is at a path that would be a name of a scheme.
+    #[error("there is no such data set as {}; if it is on the hub, name it `{hint}`", path.display())]
+    BareName {
+        /// What was named.
+        path: PathBuf,
+        /// What was probably meant.
+        hint: String,
+    },
     /// A file or folder could not be read.
     #[error(transparent)]
     File(#[from] FileError),

@@ -49,6 +49,11 @@ pub trait Scheme: Debug + Send + Sync {
     /// What names begin with, before the colon: two or more lower-case letters or digits.
     fn name(&self) -> &str;
 
+    /// The name with its scheme that was probably meant by one without, for a message; nothing is at `path`.
+    fn meant(&self, _path: &Path) -> Option<String> {
+        None
+    }
+
     /// Opens a data set of such a name; `progress` sees what has to be fetched.
     ///
     /// # Errors
@@ -79,7 +84,13 @@ impl Sources {
         let DataRequest { path, split, fields, .. } = request;
         request.check_image_root()?;
         let open = || Dataset::open_with(path, *split, fields.clone(), request.reading());
-        let Some(word) = scheme_of(path) else { return open() };
+        let Some(word) = scheme_of(path) else {
+            let meant = || self.schemes.iter().find_map(|scheme| scheme.meant(path));
+            return match if path.exists() { None } else { meant() } {
+                Some(hint) => Err(DatasetError::BareName { path: (*path).to_owned(), hint }),
+                None => open(),
+            };
+        };
         match self.schemes.iter().find(|scheme| scheme.name() == word) {
             Some(scheme) => scheme.open(request, progress),
             // A file may have a colon in its name.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_data::Row;
-use vigos_hub::Progress;
+use vigos_hub::{Progress, adapter_folder};
 use vigos_models::{ActiveAdapter, Adapter, peft};
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker, Skip, UserTexts};
 use vigos_recipe::{Method, Recipe};
@@ -26,8 +26,11 @@ impl<'a> Loaded<'a> {
     /// Loads the base and the adapter that the recipe names.
     pub(crate) fn open(options: &Options<'a>, progress: &mut Progress) -> Result<Self, RunError> {
         let base = Base::open(options.recipe, options.kit, options.device, progress)?;
-        let load = |path: &Path| peft::load(path, base.model.architecture(), base.model.device());
-        let adapter = options.recipe.model.adapter.as_deref().map(load).transpose()?;
+        let mut load = |path: &Path| -> Result<Adapter, RunError> {
+            let folder = adapter_folder(path, progress)?;
+            Ok(peft::load(&folder, base.model.architecture(), base.model.device())?)
+        };
+        let adapter = options.recipe.model.adapter.as_deref().map(&mut load).transpose()?;
         Ok(Self { base, adapter })
     }
 

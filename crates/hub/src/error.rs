@@ -17,6 +17,14 @@ pub enum HubError {
         /// The form of names.
         wanted: &'static str,
     },
+    /// Nothing is at a path that would be a name on the hub.
+    #[error("there is no such folder as {name}; if it is on the hub, name it `{hint}`")]
+    BareName {
+        /// As it was written.
+        name: String,
+        /// As it would be found.
+        hint: String,
+    },
     /// A setting of the environment is wrong.
     #[error("{variable}: found `{found}`, wanted {wanted}")]
     Setting {

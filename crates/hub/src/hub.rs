@@ -10,7 +10,7 @@ use crate::content::Content;
 use crate::error::HubError;
 use crate::fetch::{Wanted, fetch};
 use crate::http::Client;
-use crate::reference::{Reference, is_commit, is_reference};
+use crate::reference::{Reference, bare_name, is_commit, is_reference};
 use crate::settings::Settings;
 
 const MAIN: &str = "main";
@@ -21,7 +21,7 @@ const MAIN: &str = "main";
 /// # Errors
 /// As [`Hub::model`].
 pub fn model_folder(path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
-    if is_reference(path) { Hub::from_env()?.model(path, progress) } else { Ok(path.to_owned()) }
+    if is_reference(path) { Hub::from_env()?.model(path, progress) } else { local(path) }
 }
 
 /// The same without the weights: configuration, tokenizer, processor and template.
@@ -29,7 +29,7 @@ pub fn model_folder(path: &Path, progress: &mut Progress) -> Result<PathBuf, Hub
 /// # Errors
 /// As [`Hub::model`].
 pub fn side_files_folder(path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
-    if is_reference(path) { Hub::from_env()?.side_files(path, progress) } else { Ok(path.to_owned()) }
+    if is_reference(path) { Hub::from_env()?.side_files(path, progress) } else { local(path) }
 }
 
 /// The same for an adapter.
@@ -37,7 +37,15 @@ pub fn side_files_folder(path: &Path, progress: &mut Progress) -> Result<PathBuf
 /// # Errors
 /// As [`Hub::model`].
 pub fn adapter_folder(path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
-    if is_reference(path) { Hub::from_env()?.adapter(path, progress) } else { Ok(path.to_owned()) }
+    if is_reference(path) { Hub::from_env()?.adapter(path, progress) } else { local(path) }
+}
+
+/// A path, unless nothing is there and it has the form of a name on the hub: that is what was meant.
+fn local(path: &Path) -> Result<PathBuf, HubError> {
+    match bare_name(path) {
+        Some(name) if !path.exists() => Err(HubError::BareName { hint: format!("hf:{name}"), name }),
+        _ => Ok(path.to_owned()),
+    }
 }
 
 /// The hub and its cache.

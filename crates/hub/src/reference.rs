@@ -16,6 +16,13 @@ pub fn is_reference(path: &Path) -> bool {
     path.to_str().is_some_and(|text| text.starts_with(PREFIX))
 }
 
+/// The name of a path that would be one on the hub with `hf:` before it.
+pub fn bare_name(path: &Path) -> Option<String> {
+    let text = path.to_str()?;
+    let (organisation, name) = text.split_once('@').map_or(text, |(id, _)| id).split_once('/')?;
+    (is_name(organisation) && is_name(name)).then(|| text.to_owned())
+}
+
 /// A checked name. No part of it can lead out of a folder or into another URL.
 ///
 /// ```

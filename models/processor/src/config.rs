@@ -109,7 +109,9 @@ impl ImageConfig {
     /// If the number is zero or over a gigapixel.
     pub fn with_max_pixels(mut self, max_pixels: u64) -> Result<Self, ConfigError> {
         if !(1..=MAX_PIXELS).contains(&max_pixels) {
-            return Err(FileError::value(Path::new(FILE_NAME), "max_pixels", &max_pixels.into(), PIXELS).into());
+            return Err(
+                FileError::value(Path::new(FILE_NAME), "max_pixels", &max_pixels.into(), PIXELS).into()
+            );
         }
         self.max_pixels = max_pixels;
         self.min_pixels = self.min_pixels.min(max_pixels);

@@ -103,8 +103,8 @@ pub(crate) fn read_json(path: &Path, limit: u64) -> Result<Value, FileError> {
 
 /// The JSON object in `bytes`, which are those of the file at `path`.
 pub(crate) fn parse_json(path: &Path, bytes: &[u8]) -> Result<Value, FileError> {
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|source| FileError::Json { path: path.to_owned(), source })?;
+    let value: Value =
+        serde_json::from_slice(bytes).map_err(|source| FileError::Json { path: path.to_owned(), source })?;
     match value {
         Value::Object(_) => Ok(value),
         other => Err(FileError::value(path, "(whole file)", &other, "a JSON object")),

@@ -263,10 +263,12 @@ fn default_template(keys: &Keys) -> Result<Option<String>, FileError> {
     let Some(found) = keys.get(KEY) else { return Ok(None) };
     let template = match found {
         Json::String(template) => Some(template),
-        Json::Array(all) => match all.iter().find(|one| one.get("name").is_some_and(|name| name == "default")) {
-            Some(Json::Object(one)) => one.get("template").and_then(text),
-            _ => None,
-        },
+        Json::Array(all) => {
+            match all.iter().find(|one| one.get("name").is_some_and(|name| name == "default")) {
+                Some(Json::Object(one)) => one.get("template").and_then(text),
+                _ => None,
+            }
+        }
         Json::Object(all) => all.get("default").and_then(text),
         _ => None,
     };

@@ -72,9 +72,7 @@ impl TokenizerConfig {
             (Some(decoder), _) => decoded(&keys.below(DECODER, decoder)?)?,
             (None, Some(added)) => {
                 let path = folder.join(ADDED_FILE);
-                let is_special = |text: &str| {
-                    named.values().chain(&extra).any(|token| token.content == text)
-                };
+                let is_special = |text: &str| named.values().chain(&extra).any(|token| token.content == text);
                 numbered(&path, &Keys::of(&path, &added)?, is_special)?
             }
             (None, None) => Vec::new(),
@@ -109,11 +107,7 @@ fn decoded(keys: &Keys) -> Result<Vec<Listed>, FileError> {
 }
 
 /// Ids by their tokens.
-fn numbered(
-    path: &Path,
-    keys: &Keys,
-    is_special: impl Fn(&str) -> bool,
-) -> Result<Vec<Listed>, FileError> {
+fn numbered(path: &Path, keys: &Keys, is_special: impl Fn(&str) -> bool) -> Result<Vec<Listed>, FileError> {
     let mut listed = Vec::new();
     for (text, found) in keys.all() {
         let id = found.as_u64().and_then(|id| u32::try_from(id).ok()).filter(|id| *id <= MAX_ID);

@@ -48,7 +48,10 @@ impl Config {
         family.complete(&mut text, &mut vision);
 
         // Rotary settings moved between releases: beside `rope_theta`, or in one of two nested objects.
-        let rope = ["rope_scaling", "rope_parameters"].iter().find_map(|k| text_value.get(*k));
+        let rope = ["rope_scaling", "rope_parameters"].iter().find_map(|key| {
+            let found = text_value.get(*key).or_else(|| root.get(*key));
+            found.filter(|value| !value.is_null())
+        });
         let rope = rope.unwrap_or(&Value::Null);
         if text.head_dim == 0 && text.num_attention_heads > 0 {
             text.head_dim = text.hidden_size / text.num_attention_heads;
@@ -56,10 +59,11 @@ impl Config {
         if text.rope_theta == 0.0 {
             text.rope_theta = rope.get("rope_theta").and_then(Value::as_f64).unwrap_or(family.rope_theta());
         }
-        if let Some(section) = rope.get("mrope_section") {
-            text.mrope_section = serde_json::from_value(section.clone())
-                .map_err(|e| bad("rope_scaling.mrope_section", e.to_string(), "three numbers"))?;
-        }
+        let section = rope.get("mrope_section").filter(|section| !section.is_null());
+        let sections = "three numbers, here or under rope_parameters";
+        let section = section.ok_or_else(|| bad("rope_scaling.mrope_section", "nothing".into(), sections))?;
+        text.mrope_section = serde_json::from_value(section.clone())
+            .map_err(|e| bad("rope_scaling.mrope_section", e.to_string(), sections))?;
 
         let shared = |key: &str| root.get(key).or_else(|| text_value.get(key));
         for (key, wanted) in family.fixed() {

@@ -4,6 +4,13 @@ use crate::error::ModelError;
 use crate::folder::CONFIG;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use vigos_core::files::{FileError, read_limited};
+use vigos_core::pointer::is_pointer;
+use vigos_core::text::one_line;
+
+const MAX_CONFIG: u64 = 16 << 20;
+/// Where a checkpoint says how it is quantised.
+const QUANTISATION: &str = "quantization_config";
 
 /// The text and the values of a model's configuration file.
 #[derive(Clone, Debug)]
@@ -27,9 +34,13 @@ impl ConfigFile {
     /// # Errors
     /// If the file is missing or is not JSON.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
-        Self::parse(text, path)
+        let bytes = read_limited(path, MAX_CONFIG)
+            .map_err(|e| ModelError::Read { path: path.to_owned(), source: unwrapped(e) })?;
+        if is_pointer(&bytes) {
+            return Err(ModelError::Pointer { path: path.to_owned() });
+        }
+        let not_text = |_| fault(path, "(whole file)", "bytes that are not UTF-8".into(), "a JSON object");
+        Self::parse(String::from_utf8(bytes).map_err(not_text)?, path)
     }
 
     /// Takes the text of a file; `path` is for messages.
@@ -64,6 +75,22 @@ impl ConfigFile {
         self.json.get("model_type").and_then(Value::as_str).unwrap_or("(missing)")
     }
 
+    /// Refuses a checkpoint whose weights are quantised: what is trained and merged here are numbers.
+    ///
+    /// # Errors
+    /// If it says how it is quantised.
+    pub fn is_not_quantised(&self) -> Result<(), ModelError> {
+        let nested = self.json.get("text_config").and_then(|text| text.get(QUANTISATION));
+        let settings = self.json.get(QUANTISATION).or(nested).filter(|settings| !settings.is_null());
+        let Some(settings) = settings else { return Ok(()) };
+        let method =
+            settings.get("quant_method").and_then(Value::as_str).unwrap_or("a method that it does not name");
+        let found = format!("a model that is quantised by {}", one_line(method, 60));
+        let wanted =
+            "one that is not: name the unquantised weights that it was made from, in bf16, f16 or f32";
+        Err(self.fault(QUANTISATION, found, wanted))
+    }
+
     /// The error that a value is not as it should be.
     pub fn fault(&self, key: &str, found: String, wanted: &str) -> ModelError {
         fault(&self.path, key, found, wanted)
@@ -78,4 +105,12 @@ impl ConfigFile {
 
 fn fault(path: &Path, key: &str, found: String, wanted: &str) -> ModelError {
     ModelError::Config { path: path.to_owned(), key: key.to_owned(), found, wanted: wanted.to_owned() }
+}
+
+/// The system's own words where they are all that there is.
+fn unwrapped(error: FileError) -> std::io::Error {
+    match error {
+        FileError::Io { source, .. } => source,
+        other => std::io::Error::other(other),
+    }
 }

@@ -22,6 +22,22 @@ pub enum ModelError {
         /// Why.
         message: String,
     },
+    /// What git keeps in the place of a large file.
+    #[error("{} is a Git LFS pointer in the file's place: {}", path.display(), vigos_core::pointer::ADVICE)]
+    Pointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A number is not finite.
+    #[error("{}: tensor `{tensor}` is not finite: {found}", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// What is there, and what it may come from.
+        found: String,
+    },
     /// A key of a JSON file is missing or has an impossible value.
     #[error("{}:{key}: found {found}, wanted {wanted}", path.display())]
     Config {
@@ -43,11 +59,11 @@ pub enum ModelError {
         message: String,
     },
     /// The tensors of a checkpoint are not those of the model; all of them in one message.
-    #[error("{}: the tensors are not those of the model:\n{}", path.display(), faults.join("\n"))]
+    #[error("{}: the tensors are not those of the model:\n{}", path.display(), shown(faults))]
     Tensors {
         /// The folder.
         path: PathBuf,
-        /// A line for each missing, unexpected or wrongly shaped tensor.
+        /// A line for each missing, unexpected or wrongly shaped tensor; a message shows the first of them.
         faults: Vec<String>,
     },
     /// A prompt does not fit the model.
@@ -56,6 +72,17 @@ pub enum ModelError {
     /// The device failed.
     #[error("{0}")]
     Device(String),
+}
+
+/// Lines that a message shows.
+const SHOWN: usize = 12;
+
+fn shown(faults: &[String]) -> String {
+    let mut text = faults.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n");
+    if let Some(more) = faults.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        text += &format!("\nand {more} more");
+    }
+    text
 }
 
 impl ModelError {

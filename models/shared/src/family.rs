@@ -94,8 +94,9 @@ impl Families {
     /// Understands a configuration file by its family.
     ///
     /// # Errors
-    /// If its family is none of these, or refuses it.
+    /// If its family is none of these, or refuses it, or its weights are quantised.
     pub fn parse(&self, file: &ConfigFile) -> Result<Arc<dyn ModelConfig>, ModelError> {
+        file.is_not_quantised()?;
         match self.0.iter().find(|family| family.model_type() == file.model_type()) {
             Some(family) => family.read(file),
             None => Err(file.unknown_family(self.model_types())),

@@ -16,6 +16,7 @@ const SIDE_FILES: &[&str] = &[
     "generation_config.json",
     "merges.txt",
     "preprocessor_config.json",
+    "processor_config.json",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",

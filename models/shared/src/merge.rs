@@ -93,7 +93,10 @@ struct MergedTensor<'a> {
 impl MergedTensor<'_> {
     fn bytes(&self) -> Result<Vec<u8>, ModelError> {
         let bytes = self.stored.read()?;
-        let Some(update) = self.update else { return Ok(bytes) };
+        let Some(update) = self.update else {
+            self.is_finite(&bytes, "so is the base's")?;
+            return Ok(bytes);
+        };
         let fault = |message: String| ModelError::Safetensors {
             path: self.stored.file.clone(),
             message: format!("tensor `{}`: {message}", self.stored.name),
@@ -107,7 +110,29 @@ impl MergedTensor<'_> {
         let weight = Tensor::<2>::from_data(data.convert_dtype(DType::F32), (self.device, DType::F32));
         let change = update.b.clone().matmul(update.a.clone()) * update.scale;
         let data = (weight + change).try_into_data().map_err(|e| fault(e.to_string()))?;
-        Ok(data.convert_dtype(dtype).as_bytes().to_vec())
+        let bytes = data.convert_dtype(dtype).as_bytes().to_vec();
+        self.is_finite(&bytes, "the adapter, or its sum with the base, is not")?;
+        Ok(bytes)
+    }
+
+    /// Refuses a NaN or an infinity in what is to be written; `why` says where it comes from.
+    fn is_finite(&self, bytes: &[u8], why: &str) -> Result<(), ModelError> {
+        // Sign, exponent and fraction: a number is not finite where every bit of the exponent is set.
+        let (width, exponent) = match self.stored.dtype {
+            Dtype::F32 => (4, 0x7f80_0000),
+            Dtype::BF16 => (2, 0x7f80),
+            Dtype::F16 => (2, 0x7c00),
+            _ => return Ok(()),
+        };
+        let bits = |value: &[u8]| value.iter().rev().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        match bytes.chunks_exact(width).position(|value| bits(value) & exponent == exponent) {
+            None => Ok(()),
+            Some(at) => Err(ModelError::NotFinite {
+                path: self.stored.file.clone(),
+                tensor: self.stored.name.clone(),
+                found: format!("value {at} would be NaN or infinite; {why}"),
+            }),
+        }
     }
 }
 

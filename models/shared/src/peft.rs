@@ -19,6 +19,7 @@ mod config;
 
 const CONFIG: &str = "adapter_config.json";
 const MODEL: &str = "adapter_model.safetensors";
+const OLDER_MODEL: &str = "adapter_model.bin";
 
 /// Writes an adapter folder that PEFT reads; `base` is the name or path of the base model.
 ///
@@ -74,6 +75,7 @@ pub fn load(folder: &Path, model: &Architecture, device: &Device) -> Result<Adap
         found: e.found,
         wanted: e.wanted,
     })?;
+    is_in_safetensors(folder)?;
     let weights = Weights::open_renamed(&folder.join(MODEL), |name| newer_name(name, &model.names))?;
     let parameter =
         |name: String, shape: [usize; 2]| Parameter { name, shape: shape.to_vec(), initial: Initial::Zeros };
@@ -102,8 +104,26 @@ pub fn load(folder: &Path, model: &Architecture, device: &Device) -> Result<Adap
 /// The name of a tensor in Transformers' present module tree; PEFT too takes adapters that were written with
 /// the tree of the published files.
 fn newer_name(name: &str, names: &WeightNames) -> String {
+    // A model's own state has the adapter's name in its keys; PEFT takes it off when it saves.
+    let name = [".lora_A.default.", ".lora_B.default."]
+        .iter()
+        .fold(name.to_owned(), |name, part| name.replace(part, &part.replace(".default", "")));
     match name.strip_prefix(PEFT_PREFIX) {
         Some(path) => format!("{PEFT_PREFIX}{}", (names.module_path)(&(names.canonical)(path))),
-        None => name.to_owned(),
+        None => name,
     }
+}
+
+/// Refuses an adapter whose tensors are there in the older format alone.
+fn is_in_safetensors(folder: &Path) -> Result<(), ModelError> {
+    let older = folder.join(OLDER_MODEL);
+    if folder.join(MODEL).exists() || !older.exists() {
+        return Ok(());
+    }
+    Err(ModelError::Safetensors {
+        path: older,
+        message: format!(
+            "tensors in this format are not read, {MODEL} is; PEFT's `save_pretrained` of the adapter writes it"
+        ),
+    })
 }

@@ -14,9 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
+use vigos_core::pointer::is_pointer;
+use vigos_core::text::one_line;
 
 /// A header of a published checkpoint has about 200 bytes a tensor; a claim of more than this is an attack.
 const MAX_HEADER: u64 = 100 << 20;
+
+/// Formats of weights that are not read.
+const OTHER_FORMATS: [&str; 6] = [".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack"];
 
 /// A tensor where it lies, not yet read.
 #[derive(Clone, Debug)]
@@ -87,15 +92,34 @@ impl Weights {
     /// # Errors
     /// As [`Weights::open`], and if other tensors are there or some are not.
     pub fn open_model(folder: &Path, model: &Architecture) -> Result<Self, ModelError> {
-        let weights = Self::open_folder(folder, model.names.canonical)?;
+        let mut weights = Self::open_folder(folder, model.names.canonical)?;
+        weights.leave_out_strangers(folder);
         // Such as the head of a tied checkpoint, which may carry it all the same.
         weights.check(&model.parameters, &model.ignored)?;
         Ok(weights)
     }
 
+    /// Leaves out tensors that other programs write beside a model's, and that are none of its numbers.
+    fn leave_out_strangers(&mut self, folder: &Path) {
+        let strangers: Vec<String> =
+            self.names().filter(|name| is_stranger(name)).map(str::to_owned).collect();
+        for name in &strangers {
+            self.entries.remove(name);
+        }
+        if !strangers.is_empty() {
+            let named = one_line(&strangers.join(", "), 200).into_owned();
+            tracing::warn!("{}: left out, as they are no weights of the model: {named}", folder.display());
+        }
+    }
+
     fn open_folder(folder: &Path, rename: impl Fn(&str) -> String) -> Result<Self, ModelError> {
         let index = folder.join(INDEX);
-        let map = if index.is_file() { Some(shards(&index)?) } else { None };
+        // A single file comes first, as in Transformers: an index beside it is left from another day.
+        let map =
+            if index.is_file() && !folder.join(WEIGHTS).is_file() { Some(shards(&index)?) } else { None };
+        if map.is_none() {
+            has_weights(folder)?;
+        }
         let files: BTreeSet<&str> = match &map {
             Some(map) => map.values().map(String::as_str).collect(),
             None => BTreeSet::from([WEIGHTS]),
@@ -219,6 +243,32 @@ impl Weights {
     }
 }
 
+/// Whether a tensor is none of a model's numbers: rotary frequencies that older savers wrote, which follow from the
+/// configuration, and the value head that reinforcement learning puts beside a model.
+fn is_stranger(name: &str) -> bool {
+    name.ends_with("inv_freq")
+        || ["v_head.", "value_head.", "score."].iter().any(|head| name.starts_with(head))
+}
+
+/// Refuses a folder whose weights are in another format, and says which.
+fn has_weights(folder: &Path) -> Result<(), ModelError> {
+    if folder.join(WEIGHTS).exists() {
+        return Ok(());
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let other = names.filter(|name| OTHER_FORMATS.iter().any(|ending| name.ends_with(ending))).min();
+    match other {
+        None => Ok(()),
+        Some(name) => Err(ModelError::Safetensors {
+            path: folder.join(name),
+            message: "weights in this format are not read, those in safetensors are; the publishers of most models \
+                      have both, and Transformers' `save_pretrained` writes them"
+                .into(),
+        }),
+    }
+}
+
 /// What an index says: the shard file of every tensor, inside the index's folder.
 fn shards(index: &Path) -> Result<BTreeMap<String, String>, ModelError> {
     #[derive(serde::Deserialize)]
@@ -279,11 +329,15 @@ fn headers(path: &Path) -> Result<Vec<Stored>, ModelError> {
     let read = |source| ModelError::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(read)?;
     let size = file.metadata().map_err(read)?.len();
-    let mut prefix = [0u8; 8];
-    if size < 8 {
-        return Err(damaged(path, format!("truncated: found {size} bytes, wanted a header")));
+    let mut start = Vec::new();
+    Read::by_ref(&mut file).take(64).read_to_end(&mut start).map_err(read)?;
+    if is_pointer(&start) {
+        return Err(ModelError::Pointer { path: path.to_owned() });
     }
-    file.read_exact(&mut prefix).map_err(read)?;
+    let Some(prefix) = start.first_chunk::<8>().copied() else {
+        return Err(damaged(path, format!("truncated: found {size} bytes, wanted a header")));
+    };
+    file.seek(SeekFrom::Start(8)).map_err(read)?;
     let length = u64::from_le_bytes(prefix);
     if length > MAX_HEADER || length > size - 8 {
         return Err(damaged(

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &MergeArgs, device: &Choice) -> Result<(), CliError> {
 fn check(model: &Path, adapter: &Path, out: &Path, device: &Device) -> Result<(), CliError> {
     let before = logprobs(model, Some(adapter), device)?;
     let after = logprobs(out, None, device)?;
-    let difference = before.iter().zip(&after).map(|(b, a)| (b - a).abs()).fold(0.0, f64::max);
+    let difference = before.iter().zip(&after).map(|(b, a)| (b - a).abs()).fold(0.0, largest);
     let half = Weights::open(out)?.by_file().into_values().flatten().any(|t| t.bytes_per_value() < 4);
     // Weights stored in 16 bits are rounded once more by the merge.
     let bound = if half { 0.25 } else { 1e-3 };
@@ -57,6 +57,11 @@ fn check(model: &Path, adapter: &Path, out: &Path, device: &Device) -> Result<()
         return Ok(());
     }
     Err(CliError::Failed(format!("{found}: the merged model is not base and adapter; do not use it")))
+}
+
+/// The larger of two; a NaN stays one.
+fn largest(a: f64, b: f64) -> f64 {
+    if b > a || b.is_nan() { b } else { a }
 }
 
 /// Log-probability of every token of the prompt but the first.

@@ -97,7 +97,15 @@ fn score(opened: &Opened, loaded: &Loaded, row: &Row) -> Result<Vec<TokenScore>,
     let hidden = model.forward(&packed, &features, loaded.adapter(), &mut ());
     let targets: Vec<Target> = packed.targets(0, row.prompt.ids.len()..packed.rows()).collect();
     let chunk = (LOGITS_BUDGET / (4 * size_of::<f32>() * model.architecture().text.vocab_size)).max(1);
-    Ok(score_tokens(model, &hidden, &targets, chunk)?)
+    let scores = score_tokens(model, &hidden, &targets, chunk)?;
+    match scores.iter().position(|score| !(score.logprob.is_finite() && score.entropy.is_finite())) {
+        None => Ok(scores),
+        Some(token) => Err(CliError::Failed(format!(
+            "row `{}`, token {token} of its completion: the logits are not finite (NaN or infinite); the weights are \
+             damaged, or overflow in this precision",
+            row.id
+        ))),
+    }
 }
 
 /// Whether both names lead to one file that exists.

@@ -82,15 +82,30 @@ fn the_layouts_of_other_trainers_are_read() {
 #[test]
 fn a_row_for_another_layout_than_a_question_says_why() {
     for (line, part) in [
-        (r#"{"image": "a.png", "messages": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "x"}, {"role": "user", "content": "p"}]}"#, "wanted one exchange"),
+        (
+            r#"{"image": "a.png", "messages": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "x"}, {"role": "user", "content": "p"}]}"#,
+            "wanted one exchange",
+        ),
         (r#"{"image": "a.png", "messages": [{"role": "tool", "content": "p"}]}"#, "found a turn of \"tool\""),
         (r#"{"image": "a.png", "messages": [{"role": "assistant", "content": "p"}]}"#, "no turn of the user"),
-        (r#"{"image": "a.png", "messages": [{"role": "user", "content": null}]}"#, "found null as a turn's content"),
-        (r#"{"image": "a.png", "messages": [{"role": "user", "content": [{"type": "video", "video": "v"}]}]}"#, "type \"video\""),
+        (
+            r#"{"image": "a.png", "messages": [{"role": "user", "content": null}]}"#,
+            "found null as a turn's content",
+        ),
+        (
+            r#"{"image": "a.png", "messages": [{"role": "user", "content": [{"type": "video", "video": "v"}]}]}"#,
+            "type \"video\"",
+        ),
         (r#"{"image": "a.png", "messages": [{"role": "user", "content": "p"}]}"#, "no field \"answer\""),
         (r#"{"image": "a.png", "messages": "p"}"#, "wanted a list of turns"),
-        (r#"{"images": ["a.png", "b.png"], "messages": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "p"}]}], "solution": "x"}"#, "found 1 mark `<image>` in the question and 2 images"),
-        (r#"{"images": ["a.png", "b.png"], "messages": [{"role": "user", "content": [{"type": "image", "path": "c.png"}]}], "solution": "x"}"#, "found 1 images in it and 2 beside it"),
+        (
+            r#"{"images": ["a.png", "b.png"], "messages": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "p"}]}], "solution": "x"}"#,
+            "found 1 mark `<image>` in the question and 2 images",
+        ),
+        (
+            r#"{"images": ["a.png", "b.png"], "messages": [{"role": "user", "content": [{"type": "image", "path": "c.png"}]}], "solution": "x"}"#,
+            "found 1 images in it and 2 beside it",
+        ),
         (r#"{"messages": [{"role": "user", "content": "p"}], "solution": "x"}"#, "no field \"image\""),
     ] {
         let message = refused(line);
@@ -108,7 +123,8 @@ fn a_renamed_field_is_looked_for_and_no_layout_instead() {
 
 #[test]
 fn marks_of_images_are_places_and_their_number_counts() {
-    let line = |problem: &str| format!(r#"{{"images": ["a.png", "b.png"], "problem": "{problem}", "answer": "x"}}"#);
+    let line =
+        |problem: &str| format!(r#"{{"images": ["a.png", "b.png"], "problem": "{problem}", "answer": "x"}}"#);
     for (problem, wanted) in [
         ("<image><image>Alike?", "Alike?"),
         (r"<image>\n<image>\n Alike?", "Alike?"),
@@ -118,7 +134,9 @@ fn marks_of_images_are_places_and_their_number_counts() {
     ] {
         assert_eq!(rows("set.jsonl", line(problem).as_bytes())[0].0, wanted, "{problem}");
     }
-    for (problem, found) in [("<image>Alike?", "1 mark `<image>`"), ("<image><image><image>", "3 marks `<image>`")] {
+    for (problem, found) in
+        [("<image>Alike?", "1 mark `<image>`"), ("<image><image><image>", "3 marks `<image>`")]
+    {
         let message = refused(&line(problem));
         assert!(message.contains(found) && message.contains("2 images"), "{message}");
     }
@@ -212,14 +230,19 @@ fn a_line_that_is_almost_json_says_what_is_not() {
         (line("]"), ["it is not JSON", "column"]),
     ] {
         let message = refused(&text);
-        assert!(message.contains("set.jsonl:1") && parts.iter().all(|part| message.contains(part)), "{message}");
+        assert!(
+            message.contains("set.jsonl:1") && parts.iter().all(|part| message.contains(part)),
+            "{message}"
+        );
     }
-    let (_dir, path) = file("set.jsonl", b"{\"image\": \"a.png\", \"problem\": \"gr\xf6\", \"answer\": \"x\"}");
+    let (_dir, path) =
+        file("set.jsonl", b"{\"image\": \"a.png\", \"problem\": \"gr\xf6\", \"answer\": \"x\"}");
     let message = open(&path).unwrap_err().to_string();
     assert!(message.contains("not UTF-8: found the byte 0xf6 in column 34"), "{message}");
     for (content, part) in [("[{},", "is it cut off"), ("[]{}", "after the array's end")] {
         let (_dir, path) = file("set.json", content.as_bytes());
-        let fault = Dataset::open_with(&path, None, &Fields::default(), lenient(0.9)).unwrap_err().to_string();
+        let fault =
+            Dataset::open_with(&path, None, &Fields::default(), lenient(0.9)).unwrap_err().to_string();
         assert!(fault.contains(part) && fault.contains("set.json:1"), "{content}: {fault}");
     }
 }
@@ -309,7 +332,9 @@ fn no_message_grows_with_what_is_in_the_row() {
         format!(r#"{{"image": "a.png", "problem": "p", "answer": "{long}"}}"#),
         format!(r#"{{"{long}": 1, "image": "a.png", "problem": "p"}}"#),
         format!(r#"{{"image": "a.png", "messages": [{{"role": "{long}"}}]}}"#),
-        format!(r#"{{"image": "a.png", "messages": [{{"role": "user", "content": [{{"type": "{long}"}}]}}]}}"#),
+        format!(
+            r#"{{"image": "a.png", "messages": [{{"role": "user", "content": [{{"type": "{long}"}}]}}]}}"#
+        ),
         format!(r#"{{"image": "a.png", "problem": "p", "answer": "x", "triple": 1, "role": "{long}"}}"#),
         long.clone(),
     ] {
@@ -317,7 +342,10 @@ fn no_message_grows_with_what_is_in_the_row() {
         assert!(message.contains("set.jsonl:1") && message.chars().count() < 800, "{}", &message[..800]);
     }
     // A name that cannot be a file's.
-    let (_dir, path) = file("set.jsonl", format!(r#"{{"image": "{}", "problem": "p", "answer": "x"}}"#, "a/".repeat(900)).as_bytes());
+    let (_dir, path) = file(
+        "set.jsonl",
+        format!(r#"{{"image": "{}", "problem": "p", "answer": "x"}}"#, "a/".repeat(900)).as_bytes(),
+    );
     let bad = open(&path).unwrap().load(0).unwrap().unwrap_err();
     assert!(bad.reason.contains("no image file") && bad.reason.chars().count() < 500, "{}", bad.reason);
 }

@@ -33,8 +33,13 @@ fn images_of_every_format_are_pillows_to_the_last_bit() {
     let mut count = 0;
     for (name, bytes, expected) in fixtures() {
         let Some(expected) = expected else { continue };
-        let Ok(decoded) = decode::decode(&bytes, &DecodeLimits::default()) else { println!("XX {name} is refused"); continue };
-        if decoded != expected { println!("XX {name} differs"); }
+        let Ok(decoded) = decode::decode(&bytes, &DecodeLimits::default()) else {
+            println!("XX {name} is refused");
+            continue;
+        };
+        if decoded != expected {
+            println!("XX {name} differs");
+        }
         count += 1;
     }
     assert!(count >= 45, "only {count} fixtures found");
@@ -45,7 +50,9 @@ fn what_pillow_refuses_is_refused() {
     let mut count = 0;
     for (name, bytes, expected) in fixtures() {
         if expected.is_none() {
-            if decode::decode(&bytes, &DecodeLimits::default()).is_ok() { println!("XX {name} is accepted"); }
+            if decode::decode(&bytes, &DecodeLimits::default()).is_ok() {
+                println!("XX {name} is accepted");
+            }
             count += 1;
         }
     }

@@ -8,6 +8,7 @@ use crate::lora::{AdapterConfig, Selection};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use vigos_core::files::read_limited;
+use vigos_core::pointer::is_pointer;
 
 const MAX_CONFIG: u64 = 1 << 20;
 const MAX_RANK: u64 = 65_536;
@@ -83,6 +84,9 @@ pub(super) fn describe(config: &AdapterConfig, base: &str) -> Value {
 pub(super) fn read(path: &Path) -> Result<AdapterConfig, ModelError> {
     let bytes = read_limited(path, MAX_CONFIG)
         .map_err(|e| ModelError::Read { path: path.to_owned(), source: std::io::Error::other(e) })?;
+    if is_pointer(&bytes) {
+        return Err(ModelError::Pointer { path: path.to_owned() });
+    }
     let fields = match serde_json::from_slice(&bytes) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err("another value".to_owned()),

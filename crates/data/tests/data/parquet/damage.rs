@@ -169,7 +169,11 @@ fn every_encoding_of_texts_gives_the_same_rows() {
         let set = open(&path).unwrap();
         let answers: Vec<_> = (0..3).map(|row| set.load(row).unwrap().unwrap().answer).collect();
         assert_eq!(answers, ["alpha", "alphabet", "alpine"], "{encoding}");
-        assert_eq!(set.load(1).unwrap().unwrap().images, [ImageSource::Bytes(b"ij".as_slice().into())], "{encoding}");
+        assert_eq!(
+            set.load(1).unwrap().unwrap().images,
+            [ImageSource::Bytes(b"ij".as_slice().into())],
+            "{encoding}"
+        );
     }
 }
 
