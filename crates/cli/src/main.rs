@@ -57,7 +57,10 @@ fn start_log(verbose: u8) {
 
 fn report(error: CliError) -> ExitCode {
     // Messages name their causes already, and are searched for by scripts, so they are kept on their lines.
-    let opts = || MietteHandlerOpts::new().without_cause_chain().wrap_lines(false).build();
+    let opts = || {
+        let opts = MietteHandlerOpts::new().without_cause_chain().wrap_lines(false);
+        if output::colours() { opts.build() } else { opts.color(false).build() }
+    };
     // Fails only if a hook is set, and none is.
     let _ = miette::set_hook(Box::new(move |_| Box::new(opts())));
     let code = error.exit_code();

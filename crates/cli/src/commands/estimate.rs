@@ -82,22 +82,27 @@ fn shape(path: &Path, kit: &Kit, progress: &mut Progress) -> Result<Arc<dyn Mode
         Err(error) if path.exists() => return Err(error.into()),
         Err(error) => error,
     };
-    let Some(known) = shipped(path) else {
-        let shapes: Vec<String> = listed().iter().map(|folder| folder.display().to_string()).collect();
-        return Err(match shapes.first() {
-            None => absent.into(),
-            Some(first) => CliError::input(
-                "model.path",
-                absent.to_string(),
-                &format!(
-                    "a folder with the model's config.json is enough, such as --set model.path={first}; there are {}",
-                    shapes.join(", ")
-                ),
-            ),
-        });
-    };
+    let Some(known) = shipped(path) else { return Err(unknown(path, absent)) };
     note(&format!("{} is not here; estimated from {}", path.display(), known.display()));
     Ok(kit.families.read(&known)?)
+}
+
+/// The error for a model of which nothing is known, with the shapes that are: first the one that its path reminds of.
+fn unknown(path: &Path, absent: RunError) -> CliError {
+    let shapes = listed();
+    let reminds = |folder: &&PathBuf| {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| path.to_string_lossy().contains(&name))
+    };
+    let first = shapes.iter().find(reminds).or(shapes.first()).filter(|_| absent.is_input());
+    let Some(first) = first else { return absent.into() };
+    let all: Vec<String> = shapes.iter().map(|folder| folder.display().to_string()).collect();
+    let hint = format!(
+        "a folder with the model's config.json is enough, such as --set model.path={}; there are {}",
+        first.display(),
+        all.join(", ")
+    );
+    CliError::input("model.path", absent.to_string(), &hint)
 }
 
 /// The shape of the model that has the last part of this name.

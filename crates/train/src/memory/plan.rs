@@ -88,7 +88,9 @@ impl Plan {
         let of = Footprint::new(model, self.dtype);
         let n = |count: usize| count as u64;
         let times = |a: u64, b: u64| a.saturating_mul(b);
-        let (prompt, completion) = (n(self.prompt_tokens), n(self.max_new_tokens));
+        // A completion ends where the model's context does.
+        let room = model.text.max_position_embeddings.saturating_sub(self.prompt_tokens).max(1);
+        let (prompt, completion) = (n(self.prompt_tokens), n(self.max_new_tokens.min(room)));
         let length = prompt + completion;
         let (batch, samples) = (n(self.batch), times(n(self.batch), n(self.accumulate)));
 
