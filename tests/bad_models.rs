@@ -83,18 +83,23 @@ fn a_configuration_that_no_model_can_have_is_named_by_key() {
 #[test]
 fn shards_that_lie_elsewhere_or_do_not_hold_what_the_index_says_are_refused() {
     let folder = copied_model();
+    let single = folder.path().join("model.safetensors");
+    std::fs::rename(&single, folder.path().join("shard.safetensors")).unwrap();
     let index = folder.path().join("model.safetensors.index.json");
     let with = |tensor: &str, file: &str, parts: &[&str]| {
         std::fs::write(&index, json!({"weight_map": {tensor: file}}).to_string()).unwrap();
         refused(folder.path(), parts);
     };
-    let outside = folder.path().join("model.safetensors");
-    for file in ["../model.safetensors", "sub/model.safetensors", outside.to_str().unwrap()] {
+    let outside = folder.path().join("shard.safetensors");
+    for file in ["../shard.safetensors", "sub/shard.safetensors", outside.to_str().unwrap()] {
         with("model.norm.weight", file, &["weight_map", file.rsplit('/').next().unwrap(), "same folder"]);
     }
     with("model.norm.weight", "absent.safetensors", &["absent.safetensors"]);
     let unlisted = ["missing", "model.stray", "unlisted", "model.norm.weight"];
-    with("model.stray", "model.safetensors", &unlisted);
+    with("model.stray", "shard.safetensors", &unlisted);
+    // An index that was left beside a single file says nothing.
+    std::fs::rename(folder.path().join("shard.safetensors"), &single).unwrap();
+    run(generate(folder.path(), &image("wide.png"), "What?")).ok();
 }
 
 #[test]
@@ -113,9 +118,11 @@ fn weights_of_a_type_that_is_not_supported_are_named() {
 fn a_tokenizer_without_the_special_tokens_is_refused() {
     for token in ["<|image_pad|>", "<|vision_start|>", "<|vision_end|>"] {
         let folder = copied_model();
-        let path = folder.path().join("tokenizer.json");
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, text.replace(token, "<|other|>")).unwrap();
+        for name in ["tokenizer.json", "tokenizer_config.json"] {
+            let path = folder.path().join(name);
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, text.replace(token, "<|other|>")).unwrap();
+        }
         refused(folder.path(), &["tokenizer.json", token, "missing"]);
     }
 }

@@ -9,6 +9,7 @@ mod experiment;
 mod generate;
 mod hub;
 mod memory;
+mod model_folders;
 mod prompts;
 mod runs;
 mod score;

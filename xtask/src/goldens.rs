@@ -50,7 +50,7 @@ const GOLDENS: [Golden; 4] = [
         example: None,
         command: false,
         needs: "mathruler==0.1.0 sympy==1.13.3 pylatexenc==2.10 tqdm",
-        writes: "crates/data/tests/mathruler.jsonl and the list in docs/grader.md",
+        writes: "crates/grade/tests/mathruler.jsonl and the list in docs/grader.md",
     },
 ];
 

@@ -1,17 +1,18 @@
 //! Reading recipes: one of another command is called that.
 
 use std::path::Path;
+use vigos_recipe::RunRecipe;
 use vigos_recipe::docs::{Make, SCHEMAS};
 use vigos_recipe::kinds::explained;
-use vigos_recipe::{RecipeError, RunRecipe};
+use vigos_rollout::RunError;
 use vigos_world::{WorldConfig, WorldError};
 
 /// A recipe with overrides.
 ///
 /// # Errors
 /// As [`RunRecipe::load`].
-pub(crate) fn load<R: RunRecipe>(path: &Path, overrides: &[String]) -> Result<R, RecipeError> {
-    R::load(path, overrides).map_err(|error| explained::<R>(error, path, &kinds()))
+pub(crate) fn load<R: RunRecipe>(path: &Path, overrides: &[String]) -> Result<R, RunError> {
+    Ok(R::load(path, overrides).map_err(|error| explained::<R>(error, path, &kinds()))?)
 }
 
 /// The dials of a world, those of a file or the defaults, with overrides.

@@ -9,8 +9,8 @@ use crate::fields::RowFields;
 use crate::generated::Generated;
 use crate::order::{Order, RowGroup};
 use crate::parquet::{Table, WINDOW_BYTES, files};
+use crate::reading::Reading;
 use crate::records::{self, RowResult, read_rows};
-use crate::sources::Reading;
 use vigos_recipe::Fields;
 use vigos_recipe::row::{BadRow, Row, missing_file};
 

@@ -1,10 +1,10 @@
-//! Data sets, whatever their format and wherever they come from, and grading.
+//! Data sets, whatever their format and wherever they come from.
 //!
 //! A [`Dataset`] is opened by path, or by name through [`Sources`]. Its rows are questions, or demonstrations for
 //! supervised training, and are read in the shuffled [`Order`] of a run's seed.
 //!
 //! ```
-//! use vigos_data::{Dataset, Fields, grade};
+//! use vigos_data::{Dataset, Fields};
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("rows.jsonl");
 //! # std::fs::write(folder.path().join("a.png"), [])?;
@@ -13,7 +13,7 @@
 //! let dataset = Dataset::open(&path, &Fields::default(), None)?;
 //! let (epoch, index) = dataset.order(42).at(0);
 //! let row = dataset.load(index)?.map_err(|bad| bad.reason)?;
-//! assert!(epoch == 0 && grade(r"\frac{1}{2}", &row.answer));
+//! assert_eq!((epoch, row.answer.as_str()), (0, "0.5"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -21,10 +21,10 @@ pub mod dataset;
 mod error;
 mod fields;
 mod generated;
-pub mod grade;
 pub mod order;
 mod parquet;
 mod places;
+mod reading;
 mod records;
 pub mod sources;
 mod texts;
@@ -33,7 +33,7 @@ pub mod vilp;
 pub use dataset::Dataset;
 pub use error::{DatasetError, SourceError};
 pub use fields::{DemonstrationFields, Fields, RowFields};
-pub use grade::{Choices, grade, grade_question};
 pub use order::{Order, RowGroup, sample_at};
-pub use sources::{DataRequest, Reading, Scheme, Sources};
+pub use reading::Reading;
+pub use sources::{DataRequest, Scheme, Sources};
 pub use vigos_recipe::row::{BadRow, Demonstration, ImageSource, Labels, Place, Role, Row};

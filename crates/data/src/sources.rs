@@ -13,6 +13,7 @@ use vigos_recipe::{Data, Rows};
 use crate::dataset::Dataset;
 use crate::error::DatasetError;
 use crate::fields::RowFields;
+use crate::reading::Reading;
 
 /// A data set as a section of a recipe names it.
 #[derive(Clone, Debug)]
@@ -30,17 +31,6 @@ pub struct DataRequest<'a> {
     /// The folder that image paths are relative to, instead of the data set's own.
     pub image_root: Option<&'a Path>,
     /// Share of the rows that may be unusable.
-    pub max_bad_share: f64,
-}
-
-/// Which rows are read, and how.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Reading<'a> {
-    /// Use the first so many rows only.
-    pub limit: Option<usize>,
-    /// The folder that image paths are relative to, instead of the data set's own.
-    pub image_root: Option<&'a Path>,
-    /// Share of the rows that may be unusable; with 0 the first one is an error, where all are read on opening.
     pub max_bad_share: f64,
 }
 

@@ -4,7 +4,7 @@ use crate::engine::Finish;
 use crate::rolled_out::RolledOut;
 use crate::spans::{Reason, Spans, Verdict};
 use serde::{Deserialize, Serialize};
-use vigos_data::grade_question;
+use vigos_grade::grade_question;
 use vigos_recipe::last_box;
 
 /// One line of a snapshot of rollouts.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use vigos_core::files::read_limited;
 use vigos_data::{
-    DataRequest, Dataset, DatasetError, DemonstrationFields, Fields, ImageSource, Row, RowFields,
+    DataRequest, Dataset, DatasetError, DemonstrationFields, Fields, ImageSource, Reading, Row, RowFields,
 };
 use vigos_recipe::prompts::Prompts;
 use vigos_world::{Format, Warmup, World, WorldConfig, Writer};
@@ -115,7 +115,8 @@ fn json_lines_and_parquet_hold_the_same_rows_and_pictures() {
         let table = dir.path().join(format!("parquet/{split}-00000-of-00001.parquet"));
         let json = Dataset::open(&file, &fields, None).unwrap();
         let parquet = Dataset::open(&table, &fields, None).unwrap();
-        let folder = Dataset::open_split(&dir.path().join("parquet"), Some(split), &fields, None).unwrap();
+        let folder = dir.path().join("parquet");
+        let folder = Dataset::open_with(&folder, Some(split), &fields, Reading::default()).unwrap();
         assert_eq!((json.count().get(), parquet.count().get(), folder.count().get()), (count, count, count));
         for index in 0..count {
             let (a, b) = (json.load(index).unwrap().unwrap(), parquet.load(index).unwrap().unwrap());

@@ -32,8 +32,10 @@ impl Health {
     }
 }
 
-/// Sentences, and when they are true.
-const STATES: [(&str, fn(&Distilled) -> bool); 3] = [
+/// A sentence, and when it is true.
+type State = (&'static str, fn(&Distilled) -> bool);
+
+const STATES: [State; 3] = [
     ("every supervised token is above its clip, so nothing is learnt; method.clip bounds it", |d| {
         let (tokens, clipped) =
             d.terms.values().fold((0, 0), |(t, c), term| (t + term.tokens, c + term.clipped));

@@ -9,7 +9,8 @@
 //! | [`processor`] | images, texts and chat templates to what a model reads |
 //! | [`models`] | [`VisionLanguageModel`], adapters, and the folders that they come in |
 //! | [`recipe`] | [`Recipe`]: what a run is, its teacher table, its prompts, its samples |
-//! | [`data`] | data sets by name, and grading |
+//! | [`data`] | data sets by name |
+//! | [`grade`] | which answers are right |
 //! | [`rollout`] | the student and its completions, read for their spans |
 //! | [`train`](mod@train) | the loop, its objectives, checkpoints |
 //! | [`eval`] | asking, grading, the leakage diagnostic |
@@ -29,6 +30,7 @@
 pub use vigos_core as core;
 pub use vigos_data as data;
 pub use vigos_eval as eval;
+pub use vigos_grade as grade;
 pub use vigos_kernels as kernels;
 pub use vigos_models as models;
 pub use vigos_processor as processor;

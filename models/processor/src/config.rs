@@ -24,7 +24,7 @@ const MAX_PIXELS: u64 = 1 << 30;
 const BICUBIC: u64 = 3;
 /// What settings are without means and deviations of their own: those of OpenAI's CLIP.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// How a model wants its images, with every number checked.
 #[derive(Debug, Clone, PartialEq)]

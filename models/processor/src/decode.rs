@@ -135,6 +135,10 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, DecodeErr
         ImageFormat::Gif => decode_gif(bytes, limits),
         _ => {
             let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(broken("WebP"))?;
+            // The decoder reads what is there, were the rest of the file missing.
+            if webp_size(bytes).is_none_or(|size| size > bytes.len() as u64) {
+                return Err(DecodeError::Broken { format: "WebP", reason: "it ends before its end".into() });
+            }
             pixels(decoder, "WebP", limits, high_byte)
         }
     }?;
@@ -154,6 +158,12 @@ fn format_of(bytes: &[u8], limits: &DecodeLimits) -> Result<ImageFormat, DecodeE
         _ if vigos_core::pointer::is_pointer(bytes) => Err(DecodeError::Pointer),
         format => Err(DecodeError::Unsupported { format, start: bytes.iter().copied().take(8).collect() }),
     }
+}
+
+/// Bytes that a WebP file says it has, the header of its container included.
+fn webp_size(bytes: &[u8]) -> Option<u64> {
+    let size = bytes.get(4..)?.first_chunk()?;
+    Some(u64::from(u32::from_le_bytes(*size)) + 8)
 }
 
 /// Width and height, which stand at a fixed place.

@@ -7,7 +7,7 @@ const FLOORS: [&[&str]; 9] = [
     &["vigos-core", "vigos-jpeg", "vigos-kernels", "xtask"],
     &["vigos-hub", "vigos-processor"],
     &["vigos-models", "vigos-recipe"],
-    &["vigos-data", "vigos-qwen", "vigos-world"],
+    &["vigos-data", "vigos-grade", "vigos-qwen", "vigos-world"],
     &["vigos-rollout", "vigos-sources"],
     &["vigos-eval", "vigos-train"],
     &["vigos-experiment"],

@@ -36,7 +36,7 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
             return Err(CliError::input("--memory", found, ""));
         }
     };
-    let recipe: Recipe = recipe::load(config, &args.set).map_err(RunError::from)?;
+    let recipe: Recipe = recipe::load(config, &args.set)?;
     let mut transfer = Transfer::default();
     let progress = &mut |file: &str, bytes, size| transfer.set(file, bytes, size);
     let kit = kit();

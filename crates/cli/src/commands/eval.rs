@@ -14,7 +14,6 @@ use vigos_eval::evaluate::begun;
 use vigos_eval::{Finished, Options, Report, comparison, evaluate};
 use vigos_recipe::Recipe;
 use vigos_rollout::Kit;
-use vigos_rollout::RunError;
 
 /// Runs the command. Work that is stopped keeps what is whole.
 ///
@@ -44,7 +43,7 @@ pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> 
 /// If it is wrong.
 pub(super) fn load(args: &EvaluateArgs, run_dir: &Path) -> Result<(Recipe, Vec<String>), CliError> {
     let overrides = args.overrides.in_run(run_dir, args.resume)?;
-    let mut recipe: Recipe = recipe::load(&args.config, &overrides).map_err(RunError::from)?;
+    let mut recipe: Recipe = recipe::load(&args.config, &overrides)?;
     if let Some(adapter) = &args.adapter {
         recipe.model.adapter = Some(adapter.clone());
     }

@@ -32,7 +32,7 @@ struct Listed<'a> {
 /// # Errors
 /// If the configuration or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError> {
-    let config: Experiment = recipe::load(&args.config, &[]).map_err(ExperimentError::from)?;
+    let config: Experiment = recipe::load(&args.config, &[])?;
     let plan = Plan::new(&config)?;
     if args.print_plan {
         return list(&config, &plan);

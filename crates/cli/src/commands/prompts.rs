@@ -9,7 +9,6 @@ use std::fmt::Write;
 use vigos::kit;
 use vigos_recipe::Recipe;
 use vigos_recipe::When;
-use vigos_rollout::RunError;
 use vigos_train::preview::{Preview, PromptPreview, preview};
 
 /// Runs the command. No weights are read.
@@ -17,7 +16,7 @@ use vigos_train::preview::{Preview, PromptPreview, preview};
 /// # Errors
 /// If the recipe, a template or the model's files are wrong, or there is no such row, or it cannot be used.
 pub(crate) fn run(args: &PromptsArgs) -> Result<(), CliError> {
-    let recipe: Recipe = recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
+    let recipe: Recipe = recipe::load(&args.config, &args.overrides.set)?;
     let mut transfer = Transfer::default();
     let found = preview(&recipe, args.row, &kit(), &mut |file, bytes, size| transfer.set(file, bytes, size))?;
     transfer.finish();

@@ -8,7 +8,6 @@ use crate::progress::Transfer;
 use crate::recipe;
 use vigos::kit;
 use vigos_recipe::Recipe;
-use vigos_rollout::RunError;
 use vigos_train::replay::replay;
 
 /// Runs the command.
@@ -16,7 +15,7 @@ use vigos_train::replay::replay;
 /// # Errors
 /// If the recipe or a row is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &ReplayArgs, device: &Choice) -> Result<(), CliError> {
-    let recipe: Recipe = recipe::load(&args.config, &args.overrides.set).map_err(RunError::from)?;
+    let recipe: Recipe = recipe::load(&args.config, &args.overrides.set)?;
     let mut transfer = Transfer::default();
     let mut fetching = |file: &str, bytes, size| transfer.set(file, bytes, size);
     replay(&recipe, &args.rollouts, &args.out, &kit(), &device.open()?, &mut fetching)?;

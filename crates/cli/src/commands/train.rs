@@ -63,7 +63,7 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
         PathBuf::from("runs").join(name)
     });
     let overrides = args.overrides.in_run(&run_dir, args.resume)?;
-    let recipe: R = recipe::load(&args.config, &overrides).map_err(RunError::from)?;
+    let recipe: R = recipe::load(&args.config, &overrides)?;
     if args.print_config {
         let text = recipe.to_toml().map_err(RunError::from)?;
         return output::data(text.trim_end());

@@ -28,7 +28,7 @@ use vigos_core::files::{FileError, folder_of};
 
 use crate::error::DatasetError;
 use crate::order::RowGroup;
-use crate::sources::Reading;
+use crate::reading::Reading;
 use columns::{Columns, with_views};
 use vigos_recipe::Fields;
 use vigos_recipe::row::{BadRow, Row};

@@ -5,7 +5,8 @@ use std::io::{BufRead, Read};
 use vigos_core::files::FileError;
 
 use super::input::Input;
-use super::{MAX_ROW, Record, syntax};
+use super::record::{MAX_ROW, Record};
+use super::syntax;
 use crate::error::DatasetError;
 
 /// The records of a file; blank lines are none. The last line need not have a line break.

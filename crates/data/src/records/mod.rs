@@ -13,6 +13,7 @@ mod layout;
 mod lines;
 mod list;
 mod picture;
+mod record;
 mod syntax;
 mod table;
 
@@ -20,32 +21,20 @@ pub(crate) use input::is_text;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-
 use crate::error::DatasetError;
 use crate::fields::RowFields;
-use crate::sources::Reading;
+use crate::reading::Reading;
 use entry::Entry;
 use input::{Input, Kind};
+use record::Record;
 use vigos_core::files::folder_of;
 use vigos_recipe::row::{BadRow, ImageSource, Row};
 
-/// Most bytes of a row.
-const MAX_ROW: usize = 64 << 20;
 /// Most bytes of pictures that rows hold themselves, all together.
 const MAX_INLINE: usize = 1 << 30;
 
 /// A row, or why it cannot be used.
 pub(crate) type RowResult = Result<Row, BadRow>;
-
-/// What a file has in the place of a row: fields, or why there are none.
-struct Record {
-    /// Where it stands.
-    origin: String,
-    /// Its name where it has none of its own.
-    number: usize,
-    fields: Result<Map<String, Value>, String>,
-}
 
 /// Records in their order; after an error nothing follows.
 type Records = Box<dyn Iterator<Item = Result<Record, DatasetError>>>;

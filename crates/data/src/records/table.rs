@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use vigos_core::files::FileError;
 
 use super::input::Input;
-use super::{MAX_ROW, Record};
+use super::record::{MAX_ROW, Record};
 use crate::error::DatasetError;
 
 /// Columns whose cells may be JSON: what other layouts keep in lists.

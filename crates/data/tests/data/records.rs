@@ -43,7 +43,11 @@ fn rows(name: &str, content: &[u8]) -> Vec<(String, String, Vec<String>)> {
 /// What is said of a row, the only one of its file.
 fn refused(row: &str) -> String {
     let (_dir, path) = file("set.jsonl", row.as_bytes());
-    open(&path).expect_err(row).to_string()
+    let bad = match open(&path) {
+        Err(error) => return error.to_string(),
+        Ok(set) => set.load(0).unwrap().unwrap_err(),
+    };
+    format!("{} (id `{}`): {}", bad.origin, bad.id, bad.reason)
 }
 
 fn row(problem: &str, answer: &str, images: &[&str]) -> (String, String, Vec<String>) {
@@ -75,7 +79,7 @@ fn the_layouts_of_other_trainers_are_read() {
         // What the recipe names counts before a layout.
         r#"{"images": ["a.png", "b.png"], "problem": "Are they alike?", "answer": "no", "messages": [{"role": "user", "content": "?"}], "prompt": 3}"#,
     ] {
-        assert_eq!(rows("set.jsonl", line.as_bytes()), [two.clone()], "{line}");
+        assert_eq!(rows("set.jsonl", line.as_bytes()), std::slice::from_ref(&two), "{line}");
     }
 }
 
@@ -288,7 +292,7 @@ fn a_fault_of_a_row_is_a_bad_row_where_some_may_be_and_counted_over_the_whole_fi
 
 #[test]
 fn pictures_that_a_row_holds_are_read() {
-    let picture = [b"\x89PNG\r\n\x1a\n".as_slice(), &[0xfb; 60]].concat();
+    let picture = [b"\x89PNG\r\n\x1a\n\0\0\0\r".as_slice(), &[0xfb; 60]].concat();
     let standard = BASE64_STANDARD.encode(&picture);
     let url_safe = BASE64_URL_SAFE_NO_PAD.encode(&picture);
     assert!(standard.contains('+') || standard.contains('/'));
@@ -339,7 +343,7 @@ fn no_message_grows_with_what_is_in_the_row() {
         long.clone(),
     ] {
         let message = refused(&line);
-        assert!(message.contains("set.jsonl:1") && message.chars().count() < 800, "{}", &message[..800]);
+        assert!(message.contains("set.jsonl:1") && message.chars().count() < 800, "{message:.900}");
     }
     // A name that cannot be a file's.
     let (_dir, path) = file(

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use vigos_data::{Dataset, Fields, ImageSource, Row, grade};
+use vigos_data::{Dataset, Fields, ImageSource, Row};
+use vigos_grade::grade;
 use vigos_recipe::reference_target;
 
 fn sample() -> Vec<Row> {

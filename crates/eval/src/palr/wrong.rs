@@ -1,7 +1,8 @@
 //! Wrong answers to an item: those its row brings, or else the right answers of other items.
 
 use vigos_core::random::{Key, Purpose, draws};
-use vigos_data::{Row, grade_question};
+use vigos_data::Row;
+use vigos_grade::grade_question;
 use vigos_recipe::reference_target;
 use vigos_recipe::sample::SampleError;
 

@@ -141,7 +141,7 @@ fn rows_that_cannot_be_asked_end_the_work_or_are_counted() {
 
     let error =
         run(&recipe(dir.path(), &["data.max_bad_share=0.2"]), &dir.path().join("share"), false).unwrap_err();
-    assert!(error.to_string().contains("1 of 4 rows"), "{error}");
+    assert!(error.to_string().contains("1 of the data's 4 rows"), "{error}");
 }
 
 #[test]

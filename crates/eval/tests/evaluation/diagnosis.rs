@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use vigos_data::{Dataset, Fields, Row, grade};
+use vigos_data::{Dataset, Fields, Row};
 use vigos_eval::palr::{EPSILON, Line, Palr, PalrReport, Part, Sums, Token, palr};
 use vigos_eval::{Finished, Observer, Options};
+use vigos_grade::grade;
 use vigos_models::{ActiveAdapter, Sequence, VisionLanguageModel, peft};
 use vigos_processor::{ImagePatches, Processor};
 use vigos_qwen::Model;
@@ -273,8 +274,8 @@ fn rows_that_are_left_out_are_summed_up() {
     rows.extend([other("a", "wide.png"), other("b", "wide.png"), other("gone", "gone.png")]);
     let dir = folder(&rows);
     let (recipe, run_dir) = (recipe(dir.path(), &[]), dir.path().join("run"));
-    let options =
-        Options { recipe: &recipe, run_dir: &run_dir, resume: false, kit: &kit(), device: &Device::flex() };
+    let (kit, device) = (kit(), Device::flex());
+    let options = Options::new(&recipe, &run_dir, &kit, &device);
     let (rollouts, mut notes) = (dir.path().join("rollouts.jsonl"), Notes::default());
     palr(&options, Some(&rollouts), &mut notes, &AtomicBool::new(false)).unwrap();
     let [each, sum] = &notes.0[..] else { panic!("{notes:?}") };

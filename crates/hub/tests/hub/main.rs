@@ -307,9 +307,16 @@ fn a_hostile_hub_cannot_write_outside_the_cache() {
 
 #[test]
 fn a_local_folder_needs_no_hub() {
-    let path = Path::new("some/folder");
-    assert!(!is_reference(path));
-    assert_eq!(model_folder(path, &mut |_, _, _| {}).unwrap(), path);
+    let dir = tempfile::tempdir().unwrap();
+    for path in [dir.path(), Path::new("./some/folder"), Path::new("folder"), Path::new("a/b/c")] {
+        assert!(!is_reference(path));
+        assert_eq!(model_folder(path, &mut |_, _, _| {}).unwrap(), path);
+    }
+    // What nothing is at, and is as names on the hub are, was meant as one.
+    for name in ["Qwen/Qwen2.5-VL-3B-Instruct", "org/name@v1"] {
+        let error = model_folder(name.as_ref(), &mut |_, _, _| {}).unwrap_err();
+        assert!(error.is_input() && error.to_string().contains(&format!("`hf:{name}`")), "{error}");
+    }
     assert!(is_reference(MODEL.as_ref()));
 }
 

@@ -15,7 +15,9 @@ fn fixtures() -> Vec<(String, Vec<u8>, Option<RgbImage>)> {
         .filter(|path| path.extension().is_none_or(|extension| extension != "md"))
         .collect();
     paths.sort();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension != "rgb"));
+    // What the JPEG decoder is to make of the last one is recorded as it is stored, lying on its side.
+    let stored = common::jpeg().join("exif.jpg");
+    paths.retain(|path| path.extension().is_some_and(|extension| extension != "rgb") && *path != stored);
     let expected = |bytes: Vec<u8>| {
         let side = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
         (bytes != b"ERR").then(|| RgbImage::from_raw(side(0), side(4), bytes[8..].to_vec()).unwrap())
@@ -30,32 +32,30 @@ fn fixtures() -> Vec<(String, Vec<u8>, Option<RgbImage>)> {
 
 #[test]
 fn images_of_every_format_are_pillows_to_the_last_bit() {
-    let mut count = 0;
+    let (mut count, mut faults) = (0, Vec::new());
     for (name, bytes, expected) in fixtures() {
         let Some(expected) = expected else { continue };
-        let Ok(decoded) = decode::decode(&bytes, &DecodeLimits::default()) else {
-            println!("XX {name} is refused");
-            continue;
-        };
-        if decoded != expected {
-            println!("XX {name} differs");
+        match decode::decode(&bytes, &DecodeLimits::default()) {
+            Ok(decoded) if decoded == expected => {}
+            Ok(_) => faults.push(format!("{name} differs")),
+            Err(error) => faults.push(format!("{name} is refused: {error}")),
         }
         count += 1;
     }
+    assert!(faults.is_empty(), "{faults:#?}");
     assert!(count >= 45, "only {count} fixtures found");
 }
 
 #[test]
 fn what_pillow_refuses_is_refused() {
-    let mut count = 0;
+    let (mut count, mut accepted) = (0, Vec::new());
     for (name, bytes, expected) in fixtures() {
         if expected.is_none() {
-            if decode::decode(&bytes, &DecodeLimits::default()).is_ok() {
-                println!("XX {name} is accepted");
-            }
+            accepted.extend(decode::decode(&bytes, &DecodeLimits::default()).is_ok().then_some(name));
             count += 1;
         }
     }
+    assert!(accepted.is_empty(), "{accepted:?}");
     assert!(count >= 5, "only {count} fixtures found");
 }
 
@@ -97,7 +97,7 @@ fn files_over_the_byte_limit_are_refused() {
 #[test]
 fn other_formats_and_empty_images_are_named_in_the_error() {
     let limits = DecodeLimits::default();
-    assert!(matches!(decode::decode(b"", &limits), Err(DecodeError::Unsupported { .. })));
+    assert!(matches!(decode::decode(b"", &limits), Err(DecodeError::NoBytes)));
     assert!(matches!(decode::decode(b"BM not a picture", &limits), Err(DecodeError::Unsupported { .. })));
     let zero = fs::read(common::own("decode/zero.png")).unwrap();
     assert!(matches!(decode::decode(&zero, &limits), Err(DecodeError::Empty { width: 0, .. })));

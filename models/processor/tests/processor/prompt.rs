@@ -127,8 +127,14 @@ fn a_template_that_hides_images_is_refused() {
 #[test]
 fn a_tokenizer_without_image_tokens_is_refused() {
     let folder = copy_of_model("textual");
-    let json = std::fs::read_to_string(folder.join("tokenizer.json")).unwrap();
-    std::fs::write(folder.join("tokenizer.json"), json.replace("<|image_pad|>", "<|picture|>")).unwrap();
+    let rename = |name: &str| {
+        let json = std::fs::read_to_string(folder.join(name)).unwrap();
+        std::fs::write(folder.join(name), json.replace("<|image_pad|>", "<|picture|>")).unwrap();
+    };
+    rename("tokenizer.json");
+    let error = Processor::from_dir(&folder).unwrap_err().to_string();
+    assert!(error.contains("tokenizer_config.json") && error.contains("<|image_pad|>"), "{error}");
+    rename("tokenizer_config.json");
     let error = Processor::from_dir(&folder).unwrap_err();
     assert!(matches!(error, ProcessError::MissingToken { token: "<|image_pad|>" }), "{error}");
 }

@@ -184,6 +184,17 @@ fn runaway_templates_are_stopped() {
 }
 
 #[test]
+fn line_ends_of_windows_are_those_of_any_other_template() {
+    let source = "{% for m in messages %}\n{{ m.role }}:\n{% endfor %}\nend\n";
+    let rendered = |source: &str| {
+        ChatTemplate::new(source, NamedTokens::default()).unwrap().render(hello(), false).unwrap()
+    };
+    for ends in ["\r\n", "\r"] {
+        assert_eq!(rendered(&source.replace('\n', ends)), rendered(source), "{ends:?}");
+    }
+}
+
+#[test]
 fn the_template_is_found_in_every_place() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("templates");
     let _ = std::fs::remove_dir_all(&folder);
@@ -202,10 +213,14 @@ fn the_template_is_found_in_every_place() {
         &json!({"chat_template": "string{{ eos_token }}", "eos_token": "<e>"}).to_string(),
     );
     assert_eq!(found().unwrap(), "string<e>");
-    write("chat_template.json", &json!({"chat_template": "json{{ eos_token }}"}).to_string());
-    assert_eq!(found().unwrap(), "json<e>");
     write("chat_template.jinja", "jinja{{ eos_token }}");
     assert_eq!(found().unwrap(), "jinja<e>");
+    write("chat_template.json", &json!({"chat_template": "json{{ eos_token }}"}).to_string());
+    assert_eq!(found().unwrap(), "json<e>");
+    write("processor_config.json", &json!({"chat_template": null}).to_string());
+    assert_eq!(found().unwrap(), "json<e>");
+    write("processor_config.json", &json!({"chat_template": "config{{ eos_token }}"}).to_string());
+    assert_eq!(found().unwrap(), "config<e>");
     write("tokenizer_config.json", "{");
     assert!(matches!(found(), Err(TemplateError::File(_))));
 }

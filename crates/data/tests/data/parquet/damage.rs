@@ -1,8 +1,10 @@
 //! Files that are cut off, flipped or lie.
 
+use parquet::file::properties::WriterProperties;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vigos_data::ImageSource;
 
 use arrow_array::builder::BinaryDictionaryBuilder;
 use arrow_array::types::Int32Type;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use vigos_data::grade;
+use vigos_grade::grade;
 
 /// Every row of the table under the heading "Pairs": reference, answer, whether they are the same.
 fn pairs() -> Vec<(String, String, bool)> {

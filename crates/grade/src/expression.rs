@@ -122,7 +122,8 @@ impl<'a> Reader<'a> {
             return None;
         }
         let base = self.atom()?;
-        let value = if self.take("^") { base.to_the(signed(self.negative(), self.power()?)) } else { base };
+        let value =
+            if self.take("^") { base.raised_to(signed(self.negative(), self.power()?)) } else { base };
         self.depth -= 1;
         Some(value)
     }

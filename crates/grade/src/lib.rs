@@ -7,6 +7,13 @@
 //!                                         equation or inequality between these
 //! ```
 //!
+//! ```
+//! use vigos_grade::{grade, grade_question};
+//!
+//! assert!(grade(r"\frac{1}{2}", "0.5") && !grade("1e-13", "3e-13"));
+//! assert!(grade_question("Which one? A. red B. blue", "B", "blue"));
+//! ```
+//!
 //! `docs/grader.md` says what counts as equal, and where and why that differs from mathruler.
 
 mod choice;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use vigos_data::grade;
+use vigos_grade::grade;
 
 struct Pair {
     kind: String,

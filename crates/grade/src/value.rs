@@ -89,7 +89,7 @@ impl Value {
         }
     }
 
-    pub(super) fn to_the(self, power: Self) -> Self {
+    pub(super) fn raised_to(self, power: Self) -> Self {
         let exact = self.exact.as_ref().zip(power.exact.as_ref()).and_then(|(base, power)| {
             let power = u32::try_from(power).ok()?;
             (base.bits().saturating_mul(power.into()) <= MOST_BITS).then(|| base.pow(power))

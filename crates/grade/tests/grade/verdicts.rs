@@ -1,7 +1,7 @@
 //! What counts as the same answer.
 
 use proptest::prelude::*;
-use vigos_data::{Choices, grade, grade_question};
+use vigos_grade::{Choices, grade, grade_question};
 
 /// Both ways round, as grading has no sides.
 fn both(a: &str, b: &str) -> bool {

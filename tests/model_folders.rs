@@ -1,0 +1,221 @@
+//! Model and adapter folders as people have them: what can be read is, and what cannot is called by its name.
+
+use crate::support;
+
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use support::{Stored, adapter, copied_model, generate, image, model, model_with, run, set_json};
+
+/// What the model of a folder says to the picture.
+#[track_caller]
+fn answer(folder: &Path) -> (String, String) {
+    let ran =
+        run(generate(folder, &image("wide.png"), "What?").iter().map(String::as_str).chain(["--json"])).ok();
+    (ran.stdout, ran.stderr)
+}
+
+#[track_caller]
+fn refused(folder: &Path, parts: &[&str]) {
+    run(generate(folder, &image("wide.png"), "What?")).refused(parts);
+}
+
+/// Adds a tensor of zeros.
+fn with(name: &str, shape: &[usize]) -> tempfile::TempDir {
+    let bytes = vec![0; 4 * shape.iter().product::<usize>()];
+    model_with(|tensors| tensors.push((name.into(), shape.to_vec(), bytes)))
+}
+
+fn edited(name: &str, edit: impl FnOnce(&mut Value)) -> tempfile::TempDir {
+    let folder = copied_model();
+    let path = folder.path().join(name);
+    let mut value: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    edit(&mut value);
+    fs::write(&path, value.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn tensors_that_are_no_weights_are_left_out_with_a_note_and_others_are_refused() {
+    let (said, _) = answer(&model());
+    for (name, shape) in [
+        ("v_head.summary.weight", &[1, 64][..]),
+        ("model.layers.0.self_attn.rotary_emb.inv_freq", &[8]),
+        ("visual.rotary_pos_emb.inv_freq", &[8]),
+    ] {
+        let folder = with(name, shape);
+        let (found, note) = answer(folder.path());
+        assert_eq!(found, said, "{name}");
+        assert!(note.contains("left out") && note.contains(name.rsplit('.').next().unwrap()), "{note}");
+    }
+    refused(with("model.layers.0.self_attn.gate.weight", &[8]).path(), &["unexpected", "gate.weight"]);
+}
+
+#[test]
+fn settings_of_old_and_new_savers_make_the_same_model() {
+    let (said, _) = answer(&model());
+    // Transformers 5: rotary settings under another name, the old one null.
+    let renamed = edited("config.json", |config| {
+        let text = config["text_config"].as_object_mut().unwrap();
+        let rope = text.insert("rope_scaling".into(), Value::Null).unwrap();
+        text.insert("rope_parameters".into(), rope);
+    });
+    assert_eq!(answer(renamed.path()).0, said);
+    let nothing = edited("config.json", |config| {
+        config["text_config"]["rope_scaling"] = Value::Null;
+    });
+    refused(nothing.path(), &["config.json:rope_scaling.mrope_section", "nothing"]);
+    // One file for the processor, and no other.
+    let folder = copied_model();
+    let old = folder.path().join("preprocessor_config.json");
+    let settings: Value = serde_json::from_slice(&fs::read(&old).unwrap()).unwrap();
+    fs::remove_file(old).unwrap();
+    let new = json!({"processor_class": "Qwen2_5_VLProcessor", "image_processor": settings});
+    fs::write(folder.path().join("processor_config.json"), new.to_string()).unwrap();
+    assert_eq!(answer(folder.path()).0, said);
+    // Line ends of Windows.
+    let folder = copied_model();
+    let template = folder.path().join("chat_template.jinja");
+    let text = fs::read_to_string(&template).unwrap();
+    fs::write(&template, text.replace('\n', "\r\n")).unwrap();
+    assert_eq!(answer(folder.path()).0, said);
+}
+
+#[test]
+fn a_quantised_base_is_called_that_before_a_weight_is_read() {
+    for method in ["bitsandbytes", "gptq", "awq", "fp8", "compressed-tensors"] {
+        let folder = edited("config.json", |config| {
+            config["quantization_config"] = json!({"quant_method": method});
+        });
+        fs::write(folder.path().join("model.safetensors"), "").unwrap();
+        refused(
+            folder.path(),
+            &["config.json:quantization_config", "quantised", method, "unquantised", "bf16"],
+        );
+    }
+}
+
+#[test]
+fn a_pointer_of_git_lfs_is_called_one() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n";
+    for name in ["config.json", "model.safetensors", "tokenizer.json", "preprocessor_config.json"] {
+        let folder = copied_model();
+        fs::write(folder.path().join(name), pointer).unwrap();
+        refused(folder.path(), &[name, "Git LFS pointer", "git lfs pull", "hf:"]);
+    }
+}
+
+#[test]
+fn weights_in_other_formats_are_named() {
+    for name in ["pytorch_model.bin", "model-Q4_K_M.gguf"] {
+        let folder = copied_model();
+        fs::rename(folder.path().join("model.safetensors"), folder.path().join(name)).unwrap();
+        refused(folder.path(), &[name, "safetensors", "save_pretrained"]);
+    }
+}
+
+/// The adapter with its tensors under other names, or values.
+fn adapter_with(change: impl Fn(&mut Vec<Stored>)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(adapter().join("adapter_config.json"), folder.path().join("adapter_config.json")).unwrap();
+    let bytes = fs::read(adapter().join("adapter_model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors: Vec<Stored> =
+        file.iter().map(|(name, view)| (name.into(), view.shape().into(), view.data().into())).collect();
+    change(&mut tensors);
+    let views = tensors.iter().map(|(name, shape, data)| {
+        (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data).unwrap())
+    });
+    fs::write(folder.path().join("adapter_model.safetensors"), safetensors::serialize(views, None).unwrap())
+        .unwrap();
+    folder
+}
+
+#[test]
+fn an_adapter_of_a_model_s_own_state_is_read_and_other_formats_are_named() {
+    let said = |folder: &Path| {
+        let folder = folder.to_str().unwrap();
+        let args = generate(&model(), &image("wide.png"), "What?");
+        run(args.iter().map(String::as_str).chain(["--json", "--adapter", folder]))
+    };
+    let raw = adapter_with(|tensors| {
+        for (name, ..) in tensors {
+            *name = name.replace(".weight", ".default.weight");
+        }
+    });
+    assert_eq!(said(raw.path()).ok().stdout, said(&adapter()).ok().stdout);
+
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(adapter().join("adapter_config.json"), folder.path().join("adapter_config.json")).unwrap();
+    fs::write(folder.path().join("adapter_model.bin"), "PK").unwrap();
+    said(folder.path()).refused(&["adapter_model.bin", "adapter_model.safetensors", "save_pretrained"]);
+    for (key, value) in [("use_dora", json!(true)), ("peft_type", json!("IA3")), ("bias", json!("all"))] {
+        set_json(&folder.path().join("adapter_config.json"), "", {
+            let mut config: Value =
+                serde_json::from_slice(&fs::read(adapter().join("adapter_config.json")).unwrap()).unwrap();
+            config[key] = value;
+            config
+        });
+        said(folder.path()).refused(&["adapter_config.json", key, "supported"]);
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_neither_merged_nor_scored_and_is_named() {
+    let out = tempfile::tempdir().unwrap();
+    let merge = |adapter: &Path, out: &Path| {
+        let model = model();
+        let [model, adapter, out] = [&model, adapter, out].map(|path| path.to_str().unwrap());
+        run(["merge", "--model", model, "--adapter", adapter, "--out", out, "--check"])
+    };
+    for value in [f32::NAN, f32::INFINITY] {
+        let poisoned = adapter_with(|tensors| {
+            let (_, _, data) = tensors.iter_mut().find(|(name, ..)| name.contains("lora_B")).unwrap();
+            data[..4].copy_from_slice(&value.to_le_bytes());
+        });
+        let target = out.path().join(value.to_string());
+        merge(poisoned.path(), &target).refused(&["not finite", "weight", "the adapter"]);
+        assert!(!target.join("config.json").exists() && !target.join("model.safetensors").exists());
+    }
+    merge(&adapter(), &out.path().join("sound")).ok();
+    // Only into an empty or a new folder.
+    let taken = out.path().join("taken");
+    fs::create_dir(&taken).unwrap();
+    fs::write(taken.join("notes.txt"), "mine").unwrap();
+    merge(&adapter(), &taken).refused(&["--out", "not empty"]);
+    assert_eq!(fs::read_dir(&taken).unwrap().count(), 1);
+
+    let folder = model_with(|tensors| {
+        let (_, _, data) = tensors.iter_mut().find(|(name, ..)| name.ends_with("norm.weight")).unwrap();
+        data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    let (dir, rows) = support::data_folder(&[
+        json!({"id": "first", "image": "wide.png", "prompt": "What?", "completion": "A cat."}),
+    ]);
+    let scores = dir.path().join("scores.jsonl");
+    let [model, rows, to] = [folder.path(), &rows, &scores].map(|path| path.to_str().unwrap());
+    let ran = run(["score", "--model", model, "--input", rows, "--output", to]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`first`") && ran.stderr.contains("not finite"), "{}", ran.stderr);
+    assert!(!fs::read_to_string(&scores).unwrap().contains("null"));
+}
+
+#[test]
+fn a_name_of_the_hub_without_its_prefix_is_recognised() {
+    let args = generate(Path::new("Qwen/Qwen2.5-VL-3B-Instruct"), &image("wide.png"), "What?");
+    run(args).refused(&["hf:Qwen/Qwen2.5-VL-3B-Instruct"]);
+    let (dir, data) = support::data_folder(&support::questions());
+    let recipe = support::recipe(&data);
+    let run_dir = dir.path().join("run");
+    for (set, hint) in [
+        ("model.path=org/model", "hf:org/model"),
+        ("model.adapter=org/adapter", "hf:org/adapter"),
+        ("data.path=org/data", "hf:org/data@SPLIT"),
+    ] {
+        support::train(&recipe, &run_dir, &["--set", set]).refused(&[hint]);
+    }
+    // A file that is not there is a file.
+    let missing = support::train(&recipe, &run_dir, &["--set", "data.path=org/rows.jsonl"]);
+    missing.refused(&["org/rows.jsonl"]);
+    assert!(!missing.stderr.contains("hf:"), "{}", missing.stderr);
+}
