@@ -196,7 +196,7 @@ fn what_is_not_finite_is_neither_merged_nor_scored_and_is_named() {
     let [model, rows, to] = [folder.path(), &rows, &scores].map(|path| path.to_str().unwrap());
     let ran = run(["score", "--model", model, "--input", rows, "--output", to]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("`first`") && ran.stderr.contains("not finite"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("row \"first\"") && ran.stderr.contains("not finite"), "{}", ran.stderr);
     assert!(!fs::read_to_string(&scores).unwrap().contains("null"));
 }
 

@@ -101,7 +101,7 @@ fn score(opened: &Opened, loaded: &Loaded, row: &Row) -> Result<Vec<TokenScore>,
     match scores.iter().position(|score| !(score.logprob.is_finite() && score.entropy.is_finite())) {
         None => Ok(scores),
         Some(token) => Err(CliError::Failed(format!(
-            "row `{}`, token {token} of its completion: the logits are not finite (NaN or infinite); the weights are \
+            "row {}, token {token} of its completion: the logits are not finite (NaN or infinite); the weights are \
              damaged, or overflow in this precision",
             row.id
         ))),
