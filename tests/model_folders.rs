@@ -175,7 +175,7 @@ fn what_is_not_finite_is_neither_merged_nor_scored_and_is_named() {
         });
         let target = out.path().join(value.to_string());
         merge(poisoned.path(), &target).refused(&["not finite", "weight", "the adapter"]);
-        assert!(!target.join("config.json").exists() && !target.join("model.safetensors").exists());
+        assert!(!target.exists(), "nothing is in the way of the next try");
     }
     merge(&adapter(), &out.path().join("sound")).ok();
     // Only into an empty or a new folder.
@@ -218,4 +218,25 @@ fn a_name_of_the_hub_without_its_prefix_is_recognised() {
     let missing = support::train(&recipe, &run_dir, &["--set", "data.path=org/rows.jsonl"]);
     missing.refused(&["org/rows.jsonl"]);
     assert!(!missing.stderr.contains("hf:"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_sharded_base_with_tensors_of_others_merges_into_a_model_that_loads() {
+    let base = with("v_head.summary.weight", &[1, 64]);
+    let shard = base.path().join("model-00001-of-00001.safetensors");
+    fs::rename(base.path().join("model.safetensors"), &shard).unwrap();
+    let bytes = fs::read(&shard).unwrap();
+    let names = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let map: serde_json::Map<String, Value> = names
+        .names()
+        .into_iter()
+        .map(|name| (name.to_owned(), json!("model-00001-of-00001.safetensors")))
+        .collect();
+    let index = base.path().join("model.safetensors.index.json");
+    fs::write(index, json!({"weight_map": map}).to_string()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (out, adapter) = (dir.path().join("merged"), adapter());
+    let [model, adapter, target] = [base.path(), &adapter, &out].map(|path| path.to_str().unwrap());
+    run(["merge", "--model", model, "--adapter", adapter, "--out", target, "--check"]).ok();
+    answer(&out);
 }

@@ -44,6 +44,15 @@ pub enum FileError {
 pub type Progress<'a> = dyn FnMut(&str, u64, u64) + 'a;
 
 impl FileError {
+    /// Whether the user's input is at fault, rather than the machine: what cannot be read was named wrongly, what
+    /// cannot be written has no room or no right to be there.
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::Io { action, .. } => matches!(*action, "open" | "read" | "list"),
+            Self::TooLarge { .. } | Self::NotAFile { .. } => true,
+        }
+    }
+
     /// An operating system error met while doing `action` (a verb, such as "open") on `path`.
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }

@@ -77,11 +77,10 @@ pub enum JsonLinesError {
 }
 
 impl JsonLinesError {
-    /// Whether the user's input is at fault, rather than the machine: a file that does not open was named
-    /// wrongly, one that does not take a line is out of room.
+    /// Whether the user's input is at fault, rather than the machine.
     pub fn is_input(&self) -> bool {
         match self {
-            Self::File(FileError::Io { action, .. }) => matches!(*action, "open" | "read"),
+            Self::File(error) => error.is_input(),
             _ => true,
         }
     }

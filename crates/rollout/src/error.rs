@@ -5,6 +5,7 @@ use crate::sampler::SamplingError;
 use std::path::PathBuf;
 use vigos_core::files::FileError;
 use vigos_core::jsonl::JsonLinesError;
+use vigos_core::lock::LockError;
 use vigos_core::manifest::ManifestError;
 use vigos_data::DatasetError;
 use vigos_hub::HubError;
@@ -142,10 +143,9 @@ impl RunError {
             Self::Lines(error) => error.is_input(),
             Self::Dataset(error) => error.is_input(),
             Self::Hub(error) => error.is_input(),
-            Self::File(FileError::Io { action, .. })
-            | Self::Folder(FolderError::File(FileError::Io { action, .. })) => {
-                !matches!(*action, "write" | "sync" | "rename" | "create")
-            }
+            Self::File(error)
+            | Self::Folder(FolderError::File(error) | FolderError::Lock(LockError::File(error)))
+            | Self::Manifest(ManifestError::File(error)) => error.is_input(),
             Self::Rollout(_) | Self::Loss(_) | Self::Interrupted(_) => false,
             Self::NotFinite(_) | Self::LostStep { .. } => false,
             _ => true,

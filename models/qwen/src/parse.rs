@@ -50,14 +50,18 @@ impl Config {
         // Rotary settings moved between releases: beside `rope_theta`, or in one of two nested objects.
         let rope = ["rope_scaling", "rope_parameters"].iter().find_map(|key| {
             let found = text_value.get(*key).or_else(|| root.get(*key));
-            found.filter(|value| !value.is_null())
+            // Null and nothing are as good as absent.
+            found.filter(|value| value.as_object().is_some_and(|settings| !settings.is_empty()))
         });
         let rope = rope.unwrap_or(&Value::Null);
         if text.head_dim == 0 && text.num_attention_heads > 0 {
             text.head_dim = text.hidden_size / text.num_attention_heads;
         }
-        if text.rope_theta == 0.0 {
-            text.rope_theta = rope.get("rope_theta").and_then(Value::as_f64).unwrap_or(family.rope_theta());
+        // The newer place counts.
+        if let Some(theta) = rope.get("rope_theta").and_then(Value::as_f64) {
+            text.rope_theta = theta;
+        } else if text.rope_theta == 0.0 {
+            text.rope_theta = family.rope_theta();
         }
         let section = rope.get("mrope_section").filter(|section| !section.is_null());
         let sections = "three numbers, here or under rope_parameters";

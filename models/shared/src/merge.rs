@@ -43,13 +43,35 @@ pub fn merge(
     out: &Path,
     device: &Device,
 ) -> Result<Merged, ModelError> {
-    let write = |message: String| ModelError::Write { path: out.to_owned(), message };
     let weights = Weights::open_model(base, model)?;
     let adapter = peft::load(adapter, model, device)?;
+    let is_new = !out.exists();
     claim(out)?;
+    let merged = write_merged(model, base, &weights, &adapter, out, device);
+    if merged.is_err() {
+        // What was written would be in the way of the next try; the folder held no model before.
+        for file in weights.by_file().into_keys().filter_map(Path::file_name) {
+            let _ = std::fs::remove_file(out.join(file));
+        }
+        if is_new {
+            let _ = std::fs::remove_dir(out);
+        }
+    }
+    merged
+}
 
+/// Writes the model folder `out`, its weights file by file.
+fn write_merged(
+    model: &Architecture,
+    base: &Path,
+    weights: &Weights,
+    adapter: &Adapter,
+    out: &Path,
+    device: &Device,
+) -> Result<Merged, ModelError> {
+    let write = |message: String| ModelError::Write { path: out.to_owned(), message };
     let canonical = model.names.canonical;
-    let updates = updates(&adapter, canonical);
+    let updates = updates(adapter, canonical);
     let mut merged = Merged { tensors: 0, updated: 0 };
     // A view cannot fail, so the first failure while a file is written is kept here.
     let failure = RefCell::new(None);
@@ -67,8 +89,6 @@ pub fn merge(
         let target = out.join(name);
         let written = safetensors::serialize_to_file(views, Some(pytorch_metadata()), &target);
         if let Some(error) = failure.take() {
-            // The file is whole but not what it should be.
-            let _ = std::fs::remove_file(&target);
             return Err(error);
         }
         written.map_err(|e| write(e.to_string()))?;

@@ -92,24 +92,16 @@ impl Weights {
     /// # Errors
     /// As [`Weights::open`], and if other tensors are there or some are not.
     pub fn open_model(folder: &Path, model: &Architecture) -> Result<Self, ModelError> {
-        let mut weights = Self::open_folder(folder, model.names.canonical)?;
-        weights.leave_out_strangers(folder);
-        // Such as the head of a tied checkpoint, which may carry it all the same.
-        weights.check(&model.parameters, &model.ignored)?;
-        Ok(weights)
-    }
-
-    /// Leaves out tensors that other programs write beside a model's, and that are none of its numbers.
-    fn leave_out_strangers(&mut self, folder: &Path) {
-        let strangers: Vec<String> =
-            self.names().filter(|name| is_stranger(name)).map(str::to_owned).collect();
-        for name in &strangers {
-            self.entries.remove(name);
-        }
+        let weights = Self::open_folder(folder, model.names.canonical)?;
+        let strangers: Vec<&str> = weights.names().filter(|name| is_stranger(name)).collect();
         if !strangers.is_empty() {
             let named = one_line(&strangers.join(", "), 200).into_owned();
             tracing::warn!("{}: left out, as they are no weights of the model: {named}", folder.display());
         }
+        // Such as the head of a tied checkpoint, which may carry it all the same.
+        let ignored: Vec<&str> = model.ignored.iter().copied().chain(strangers).collect();
+        weights.check(&model.parameters, &ignored)?;
+        Ok(weights)
     }
 
     fn open_folder(folder: &Path, rename: impl Fn(&str) -> String) -> Result<Self, ModelError> {

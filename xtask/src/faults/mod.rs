@@ -83,14 +83,16 @@ fn between_operations(
         return Ok(());
     }
     let log = out.join("operations.log");
-    let all = operations::count(&train(command, &out.join("traced")), &log)?;
+    let all = operations::all(&train(command, &out.join("traced")), &log)?;
+    ensure!(!all.is_empty(), "{} has no operation", log.display());
     for number in 1..=times {
         let folder = out.join(format!("operation-{number}"));
-        let nth = 1 + random.below(all);
-        operations::killed_at(&train(command, &folder), nth, &log)?;
-        finish(train(command, &folder)).with_context(|| format!("killed at operation {nth}"))?;
-        same(whole, &folder).with_context(|| format!("killed at operation {nth}"))?;
-        println!("killed at operation {nth} of {all} on files: the same");
+        let index = random.below(all.len() as u64) as usize;
+        let when = format!("killed at operation {} of {} on files, {}", index + 1, all.len(), all[index]);
+        operations::killed_at(&train(command, &folder), &all, index, &log)?;
+        finish(train(command, &folder)).with_context(|| when.clone())?;
+        same(whole, &folder).with_context(|| when.clone())?;
+        println!("{when}: the same");
     }
     Ok(())
 }

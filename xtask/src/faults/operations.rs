@@ -15,25 +15,35 @@ pub(super) fn traceable() -> bool {
     probe.is_ok_and(|status| status.success())
 }
 
-/// How many of them a run's main thread makes; `log` is a file for the trace.
-pub(super) fn count(run: &Command, log: &Path) -> Result<u64> {
+/// Those that a run's main thread makes, in order; `log` is a file for the trace.
+pub(super) fn all(run: &Command, log: &Path) -> Result<Vec<String>> {
     let mut traced = strace(run, log, &[]);
     let output = traced.output().with_context(|| line(&traced))?;
     ensure!(output.status.success(), "{}: {}", line(&traced), String::from_utf8_lossy(&output.stderr));
     let text = std::fs::read_to_string(log).with_context(|| log.display().to_string())?;
-    // Each line begins with its thread, and the main one comes first.
-    let thread = |line: &str| line.split_whitespace().next().map(str::to_owned);
-    let main = text.lines().next().and_then(thread);
-    Ok(text.lines().filter(|line| thread(line) == main).count() as u64)
+    // A line is the thread, then the call with its arguments; the main thread comes first.
+    let calls: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| {
+            let (thread, call) = line.split_once(char::is_whitespace)?;
+            let (name, _) = call.trim_start().split_once('(')?;
+            CALLS.split(',').any(|known| known == name).then_some((thread, name))
+        })
+        .collect();
+    let main = calls.first().map(|(thread, _)| *thread);
+    Ok(calls.iter().filter(|(thread, _)| Some(*thread) == main).map(|(_, name)| (*name).to_owned()).collect())
 }
 
-/// Runs it until its `nth` operation, counted from 1, is made, and no further.
-pub(super) fn killed_at(run: &Command, nth: u64, log: &Path) -> Result<()> {
-    let inject = format!("inject={CALLS}:signal=KILL:when={nth}");
+/// Runs it until operation `index` of `all` is made, and no further.
+pub(super) fn killed_at(run: &Command, all: &[String], index: usize, log: &Path) -> Result<()> {
+    let call = &all[index];
+    // The tracer counts the calls of each name.
+    let nth = all[..=index].iter().filter(|name| *name == call).count();
+    let inject = format!("inject={call}:signal=KILL:when={nth}");
     let mut traced = strace(run, log, &["-e", &inject]);
     let status =
         traced.stdout(Stdio::null()).stderr(Stdio::null()).status().with_context(|| line(&traced))?;
-    ensure!(!status.success(), "operation {nth} was not reached");
+    ensure!(!status.success(), "{call} number {nth} was not reached");
     Ok(())
 }
 
