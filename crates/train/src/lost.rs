@@ -63,12 +63,10 @@ impl Attempt {
             }) => format!("a logit of the student's (sample {sample}, token {position}: {source})"),
             other => return Err(other),
         };
-        let (kept, mut lines) = recorder.lost(step)?;
-        match self.rollouts.as_slice() {
-            [] => self.rows.iter().try_for_each(|row| lines.write(row)),
-            all => all.iter().try_for_each(|rollout| lines.write(&RolloutRecord::of(rollout))),
-        }?;
-        lines.sync()?;
+        let kept = match self.rollouts.as_slice() {
+            [] => recorder.lost(step, &self.rows)?,
+            all => recorder.lost(step, all.iter().map(RolloutRecord::of))?,
+        };
         Ok(RunError::LostStep { step, what, rows: self.names(), kept })
     }
 

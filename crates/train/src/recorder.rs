@@ -6,6 +6,7 @@ use crate::optim::AdamW;
 use crate::quarantine::Quarantine;
 use crate::scored::Scored;
 use crate::tensorboard::TensorBoard;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
@@ -98,14 +99,18 @@ impl<'a> Recorder<'a> {
         Ok(path)
     }
 
-    /// An empty file for what step `step` was about that is given up, and where it is.
+    /// Keeps what step `step` was about that is given up, a line each; gives their file.
     ///
     /// # Errors
-    /// If it cannot be made.
-    pub(crate) fn lost(&self, step: usize) -> Result<(PathBuf, JsonLines), RunError> {
+    /// If it cannot be written.
+    pub(crate) fn lost<T: Serialize>(
+        &self,
+        step: usize,
+        lines: impl IntoIterator<Item = T>,
+    ) -> Result<PathBuf, RunError> {
         let path = self.folder.lost(step)?;
-        let lines = JsonLines::resume(&path, 0)?;
-        Ok((path, lines))
+        write_lines(&path, lines)?.sync()?;
+        Ok(path)
     }
 
     /// Whether step `step` is one that ends with a checkpoint.
@@ -138,9 +143,16 @@ impl<'a> Recorder<'a> {
 }
 
 fn snapshot(path: &Path, scored: &[Scored]) -> Result<(), RunError> {
+    write_lines(path, scored.iter().map(|scored| RolloutRecord::of(&scored.rollout))).map(drop)
+}
+
+fn write_lines<T: Serialize>(
+    path: &Path,
+    values: impl IntoIterator<Item = T>,
+) -> Result<JsonLines, RunError> {
     let mut lines = JsonLines::resume(path, 0)?;
-    for scored in scored {
-        lines.write(&RolloutRecord::of(&scored.rollout))?;
+    for value in values {
+        lines.write(&value)?;
     }
-    Ok(())
+    Ok(lines)
 }

@@ -8,6 +8,9 @@ pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
+/// Endings of weights in formats that are not read.
+pub(crate) const OTHER_FORMATS: [&str; 7] = ["bin", "gguf", "h5", "msgpack", "onnx", "pt", "pth"];
+
 /// The small files that make a folder a model: everything beside the configuration but weights and itself.
 const SIDE_FILES: &[&str] = &[
     "added_tokens.json",

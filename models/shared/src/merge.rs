@@ -6,7 +6,7 @@
 use crate::adapter::{Adapter, LoraPair};
 use crate::architecture::Architecture;
 use crate::error::ModelError;
-use crate::folder::{claim, pytorch_metadata};
+use crate::folder::{OTHER_FORMATS, claim, pytorch_metadata};
 use crate::peft;
 use crate::weights::{Stored, Weights};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -15,9 +15,6 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Weights in other formats: they would go on saying what the base says.
-const OTHER_WEIGHTS: [&str; 8] = ["bin", "gguf", "h5", "msgpack", "onnx", "pt", "pth", "safetensors"];
 
 /// What a merge did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,7 +184,9 @@ fn copy_side_files(base: &Path, out: &Path) -> Result<(), ModelError> {
     for entry in std::fs::read_dir(base).map_err(read)? {
         let path = entry.map_err(read)?.path();
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-        if path.is_file() && !OTHER_WEIGHTS.contains(&extension.as_str()) {
+        // Weights in other formats would go on saying what the base says.
+        let is_weights = extension == "safetensors" || OTHER_FORMATS.contains(&extension.as_str());
+        if path.is_file() && !is_weights {
             names.extend(path.file_name().map(std::ffi::OsStr::to_owned));
         }
     }

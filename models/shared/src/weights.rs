@@ -6,7 +6,7 @@
 
 use crate::architecture::{Architecture, Parameter};
 use crate::error::ModelError;
-use crate::folder::{INDEX, WEIGHTS};
+use crate::folder::{INDEX, OTHER_FORMATS, WEIGHTS};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
@@ -19,9 +19,6 @@ use vigos_core::text::one_line;
 
 /// A header of a published checkpoint has about 200 bytes a tensor; a claim of more than this is an attack.
 const MAX_HEADER: u64 = 100 << 20;
-
-/// Formats of weights that are not read.
-const OTHER_FORMATS: [&str; 6] = [".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack"];
 
 /// A tensor where it lies, not yet read.
 #[derive(Clone, Debug)]
@@ -248,12 +245,13 @@ fn has_weights(folder: &Path) -> Result<(), ModelError> {
         return Ok(());
     }
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let other = names.filter(|name| OTHER_FORMATS.iter().any(|ending| name.ends_with(ending))).min();
-    match other {
+    let is_other = |path: &PathBuf| {
+        path.extension().and_then(|ending| ending.to_str()).is_some_and(|e| OTHER_FORMATS.contains(&e))
+    };
+    match entries.flatten().map(|entry| entry.path()).filter(is_other).min() {
         None => Ok(()),
-        Some(name) => Err(ModelError::Safetensors {
-            path: folder.join(name),
+        Some(path) => Err(ModelError::Safetensors {
+            path,
             message: "weights in this format are not read, those in safetensors are; the publishers of most models \
                       have both, and Transformers' `save_pretrained` writes them"
                 .into(),
