@@ -2,17 +2,8 @@
 
 use crate::support;
 
-use std::path::{Path, PathBuf};
-use support::{data_folder, metrics, questions, recipe, train};
+use support::{adapter_bytes, checkpoint, data_folder, metrics, questions, recipe, train};
 use vigos_core::lock::FolderLock;
-
-fn adapter(run_dir: &Path, step: usize) -> Vec<u8> {
-    std::fs::read(checkpoint(run_dir, step).join("adapter_model.safetensors")).unwrap()
-}
-
-fn checkpoint(run_dir: &Path, step: usize) -> PathBuf {
-    run_dir.join(format!("checkpoints/step-{step:06}"))
-}
 
 #[cfg(unix)]
 #[test]
@@ -56,7 +47,7 @@ fn a_run_whose_time_is_up_is_saved_and_goes_on_with_what_was_set() {
     // Nothing of what was set is said again.
     train(&recipe, &parts, &["--resume"]).ok();
     assert_eq!(metrics(&whole), metrics(&parts));
-    assert!(adapter(&whole, 3) == adapter(&parts, 3), "the adapters differ");
+    assert!(adapter_bytes(&whole, 3) == adapter_bytes(&parts, 3), "the adapters differ");
     train(&recipe, &dir.path().join("bad"), &["--save-by", "soon"]).refused(&["--save-by", "soon", "3h50m"]);
 }
 
@@ -100,11 +91,11 @@ fn a_run_goes_on_at_a_named_checkpoint_and_puts_the_later_ones_aside() {
     let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
     let constant = ["--set", "train.steps=3", "--set", "optim.schedule=constant"];
     train(&recipe, &run_dir, &constant).ok();
-    let (last, lines) = (adapter(&run_dir, 3), metrics(&run_dir));
+    let (last, lines) = (adapter_bytes(&run_dir, 3), metrics(&run_dir));
     train(&recipe, &run_dir, &["--resume", "--at", "7"]).refused(&["--at", "7", "1, 2, 3"]);
     let ran = train(&recipe, &run_dir, &["--resume", "--at", "1"]).ok();
     assert!(ran.stderr.contains("going on after step 1 of 3"), "{}", ran.stderr);
-    assert!(adapter(&run_dir, 3) == last, "the same steps come to another adapter");
+    assert!(adapter_bytes(&run_dir, 3) == last, "the same steps come to another adapter");
     assert_eq!(metrics(&run_dir), lines);
     for step in [2, 3] {
         assert!(run_dir.join(format!("checkpoints/aside-{step:06}/manifest.json")).is_file(), "{step}");

@@ -5,13 +5,9 @@ use crate::support;
 use serde_json::{Value, json};
 use std::path::Path;
 use support::{
-    data_folder, fixtures, generate, image, metrics, model, questions, recipe, recorded, root, run, train,
+    adapter_bytes, data_folder, fixtures, generate, image, metrics, model, questions, recipe, recorded, root,
+    run, train,
 };
-
-fn adapter_bytes(run_dir: &Path, step: usize) -> Vec<u8> {
-    let folder = run_dir.join(format!("checkpoints/step-{step:06}"));
-    std::fs::read(folder.join("adapter_model.safetensors")).unwrap()
-}
 
 #[test]
 fn a_run_fills_its_folder_and_its_adapter_generates() {

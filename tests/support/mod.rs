@@ -185,6 +185,16 @@ pub fn train(recipe: &Path, run_dir: &Path, more: &[&str]) -> Ran {
     run(fixed.iter().chain(more))
 }
 
+/// The checkpoint of a step of a run.
+pub fn checkpoint(run_dir: &Path, step: usize) -> PathBuf {
+    run_dir.join(format!("checkpoints/step-{step:06}"))
+}
+
+/// The tensors of its adapter, as the file has them.
+pub fn adapter_bytes(run_dir: &Path, step: usize) -> Vec<u8> {
+    std::fs::read(checkpoint(run_dir, step).join("adapter_model.safetensors")).unwrap()
+}
+
 /// The lines of `metrics.jsonl` without what a clock says.
 pub fn metrics(run_dir: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap();
