@@ -7,6 +7,7 @@
 use burn::tensor::{Device, Tensor};
 use std::time::Instant;
 use vigos_models::cross_entropy::cross_entropy_with_head;
+use vigos_models::gradient::Keep;
 use vigos_models::init::init;
 use vigos_models::{ConfigFile, Parameters, Sequence, Target};
 use vigos_processor::{Grid, ImagePatches, ImageSlot};
@@ -55,17 +56,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let targets: Vec<Target> = (0..BATCH).flat_map(last).collect();
     let weight = 1.0 / targets.len() as f64;
     let loss = |hidden: &Tensor<2>| cross_entropy_with_head(&*model, hidden, &targets, weight, 4096);
-    time("blocks run again", steps, || {
-        let (hidden, trace) = model.forward_traced_all(&packed, &images);
-        model.backward_all(&parameters, trace, loss(&hidden)?.1, &packed);
-        Ok(())
-    })?;
-    time("graph kept", steps, || {
-        let graph = model.graph(&parameters, &packed, &images);
-        let upstream = loss(&graph.hidden())?.1;
-        graph.backward(upstream);
-        Ok(())
-    })
+    for (what, keep) in [("blocks run again", Keep::Inputs), ("graphs kept", Keep::Graphs)] {
+        time(what, steps, || {
+            let (hidden, trace) = model.forward_traced_all(&parameters, &packed, &images, keep);
+            model.backward_all(&parameters, trace, loss(&hidden)?.1, &packed);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// Times `step` after a first run that warms up.

@@ -1,7 +1,6 @@
 //! The operator on the CPU: rows in parallel, each of them on the vector units.
 
 mod element;
-pub(crate) mod projection;
 mod simd;
 
 use crate::operator::{SpanKlBackend, column};

@@ -1,4 +1,9 @@
-//! The span-masked KL divergence between two language models that share a frozen head.
+//! Operators of a language model and of its distillation, on Burn tensors.
+//!
+//! What runs inside a model is in `vigos-operators`, which this passes on: [`adapted`] layers, [`attention`],
+//! [`rms_norm`], [`gated`], [`rotate`], [`project`].
+//!
+//! The rest is the span-masked KL divergence between two language models that share a frozen head.
 //!
 //! For an active row with student logits `s` and teacher logits `u` over the full vocabulary, temperature τ,
 //! `p = softmax(s/τ)` and `q = softmax(u/τ)`:
@@ -18,8 +23,6 @@
 //!   goes over the rows in chunks and returns the gradient with respect to the student's hidden states, already
 //!   computed. It takes any [`Divergence`]: the two above, which go through the fused operator, or one of your own.
 //! - [`span_kl_reference`] computes it from plain operators, for backends without the fused one.
-//! - [`project`] and [`project_back`] are products with a frozen bf16 weight, such as the head, that never make a
-//!   whole copy of it.
 //!
 //! Nothing here knows of text, images or files.
 //!
@@ -36,7 +39,6 @@ mod flex;
 mod linear;
 mod logits;
 mod operator;
-mod projection;
 mod reference;
 mod registry;
 mod rows;
@@ -48,7 +50,11 @@ pub use divergence::{Direction, Divergence, ForwardKl, ReverseKl};
 pub use error::{SpanKlError, UnknownDivergence};
 pub use linear::{LOGITS_BUDGET, LinearLoss, chunk_rows, divergence_linear};
 pub use logits::{span_kl, span_kl_loss, span_kl_reference, span_kl_stacked};
-pub use projection::{project, project_back};
 pub use reference::{RowKl, row_kl};
 pub use registry::Divergences;
 pub use rows::{ActiveRow, RowLoss, RowStatistics, SpanKlRows};
+pub use vigos_operators::{
+    Columns, Segment, Segments, Update, adapted, adapted_reference, attention, attention_reference,
+    decode_attention, decode_attention_reference, gated, gated_reference, project, project_back, rms_norm,
+    rms_norm_reference, rotate, rotate_reference,
+};

@@ -4,11 +4,11 @@ use crate::checks::{check_temperature, check_terms, same_kind};
 use crate::differentiated::differentiated;
 use crate::error::SpanKlError;
 use crate::logits::span_kl_stacked;
-use crate::projection::{project, project_back};
 use crate::rows::{ActiveRow, RowLoss, RowStatistics, SpanKlRows};
 use crate::tensors::indices;
 use burn::tensor::{DType, IndexingUpdateOp, Tensor};
 use std::num::NonZeroUsize;
+use vigos_operators::{project, project_back};
 
 /// Memory that the logits of one chunk of rows take at most, in bytes: large enough for products to be efficient,
 /// small beside a model. Who goes over logits in chunks makes them of this size.

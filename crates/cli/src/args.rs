@@ -6,7 +6,9 @@ mod experiment;
 mod recipe;
 mod train;
 
-pub(crate) use bench::{BenchArgs, BenchDirection, BenchLossArgs, BenchPrecision};
+pub(crate) use bench::{
+    BenchArgs, BenchDecodeArgs, BenchDirection, BenchLossArgs, BenchModelArgs, BenchPrecision, BenchStepArgs,
+};
 pub(crate) use data::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
 pub(crate) use experiment::ExperimentArgs;
 pub(crate) use recipe::{PresetsArgs, SchemaArgs};

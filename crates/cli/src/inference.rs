@@ -64,6 +64,14 @@ pub(crate) fn adapter_folder(name: &Path) -> Result<PathBuf, CliError> {
     Ok(folder)
 }
 
+/// Burn's name of a number format.
+pub(crate) fn dtype(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+    }
+}
+
 fn exists(flag: &str, folder: &Path, hint: &str) -> Result<(), CliError> {
     match folder.is_dir() {
         true => Ok(()),
@@ -119,10 +127,7 @@ impl<'a> Opened<'a> {
     }
 
     fn dtype(&self) -> DType {
-        match self.args.precision {
-            Precision::F32 => DType::F32,
-            Precision::Bf16 => DType::BF16,
-        }
+        dtype(self.args.precision)
     }
 
     /// The prompt of a user's turn, images first, of which `grids` has one each.

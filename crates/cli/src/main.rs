@@ -17,26 +17,30 @@ mod recipe;
 mod trials;
 mod unclaimed;
 
-use args::Cli;
+use args::{Cli, Command};
 use clap::Parser;
 use error::CliError;
 use miette::MietteHandlerOpts;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+use vigos_bench::PhaseTimes;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(cli.global.verbose);
-    match commands::run(&cli) {
+    let phases = start_log(&cli);
+    match commands::run(&cli, &phases) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ CliError::Stopped { .. }) => error.exit_code(),
         Err(error) => report(error),
     }
 }
 
-/// Log lines on stderr: warnings, with `-v` what the program does, with `-vv` details. `RUST_LOG` overrides.
-fn start_log(verbose: u8) {
-    let level = match verbose {
+/// Log lines on stderr: warnings, with `-v` what the program does, with `-vv` details. `RUST_LOG` overrides. A benchmark
+/// listens for the phases of what it measures.
+fn start_log(cli: &Cli) -> PhaseTimes {
+    let level = match cli.global.verbose {
         0 => "warn",
         1 => "info",
         _ => "debug",
@@ -44,15 +48,18 @@ fn start_log(verbose: u8) {
     // The prefix covers every crate of the project, and leaves out the chatter of the backends.
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("error,vigos={level}")));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(output::colours())
-        .with_target(verbose > 1)
+        .with_target(cli.global.verbose > 1)
         .without_time()
         // A closed stderr is no reason to stop.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    let times = PhaseTimes::default();
+    let listens = matches!(cli.command, Command::Bench(_));
+    let phases = listens.then(|| times.layer());
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(phases).init();
+    times
 }
 
 fn report(error: CliError) -> ExitCode {

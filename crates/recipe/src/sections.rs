@@ -225,6 +225,10 @@ pub struct Train {
     pub seed: u64,
     /// Number format of weights and activations; the divergence and the optimiser are always f32.
     pub precision: Precision,
+    /// What a backward does about the activations of a forward: run each block again, which takes the memory of one
+    /// block, or keep them all, which takes a quarter less time. "auto" keeps them where they fit well.
+    #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]
+    pub recompute: Recompute,
     /// A sample with a longer prompt is skipped and counted, never cut.
     #[default(32768)]
     #[schemars(range(min = 1), extend("x-resume" = ["train"]))]
@@ -241,6 +245,19 @@ impl Train {
     pub fn total_steps(&self, samples: usize) -> usize {
         self.length.total_steps(samples, self.batch * self.accumulate)
     }
+}
+
+/// What becomes of a training forward's activations until its backward. The gradients are the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Recompute {
+    /// They are kept if they take no more than a quarter of the free memory.
+    #[default]
+    Auto,
+    /// Each block's input is kept, and the block runs again.
+    Block,
+    /// All are kept, and nothing runs again.
+    None,
 }
 
 /// How long to train.

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Once;
 use vigos_core::random::Key;
 use vigos_models::cache::{KeyValue, KvCache};
-use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel};
+use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel, phase};
 use vigos_processor::{ImagePatches, Sequence};
 
 /// How a batch of completions is made.
@@ -147,6 +147,7 @@ impl Engine<'_> {
             if waiting.is_empty() {
                 self.compact(&mut live, &mut cache);
             }
+            let _decode = phase!(self.model.device(), "decode");
             cache.advance(longest, self.model.device());
             drawn += self.step(requests, &mut live, &mut cache)?;
             self.retire(requests, &mut live, &mut cache, &mut done);
@@ -193,6 +194,7 @@ impl Engine<'_> {
         if let Some(request) = prompts.iter().find(|r| r.prompt.ids.is_empty()) {
             return Err(RolloutError::EmptyPrompt { sample: request.sample });
         }
+        let _prefill = phase!(self.model.device(), "prefill");
         let images: Vec<&ImagePatches> = prompts.iter().flat_map(|r| r.images).collect();
         let features = self.model.encode_images(&images, self.adapter);
         let sequences: Vec<&Sequence> = prompts.iter().map(|r| r.prompt).collect();

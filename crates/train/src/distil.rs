@@ -48,6 +48,7 @@ pub fn train(
         ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.rows.max_pixels, &mut fetching)?;
     let maker = SampleMaker::of(recipe, &files.processor, &prompts);
     let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &dataset, recipe.train.seed);
+    let plan = plan.with_recompute(recipe.train.recompute, files.config.architecture(), memory);
     observer.memory(&plan, files.config.architecture(), recipe.train.max_prompt_tokens);
     let longest = longest_alone(&plan, files.config.architecture(), memory, recipe.train.max_prompt_tokens);
 
@@ -57,7 +58,8 @@ pub fn train(
     generation.sampling.check()?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let base = Base::load(recipe, files, prompts, device, &mut fetching)?;
-    let fine_tune = AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path) };
+    let fine_tune =
+        AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path), keep: plan.keep };
     let read = |path: &Path| fine_tune.restore(path);
     let start = |observer: &mut dyn Observer| {
         let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
@@ -85,7 +87,14 @@ pub fn train(
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(samples)),
         rollout: Sampled { base: &base, generation },
-        objective: Distillation { model: base.model.as_ref(), teaching, dropping, batch, accumulate },
+        objective: Distillation {
+            model: base.model.as_ref(),
+            teaching,
+            dropping,
+            keep: plan.keep,
+            batch,
+            accumulate,
+        },
         update: Update::new(weights, optimiser, &recipe.optim, total),
         fine_tune: &fine_tune,
         samples: batch * accumulate,

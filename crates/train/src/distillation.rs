@@ -19,8 +19,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use vigos_kernels::{ActiveRow, Divergence, Divergences, LOGITS_BUDGET, chunk_rows, divergence_linear};
+use vigos_models::gradient::Keep;
 use vigos_models::rows::indices;
-use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, VisionLanguageModel};
+use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, VisionLanguageModel, phase};
 use vigos_processor::ImagePatches;
 use vigos_recipe::{Method, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
@@ -34,6 +35,8 @@ pub(crate) struct Distillation<'a> {
     pub(crate) teaching: Teaching<'a>,
     /// The training forward's dropout.
     pub(crate) dropping: Dropping,
+    /// What the training forward keeps for its backward.
+    pub(crate) keep: Keep,
     /// Rollouts of a micro-batch.
     pub(crate) batch: usize,
     /// Micro-batches of a step.
@@ -60,7 +63,7 @@ impl Objective for Distillation<'_> {
             watch.go_on()?;
             let dropout = dropout(self.dropping, step, rollouts.iter(), self.model.device());
             let adapter = ActiveAdapter { adapter: weights, dropout: dropout.as_ref() };
-            let batch = micro_batch(self.model, adapter, &self.teaching, rollouts)?;
+            let batch = micro_batch(self.model, adapter, &self.teaching, rollouts, self.keep)?;
             gradient.add(&batch.gradient);
             loss += batch.loss / self.accumulate as f64;
             for (name, term) in &batch.terms {
@@ -133,6 +136,7 @@ pub fn micro_batch(
     adapter: ActiveAdapter,
     teaching: &Teaching,
     rollouts: Vec<RolledOut>,
+    keep: Keep,
 ) -> Result<MicroBatch, RunError> {
     let Teaching { method, divergences } = teaching;
     let passes: Vec<Pass> = rollouts
@@ -156,7 +160,10 @@ pub fn micro_batch(
     }
 
     let begin = Instant::now();
-    let (teacher_hidden, read) = score(model, method, &scored, &passes)?;
+    let (teacher_hidden, read) = {
+        let _teachers = phase!(model.device(), "teachers");
+        score(model, method, &scored, &passes)?
+    };
     wait(model);
     let scoring = Work { tokens: read, seconds: begin.elapsed().as_secs_f64() };
     let begin = Instant::now();
@@ -164,7 +171,10 @@ pub fn micro_batch(
         scored.iter().map(|s| s.rollout.sample.student.followed_by(&s.rollout.tokens)).collect();
     let packed = model.pack(&sequences.iter().collect::<Vec<_>>())?;
     let images: Vec<&ImagePatches> = scored.iter().flat_map(|s| &s.rollout.sample.images).collect();
-    let (hidden, trace) = model.forward_traced(&packed, &images, adapter);
+    let (hidden, trace) = {
+        let _student = phase!(model.device(), "student");
+        model.forward_traced(&packed, &images, adapter, keep)
+    };
 
     let mut rows = Vec::new();
     for Pass { rollout, pass } in &passes {
@@ -182,7 +192,10 @@ pub fn micro_batch(
         }
     }
     let chunk = chunk_rows(model.architecture().text.vocab_size, LOGITS_BUDGET);
-    let result = divergence_linear(&hidden, &teacher_hidden, model.head(), &rows, method.temperature, chunk)?;
+    let result = {
+        let _loss = phase!(model.device(), "loss");
+        divergence_linear(&hidden, &teacher_hidden, model.head(), &rows, method.temperature, chunk)?
+    };
 
     if let Some(row) = result.kl.iter().position(|kl| !kl.is_finite()) {
         let states =
@@ -205,10 +218,12 @@ pub fn micro_batch(
             scored[*rollout].tokens.push(token);
         }
     }
+    let backward = phase!(model.device(), "backward");
     let gradient = match passing {
         0 => adapter.adapter.zeros(),
         _ => model.backward(trace, result.gradient.cast(hidden.dtype()), &packed, adapter),
     };
+    drop(backward);
     wait(model);
     let update = Work { tokens: packed.rows(), seconds: begin.elapsed().as_secs_f64() };
     Ok(MicroBatch { loss: result.loss, terms, scored, gradient, scoring, update })
@@ -238,7 +253,8 @@ fn not_finite(
 /// Hidden states of the frozen base for every supervised token, in the order of the passes, `[R, D]`; and
 /// the tokens read for it.
 ///
-/// All contexts are packed into one forward; an image is encoded once and serves all teachers of its sample.
+/// All contexts are packed into one forward. An image is encoded once and serves all teachers of its sample, and so
+/// does the beginning that their contexts share.
 fn score(
     model: &dyn VisionLanguageModel,
     method: &Method,
@@ -258,11 +274,25 @@ fn score(
     let features_of: Vec<&[Tensor<2>]> = own.collect();
 
     let sequences: Vec<Sequence> = passes.iter().map(|p| prompt(p).followed_by(&p.pass.tokens)).collect();
-    let features: Vec<Tensor<2>> = passes
+    // The passes of a rollout are neighbours.
+    let mut groups: Vec<Vec<&Sequence>> = Vec::new();
+    let mut last = None;
+    for (pass, sequence) in passes.iter().zip(&sequences) {
+        match groups.last_mut() {
+            Some(group) if last == Some(pass.rollout) => group.push(sequence),
+            _ => groups.push(vec![sequence]),
+        }
+        last = Some(pass.rollout);
+    }
+    let packed = model.pack_groups(&groups)?;
+    let features: Vec<Tensor<2>> = packed
+        .images()
         .iter()
-        .flat_map(|p| features_of[p.rollout].iter().take(prompt(p).images.len()).cloned())
+        .map(|image| {
+            let [sequence, number] = image.source;
+            features_of[passes[sequence].rollout][number].clone()
+        })
         .collect();
-    let packed = model.pack(&sequences.iter().collect::<Vec<_>>())?;
     let hidden = model.forward(&packed, &features, None, &mut ());
     let batch = &packed;
     let rows = passes.iter().enumerate().flat_map(|(i, p)| {

@@ -1,17 +1,17 @@
 //! What is trained: every weight of a model, or an adapter beside a frozen one; and how it is stored.
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vigos_models::cross_entropy::{CrossEntropy, cross_entropy, cross_entropy_with_head};
 use vigos_models::export::save_model;
+use vigos_models::gradient::Keep;
 use vigos_models::weights::Weights;
 use vigos_models::{
     ActiveAdapter, Adapter, DropoutPair, ModelConfig, ModelError, Packed, Parameters, Target, Trained,
     VisionLanguageModel, peft,
 };
 use vigos_processor::ImagePatches;
-use vigos_recipe::sft::Activations;
 use vigos_rollout::RunError;
 
 /// The weights in f32, where the model is stored in fewer bits.
@@ -84,8 +84,8 @@ pub struct FullFineTune {
     pub device: Device,
     /// In which precision it is stored.
     pub stored: DType,
-    /// How gradients go back.
-    pub activations: Activations,
+    /// What a forward keeps for its backward.
+    pub keep: Keep,
 }
 
 impl FineTune for FullFineTune {
@@ -101,21 +101,10 @@ impl FineTune for FullFineTune {
         weights: &Parameters,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Parameters), ModelError> {
-        let loss = |hidden: &Tensor<2>| {
-            cross_entropy_with_head(model, hidden, &batch.targets, batch.weight, batch.chunk)
-        };
-        match self.activations {
-            Activations::Recomputed => {
-                let (hidden, trace) = model.forward_traced_all(&batch.packed, &batch.images);
-                let (loss, upstream) = loss(&hidden)?;
-                Ok((loss, model.backward_all(weights, trace, upstream, &batch.packed)))
-            }
-            Activations::Kept => {
-                let graph = model.graph(weights, &batch.packed, &batch.images);
-                let (loss, upstream) = loss(&graph.hidden())?;
-                Ok((loss, graph.backward(upstream)))
-            }
-        }
+        let (hidden, trace) = model.forward_traced_all(weights, &batch.packed, &batch.images, self.keep);
+        let (loss, upstream) =
+            cross_entropy_with_head(model, &hidden, &batch.targets, batch.weight, batch.chunk)?;
+        Ok((loss, model.backward_all(weights, trace, upstream, &batch.packed)))
     }
 
     fn export(&self, weights: &Parameters, folder: &Path) -> Result<(), RunError> {
@@ -146,6 +135,8 @@ pub struct AdapterFineTune {
     pub base: Arc<dyn VisionLanguageModel>,
     /// What it is called in the adapter's configuration.
     pub name: String,
+    /// What a forward keeps for its backward.
+    pub keep: Keep,
 }
 
 impl FineTune for AdapterFineTune {
@@ -162,7 +153,7 @@ impl FineTune for AdapterFineTune {
         batch: &Batch,
     ) -> Result<(CrossEntropy, Adapter), ModelError> {
         let active = ActiveAdapter { adapter: weights, dropout: batch.dropout.as_ref() };
-        let (hidden, trace) = model.forward_traced(&batch.packed, &batch.images, active);
+        let (hidden, trace) = model.forward_traced(&batch.packed, &batch.images, active, self.keep);
         let (loss, upstream) = cross_entropy(model, &hidden, &batch.targets, batch.weight, batch.chunk)?;
         Ok((loss, model.backward(trace, upstream.cast(hidden.dtype()), &batch.packed, active)))
     }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_hub::Progress;
+use vigos_models::gradient::Keep;
 use vigos_models::{ActiveAdapter, peft};
 use vigos_recipe::run_folder::FolderError;
 use vigos_recipe::{Method, Recipe};
@@ -96,7 +97,7 @@ pub fn replay(
     let dropping = Dropping { probability: recipe.lora.dropout, seed };
     let dropout = dropout(dropping, 0, rows.iter(), device);
     let active = ActiveAdapter { adapter: &adapter, dropout: dropout.as_ref() };
-    let result = micro_batch(base.model.as_ref(), active, &teaching, rows)?;
+    let result = micro_batch(base.model.as_ref(), active, &teaching, rows, Keep::Inputs)?;
     let optimiser = AdamW::new(&adapter);
     let mut update = Update::new(adapter, optimiser, &recipe.optim, total);
     let grad_norm = update.apply(result.gradient.clone(), 0)?.grad_norm;

@@ -4,6 +4,7 @@ use crate::checkpoint::{Checkpoints, write_folder};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
 use crate::health::Health;
+use crate::memory::{keep, plan::PROMPT_TOKENS};
 use crate::observer::{Observer, Watch};
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Given;
@@ -16,6 +17,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use vigos_data::{DataRequest, Dataset};
 use vigos_models::Parameters;
+use vigos_models::memory::Footprint;
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::resume::Run;
 use vigos_recipe::run_folder::RunFolder;
@@ -38,13 +40,17 @@ pub fn sft(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, start, overrides, kit, device, .. } = *options;
+    let RunOptions { recipe, run_dir, start, overrides, kit, device, memory } = *options;
     let folder = RunFolder::open(run_dir, recipe, start.resumes(), Run::Sft)?;
     folder.changes().iter().for_each(|change| observer.note(change));
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let files =
         ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.rows.max_pixels, &mut fetching)?;
+    let of = Footprint::new(files.config.architecture(), dtype(recipe.train.precision));
+    let length = recipe.train.max_tokens.min(PROMPT_TOKENS) as u64;
+    let graphs = of.kept_graphs(length.saturating_mul(recipe.train.batch as u64), length, 0);
+    let keep = keep(recipe.train.recompute, graphs, memory);
     let base = files.weights(&mut fetching)?;
     match recipe.train.weights {
         TrainedWeights::All => {
@@ -55,8 +61,7 @@ pub fn sft(
                 Stored::Bf16 => DType::BF16,
             };
             let config = files.config.clone();
-            let activations = recipe.train.activations;
-            let fine_tune = FullFineTune { base, config, device: device.clone(), stored, activations };
+            let fine_tune = FullFineTune { base, config, device: device.clone(), stored, keep };
             Supervised { recipe, start, overrides, files, fine_tune, dropout: 0.0, output: "model" }.run(
                 weights,
                 dataset,
@@ -69,7 +74,7 @@ pub fn sft(
             let base = files.config.load(&base, device, dtype(recipe.train.precision))?;
             let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
             let weights = open_adapter(&wanted, from, base.architecture(), seed, device, &mut fetching)?;
-            let fine_tune = AdapterFineTune { base: base.into(), name: base_name(&recipe.model.path) };
+            let fine_tune = AdapterFineTune { base: base.into(), name: base_name(&recipe.model.path), keep };
             let dropout = recipe.lora.dropout;
             Supervised { recipe, start, overrides, files, fine_tune, dropout, output: "adapter" }.run(
                 weights,

@@ -124,7 +124,7 @@ fn batch<'a>(
     let packed = model.pack(&sequences.iter().collect::<Vec<_>>())?;
     let mut targets = Vec::new();
     for (i, r) in rollouts.iter().enumerate() {
-        targets.extend(packed.targets(i, r.sample.student.ids.len()..packed.range(i).len()));
+        targets.extend(packed.targets(i, r.sample.student.ids.len()..packed.length(i)));
     }
     Ok(Batch {
         images: rollouts.iter().flat_map(|r| &r.sample.images).collect(),

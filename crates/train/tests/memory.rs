@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use vigos_models::gradient::Keep;
 use vigos_models::memory::Footprint;
 use vigos_models::{ActiveAdapter, Adapter, Architecture, ConfigFile, Dropout, DropoutPair, Sequence, init};
 use vigos_processor::{Grid, ImagePatches, ImageSlot};
@@ -187,9 +188,10 @@ fn forward_and_backward_of_a_micro_batch_take_what_was_estimated() {
             let active = ActiveAdapter { adapter: &adapter, dropout: Some(&dropout) };
             let packed = model.pack(&[&sequence]).unwrap();
             // The first products of a process leave buffers behind, which are no part of any step.
-            let (hidden, trace) = model.forward_traced(&packed, &[&image], active);
+            let (hidden, trace) = model.forward_traced(&packed, &[&image], active, Keep::Inputs);
             drop(model.backward(trace, hidden.zeros_like(), &packed, active));
-            let ((hidden, trace), forward) = measured(|| model.forward_traced(&packed, &[&image], active));
+            let ((hidden, trace), forward) =
+                measured(|| model.forward_traced(&packed, &[&image], active, Keep::Inputs));
             let what = format!("{name} {dtype:?}");
             let of = Footprint::new(&model.architecture, dtype);
             let loss = part(&estimate, Phase::Loss, "kept activations") - of.hidden(2 * 512)

@@ -4,6 +4,7 @@
 mod common;
 mod exact;
 mod fused;
+mod inner;
 #[cfg(feature = "lowering")]
 mod lowering;
 mod place;

@@ -1,40 +1,40 @@
 //! The training forward and its backward, block by block.
 //!
-//! Only each block's input is kept. The backward goes from the last block to the first: it runs one block
-//! again on the autodiff device from its kept input, takes the vector-Jacobian product with the gradient that
-//! arrived, collects the gradients of what is trained in that block and goes on with the gradient of its
-//! input. At any time the graph of a single block exists.
+//! The backward goes from the last block to the first: it takes the vector-Jacobian product of one block with the
+//! gradient that arrived, collects the gradients of what is trained in that block and goes on with the gradient of its
+//! input. Either only each block's input is kept, the block runs again on the autodiff device, and at any time the graph
+//! of a single block exists; or the forward runs the blocks there in the first place, and their graphs are kept.
 //!
 //! What is trained is either an adapter beside a frozen base ([`Model::backward`]), whose tensors are plain so
 //! that nothing can give them a gradient, or every weight ([`Model::backward_all`]). The way through the
 //! model is the same; a `Recompute` says which tensors of a module are leaves.
 
-use crate::model::{Model, QwenConfig};
+use crate::deepstack::Deepstack;
+use crate::model::Model;
 use crate::names::EMBEDDINGS;
-use crate::recompute::{AdapterLeaves, AllLeaves, Module, Recompute};
+use crate::recompute::{AdapterLeaves, AllLeaves, Kept, Module, Recompute};
 use crate::vision::VisionPlan;
-use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
-use vigos_models::gradient::{Gradients, Graph, Trace, Upstream};
-use vigos_models::parameters::{COMPLETE, Leaves};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor};
+use vigos_models::gradient::{Gradients, Keep, Trace, Upstream};
 use vigos_models::rows::{indices, split_rows};
-use vigos_models::{ActiveAdapter, Adapter, Packed, Parameters};
+use vigos_models::{ActiveAdapter, Adapter, Packed, Parameters, phase};
 use vigos_processor::ImagePatches;
 
 /// What a training forward keeps for its backward.
 #[derive(Debug)]
-struct Kept {
+struct ModelTrace {
     /// Nothing without images, or where nothing is trained in the vision tower.
     vision: Option<VisionTrace>,
-    /// Inputs of the decoder layers and, last, of the final norm.
-    text: Vec<Tensor<2>>,
+    /// Of the decoder layers and, last, of the final norm.
+    text: Vec<Kept>,
 }
 
 #[derive(Debug)]
 struct VisionTrace {
     /// `[N, channels·frames·patch²]`
     patches: Tensor<2>,
-    /// Inputs of the blocks and, last, of the merger.
-    inputs: Vec<Tensor<2>>,
+    /// Of the blocks and, last, of the merger.
+    blocks: Vec<Kept>,
     plan: VisionPlan,
 }
 
@@ -48,17 +48,26 @@ impl Model {
         packed: &Packed,
         images: &[&ImagePatches],
         adapter: ActiveAdapter,
+        keep: Keep,
     ) -> (Tensor<2>, Trace) {
         // A tower with deepstack has no layer that can carry an adapter (see `architecture.rs`), so it is never
         // traced for one.
-        let adapts_vision = adapter.adapter.vision.iter().any(|pairs| !pairs.is_empty());
-        if adapts_vision {
-            return self.traced(packed, images, Some(adapter));
+        let (mut features, mut vision) = (Vec::new(), None);
+        if adapter.adapter.vision.iter().any(|pairs| !pairs.is_empty()) && !images.is_empty() {
+            let _image = phase!(&self.device, "image");
+            let plan = self.vision_plan(images);
+            let ordered = plan.order_dropout(Some(adapter));
+            let adapter = ActiveAdapter { adapter: adapter.adapter, dropout: ordered.as_ref() };
+            let modules = AdapterLeaves { model: self, adapter };
+            let (encoded, trace) = self.vision_traced(&modules, Some(adapter), images, plan, keep);
+            features = split_rows(encoded, &trace.plan.tokens);
+            vision = Some(trace);
+        } else if !images.is_empty() {
+            features = self.encode_images(images, Some(adapter));
         }
-        let features = self.encode_images(images, Some(adapter));
-        let mut text = Vec::new();
-        let hidden = self.forward(packed, &features, Some(adapter), &mut text);
-        (hidden, Trace::new(Kept { vision: None, text }))
+        let modules = AdapterLeaves { model: self, adapter };
+        let (hidden, text) = self.text_traced(&modules, Some(adapter), packed, &features, keep);
+        (hidden, Trace::new(ModelTrace { vision, text }))
     }
 
     /// The gradient of every tensor of the adapter, given the gradient of the hidden states.
@@ -75,7 +84,7 @@ impl Model {
         packed: &Packed,
         adapter: ActiveAdapter,
     ) -> Adapter {
-        let Kept { vision, text } = trace.into_kept();
+        let ModelTrace { vision, text } = trace.into_kept();
         let ordered = vision.as_ref().and_then(|v| v.plan.order_dropout(Some(adapter)));
         let adapter =
             ActiveAdapter { adapter: adapter.adapter, dropout: ordered.as_ref().or(adapter.dropout) };
@@ -90,24 +99,67 @@ impl Model {
         adapter.adapter.map(|name, t| gradients.remove(name).unwrap_or_else(|| t.zeros_like()))
     }
 
-    /// The forward with every block's input kept, the vision tower's too.
-    fn traced(
+    /// The vision tower's forward, and what is kept of it. `modules` are those of the adapter, if there is one.
+    fn vision_traced(
         &self,
-        packed: &Packed,
-        images: &[&ImagePatches],
+        modules: &impl Recompute,
         adapter: Option<ActiveAdapter>,
-    ) -> (Tensor<2>, Trace) {
-        let (mut features, mut vision) = (Vec::new(), None);
-        if !images.is_empty() {
-            let (patches, plan) = (self.patches(images), self.vision_plan(images));
-            let mut inputs: Vec<Tensor<2>> = Vec::new();
-            let encoded = self.vision_forward(patches.clone(), &plan, adapter, &mut inputs);
-            features = split_rows(encoded, &plan.tokens);
-            vision = Some(VisionTrace { patches, inputs, plan });
+        images: &[&ImagePatches],
+        plan: VisionPlan,
+        keep: Keep,
+    ) -> (Tensor<2>, VisionTrace) {
+        let patches = self.patches(images);
+        let mut blocks = Vec::new();
+        let mut hidden = self.vision.embed(patches.clone(), &plan);
+        let mut deepstack = Vec::new();
+        for (i, block) in self.vision.blocks.iter().enumerate() {
+            hidden = match keep {
+                Keep::Inputs => {
+                    blocks.push(Kept::Input(hidden.clone()));
+                    block.forward(hidden, &plan, adapter.map(|a| a.vision(i)))
+                }
+                Keep::Graphs => {
+                    let run = modules.run(Module::Block(i, &plan), hidden);
+                    let output = run.output();
+                    blocks.push(Kept::Run(run));
+                    output
+                }
+            };
+            deepstack.extend(self.vision.deepstack(i, &hidden, &plan));
         }
-        let mut text = Vec::new();
-        let hidden = self.forward(packed, &features, adapter, &mut text);
-        (hidden, Trace::new(Kept { vision, text }))
+        blocks.push(Kept::Input(hidden.clone()));
+        let mut features = vec![self.vision.merge(hidden, &plan)];
+        features.extend(deepstack);
+        (Tensor::cat(features, 1), VisionTrace { patches, blocks, plan })
+    }
+
+    /// The language model's forward, and what is kept of it.
+    fn text_traced(
+        &self,
+        modules: &impl Recompute,
+        adapter: Option<ActiveAdapter>,
+        packed: &Packed,
+        features: &[Tensor<2>],
+        keep: Keep,
+    ) -> (Tensor<2>, Vec<Kept>) {
+        if keep == Keep::Inputs {
+            let mut inputs: Vec<Tensor<2>> = Vec::new();
+            let hidden = self.forward(packed, features, adapter, &mut inputs);
+            return (hidden, inputs.into_iter().map(Kept::Input).collect());
+        }
+        let deepstack = Deepstack::new(packed, features, self.config.text.hidden_size, &self.device);
+        let mut hidden = self.embed(packed, features);
+        let mut kept = Vec::new();
+        for layer in 0..self.text.layers.len() {
+            let run = modules.run(Module::Layer(layer, packed), hidden);
+            hidden = match &deepstack {
+                Some(deepstack) => deepstack.add(layer, run.output()),
+                None => run.output(),
+            };
+            kept.push(Kept::Run(run));
+        }
+        kept.push(Kept::Input(hidden.clone()));
+        (self.text.norm.forward(hidden), kept)
     }
 }
 
@@ -117,8 +169,24 @@ impl Model {
     ///
     /// # Shapes
     /// - output: `[T, D]` after the final norm
-    pub fn forward_traced_all(&self, packed: &Packed, images: &[&ImagePatches]) -> (Tensor<2>, Trace) {
-        self.traced(packed, images, None)
+    pub fn forward_traced_all(
+        &self,
+        weights: &Parameters,
+        packed: &Packed,
+        images: &[&ImagePatches],
+        keep: Keep,
+    ) -> (Tensor<2>, Trace) {
+        let modules = AllLeaves { model: self, parameters: weights };
+        let (mut features, mut vision) = (Vec::new(), None);
+        if !images.is_empty() {
+            let _image = phase!(&self.device, "image");
+            let plan = self.vision_plan(images);
+            let (encoded, trace) = self.vision_traced(&modules, None, images, plan, keep);
+            features = split_rows(encoded, &trace.plan.tokens);
+            vision = Some(trace);
+        }
+        let (hidden, text) = self.text_traced(&modules, None, packed, &features, keep);
+        (hidden, Trace::new(ModelTrace { vision, text }))
     }
 
     /// The gradient of every weight, given the gradients of the hidden states and of the head.
@@ -132,7 +200,7 @@ impl Model {
         upstream: Upstream,
         packed: &Packed,
     ) -> Parameters {
-        let Kept { vision, text } = trace.into_kept();
+        let ModelTrace { vision, text } = trace.into_kept();
         let modules = AllLeaves { model: self, parameters: weights };
         let (config, rows) = (&self.config, image_rows(packed, self));
         let mut gradients = Gradients::new();
@@ -154,19 +222,10 @@ impl Model {
         if let Some(mut vision) = vision {
             let features = embedded.select(0, rows);
             let first = through_vision(&modules, &mut vision, features, &added, &mut gradients);
-            modules.pull_back(Module::Patches(&vision.plan), vision.patches, first, &mut gradients);
+            let patches = Kept::Input(vision.patches);
+            modules.pull_back(Module::Patches(&vision.plan), patches, first, &mut gradients);
         }
         weights.with_head(gradients, head)
-    }
-
-    /// The forward with one graph over the whole model of these weights.
-    pub fn graph<'a>(&self, weights: &'a Parameters, packed: &Packed, images: &[&ImagePatches]) -> Graph<'a> {
-        let leaves = Leaves::new(weights);
-        let config = QwenConfig { config: self.config.clone(), architecture: self.architecture.clone() };
-        let tracked = Self::assemble(&config, &leaves, &self.device, DType::F32).expect(COMPLETE);
-        let features = tracked.encode_images(images, None);
-        let hidden = tracked.forward(packed, &features, None, &mut ());
-        Graph::new(weights, leaves.given(), hidden)
     }
 }
 
@@ -174,14 +233,14 @@ impl Model {
 fn through_text(
     modules: &impl Recompute,
     packed: &Packed,
-    mut inputs: Vec<Tensor<2>>,
+    mut kept: Vec<Kept>,
     upstream: Tensor<2>,
     behind: &mut dyn FnMut(usize, &Tensor<2>),
     gradients: &mut Gradients,
 ) -> Tensor<2> {
-    let mut upstream = modules.pull_back(Module::FinalNorm, pop(&mut inputs), upstream, gradients);
-    while let Some(input) = inputs.pop() {
-        let layer = inputs.len();
+    let mut upstream = modules.pull_back(Module::FinalNorm, pop(&mut kept), upstream, gradients);
+    while let Some(input) = kept.pop() {
+        let layer = kept.len();
         behind(layer, &upstream);
         upstream = modules.pull_back(Module::Layer(layer, packed), input, upstream, gradients);
     }
@@ -198,17 +257,18 @@ fn through_vision(
     gradients: &mut Gradients,
 ) -> Tensor<2> {
     let plan = &trace.plan;
-    let mut output = pop(&mut trace.inputs);
-    let mut upstream = modules.pull_back(Module::Merger(plan), output.clone(), features, gradients);
-    while let Some(input) = trace.inputs.pop() {
-        let block = trace.inputs.len();
+    let merger = pop(&mut trace.blocks);
+    let mut output = merger.input();
+    let mut upstream = modules.pull_back(Module::Merger(plan), merger, features, gradients);
+    while let Some(kept) = trace.blocks.pop() {
+        let block = trace.blocks.len();
         let merged = modules.model().config.vision.deepstack_of(block);
         if let Some((k, added)) = merged.and_then(|k| Some((k, added.get(k)?))) {
-            upstream =
-                upstream + modules.pull_back(Module::Deepstack(k, plan), output, added.clone(), gradients);
+            let (module, output) = (Module::Deepstack(k, plan), Kept::Input(output));
+            upstream = upstream + modules.pull_back(module, output, added.clone(), gradients);
         }
-        output = input.clone();
-        upstream = modules.pull_back(Module::Block(block, plan), input, upstream, gradients);
+        output = kept.input();
+        upstream = modules.pull_back(Module::Block(block, plan), kept, upstream, gradients);
     }
     upstream
 }
@@ -228,6 +288,6 @@ fn image_rows(packed: &Packed, model: &Model) -> Tensor<1, Int> {
     indices(packed.image_rows(), &model.device)
 }
 
-fn pop(inputs: &mut Vec<Tensor<2>>) -> Tensor<2> {
-    inputs.pop().expect("a trace holds one input for each block")
+fn pop(kept: &mut Vec<Kept>) -> Kept {
+    kept.pop().expect("a trace holds one entry for each block")
 }

@@ -5,7 +5,7 @@ use crate::model::{Model, QwenConfig};
 use burn::tensor::{DType, Device, Tensor};
 use std::sync::Arc;
 use vigos_models::cache::KvCache;
-use vigos_models::gradient::{Graph, Trace, Upstream};
+use vigos_models::gradient::{Keep, Trace, Upstream};
 use vigos_models::packed::Position;
 use vigos_models::parameters::COMPLETE;
 use vigos_models::source::Checkpoint;
@@ -82,8 +82,8 @@ impl VisionLanguageModel for Model {
         &self.text.head
     }
 
-    fn pack(&self, sequences: &[&Sequence]) -> Result<Packed, ModelError> {
-        self.pack(sequences)
+    fn pack_groups(&self, groups: &[Vec<&Sequence>]) -> Result<Packed, ModelError> {
+        self.pack_groups(groups)
     }
 
     fn encode_images(&self, images: &[&ImagePatches], adapter: Option<ActiveAdapter>) -> Vec<Tensor<2>> {
@@ -115,8 +115,9 @@ impl VisionLanguageModel for Model {
         packed: &Packed,
         images: &[&ImagePatches],
         adapter: ActiveAdapter,
+        keep: Keep,
     ) -> (Tensor<2>, Trace) {
-        self.forward_traced(packed, images, adapter)
+        self.forward_traced(packed, images, adapter, keep)
     }
 
     fn backward(
@@ -129,8 +130,14 @@ impl VisionLanguageModel for Model {
         self.backward(trace, upstream, packed, adapter)
     }
 
-    fn forward_traced_all(&self, packed: &Packed, images: &[&ImagePatches]) -> (Tensor<2>, Trace) {
-        self.forward_traced_all(packed, images)
+    fn forward_traced_all(
+        &self,
+        weights: &Parameters,
+        packed: &Packed,
+        images: &[&ImagePatches],
+        keep: Keep,
+    ) -> (Tensor<2>, Trace) {
+        self.forward_traced_all(weights, packed, images, keep)
     }
 
     fn backward_all(
@@ -141,9 +148,5 @@ impl VisionLanguageModel for Model {
         packed: &Packed,
     ) -> Parameters {
         self.backward_all(weights, trace, upstream, packed)
-    }
-
-    fn graph<'a>(&self, weights: &'a Parameters, packed: &Packed, images: &[&ImagePatches]) -> Graph<'a> {
-        self.graph(weights, packed, images)
     }
 }

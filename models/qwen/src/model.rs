@@ -14,7 +14,9 @@ use vigos_models::packed::{Layout, Position, check_ids};
 use vigos_models::rows::{indices, split_rows};
 use vigos_models::source::{Checkpoint, Source};
 use vigos_models::weights::Weights;
-use vigos_models::{ActiveAdapter, Architecture, ForwardHook, ModelError, Packed, Sequence};
+use vigos_models::{
+    ActiveAdapter, Architecture, ForwardHook, ModelError, Packed, Sequence, VisionLanguageModel, phase,
+};
 use vigos_processor::{Grid, ImagePatches};
 
 /// A configuration with the architecture that it describes.
@@ -80,20 +82,28 @@ impl Model {
         })
     }
 
-    /// Lays sequences one after another.
+    /// Lays sequences one after another, group by group; those of a group share what they all begin with.
     ///
     /// # Errors
     /// If a token id is not in the vocabulary, or an image slot does not fit its sequence.
-    pub fn pack(&self, sequences: &[&Sequence]) -> Result<Packed, ModelError> {
+    pub fn pack_groups(&self, groups: &[Vec<&Sequence>]) -> Result<Packed, ModelError> {
         let Config { text, vision, .. } = &self.config;
         let merge = vision.spatial_merge_size;
         let layout = Layout { merge, vocabulary: text.vocab_size };
         Packed::new(
-            sequences,
+            groups,
             layout,
             |sequence| positions(sequence.ids.len(), &sequence.images, merge),
             |all| rotary(all, text, &self.device),
         )
+    }
+
+    /// Lays sequences one after another.
+    ///
+    /// # Errors
+    /// As [`Model::pack_groups`].
+    pub fn pack(&self, sequences: &[&Sequence]) -> Result<Packed, ModelError> {
+        VisionLanguageModel::pack(self, sequences)
     }
 
     /// Image tokens of several images, each `[tokens, (1 + K)·D]`: behind the token itself the features of
@@ -102,6 +112,7 @@ impl Model {
         if images.is_empty() {
             return Vec::new();
         }
+        let _image = phase!(&self.device, "image");
         let plan = self.vision_plan(images);
         let features = self.vision_forward(self.patches(images), &plan, adapter, &mut ());
         split_rows(features, &plan.tokens)
@@ -191,11 +202,12 @@ impl Model {
     }
 
     /// Token embeddings with the image tokens in their slots. `[T, D]`
-    fn embed(&self, packed: &Packed, features: &[Tensor<2>]) -> Tensor<2> {
+    pub(crate) fn embed(&self, packed: &Packed, features: &[Tensor<2>]) -> Tensor<2> {
         assert_eq!(packed.images().len(), features.len(), "as many image features as image slots");
         let mut parts = Vec::new();
         let mut next = 0;
-        for (rows, feature) in packed.images().iter().zip(features) {
+        for (image, feature) in packed.images().iter().zip(features) {
+            let rows = &image.rows;
             if next < rows.start {
                 parts.push(self.embed_ids(&packed.ids[next..rows.start]));
             }

@@ -1,4 +1,4 @@
-//! The modules that a backward runs again, and which of their tensors are leaves: an adapter's, or all.
+//! The modules that a backward goes through, and which of their tensors are leaves: an adapter's, or all.
 
 use crate::model::Model;
 use crate::text::{DecoderLayer, LanguageModel};
@@ -10,7 +10,7 @@ use vigos_models::parameters::{COMPLETE, Leaves};
 use vigos_models::sites::tensor_names;
 use vigos_models::{ActiveAdapter, ModelError, Packed, Parameters};
 
-/// A module whose output a backward computes again from its kept input.
+/// A module that a backward goes through.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Module<'a> {
     FinalNorm,
@@ -33,22 +33,69 @@ pub(crate) trait Recompute {
 
     fn track<'a>(&'a self, module: Module<'a>) -> Tracked<'a>;
 
-    /// Runs a module again under autodiff and pulls `upstream` back through it: the gradient of its input. Those
-    /// of its leaves go to `gradients`.
-    fn pull_back(
-        &self,
-        module: Module,
-        input: Tensor<2>,
-        upstream: Tensor<2>,
-        gradients: &mut Gradients,
-    ) -> Tensor<2> {
+    /// Runs a module under autodiff.
+    fn run(&self, module: Module, input: Tensor<2>) -> Run {
         let tracked = self.track(module);
         let input = Tensor::from_inner(input).require_grad();
         let output = (tracked.forward)(input.clone());
         let mut leaves = tracked.leaves;
         leaves.push((INPUT.to_owned(), input));
+        Run { output, leaves }
+    }
+
+    /// Pulls `upstream` back through a module: the gradient of its input. Those of its leaves go to `gradients`.
+    fn pull_back(
+        &self,
+        module: Module,
+        kept: Kept,
+        upstream: Tensor<2>,
+        gradients: &mut Gradients,
+    ) -> Tensor<2> {
+        let Run { output, leaves } = match kept {
+            Kept::Input(input) => self.run(module, input),
+            Kept::Run(run) => run,
+        };
         vector_jacobian(output, upstream, leaves, gradients);
         gradients.remove(INPUT).expect("its gradient has just been put there")
+    }
+}
+
+/// A run of a module: the graph of its output, and the graph's leaves by name, its input among them.
+#[derive(Debug)]
+pub(crate) struct Run {
+    output: Tensor<2>,
+    leaves: Vec<(String, Tensor<2>)>,
+}
+
+impl Run {
+    /// Its output, without the graph.
+    pub(crate) fn output(&self) -> Tensor<2> {
+        self.output.clone().inner()
+    }
+
+    /// Its input, without the graph.
+    fn input(&self) -> Tensor<2> {
+        let (_, input) = self.leaves.last().expect("the input is the last leaf");
+        input.clone().inner()
+    }
+}
+
+/// What a forward keeps of a module.
+#[derive(Debug)]
+pub(crate) enum Kept {
+    /// Its input.
+    Input(Tensor<2>),
+    /// All of it.
+    Run(Run),
+}
+
+impl Kept {
+    /// The module's input.
+    pub(crate) fn input(&self) -> Tensor<2> {
+        match self {
+            Self::Input(input) => input.clone(),
+            Self::Run(run) => run.input(),
+        }
     }
 }
 

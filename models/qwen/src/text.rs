@@ -5,8 +5,8 @@
 use crate::config::{Config, TextConfig};
 use crate::names::{EMBEDDINGS, HEAD};
 use burn::tensor::Tensor;
+use vigos_kernels::{Segments, attention};
 use vigos_models::adapter::BlockLora;
-use vigos_models::attention::{Segments, attention};
 use vigos_models::cache::{KeyValue, LayerCache};
 use vigos_models::layers::{GatedMlp, Linear};
 use vigos_models::norms::RmsNorm;

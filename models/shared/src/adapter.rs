@@ -13,6 +13,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vigos_core::random::{Key, Purpose, draws};
+use vigos_kernels::Update;
 
 /// One update.
 #[derive(Clone, Debug)]
@@ -211,20 +212,16 @@ impl<'a> BlockLora<'a> {
         BlockLora { pairs, dropout: self.dropout, site: self.site }
     }
 
-    /// `s·(drop(x)·Aᵀ)·Bᵀ` in the adapter's precision, or nothing where the layer has no update.
+    /// The update `s·(drop(x)·Aᵀ)·Bᵀ` of a layer, in the adapter's precision, or nothing where it has none.
     ///
     /// # Shapes
     /// - `x`: `[T, in]`
-    /// - output: `[T, out]`
-    pub fn update(&self, projection: Projection, x: Tensor<2>) -> Option<Tensor<2>> {
-        let pair = self.pairs.get(&projection)?;
-        let dtype = x.dtype();
-        let x = x.cast(pair.a.dtype());
-        let x = match self.dropout {
-            Some(dropout) => dropout.apply(x, self.site + projection as u64),
-            None => x,
-        };
-        let update = x.matmul(pair.a.clone().transpose()).matmul(pair.b.clone().transpose());
-        Some((update * pair.scale).cast(dtype))
+    pub fn update(&self, projection: Projection, x: &Tensor<2>) -> Option<Update> {
+        let LoraPair { a, b, scale, .. } = self.pairs.get(&projection)?.clone();
+        let dropped = self
+            .dropout
+            .filter(|dropout| dropout.drops())
+            .map(|dropout| dropout.apply(x.clone().cast(a.dtype()), self.site + projection as u64));
+        Some(Update { dropped, a, b, scale })
     }
 }

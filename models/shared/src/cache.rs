@@ -2,15 +2,16 @@
 //!
 //! Sequences are right-aligned: the newest token of every sequence lies in the same column, so a step writes
 //! one column and reads one rectangle, whatever the lengths. A sequence's first column is its own; columns
-//! before it are masked. Since keys carry their rotary position, a column has no meaning of its own, and a
+//! before it are not read. Since keys carry their rotary position, a column has no meaning of its own, and a
 //! row can be freed, filled with another sequence, or moved to the left without touching the others.
 //!
 //! `B` rows, `Hkv` key/value heads, `L` columns in use, `C` head width.
 
 use crate::architecture::TextShape;
 use crate::rows::indices;
-use burn::tensor::activation::softmax;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
+use std::ops::Range;
+use vigos_kernels::{Columns, decode_attention};
 
 /// Keys and values of one layer, after the rotary embedding: each `[T, Hkv, C]`.
 #[derive(Clone, Debug)]
@@ -40,9 +41,8 @@ pub struct LayerCache {
     keys: Tensor<4>,
     /// `[B, Hkv, capacity, C]`
     values: Tensor<4>,
-    /// `[B, 1, 1, L]`, 0 or −∞, for the step under way.
-    mask: Option<Tensor<4>>,
-    column: usize,
+    /// The columns of each row in the step under way, the open one last.
+    columns: Columns,
 }
 
 impl KvCache {
@@ -61,8 +61,7 @@ impl KvCache {
             .map(|_| LayerCache {
                 keys: Tensor::zeros(shape, (device, dtype)),
                 values: Tensor::zeros(shape, (device, dtype)),
-                mask: None,
-                column: 0,
+                columns: Columns::new([]),
             })
             .collect();
         Self { layers, starts: vec![None; rows], column: longest_prompt, capacity }
@@ -128,19 +127,10 @@ impl KvCache {
             self.column = kept;
         }
         let used = self.column + 1;
-        let mask: Vec<f32> = self
-            .starts
-            .iter()
-            .flat_map(|start| {
-                let first = start.unwrap_or(self.column);
-                (0..used).map(move |c| if c < first { f32::NEG_INFINITY } else { 0.0 })
-            })
-            .collect();
-        let mask =
-            Tensor::from_data(TensorData::new(mask, [self.starts.len(), 1, 1, used]), (device, DType::F32));
+        // A free row computes along, over the open column.
+        let columns = Columns::new(self.starts.iter().map(|start| start.unwrap_or(self.column)..used));
         for layer in &mut self.layers {
-            layer.mask = Some(mask.clone());
-            layer.column = self.column;
+            layer.columns = columns.clone();
         }
         self.column = used;
     }
@@ -156,22 +146,13 @@ impl LayerCache {
     /// # Panics
     /// If no column was opened.
     pub fn attend(&mut self, query: Tensor<3>, new: KeyValue) -> Tensor<2> {
-        let [rows, heads, width] = query.dims();
-        let kv_heads = new.key.dims()[1];
-        self.write(0..rows, self.column, new.key.unsqueeze_dim(2), new.value.unsqueeze_dim(2));
-        let mask = self.mask.clone().expect("a column is opened before a step");
-        let used = mask.dims()[3];
-        let in_use = |t: &Tensor<4>| t.clone().narrow(2, 0, used);
-        let dtype = query.dtype();
-        // The query heads that share a key/value head are its query rows. [B, Hkv, H/Hkv, C]
-        let query = query.reshape([rows, kv_heads, heads / kv_heads, width]);
-        let scores = query.matmul(in_use(&self.keys).transpose()).cast(DType::F32);
-        let weights = softmax(scores * (1.0 / (width as f64).sqrt()) + mask, 3);
-        weights.cast(dtype).matmul(in_use(&self.values)).reshape([rows, heads * width])
+        let open = self.columns.end().checked_sub(1).expect("a column is opened before a step");
+        self.write(0..query.dims()[0], open, new.key.unsqueeze_dim(2), new.value.unsqueeze_dim(2));
+        decode_attention(query, &self.keys, &self.values, &self.columns)
     }
 
     /// Writes `[rows, Hkv, n, C]` keys and values from `column` on.
-    fn write(&mut self, rows: std::ops::Range<usize>, column: usize, keys: Tensor<4>, values: Tensor<4>) {
+    fn write(&mut self, rows: Range<usize>, column: usize, keys: Tensor<4>, values: Tensor<4>) {
         let [_, heads, count, width] = keys.dims();
         let place = [rows, 0..heads, column..column + count, 0..width];
         update(&mut self.keys, |t| t.slice_assign(place.clone(), keys));

@@ -44,12 +44,17 @@ impl Dropout {
         Self { probability: self.probability, rows }
     }
 
+    /// Whether it changes anything.
+    pub fn drops(&self) -> bool {
+        self.probability > 0.0
+    }
+
     /// Zeroes values with the given probability and scales the others by 1/(1 − p).
     ///
     /// # Shapes
     /// - `x` and output: `[T, in]`
     pub fn apply(&self, x: Tensor<2>, site: u64) -> Tensor<2> {
-        if self.probability <= 0.0 {
+        if !self.drops() {
             return x;
         }
         let [rows, columns] = x.dims();

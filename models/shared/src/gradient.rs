@@ -1,6 +1,5 @@
 //! The ways back: what a training forward keeps, and gradients by name.
 
-use crate::parameters::Parameters;
 use burn::tensor::Tensor;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -16,6 +15,17 @@ pub struct Upstream {
     pub hidden: Tensor<2>,
     /// Of the head's weight. `[V, D]`
     pub head: Tensor<2>,
+}
+
+/// What a training forward keeps of each block for its backward. The gradients of an adapter are the same to the last
+/// bit, those of all weights within rounding: one that is frozen for the forward may be multiplied in another order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Its input; the backward runs the block again, and only the graph of one block exists at a time.
+    #[default]
+    Inputs,
+    /// Its graph, with all activations: no block runs twice.
+    Graphs,
 }
 
 /// What a training forward keeps for its backward. What that is, only the model's family knows.
@@ -39,36 +49,6 @@ impl Trace {
 impl Debug for Trace {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         out.debug_struct("Trace").finish_non_exhaustive()
-    }
-}
-
-/// Full training with one graph over the whole model: no block runs twice, and all activations are kept.
-///
-/// The gradients are those of the block-by-block backward (`VisionLanguageModel::backward_all`), which needs
-/// the memory of one block's graph and about a quarter more time.
-#[derive(Debug)]
-pub struct Graph<'a> {
-    parameters: &'a Parameters,
-    leaves: Vec<(String, Tensor<2>)>,
-    hidden: Tensor<2>,
-}
-
-impl<'a> Graph<'a> {
-    /// The graph of `hidden`, the output of a forward over `leaves`, which are these weights on the autodiff device.
-    pub fn new(parameters: &'a Parameters, leaves: Vec<(String, Tensor<2>)>, hidden: Tensor<2>) -> Self {
-        Self { parameters, leaves, hidden }
-    }
-
-    /// The hidden states after the final norm. `[T, D]`
-    pub fn hidden(&self) -> Tensor<2> {
-        self.hidden.clone().inner()
-    }
-
-    /// The gradient of every weight, given the gradients of the hidden states and of the head.
-    pub fn backward(self, upstream: Upstream) -> Parameters {
-        let mut gradients = Gradients::new();
-        vector_jacobian(self.hidden, upstream.hidden, self.leaves, &mut gradients);
-        self.parameters.with_head(gradients, upstream.head)
     }
 }
 

@@ -4,9 +4,9 @@ use crate::adapter::BlockLora;
 use crate::error::ModelError;
 use crate::sites::Projection;
 use crate::source::Source;
-use burn::tensor::activation::{gelu, sigmoid, silu};
+use burn::tensor::activation::{gelu, sigmoid};
 use burn::tensor::{DType, Tensor};
-use vigos_kernels::project;
+use vigos_kernels::{adapted, gated};
 
 /// A frozen linear layer, `y = x·Wᵀ + b`.
 #[derive(Clone, Debug)]
@@ -37,19 +37,13 @@ impl Linear {
     /// - `x`: `[T, in]`
     /// - output: `[T, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = project(x, &self.weight);
-        match &self.bias {
-            Some(bias) => y + bias.clone(),
-            None => y,
-        }
+        adapted(x, &self.weight, self.bias.as_ref(), None)
     }
 
     /// The layer with its low-rank update, where `lora` has one for `projection`.
     pub fn adapted(&self, x: Tensor<2>, projection: Projection, lora: Option<BlockLora>) -> Tensor<2> {
-        match lora.and_then(|lora| lora.update(projection, x.clone())) {
-            Some(update) => self.forward(x) + update,
-            None => self.forward(x),
-        }
+        let update = lora.and_then(|lora| lora.update(projection, &x));
+        adapted(x, &self.weight, self.bias.as_ref(), update)
     }
 }
 
@@ -84,9 +78,9 @@ impl GatedMlp {
     /// # Shapes
     /// - `x` and output: `[T, D]`
     pub fn forward(&self, x: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
-        let gate = silu(self.gate.adapted(x.clone(), Projection::Gate, lora));
+        let gate = self.gate.adapted(x.clone(), Projection::Gate, lora);
         let up = self.up.adapted(x, Projection::Up, lora);
-        self.down.adapted(gate * up, Projection::Down, lora)
+        self.down.adapted(gated(gate, up), Projection::Down, lora)
     }
 }
 

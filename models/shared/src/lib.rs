@@ -7,7 +7,7 @@
 //!   [`Parameters`] are all weights of a model, where those are trained.
 //! - [`scoring`] and [`cross_entropy`] go from hidden states to log-probabilities and losses, [`memory`] says what a
 //!   model takes, [`weights`], [`init`], [`export`] and [`merge`] read and write model folders.
-//! - [`layers`], [`attention`], [`norms`], [`rotary`] and [`cache`] are what families are built of.
+//! - [`layers`], [`norms`], [`rotary`] and [`cache`] are what families are built of.
 //!
 //! The base is frozen by construction: its tensors are plain values on a plain device, and every forward
 //! takes the adapter, if any, beside it.
@@ -21,7 +21,6 @@
 pub mod adapter;
 pub mod agreement;
 pub mod architecture;
-pub mod attention;
 pub mod cache;
 pub mod config_file;
 pub mod cross_entropy;
@@ -44,6 +43,7 @@ pub mod packed;
 pub mod parameters;
 pub mod patterns;
 pub mod peft;
+pub mod phase;
 pub mod rotary;
 pub mod rows;
 pub mod scoring;
@@ -51,6 +51,9 @@ pub mod sites;
 pub mod source;
 pub mod trained;
 pub mod weights;
+
+#[doc(hidden)]
+pub use tracing;
 
 pub use adapter::{ActiveAdapter, Adapter, DropoutPair};
 pub use architecture::Architecture;

@@ -131,6 +131,17 @@ impl<'a> Footprint<'a> {
         product(&[rows, self.vision_block().vision_graph(self.width, self.patch_rows(longest))])
     }
 
+    /// The graphs of all blocks, kept from a training forward to its backward, for `tokens` packed tokens whose longest
+    /// sequence has `longest`, and images of `image_tokens`.
+    pub fn kept_graphs(&self, tokens: u64, longest: u64, image_tokens: u64) -> u64 {
+        let (text, vision) = (&self.model.text, &self.model.vision);
+        let block = self.text_block().kept_graph(self.width, longest);
+        let language = product(&[tokens, n(text.num_hidden_layers), block]);
+        let rows = self.patch_rows(image_tokens);
+        let block = self.vision_block().kept_graph(self.width, self.patch_rows(image_tokens.min(longest)));
+        language.saturating_add(product(&[rows, n(vision.depth), block]))
+    }
+
     /// `rows` rows of logits of a decoding step: as computed, in f32, and on the host.
     pub fn logits(&self, rows: u64) -> u64 {
         product(&[rows, n(self.model.text.vocab_size), self.width + 4 + 4])
@@ -220,6 +231,15 @@ impl Block {
         let attention = (16 * residual).saturating_add(scores.saturating_mul(20));
         let mlp = 8 * residual + (27 + 2 * w) * inner;
         attention.max(mlp.saturating_add(scores.saturating_mul(12)))
+    }
+
+    /// Bytes for each row of a block's graph between forward and backward: its input, both norms, queries and keys before
+    /// and behind their rotation, values, attention's output, the MLP's three wide activations; and where attention is
+    /// made of separate operators, one tensor of scores.
+    fn kept_graph(&self, w: u64, longest: u64) -> u64 {
+        let Self { residual, query, key, inner, .. } = self;
+        let rows = 6 * residual + 3 * query + 3 * key + 3 * inner;
+        w.saturating_mul(rows).saturating_add(self.scores(longest).saturating_mul(4))
     }
 
     fn scores(&self, longest: u64) -> u64 {

@@ -7,7 +7,7 @@ use crate::adapter::{ActiveAdapter, Adapter};
 use crate::architecture::Architecture;
 use crate::cache::KvCache;
 use crate::error::ModelError;
-use crate::gradient::{Graph, Trace, Upstream};
+use crate::gradient::{Keep, Trace, Upstream};
 use crate::hook::ForwardHook;
 use crate::packed::{Packed, Position};
 use crate::parameters::Parameters;
@@ -31,18 +31,27 @@ pub trait VisionLanguageModel: Debug + Send + Sync {
     /// The weight of the output head. `[V, D]`
     fn head(&self) -> &Tensor<2>;
 
-    /// Lays sequences one after another.
+    /// Lays sequences one after another, group by group; those of a group share what they all begin with.
     ///
     /// # Errors
     /// If a token id is not in the vocabulary, or an image slot does not fit its sequence.
-    fn pack(&self, sequences: &[&Sequence]) -> Result<Packed, ModelError>;
+    fn pack_groups(&self, groups: &[Vec<&Sequence>]) -> Result<Packed, ModelError>;
+
+    /// Lays sequences one after another.
+    ///
+    /// # Errors
+    /// As [`Self::pack_groups`].
+    fn pack(&self, sequences: &[&Sequence]) -> Result<Packed, ModelError> {
+        let groups: Vec<Vec<&Sequence>> = sequences.iter().map(|sequence| vec![*sequence]).collect();
+        self.pack_groups(&groups)
+    }
 
     /// Image tokens of several images, each `[tokens, rows_per_token·D]`.
     fn encode_images(&self, images: &[&ImagePatches], adapter: Option<ActiveAdapter>) -> Vec<Tensor<2>>;
 
     /// The language model over a packed batch.
     ///
-    /// `features` holds those of every image of the batch, in order, as [`Self::encode_images`] gives them.
+    /// `features` holds those of every image of [`Packed::images`], as [`Self::encode_images`] gives them.
     ///
     /// # Shapes
     /// - output: `[T, D]`, after the final norm
@@ -78,6 +87,7 @@ pub trait VisionLanguageModel: Debug + Send + Sync {
         packed: &Packed,
         images: &[&ImagePatches],
         adapter: ActiveAdapter,
+        keep: Keep,
     ) -> (Tensor<2>, Trace);
 
     /// The gradient of every tensor of the adapter, given the gradient of the hidden states.
@@ -94,7 +104,16 @@ pub trait VisionLanguageModel: Debug + Send + Sync {
     ///
     /// # Shapes
     /// - output: `[T, D]` after the final norm, with what [`Self::backward_all`] needs
-    fn forward_traced_all(&self, packed: &Packed, images: &[&ImagePatches]) -> (Tensor<2>, Trace);
+    ///
+    /// # Panics
+    /// If the model is no frozen copy of `weights`.
+    fn forward_traced_all(
+        &self,
+        weights: &Parameters,
+        packed: &Packed,
+        images: &[&ImagePatches],
+        keep: Keep,
+    ) -> (Tensor<2>, Trace);
 
     /// The gradient of every weight, given the gradients of the hidden states and of the head.
     ///
@@ -107,12 +126,6 @@ pub trait VisionLanguageModel: Debug + Send + Sync {
         upstream: Upstream,
         packed: &Packed,
     ) -> Parameters;
-
-    /// The forward for training all weights with its graph, which keeps all activations.
-    ///
-    /// # Panics
-    /// If the model is no frozen copy of `weights`.
-    fn graph<'a>(&self, weights: &'a Parameters, packed: &Packed, images: &[&ImagePatches]) -> Graph<'a>;
 
     /// An empty cache of `rows` sequences whose longest prompt has `longest_prompt` tokens and whose longest
     /// sequence fits `capacity` columns.

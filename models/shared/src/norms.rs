@@ -4,6 +4,7 @@ use crate::error::ModelError;
 use crate::source::Source;
 use burn::tensor::module::layer_norm;
 use burn::tensor::{DType, Tensor};
+use vigos_kernels::rms_norm;
 
 /// Root-mean-square norm: `x / √(mean(x²) + ε) · γ`.
 #[derive(Clone, Debug)]
@@ -25,11 +26,7 @@ impl RmsNorm {
     /// # Shapes
     /// - `x` and output: `[T, D]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let dtype = x.dtype();
-        let x = x.cast(DType::F32);
-        let mean_square = x.clone().square().mean_dim(1);
-        let normed = x / (mean_square + self.epsilon).sqrt();
-        normed.cast(dtype) * self.scale.clone()
+        rms_norm(x, &self.scale, self.epsilon)
     }
 
     /// The norm of every head on its own.

@@ -1,6 +1,7 @@
 //! Rotary position embeddings.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use vigos_kernels::rotate;
 
 /// Cosines and sines of a rotary embedding, for each row and each rotated pair.
 #[derive(Clone, Debug)]
@@ -27,14 +28,7 @@ impl Rotary {
     /// # Shapes
     /// - `x` and output: `[T, heads, C]`
     pub fn rotate(&self, x: Tensor<3>) -> Tensor<3> {
-        let dtype = x.dtype();
-        let half = x.dims()[2] / 2;
-        let x = x.cast(DType::F32);
-        let (left, right) = (x.clone().narrow(2, 0, half), x.narrow(2, half, half));
-        let (cos, sin) = (self.cos.clone(), self.sin.clone());
-        let rotated =
-            vec![left.clone() * cos.clone() - right.clone() * sin.clone(), right * cos + left * sin];
-        Tensor::cat(rotated, 2).cast(dtype)
+        rotate(x, &self.cos, &self.sin)
     }
 }
 

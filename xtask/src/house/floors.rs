@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 /// From the bottom up. A new crate gets its place here.
 const FLOORS: [&[&str]; 9] = [
-    &["vigos-core", "vigos-jpeg", "vigos-kernels", "xtask"],
-    &["vigos-hub", "vigos-processor"],
+    &["vigos-core", "vigos-jpeg", "vigos-operators", "xtask"],
+    &["vigos-hub", "vigos-kernels", "vigos-processor"],
     &["vigos-models", "vigos-recipe"],
     &["vigos-data", "vigos-grade", "vigos-qwen", "vigos-world"],
     &["vigos-rollout", "vigos-sources"],
     &["vigos-eval", "vigos-train"],
-    &["vigos-experiment"],
+    &["vigos-bench", "vigos-experiment"],
     &["vigos"],
     &["vigos-cli"],
 ];

@@ -22,12 +22,13 @@ mod what_next;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;
+use vigos_bench::PhaseTimes;
 
 /// Runs the command that was asked for.
 ///
 /// # Errors
 /// Whatever stops it.
-pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
+pub(crate) fn run(cli: &Cli, phases: &PhaseTimes) -> Result<(), CliError> {
     let device = &cli.global.device;
     match &cli.command {
         Command::Train(args) => train::run(args, device),
@@ -41,7 +42,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Init(args) => init::run(args),
         Command::Data(args) => data::run(args),
         Command::Merge(args) => merge::run(args, device),
-        Command::Bench(args) => bench::run(args, device),
+        Command::Bench(args) => bench::run(args, device, phases),
         Command::Prompts(args) => prompts::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Presets(args) => presets::run(args),

@@ -10,7 +10,9 @@ pub mod plan;
 
 use serde::Serialize;
 use vigos_models::Architecture;
+use vigos_models::gradient::Keep;
 use vigos_models::memory::Footprint;
+use vigos_recipe::Recompute;
 
 /// What is taken, part by part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,6 +60,16 @@ pub enum Phase {
     Backward,
     /// While gradients are added up and the adapter is changed.
     Optimiser,
+}
+
+/// What a training forward keeps as a recipe says: where that leaves it open, all activations if their `bytes` are no more
+/// than a quarter of the memory that is free.
+pub fn keep(recompute: Recompute, bytes: u64, available: Option<u64>) -> Keep {
+    match (recompute, available) {
+        (Recompute::None, _) => Keep::Graphs,
+        (Recompute::Auto, Some(available)) if bytes <= available / 4 => Keep::Graphs,
+        _ => Keep::Inputs,
+    }
 }
 
 impl Phase {

@@ -1,13 +1,14 @@
 //! What training by a recipe takes.
 
-use super::{Estimate, Phase};
+use super::{Estimate, Phase, keep};
 use burn::tensor::DType;
 use vigos_data::Dataset;
 use vigos_kernels::LOGITS_BUDGET;
+use vigos_models::gradient::Keep;
 use vigos_models::memory::Footprint;
 use vigos_models::{Architecture, LoraConfig};
 use vigos_recipe::sample::{SampleMaker, UserTexts};
-use vigos_recipe::{Recipe, Teacher, When};
+use vigos_recipe::{Recipe, Recompute, Teacher, When};
 use vigos_rollout::RunError;
 use vigos_rollout::adapter::lora_config;
 use vigos_rollout::base::dtype;
@@ -38,6 +39,8 @@ pub struct Plan {
     pub image_tokens: usize,
     /// Most teachers that read one completion.
     pub readings: usize,
+    /// What the training forward keeps for its backward.
+    pub keep: Keep,
 }
 
 impl Plan {
@@ -62,6 +65,7 @@ impl Plan {
             prompt_tokens,
             image_tokens: prompt_tokens,
             readings: readers(When::Valid).max(readers(When::Invalid)),
+            keep: keep(recipe.train.recompute, u64::MAX, None),
         })
     }
 
@@ -74,6 +78,29 @@ impl Plan {
             }
             // What is wrong with them is the run's to say.
             _ => self,
+        }
+    }
+
+    /// The same plan with what `recompute` says: all activations are kept, too, where it leaves that open and they take no
+    /// more than a quarter of the memory that is free.
+    pub fn with_recompute(self, recompute: Recompute, model: &Architecture, available: Option<u64>) -> Self {
+        let kept = Self { keep: Keep::Graphs, ..self.clone() };
+        Self { keep: keep(recompute, kept.kept_bytes(model), available), ..self }
+    }
+
+    /// What lies between the student's forward and its backward.
+    fn kept_bytes(&self, model: &Architecture) -> u64 {
+        let of = Footprint::new(model, self.dtype);
+        let room = model.text.max_position_embeddings.saturating_sub(self.prompt_tokens).max(1);
+        let length = self.prompt_tokens as u64 + self.max_new_tokens.min(room) as u64;
+        let batch = self.batch as u64;
+        // A vision tower without an adapter is not gone back through.
+        let adapts_vision = model.sites(&self.lora.targets).iter().any(|site| site.vision);
+        let traced = if adapts_vision { batch.saturating_mul(self.image_tokens as u64) } else { 0 };
+        let tokens = batch.saturating_mul(length);
+        match self.keep {
+            Keep::Inputs => of.kept(tokens, traced),
+            Keep::Graphs => of.kept_graphs(tokens, length, traced),
         }
     }
 
@@ -121,13 +148,14 @@ impl Plan {
         // A vision tower without an adapter is not gone back through.
         let adapts_vision = model.sites(&self.lora.targets).iter().any(|site| site.vision);
         let traced = if adapts_vision { images } else { 0 };
-        let kept = of.kept(tokens, traced).saturating_add(of.hidden(scored));
+        let kept = self.kept_bytes(model).saturating_add(of.hidden(scored));
         let forward = of.text_forward(tokens, true).max(of.vision_forward(images, true));
         let loss = of.loss(tokens, scored, LOGITS_BUDGET as u64);
         let graph = of.text_graph(tokens, length).max(of.vision_graph(traced, image));
         for phase in [Phase::Loss, Phase::Backward] {
+            let what = if self.keep == Keep::Graphs { "activations" } else { "inputs" };
             let formula =
-                format!("the inputs of all blocks for {tokens} tokens, the teachers' hidden states");
+                format!("the {what} of all blocks for {tokens} tokens, the teachers' hidden states");
             all.push(phase, "kept activations", kept, formula);
         }
         let formula = format!("{scored} supervised tokens, a chunk of logits at a time");

@@ -6,6 +6,7 @@ use crate::support;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use support::{Recorded, relative, root, teaching};
+use vigos_models::gradient::Keep;
 use vigos_models::{ActiveAdapter, Adapter, peft};
 use vigos_train::distillation::{MicroBatch, micro_batch};
 use vigos_train::optim::{AdamW, clip_global_norm, global_norm};
@@ -145,7 +146,14 @@ fn micro_batches_of_equal_token_counts_average_to_the_whole_batch() {
     let one = &step.rollouts[0];
     let active = ActiveAdapter { adapter: &recorded.adapter, dropout: None };
     let batch = |rollouts: usize| {
-        micro_batch(&recorded.model, active, &teaching(&step.method), vec![one.clone(); rollouts]).unwrap()
+        micro_batch(
+            &recorded.model,
+            active,
+            &teaching(&step.method),
+            vec![one.clone(); rollouts],
+            Keep::Inputs,
+        )
+        .unwrap()
     };
     let (part, whole) = (batch(1), batch(4));
     assert!(relative(part.loss, whole.loss) < 1e-5);
@@ -185,7 +193,7 @@ fn label(recorded: &Recorded, fidelity: &str, configuration: &str) -> String {
 fn run(recorded: &Recorded, fidelity: &str, configuration: &str, adapter: &Adapter) -> MicroBatch {
     let step = recorded.step(fidelity, configuration);
     let active = ActiveAdapter { adapter, dropout: None };
-    micro_batch(&recorded.model, active, &teaching(&step.method), step.rollouts).unwrap()
+    micro_batch(&recorded.model, active, &teaching(&step.method), step.rollouts, Keep::Graphs).unwrap()
 }
 
 /// The loss before each step, and the adapter after the last.

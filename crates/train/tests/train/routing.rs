@@ -5,6 +5,7 @@ use crate::support;
 use std::collections::BTreeMap;
 use support::{Recorded, relative, teaching};
 use vigos_models::ActiveAdapter;
+use vigos_models::gradient::Keep;
 use vigos_recipe::{Fidelity, Method, Preset, Recipe};
 use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::spans::{Reason, Spans, Verdict};
@@ -88,7 +89,7 @@ fn run(recorded: &Recorded, overrides: &[&str]) -> (Method, MicroBatch) {
     let method = Recipe::parse(text, "test", &overrides).unwrap().method;
     let rows = recorded.rows(&method);
     let active = ActiveAdapter { adapter: &recorded.adapter, dropout: None };
-    let result = micro_batch(&recorded.model, active, &teaching(&method), rows).unwrap();
+    let result = micro_batch(&recorded.model, active, &teaching(&method), rows, Keep::Inputs).unwrap();
     (method, result)
 }
 

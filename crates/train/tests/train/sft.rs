@@ -116,7 +116,7 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
     // In bf16 the model that is stored is not the one that is trained.
     for (name, overrides) in [
         ("all", vec![]),
-        ("kept", vec!["train.activations=kept"]),
+        ("kept", vec!["train.recompute=none"]),
         ("bf16", vec!["output.dtype=bf16"]),
         ("adapter", vec!["train.weights=adapter", "train.batch=9"]),
     ] {

@@ -9,10 +9,10 @@ use std::sync::{Arc, LazyLock};
 use support::{FAMILIES, folder_of, relative, root};
 use vigos_data::{Dataset, DemonstrationFields};
 use vigos_models::generation::stop_tokens;
+use vigos_models::gradient::Keep;
 use vigos_models::{Parameters, Trained};
 use vigos_processor::Processor;
 use vigos_recipe::demonstration::DemonstrationMaker;
-use vigos_recipe::sft::Activations;
 use vigos_recipe::{Fidelity, Optim, Schedule};
 use vigos_rollout::RolledOut;
 use vigos_rollout::engine::Finish;
@@ -38,19 +38,19 @@ struct Run {
 
 /// Both families, both ways back.
 static RUNS: LazyLock<Vec<Run>> = LazyLock::new(|| {
-    let ways = [Activations::Recomputed, Activations::Kept];
+    let ways = [Keep::Inputs, Keep::Graphs];
     FAMILIES.iter().flat_map(|family| ways.map(|way| Run::of(family, way))).collect()
 });
 
 impl Run {
-    fn of(family: &str, activations: Activations) -> Self {
+    fn of(family: &str, keep: Keep) -> Self {
         let file = root().join(format!("tests/fixtures/sft/{family}.json"));
         let wanted: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         let folder = folder_of(family);
         let rollouts = demonstrated(family);
         let (config, device) = (vigos_qwen::families().read(&folder).unwrap(), Device::flex());
         let weights = Parameters::load(config.architecture(), &folder, &device).unwrap();
-        let full = FullFineTune { base: folder, config, device, stored: DType::F32, activations };
+        let full = FullFineTune { base: folder, config, device, stored: DType::F32, keep };
         let number = |key: &str| wanted[key].as_f64().unwrap();
         let settings = Optim {
             lr: number("lr"),
@@ -76,7 +76,7 @@ impl Run {
         }
         let [_, after_1, _, after_3] = <[Parameters; 4]>::try_from(after).unwrap();
         let gradient = kept.unwrap();
-        let family = format!("{family} {activations:?}");
+        let family = format!("{family} {keep:?}");
         Self { family, wanted, rollouts, losses, norms, gradient, after_1, after_3 }
     }
 

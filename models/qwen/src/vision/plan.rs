@@ -3,7 +3,7 @@
 use super::embeddings::Corners;
 use crate::config::VisionConfig;
 use burn::tensor::{Device, Int, Tensor};
-use vigos_models::attention::Segments;
+use vigos_kernels::Segments;
 use vigos_models::rotary::{Rotary, frequencies};
 use vigos_models::rows::indices;
 use vigos_models::{ActiveAdapter, Dropout, DropoutPair};

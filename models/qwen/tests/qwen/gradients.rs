@@ -6,6 +6,7 @@ use burn::tensor::{DType, Tensor};
 use common::folders::values;
 use common::lora::{lora_config, normal, random_adapter};
 use common::{Case, FAMILIES, folder_of, pack_cases, tiny};
+use vigos_models::gradient::Keep;
 use vigos_models::{ActiveAdapter, Adapter, Dropout, DropoutPair, Packed, Projection, Sequence, peft};
 use vigos_processor::ImagePatches;
 use vigos_qwen::Model;
@@ -44,10 +45,7 @@ impl Batch {
             Dropout::new(probability, 1, 2, keys, &self.model.device)
         };
         let patches = self.images().iter().map(|i| i.grid.patches()).collect();
-        DropoutPair {
-            vision: rows(patches),
-            text: rows((0..2).map(|i| self.packed.range(i).len()).collect()),
-        }
+        DropoutPair { vision: rows(patches), text: rows((0..2).map(|i| self.packed.length(i)).collect()) }
     }
 
     fn hidden(&self, adapter: &Adapter, dropout: Option<&DropoutPair>) -> Tensor<2> {
@@ -59,9 +57,15 @@ impl Batch {
     /// The gradient of `sum(hidden · upstream)`, block by block.
     fn gradient(&self, adapter: &Adapter, dropout: Option<&DropoutPair>) -> Adapter {
         let (active, images) = (ActiveAdapter { adapter, dropout }, self.images());
-        let (hidden, trace) = self.model.forward_traced(&self.packed, &images, active);
-        assert_eq!(values(&hidden), values(&self.hidden(adapter, dropout)));
-        self.model.backward(trace, self.upstream.clone(), &self.packed, active)
+        let [recomputed, kept] = [Keep::Inputs, Keep::Graphs].map(|keep| {
+            let (hidden, trace) = self.model.forward_traced(&self.packed, &images, active, keep);
+            assert_eq!(values(&hidden), values(&self.hidden(adapter, dropout)));
+            self.model.backward(trace, self.upstream.clone(), &self.packed, active)
+        });
+        for ((name, recomputed), (_, kept)) in recomputed.tensors().iter().zip(kept.tensors()) {
+            assert_eq!(values(recomputed), values(&kept), "{name}: the same bits either way");
+        }
+        recomputed
     }
 
     /// The same with one graph over the whole model, by PEFT name.
@@ -126,7 +130,7 @@ fn packed_sequences_have_the_gradients_that_they_have_alone() {
             let packed = batch.model.pack(&[&case.sequence]).unwrap();
             let upstream = batch.upstream.clone().narrow(0, start, packed.ids.len());
             start += packed.ids.len();
-            let (_, trace) = batch.model.forward_traced(&packed, &case.image_refs(), active);
+            let (_, trace) = batch.model.forward_traced(&packed, &case.image_refs(), active, Keep::Graphs);
             let alone = batch.model.backward(trace, upstream, &packed, active);
             sum = Some(match sum {
                 None => alone,
@@ -150,7 +154,7 @@ fn in_half_precision_gradients_stay_within_its_rounding() {
         half.packed = pack_cases(&half.model, &half.cases);
         let adapter = random_adapter(&lora_config(&Projection::ALL), &exact.model);
         let active = ActiveAdapter { adapter: &adapter, dropout: None };
-        let (_, trace) = half.model.forward_traced(&half.packed, &half.images(), active);
+        let (_, trace) = half.model.forward_traced(&half.packed, &half.images(), active, Keep::Inputs);
         let found = half.model.backward(trace, half.upstream.clone(), &half.packed, active);
         let wanted = exact.gradient(&adapter, None).tensors();
         for ((name, found), (_, wanted)) in found.tensors().iter().zip(&wanted) {
@@ -248,7 +252,7 @@ fn a_batch_without_images_leaves_the_vision_adapters_zero_gradients() {
     let packed = model.pack(&sequences.each_ref()).unwrap();
     let upstream = normal([8, model.config.text.hidden_size], 7, model);
     let active = ActiveAdapter { adapter: &adapter, dropout: None };
-    let (hidden, trace) = model.forward_traced(&packed, &[], active);
+    let (hidden, trace) = model.forward_traced(&packed, &[], active, Keep::Inputs);
     assert_eq!(values(&hidden), values(&model.forward(&packed, &[], Some(active), &mut ())));
     let gradient = model.backward(trace, upstream, &packed, active);
     assert_eq!(gradient.tensors().len(), adapter.tensors().len());

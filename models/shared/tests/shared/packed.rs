@@ -19,13 +19,17 @@ fn sequence(ids: std::ops::Range<u32>, images: &[ImageSlot]) -> Sequence {
 
 /// Packs with positions that count on, twice as fast in a sequence with an image.
 fn pack(sequences: &[Sequence]) -> Result<Packed, ModelError> {
+    pack_groups(&sequences.iter().map(|sequence| vec![sequence]).collect::<Vec<_>>())
+}
+
+fn pack_groups(groups: &[Vec<&Sequence>]) -> Result<Packed, ModelError> {
     let positions = |s: &Sequence| {
         let pace = 1 + s.images.len() as u32;
         (0..s.ids.len() as u32).map(|p| [p, pace * p, p]).collect()
     };
     let rotary = |all: &[[u32; 3]]| Rotary::new(&vec![0.0; all.len()], 1, &Device::flex());
     let layout = Layout { merge: MERGE, vocabulary: 100 };
-    Packed::new(&sequences.iter().collect::<Vec<_>>(), layout, positions, rotary)
+    Packed::new(groups, layout, positions, rotary)
 }
 
 fn batch() -> Packed {
@@ -65,7 +69,9 @@ fn no_row_of_another_sequence_predicts_a_first_token() {
 #[test]
 fn rows_are_an_image_s_or_a_text_s() {
     let packed = batch();
-    assert_eq!(packed.images(), [4..10, 12..18]);
+    let rows: Vec<_> = packed.images().iter().map(|image| image.rows.clone()).collect();
+    assert_eq!(rows, [4..10, 12..18]);
+    assert_eq!(packed.images()[1].source, [1, 1]);
     assert_eq!(packed.image_rows().collect::<Vec<_>>(), (4..10).chain(12..18).collect::<Vec<_>>());
     assert_eq!(packed.text_rows(), [0, 1, 2, 3, 10, 11, 18, 19, 20]);
 }
@@ -79,5 +85,45 @@ fn images_that_overlap_or_reach_beyond_their_sequence_and_unknown_ids_are_refuse
     ] {
         let error = pack(&[sequence]).unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn sequences_of_a_group_share_what_they_begin_with() {
+    let with = |ids: &[u32], images: &[ImageSlot]| Sequence { ids: ids.to_vec(), images: images.to_vec() };
+    let first = with(&[1, 2, 50, 50, 50, 50, 50, 50, 3, 4, 5], &[image(2)]);
+    let second = with(&[1, 2, 50, 50, 50, 50, 50, 50, 3, 7], &[image(2)]);
+    let alone = with(&[9, 8], &[]);
+    let packed = pack_groups(&[vec![&first, &second], vec![&alone]]).unwrap();
+    assert_eq!(packed.ids, [1, 2, 50, 50, 50, 50, 50, 50, 3, 4, 5, 7, 9, 8]);
+    assert_eq!([0, 1, 2].map(|i| packed.range(i)), [9..11, 11..12, 12..14]);
+    assert_eq!([0, 1, 2].map(|i| packed.length(i)), [11, 10, 2]);
+    let rows: Vec<_> = packed.segments().iter().map(|s| (s.rows.clone(), s.before.len())).collect();
+    assert_eq!(rows, [(0..9, 0), (9..11, 9), (11..12, 9), (12..14, 0)]);
+    assert_eq!(packed.images().len(), 1, "the image is there once");
+    for (i, sequence) in [&first, &second, &alone].into_iter().enumerate() {
+        let tokens = (1..sequence.ids.len()).map(|t| packed.ids[packed.predicting_row(i, t)]);
+        assert_eq!(tokens.collect::<Vec<_>>(), sequence.ids[..sequence.ids.len() - 1]);
+        let targets = packed.targets(i, 1..sequence.ids.len()).map(|target| target.token);
+        assert_eq!(targets.collect::<Vec<_>>(), sequence.ids[1..]);
+    }
+}
+
+#[test]
+fn neither_an_image_that_differs_nor_a_last_token_is_shared() {
+    let with = |images: &[ImageSlot]| sequence(0..20, images);
+    let cases = [
+        // The same image, then the end: the last token is everybody's own.
+        ([with(&[image(3)]), with(&[image(3)])], 19),
+        // An image in one of them only.
+        ([with(&[image(3)]), with(&[])], 3),
+        // An image somewhere else.
+        ([with(&[image(3)]), with(&[image(4)])], 3),
+        // An image that would be cut by the last token.
+        ([with(&[image(14)]), with(&[image(14)])], 14),
+    ];
+    for ([first, second], shared) in cases {
+        let packed = pack_groups(&[vec![&first, &second]]).unwrap();
+        assert_eq!(packed.range(1).len(), 20 - shared);
     }
 }

@@ -1,7 +1,6 @@
 //! `vigos bench loss`: the fused loss from logits and from hidden states, against separate Burn operators under
 //! autodiff and against what no implementation can do without.
 
-use super::measure::{Cost, Meter};
 use crate::args::{BenchDirection, BenchLossArgs, BenchPrecision};
 use crate::device::Choice;
 use crate::error::CliError;
@@ -11,6 +10,7 @@ use burn::tensor::{DType, Device, Distribution, Tensor};
 use serde::Serialize;
 use std::fmt::Write;
 use std::num::NonZeroUsize;
+use vigos_bench::measure::{Cost, Meter};
 use vigos_kernels::{ActiveRow, Direction, RowLoss, SpanKlError, chunk_rows, divergence_linear, span_kl};
 
 /// The most values of a tensor: more than any device that this is run on holds.

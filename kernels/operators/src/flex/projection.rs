@@ -1,5 +1,7 @@
-//! The products with a frozen bf16 weight on the CPU, a block of its rows at a time.
+//! The products with a frozen weight on the CPU: few rows at once with every row of the weight, or bf16 a block of
+//! its rows at a time.
 
+use super::few_rows::{MOST_ROWS, few_rows};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -17,25 +19,35 @@ const BLOCK_VALUES: usize = 256 << 10;
 /// Most bytes of rows in f32, before and behind their product.
 const ROW_BYTES: usize = 64 << 20;
 
-/// Whether the weight is one that products in blocks are for: bf16 on the CPU.
-pub(crate) fn in_blocks(weight: &Tensor<2>) -> bool {
-    weight.dtype() == DType::BF16
-        && matches!(weight.clone().into_dispatch().kind, DispatchTensorKind::Flex(_))
+/// Whether `x·Wᵀ` is one of those below: the weight is on the CPU and has no gradient, and either the rows are few or
+/// it is bf16.
+pub(crate) fn has_own_product(x: &Tensor<2>, weight: &Tensor<2>) -> bool {
+    let few = x.dims()[0] <= MOST_ROWS && weight.dtype() == DType::F32;
+    (few || weight.dtype() == DType::BF16) && on_flex(weight)
+}
+
+/// Whether `y·W` is the one below: the weight is bf16 and on the CPU.
+pub(crate) fn has_own_back(weight: &Tensor<2>) -> bool {
+    weight.dtype() == DType::BF16 && on_flex(weight)
+}
+
+fn on_flex(weight: &Tensor<2>) -> bool {
+    matches!(weight.clone().into_dispatch().kind, DispatchTensorKind::Flex(_))
 }
 
 /// `x·Wᵀ`
-pub(crate) fn project_in_blocks(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+pub(crate) fn project_rows(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     let (x, weight) = (x.into_dispatch(), weight.clone().into_dispatch());
     Tensor::from_dispatch(<Dispatch as ProjectionBackend>::project_rows(x, weight))
 }
 
 /// `y·W`
-pub(crate) fn project_back_in_blocks(y: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+pub(crate) fn project_back_rows(y: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     let (y, weight) = (y.into_dispatch(), weight.clone().into_dispatch());
     Tensor::from_dispatch(<Dispatch as ProjectionBackend>::project_rows_back(y, weight))
 }
 
-/// A backend with products in blocks.
+/// A backend with products of its own for frozen weights.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait ProjectionBackend: Backend {
     /// `x·Wᵀ`
@@ -82,6 +94,17 @@ impl ProjectionBackend for Flex {
     fn project_rows(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
         let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
         let ([rows, inputs], outputs) = (dims(&x), dims(&weight)[0]);
+        if weight.dtype() == DType::F32 {
+            let products = few_rows(x.storage::<f32>(), weight.storage::<f32>(), inputs);
+            return FlexTensor::from_data(TensorData::new(products, [rows, outputs]));
+        }
+        if rows <= MOST_ROWS {
+            let x: Vec<f32> = x.storage::<bf16>().iter().map(|v| v.to_f32()).collect();
+            let products = few_rows(&x, weight.storage::<bf16>(), inputs);
+            let mut output = vec![bf16::ZERO; products.len()];
+            round(&products, &mut output);
+            return FlexTensor::from_data(TensorData::new(output, [rows, outputs]));
+        }
         let (x, weight) = (x.storage::<bf16>(), weight.storage::<bf16>());
         let block = (BLOCK_VALUES / inputs.max(1)).clamp(1, outputs.max(1));
         let height = height(inputs + outputs);
@@ -105,6 +128,9 @@ impl ProjectionBackend for Flex {
     }
 
     fn project_rows_back(y: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        if weight.dtype() == DType::F32 {
+            return product::<Flex>(y, weight);
+        }
         let (y, weight) = (y.to_contiguous(), weight.to_contiguous());
         let ([rows, outputs], inputs) = (dims(&y), dims(&weight)[1]);
         let (y, weight) = (y.storage::<bf16>(), weight.storage::<bf16>());

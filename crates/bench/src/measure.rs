@@ -6,17 +6,17 @@ use std::time::Instant;
 
 /// What some runs of the same work took.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Cost {
+pub struct Cost {
     /// Wall-clock time, the median of all runs.
-    pub(crate) seconds: f64,
+    pub seconds: f64,
     /// Memory that the process took beyond what it held before, the largest of all runs. None where the system
     /// does not tell, or the device has memory of its own.
-    pub(crate) peak_extra_bytes: Option<u64>,
+    pub peak_extra_bytes: Option<u64>,
 }
 
 /// Runs of the same work, taken one at a time.
 #[derive(Debug)]
-pub(crate) struct Meter<'a> {
+pub struct Meter<'a> {
     device: &'a Device,
     /// Whether the device computes in the process's own memory.
     on_host: bool,
@@ -25,12 +25,13 @@ pub(crate) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    pub(crate) fn new(device: &'a Device, on_host: bool) -> Self {
+    /// Nothing has been run yet. `on_host`: the device computes in the process's own memory.
+    pub fn new(device: &'a Device, on_host: bool) -> Self {
         Self { device, on_host, seconds: Vec::new(), bytes: Vec::new() }
     }
 
     /// Runs the work once, to its end on the device.
-    pub(crate) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
+    pub fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
         // A lost device shows in the work's own result.
         let _ = self.device.sync();
         let before = self.on_host.then(|| resident("VmRSS:")).flatten();
@@ -46,7 +47,8 @@ impl<'a> Meter<'a> {
         result
     }
 
-    pub(crate) fn cost(mut self) -> Cost {
+    /// What the runs took.
+    pub fn cost(mut self) -> Cost {
         self.seconds.sort_by(f64::total_cmp);
         let seconds = self.seconds.get(self.seconds.len() / 2).copied().unwrap_or(f64::NAN);
         Cost { seconds, peak_extra_bytes: self.bytes.into_iter().max() }
@@ -54,7 +56,7 @@ impl<'a> Meter<'a> {
 }
 
 /// A line of the process's status, in bytes.
-fn resident(key: &str) -> Option<u64> {
+pub(crate) fn resident(key: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)

@@ -1,21 +1,22 @@
-//! Products with a frozen weight that is kept in bf16.
+//! Products with a frozen weight.
 //!
-//! A backend's own product may make a whole copy of the weight first: Flex turns bf16 into f32 and transposes what
-//! is not in order. For the head of a large model that is gigabytes for a moment, on every token. Here the CPU
-//! turns one block of the weight's rows into f32 at a time, which is also what makes it fast: a block stays in the
-//! cache between its conversion and its product. Elsewhere, and in other precisions, it is the plain product.
+//! A backend's own product may make a whole copy of the weight first: Flex transposes it for any but a single row,
+//! and turns bf16 into f32. In decoding that is most of the time, and for the head of a large model gigabytes for a
+//! moment. So the CPU has two of its own: few rows are multiplied with every row of the weight as it is read, once;
+//! and with bf16, many rows with one block of the weight in f32 at a time, which stays in the cache between its
+//! conversion and its product. Everything else is the backend's product.
 //!
 //! Shapes: `T` rows, `I` inputs, `O` outputs.
 
 #[cfg(feature = "flex")]
-use crate::flex::projection::{in_blocks, project_back_in_blocks, project_in_blocks};
+use crate::flex::projection::{has_own_back, has_own_product, project_back_rows, project_rows};
 use burn::tensor::Tensor;
 
 /// `x·Wᵀ` for a weight without a gradient, summed in f32. The result is differentiable with respect to `x`.
 ///
 /// ```
 /// use burn::tensor::{DType, Device, Tensor};
-/// use vigos_kernels::{project, project_back};
+/// use vigos_operators::{project, project_back};
 ///
 /// let ones = |rows, columns| Tensor::<2>::ones([rows, columns], (&Device::flex(), DType::BF16));
 /// let (x, weight) = (ones(3, 8), ones(20, 8));
@@ -29,8 +30,8 @@ use burn::tensor::Tensor;
 /// - output: `[T, O]` in that precision
 pub fn project(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if in_blocks(weight) {
-        return project_in_blocks(x, weight);
+    if has_own_product(&x, weight) {
+        return project_rows(x, weight);
     }
     x.matmul(weight.clone().transpose())
 }
@@ -42,8 +43,8 @@ pub fn project(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
 /// - output: `[T, I]` in that precision
 pub fn project_back(y: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if in_blocks(weight) {
-        return project_back_in_blocks(y, weight);
+    if has_own_back(weight) {
+        return project_back_rows(y, weight);
     }
     y.matmul(weight.clone())
 }

@@ -1,0 +1,62 @@
+//! How long a step and a completion take on a device, phase by phase, on drawn prompts: no tokenizer, no data.
+//!
+//! [`step::run`] is a training step of the standard method, [`decode::run`] greedy decoding of a batch. Each gives a
+//! report that is written as JSON or as text; docs/performance.md says what is in it.
+
+pub mod decode;
+pub mod measure;
+pub mod phases;
+pub mod step;
+mod synthetic;
+
+pub use phases::PhaseTimes;
+
+use burn::tensor::{DType, Device};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use vigos_models::{Families, ModelError};
+use vigos_rollout::RunError;
+use vigos_rollout::engine::RolloutError;
+
+/// What is measured on.
+#[derive(Clone, Copy, Debug)]
+pub struct On<'a> {
+    /// The model's folder, of which configuration and weights are read.
+    pub folder: &'a Path,
+    /// Families of models that it may be of.
+    pub families: &'a Families,
+    /// Where it is computed.
+    pub device: &'a Device,
+    /// What that is called in the report.
+    pub device_name: &'a str,
+    /// Number format of weights and activations.
+    pub dtype: DType,
+    /// How often it is run, after a first time that does not count.
+    pub repeats: NonZeroUsize,
+    /// What listens for the phases.
+    pub times: &'a PhaseTimes,
+}
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// A size does not fit the model.
+    #[error("{what}: found {found}, wanted {wanted}")]
+    Size {
+        /// Which.
+        what: &'static str,
+        /// What it is.
+        found: String,
+        /// What it may be.
+        wanted: String,
+    },
+    /// The model cannot be loaded, or does not take what it is given.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The step failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The decoding failed.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
+}

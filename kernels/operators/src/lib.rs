@@ -1,0 +1,31 @@
+//! A language model's inner operators on Burn tensors: what runs around its products, and the products with frozen
+//! weights.
+//!
+//! [`adapted`] is a frozen layer with its low-rank update, [`attention`] attends within packed sequences and
+//! [`decode_attention`] over a cache, [`rms_norm`], [`gated`] and [`rotate`] are what stands between. [`project`] and
+//! [`project_back`] are products with a frozen weight. On the CPU each is one operator with a backward of its own;
+//! elsewhere it is made of others, as its `…_reference` is everywhere.
+//!
+//! Nothing here knows of models, text or files. `vigos-kernels` passes all of it on.
+
+mod adapted;
+mod attention;
+mod decode;
+#[cfg(feature = "flex")]
+mod flex;
+mod gate;
+mod norm;
+#[cfg(feature = "flex")]
+mod placement;
+mod projection;
+mod rotary;
+
+pub use adapted::{Update, adapted, adapted_reference};
+pub use attention::{Segment, Segments, attention, attention_reference};
+pub use decode::{Columns, decode_attention, decode_attention_reference};
+#[cfg(feature = "flex")]
+pub use flex::vector;
+pub use gate::{gated, gated_reference};
+pub use norm::{rms_norm, rms_norm_reference};
+pub use projection::{project, project_back};
+pub use rotary::{rotate, rotate_reference};
