@@ -14,6 +14,7 @@
 pub mod files;
 pub mod folders;
 pub mod jsonl;
+pub mod keys;
 pub mod leaves;
 pub mod lock;
 pub mod manifest;
