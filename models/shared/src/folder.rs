@@ -7,9 +7,10 @@ use std::path::Path;
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
-
-/// Endings of weights in formats that are not read.
-pub(crate) const OTHER_FORMATS: [&str; 7] = ["bin", "gguf", "h5", "msgpack", "onnx", "pt", "pth"];
+pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
+pub(crate) const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+/// Files of a folder that are looked at, where their number is a stranger's.
+const MOST_FILES: usize = 10_000;
 
 /// The small files that make a folder a model: everything beside the configuration but weights and itself.
 const SIDE_FILES: &[&str] = &[
@@ -27,13 +28,38 @@ const SIDE_FILES: &[&str] = &[
     "vocab.json",
 ];
 
-/// Makes the folder for a new model, which must not hold one.
-pub(crate) fn claim(folder: &Path) -> Result<(), ModelError> {
-    let write = |message: String| ModelError::Write { path: folder.to_owned(), message };
-    if [CONFIG, WEIGHTS, INDEX].iter().any(|name| folder.join(name).exists()) {
-        return Err(write("there is a model already; name an empty folder".into()));
+/// Why a folder is no place for a new model, if it is none: what it holds would be read as part of the model.
+pub fn occupied(folder: &Path) -> Option<&'static str> {
+    match std::fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => None,
+        Ok(false) if [CONFIG, WEIGHTS, INDEX].iter().any(|name| folder.join(name).exists()) => {
+            Some("there is a model already")
+        }
+        Ok(false) => Some("the folder is not empty"),
+        // A link that leads nowhere is there as well.
+        Err(_) if folder.exists() || folder.is_symlink() => Some("this is no folder that can be read"),
+        Err(_) => None,
     }
-    std::fs::create_dir_all(folder).map_err(|e| write(e.to_string()))
+}
+
+/// Makes the folder for a new model, which must be new or empty.
+pub(crate) fn claim(folder: &Path) -> Result<(), ModelError> {
+    if let Some(found) = occupied(folder) {
+        return Err(ModelError::Taken { path: folder.to_owned(), found });
+    }
+    std::fs::create_dir_all(folder)
+        .map_err(|e| ModelError::Write { path: folder.to_owned(), message: e.to_string() })
+}
+
+/// The names of the files in a folder, in order.
+pub(crate) fn file_names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MOST_FILES);
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().is_file())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
 }
 
 /// Copies the side files that lie beside a configuration file.
