@@ -20,17 +20,12 @@
 
 pub mod adapter;
 pub mod agreement;
-pub mod architecture;
 pub mod attention;
 pub mod cache;
-pub mod config_file;
 pub mod cross_entropy;
 pub mod dropout;
-pub mod error;
 pub mod export;
 pub mod family;
-pub mod folder;
-pub mod generation;
 pub mod gradient;
 pub mod hook;
 pub mod init;
@@ -38,7 +33,6 @@ pub mod layers;
 pub mod lora;
 pub mod memory;
 pub mod merge;
-mod mistaken;
 pub mod model;
 pub mod norms;
 pub mod packed;
@@ -48,10 +42,10 @@ pub mod peft;
 pub mod rotary;
 pub mod rows;
 pub mod scoring;
-pub mod sites;
 pub mod source;
 pub mod trained;
-pub mod weights;
+
+pub use vigos_stored::{architecture, config_file, error, folder, generation, mistaken, sites, weights};
 
 pub use adapter::{ActiveAdapter, Adapter, DropoutPair};
 pub use architecture::Architecture;

@@ -18,7 +18,7 @@ const CHECKPOINTS: [&str; 2] = ["step-", "checkpoint-"];
 const MAX_CONFIG: u64 = 1 << 20;
 
 /// Why a path is no model folder, if it is known.
-pub(crate) fn not_a_model(path: &Path) -> Option<ModelError> {
+pub fn not_a_model(path: &Path) -> Option<ModelError> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if path.is_file() {
         return Some(match name.to_ascii_lowercase() {
@@ -64,7 +64,7 @@ pub(crate) fn not_a_model(path: &Path) -> Option<ModelError> {
 }
 
 /// Why a path is no adapter's folder, if it is known.
-pub(crate) fn not_an_adapter(path: &Path) -> Option<ModelError> {
+pub fn not_an_adapter(path: &Path) -> Option<ModelError> {
     if path.is_file() {
         let hint = format!("name the folder that it lies in, with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}");
         return Some(error(path, "a file, not an adapter's folder", &hint));

@@ -4,11 +4,16 @@ use crate::error::ModelError;
 use std::collections::HashMap;
 use std::path::Path;
 
-pub(crate) const CONFIG: &str = "config.json";
-pub(crate) const WEIGHTS: &str = "model.safetensors";
-pub(crate) const INDEX: &str = "model.safetensors.index.json";
-pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
-pub(crate) const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+/// The configuration.
+pub const CONFIG: &str = "config.json";
+/// The weights, where one file has them all.
+pub const WEIGHTS: &str = "model.safetensors";
+/// What lies in which shard, where several have them.
+pub const INDEX: &str = "model.safetensors.index.json";
+/// The configuration of an adapter.
+pub const ADAPTER_CONFIG: &str = "adapter_config.json";
+/// Its tensors.
+pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// Files of a folder that are looked at, where their number is a stranger's.
 const MOST_FILES: usize = 10_000;
 
@@ -43,7 +48,10 @@ pub fn occupied(folder: &Path) -> Option<&'static str> {
 }
 
 /// Makes the folder for a new model, which must be new or empty.
-pub(crate) fn claim(folder: &Path) -> Result<(), ModelError> {
+///
+/// # Errors
+/// If it holds something, or cannot be made.
+pub fn claim(folder: &Path) -> Result<(), ModelError> {
     if let Some(found) = occupied(folder) {
         return Err(ModelError::Taken { path: folder.to_owned(), found });
     }
@@ -66,7 +74,7 @@ pub(crate) fn file_names(folder: &Path) -> Vec<String> {
 ///
 /// # Errors
 /// If one cannot be copied.
-pub(crate) fn copy_side_files(config_file: &Path, out: &Path) -> Result<(), ModelError> {
+pub fn copy_side_files(config_file: &Path, out: &Path) -> Result<(), ModelError> {
     let folder = config_file.parent().unwrap_or(Path::new("."));
     for name in SIDE_FILES {
         let from = folder.join(name);
@@ -79,6 +87,6 @@ pub(crate) fn copy_side_files(config_file: &Path, out: &Path) -> Result<(), Mode
 }
 
 /// Readers of the Python world ask for this entry before they take a file for PyTorch tensors.
-pub(crate) fn pytorch_metadata() -> HashMap<String, String> {
+pub fn pytorch_metadata() -> HashMap<String, String> {
     [("format".to_owned(), "pt".to_owned())].into_iter().collect()
 }
