@@ -158,6 +158,39 @@ fn every_command_takes_names_of_the_hub_for_model_and_adapter() {
 }
 
 #[test]
+fn what_the_hub_has_in_another_format_or_as_something_else_is_called_by_its_name() {
+    let server = Server::start();
+    let read = |folder: &Path, name: &str| std::fs::read(folder.join(name)).unwrap();
+    let config = read(&model(), "config.json");
+    let own = read(&adapter(), "adapter_config.json");
+    let add = |name: &str, files: &[(&str, &[u8])]| server.add("models", name, "main", files);
+    add("org/old", &[("config.json", &config), ("tokenizer.json", b"{}"), ("pytorch_model.bin", b"PK")]);
+    add("org/quants", &[("README.md", b""), ("tiny-Q4_K_M.gguf", b"GGUF")]);
+    add("org/lora", &[("adapter_config.json", &own), ("adapter_model.safetensors", b"")]);
+    add("org/old-lora", &[("adapter_config.json", &own), ("adapter_model.bin", b"PK")]);
+    let cache = tempfile::tempdir().unwrap();
+    let with = |base: &str, adapter: &str| {
+        let mut command = at(&server.endpoint, cache.path(), "0");
+        command.args(["generate", "--prompt", "What?", "--model", base, "--image"]).arg(image("tiny.png"));
+        ran(command.args(["--adapter", adapter]).output().unwrap())
+    };
+    let local = model();
+    let local = local.to_str().unwrap();
+    with("hf:org/old", "none").refused(&["hf:org/old: pytorch_model.bin", "safetensors", "save_pretrained"]);
+    with("hf:org/quants", "none").refused(&["hf:org/quants: tiny-Q4_K_M.gguf", "safetensors"]);
+    with("hf:org/lora", "none").refused(&["hf:org/lora is an adapter, not a model", "its base as the model"]);
+    with(local, "hf:org/old-lora").refused(&[
+        "adapter_model.bin",
+        "adapter_model.safetensors",
+        "save_pretrained",
+    ]);
+    with(local, "hf:org/old").refused(&["hf:org/old is a model, not an adapter", "without an adapter"]);
+    // Nothing was fetched for it.
+    let fetched = |request: &server::Request| request.path.contains("/resolve/");
+    assert!(!server.requests().iter().any(fetched));
+}
+
+#[test]
 fn a_file_that_ends_early_or_never_comes_is_a_failure_that_says_so() {
     let server = Server::start();
     add_model(&server);

@@ -9,6 +9,8 @@ mod experiment;
 mod generate;
 mod hub;
 mod memory;
+mod mistaken_folders;
+mod model_configs;
 mod model_folders;
 mod prompts;
 mod runs;

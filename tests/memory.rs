@@ -4,7 +4,7 @@ use crate::support;
 
 use serde_json::Value;
 use std::path::Path;
-use support::{data_folder, generate, image, model, questions, recipe, root, run, vigos};
+use support::{adapter, data_folder, generate, image, model, questions, recipe, root, run, vigos};
 
 /// A folder with nothing but the configuration of a published model.
 fn published(name: &str) -> tempfile::TempDir {
@@ -111,6 +111,23 @@ fn a_run_starts_with_its_estimate() {
     for name in ["weights", "adapter", "optimiser", "KV cache", "loss", "are available"] {
         assert!(said.contains(name), "no {name} in {said}");
     }
+}
+
+#[test]
+fn an_adapter_to_start_from_counts_with_its_own_ranks() {
+    let (folder, data) = data_folder(&questions());
+    let recipe = recipe(&data);
+    let bytes = |pattern: Value| {
+        let own = folder.path().join("adapter_config.json");
+        std::fs::copy(adapter().join("adapter_config.json"), &own).unwrap();
+        support::set_json(&own, "/rank_pattern", pattern);
+        let set = format!("model.adapter={}", folder.path().display());
+        let args = ["doctor", "--json", "--config", recipe.to_str().unwrap(), "--set", &set];
+        part(&run(args).ok().json(), "always", "adapter")
+    };
+    // Three layers, whose queries are 64 wide.
+    let more = bytes(serde_json::json!({"q_proj": 8})) - bytes(serde_json::json!({}));
+    assert_eq!(more, 4 * 3 * (8 - 4) * (64 + 64));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::support;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use support::{Stored, adapter, copied_model, generate, image, model, model_with, run, set_json};
+use support::{Stored, adapter, copied_model, edited, generate, image, model, model_with, run, set_json};
 
 /// What the model of a folder says to the picture.
 #[track_caller]
@@ -24,15 +24,6 @@ fn refused(folder: &Path, parts: &[&str]) {
 fn with(name: &str, shape: &[usize]) -> tempfile::TempDir {
     let bytes = vec![0; 4 * shape.iter().product::<usize>()];
     model_with(|tensors| tensors.push((name.into(), shape.to_vec(), bytes)))
-}
-
-fn edited(name: &str, edit: impl FnOnce(&mut Value)) -> tempfile::TempDir {
-    let folder = copied_model();
-    let path = folder.path().join(name);
-    let mut value: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    edit(&mut value);
-    fs::write(&path, value.to_string()).unwrap();
-    folder
 }
 
 #[test]
@@ -64,7 +55,7 @@ fn settings_of_old_and_new_savers_make_the_same_model() {
     let nothing = edited("config.json", |config| {
         config["text_config"]["rope_scaling"] = Value::Null;
     });
-    refused(nothing.path(), &["config.json:rope_scaling.mrope_section", "nothing"]);
+    refused(nothing.path(), &["config.json:text_config.rope_scaling.mrope_section", "nothing"]);
     // One file for the processor, and no other.
     let folder = copied_model();
     let old = folder.path().join("preprocessor_config.json");
@@ -93,6 +84,65 @@ fn a_quantised_base_is_called_that_before_a_weight_is_read() {
             &["config.json:quantization_config", "quantised", method, "unquantised", "bf16"],
         );
     }
+}
+
+#[test]
+fn a_quantised_base_is_called_that_by_its_tensors_alone() {
+    let layer = "model.layers.0.self_attn.q_proj";
+    for (end, method) in [
+        ("qweight", "GPTQ or AWQ"),
+        ("qzeros", "GPTQ or AWQ"),
+        ("weight.absmax", "bitsandbytes"),
+        ("weight.quant_map", "bitsandbytes"),
+        ("weight.quant_state.bitsandbytes__nf4", "bitsandbytes"),
+        ("SCB", "bitsandbytes"),
+        ("weight_scale", "FP8"),
+        ("weight_scale_inv", "FP8"),
+        ("weight_packed", "compressed-tensors"),
+    ] {
+        let name = format!("{layer}.{end}");
+        let folder = with(&name, &[8]);
+        refused(folder.path(), &["model.safetensors", "quantised by", method, &name, "unquantised", "bf16"]);
+    }
+    // The same bytes as another type.
+    let folder = copied_model();
+    let path = folder.path().join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut text: Value = serde_json::from_slice(&bytes[8..header]).unwrap();
+    let weight = &mut text[format!("{layer}.weight")];
+    (weight["dtype"], weight["shape"]) = (json!("F8_E4M3"), json!([64, 256]));
+    let text = text.to_string();
+    let whole = [&(text.len() as u64).to_le_bytes()[..], text.as_bytes(), &bytes[header..]].concat();
+    fs::write(&path, whole).unwrap();
+    refused(folder.path(), &["quantised by F8_E4M3", "q_proj.weight", "unquantised"]);
+}
+
+#[test]
+fn a_tied_head_that_is_there_is_left_out_if_it_is_the_embeddings_and_refused_if_not() {
+    let (said, _) = answer(&model());
+    let embeddings = |tensors: &[Stored]| {
+        tensors.iter().position(|(name, ..)| name == "model.embed_tokens.weight").unwrap()
+    };
+    let copied = model_with(|tensors| {
+        let (_, shape, bytes) = tensors[embeddings(tensors)].clone();
+        tensors.push(("lm_head.weight".into(), shape, bytes));
+    });
+    let (found, note) = answer(copied.path());
+    assert_eq!(found, said);
+    assert!(note.contains("left out") && note.contains("lm_head.weight"), "{note}");
+    // A saver that writes a shared tensor once may keep the other name.
+    let renamed = model_with(|tensors| {
+        let at = embeddings(tensors);
+        tensors[at].0 = "lm_head.weight".into();
+    });
+    assert_eq!(answer(renamed.path()).0, said);
+    let other = model_with(|tensors| {
+        let (_, shape, mut bytes) = tensors[embeddings(tensors)].clone();
+        *bytes.last_mut().unwrap() ^= 1;
+        tensors.push(("lm_head.weight".into(), shape, bytes));
+    });
+    refused(other.path(), &["lm_head.weight differs from model.embed_tokens.weight", "tie_word_embeddings"]);
 }
 
 #[test]
@@ -138,12 +188,23 @@ fn an_adapter_of_a_model_s_own_state_is_read_and_other_formats_are_named() {
         let args = generate(&model(), &image("wide.png"), "What?");
         run(args.iter().map(String::as_str).chain(["--json", "--adapter", folder]))
     };
-    let raw = adapter_with(|tensors| {
-        for (name, ..) in tensors {
-            *name = name.replace(".weight", ".default.weight");
-        }
-    });
-    assert_eq!(said(raw.path()).ok().stdout, said(&adapter()).ok().stdout);
+    let wanted = said(&adapter()).ok().stdout;
+    let spellings: [fn(&str) -> String; 5] = [
+        |name| name.replace(".weight", ".default.weight"),
+        |name| name.replace(".weight", ".my-adapter.weight"),
+        |name| name.replacen("base_model.model.", "", 1),
+        |name| name.replace("base_model.model.model.language_model.", "language_model."),
+        |name| name.replace(".model.language_model.", ".model.").replace(".weight", ".student.weight"),
+    ];
+    for spelling in spellings {
+        let raw = adapter_with(|tensors| {
+            assert!(tensors.iter().any(|(name, ..)| spelling(name) != *name));
+            for (name, ..) in tensors {
+                *name = spelling(name);
+            }
+        });
+        assert_eq!(said(raw.path()).ok().stdout, wanted);
+    }
 
     let folder = tempfile::tempdir().unwrap();
     fs::copy(adapter().join("adapter_config.json"), folder.path().join("adapter_config.json")).unwrap();

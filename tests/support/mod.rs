@@ -121,6 +121,16 @@ pub fn model_with(change: impl FnOnce(&mut Vec<Stored>)) -> tempfile::TempDir {
     dir
 }
 
+/// A copy of the tiny model whose JSON file of that name went through `edit`.
+pub fn edited(name: &str, edit: impl FnOnce(&mut Value)) -> tempfile::TempDir {
+    let folder = copied_model();
+    let path = folder.path().join(name);
+    let mut value: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    edit(&mut value);
+    std::fs::write(&path, value.to_string()).unwrap();
+    folder
+}
+
 /// A JSON file with one key, at a JSON pointer, changed.
 pub fn set_json(path: &Path, pointer: &str, value: Value) {
     let mut object: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();

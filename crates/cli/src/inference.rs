@@ -72,8 +72,9 @@ pub(crate) fn dtype(precision: Precision) -> DType {
     }
 }
 
+/// What is there and is something else says so when it is read.
 fn exists(flag: &str, folder: &Path, hint: &str) -> Result<(), CliError> {
-    match folder.is_dir() {
+    match folder.exists() {
         true => Ok(()),
         false => Err(CliError::input(flag, format!("{}: there is no such folder", folder.display()), hint)),
     }

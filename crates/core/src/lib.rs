@@ -1,6 +1,6 @@
 //! What every layer needs: atomic files, locked folders, whole-line JSON Lines, contained paths, keyed random numbers.
 //!
-//! Nothing here knows of models, images or training.
+//! Nothing here knows of models, images or training, but for names of files.
 //!
 //! ```
 //! use vigos_core::random::{Key, Purpose, draws};
@@ -13,7 +13,9 @@
 
 pub mod files;
 pub mod folders;
+pub mod formats;
 pub mod jsonl;
+pub mod keys;
 pub mod leaves;
 pub mod lock;
 pub mod manifest;

@@ -6,6 +6,7 @@ use std::path::Path;
 use hf_hub::RepoType;
 use serde::Deserialize;
 use vigos_core::files::read_limited;
+use vigos_core::formats::{ADAPTER_ADVICE, MODEL_ADVICE, foreign};
 use vigos_core::splits::split_of;
 
 use crate::error::HubError;
@@ -14,6 +15,7 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Without these no model can be used.
 const SIDE_FILES: [&str; 2] = ["config.json", "tokenizer.json"];
 const ADAPTER: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+const OLDER_ADAPTER: &str = "adapter_model.bin";
 const MAX_INDEX: u64 = 64 << 20;
 
 /// What is wanted of a repository of the hub.
@@ -58,6 +60,11 @@ impl Content {
     pub(crate) fn choose(&self, name: &str, files: &[String]) -> Result<Vec<String>, HubError> {
         let those = |wanted: fn(&str) -> bool| files.iter().filter(|file| wanted(file)).cloned().collect();
         match self {
+            Self::Model | Self::SideFiles => is_model(name, files)?,
+            Self::Adapter => is_adapter(name, files)?,
+            Self::Split(_) => {}
+        }
+        match self {
             Self::Model => Ok(those(is_of_model)),
             Self::SideFiles => Ok(those(is_side_file)),
             Self::Adapter => Ok(those(|file| ADAPTER.contains(&file))),
@@ -74,6 +81,41 @@ impl Content {
             Self::Split(_) => missing_shard(files),
         }
     }
+}
+
+/// Refuses a repository that is something else than a model, or has no weights in the format that is read.
+fn is_model(name: &str, files: &[String]) -> Result<(), HubError> {
+    let has = |name: &str| files.iter().any(|file| file == name);
+    if !has(SIDE_FILES[0]) && has(ADAPTER[0]) {
+        let (what, found) = (name.to_owned(), "an adapter, not a model");
+        return Err(HubError::Mistaken {
+            what,
+            found,
+            hint: "name it as the adapter, and its base as the model",
+        });
+    }
+    let is_read = |file: &String| !file.contains('/') && file.ends_with(".safetensors");
+    match foreign(files.iter().map(String::as_str)) {
+        Some(file) if !files.iter().any(is_read) => {
+            let file = format!("{name}: {file}");
+            Err(HubError::Format { file, advice: MODEL_ADVICE })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same for an adapter.
+fn is_adapter(name: &str, files: &[String]) -> Result<(), HubError> {
+    let has = |name: &str| files.iter().any(|file| file == name);
+    if !has(ADAPTER[0]) && has(SIDE_FILES[0]) {
+        let (what, found) = (name.to_owned(), "a model, not an adapter");
+        return Err(HubError::Mistaken { what, found, hint: "name it as the model, without an adapter" });
+    }
+    if has(OLDER_ADAPTER) && !has(ADAPTER[1]) {
+        let file = format!("{name}: {OLDER_ADAPTER}");
+        return Err(HubError::Format { file, advice: ADAPTER_ADVICE });
+    }
+    Ok(())
 }
 
 /// Configuration, tokenizer, templates and weights; not what other libraries keep beside them.

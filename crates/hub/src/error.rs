@@ -97,6 +97,24 @@ pub enum HubError {
         /// What is missing.
         missing: String,
     },
+    /// It is something else than it was named as.
+    #[error("{what} is {found}; {hint}")]
+    Mistaken {
+        /// The repository.
+        what: String,
+        /// What it is.
+        found: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// It has weights in a format that is not read, and no others.
+    #[error("{file}: {advice}")]
+    Format {
+        /// The repository and the file.
+        file: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// There is no connection to the hub.
     #[error("{url}: {reason}; check the network and HF_ENDPOINT, or name a local folder")]
     Connection {

@@ -13,6 +13,7 @@ use vigos_models::{ActiveAdapter, Adapter, Architecture, ConfigFile, Dropout, Dr
 use vigos_processor::{Grid, ImagePatches, ImageSlot};
 use vigos_qwen::Model;
 use vigos_recipe::Recipe;
+use vigos_rollout::adapter::lora_config;
 use vigos_rollout::engine::{Engine, Request};
 use vigos_rollout::sampler::Sampling;
 use vigos_train::memory::fit::{changes, longest_prompt};
@@ -178,7 +179,8 @@ fn forward_and_backward_of_a_micro_batch_take_what_was_estimated() {
             // The image's 256 tokens stand for the prompt, the rest of the sequence for the completion.
             let plan = Plan { max_new_tokens: 512, ..Plan::of(&recipe(&set), Some(256)).unwrap() };
             let estimate = plan.estimate(&model.architecture);
-            let adapter = Adapter::init(&plan.lora, &model.architecture, 1, &model.device);
+            let lora = lora_config(&recipe(&set).lora).unwrap();
+            let adapter = Adapter::init(&lora, &model.architecture, 1, &model.device);
             let (sequence, image) = prompt(&model);
             let keys = |rows: usize| (0..rows as u64).map(|row| (0, row));
             let dropout = DropoutPair {

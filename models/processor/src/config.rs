@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use serde_json::Value;
+use vigos_core::keys::{KeyError, Keys};
 
 use crate::files::{self, FileError};
-use crate::keys::Keys;
 use crate::resize::{self, ResizeError};
 
 /// The name of the older file in a model's folder.
@@ -67,6 +67,12 @@ pub enum ConfigError {
     },
 }
 
+impl From<KeyError> for ConfigError {
+    fn from(error: KeyError) -> Self {
+        Self::File(error.into())
+    }
+}
+
 impl ImageConfig {
     /// The settings of the model in `folder`. Where both files have them the newer one counts, as in Transformers.
     ///
@@ -109,9 +115,7 @@ impl ImageConfig {
     /// If the number is zero or over a gigapixel.
     pub fn with_max_pixels(mut self, max_pixels: u64) -> Result<Self, ConfigError> {
         if !(1..=MAX_PIXELS).contains(&max_pixels) {
-            return Err(
-                FileError::value(Path::new(FILE_NAME), "max_pixels", &max_pixels.into(), PIXELS).into()
-            );
+            return Err(KeyError::new(Path::new(FILE_NAME), "max_pixels", &max_pixels.into(), PIXELS).into());
         }
         self.max_pixels = max_pixels;
         self.min_pixels = self.min_pixels.min(max_pixels);
@@ -135,13 +139,13 @@ impl ImageConfig {
 const PIXELS: &str = "1 to 2^30 pixels";
 
 /// Defaults are those of the class that the file configures.
-fn read(keys: &Keys) -> Result<ImageConfig, FileError> {
+fn read(keys: &Keys) -> Result<ImageConfig, KeyError> {
     if let Some(kind) = keys.text("image_processor_type")?
         && !kind.starts_with("Qwen")
     {
         return Err(keys.fault("image_processor_type", "Qwen2VLImageProcessor, or another of Qwen's"));
     }
-    let side = |key, default: u64, most| -> Result<u32, FileError> {
+    let side = |key, default: u64, most| -> Result<u32, KeyError> {
         let found = keys.whole(key)?.unwrap_or(default);
         let sound = u32::try_from(found).ok().filter(|side| (1..=most).contains(side));
         sound.ok_or_else(|| keys.fault(key, if most == MAX_PATCH_SIDE { "1 to 1024" } else { "1 to 16" }))
@@ -180,7 +184,7 @@ fn read(keys: &Keys) -> Result<ImageConfig, FileError> {
 
 /// Fewest and most pixels of an image. `size` has them as edges, in spite of which they are pixels of the whole image;
 /// where both forms are present the plain keys win.
-fn pixels(keys: &Keys) -> Result<[u64; 2], FileError> {
+fn pixels(keys: &Keys) -> Result<[u64; 2], KeyError> {
     const PLAIN: [&str; 2] = ["min_pixels", "max_pixels"];
     const EDGES: [&str; 2] = ["shortest_edge", "longest_edge"];
     let mut found = [keys.whole(PLAIN[0])?, keys.whole(PLAIN[1])?];
@@ -216,7 +220,7 @@ fn channels(
     default: [f32; 3],
     sound: impl Fn(f32) -> bool,
     wanted: &'static str,
-) -> Result<[f32; 3], FileError> {
+) -> Result<[f32; 3], KeyError> {
     let numbers: Option<Vec<f32>> = match keys.get(key) {
         None => return Ok(default),
         Some(Value::Array(items)) => items.iter().map(|item| item.as_f64().map(|v| v as f32)).collect(),

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use vigos_core::keys::KeyError;
 use vigos_core::pointer::{self, is_pointer};
 use vigos_core::text::one_line;
 
@@ -51,7 +52,7 @@ pub enum FileError {
         /// What stands there.
         found: String,
         /// What may.
-        wanted: &'static str,
+        wanted: String,
     },
     /// The file is not UTF-8 text.
     #[error("{path} is not UTF-8 text")]
@@ -61,11 +62,9 @@ pub enum FileError {
     },
 }
 
-impl FileError {
-    /// The error that the value `found` at `key` of the file at `path` is not as it should be.
-    pub(crate) fn value(path: &Path, key: impl Into<String>, found: &Value, wanted: &'static str) -> Self {
-        let found = one_line(&found.to_string(), 120).into_owned();
-        Self::Value { path: path.to_owned(), key: key.into(), found, wanted }
+impl From<KeyError> for FileError {
+    fn from(KeyError { path, key, found, wanted }: KeyError) -> Self {
+        Self::Value { path, key, found, wanted }
     }
 }
 
@@ -107,7 +106,7 @@ pub(crate) fn parse_json(path: &Path, bytes: &[u8]) -> Result<Value, FileError> 
         serde_json::from_slice(bytes).map_err(|source| FileError::Json { path: path.to_owned(), source })?;
     match value {
         Value::Object(_) => Ok(value),
-        other => Err(FileError::value(path, "(whole file)", &other, "a JSON object")),
+        other => Err(KeyError::new(path, "(whole file)", &other, "a JSON object").into()),
     }
 }
 

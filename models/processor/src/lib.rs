@@ -33,7 +33,6 @@
 pub mod config;
 pub mod decode;
 mod files;
-mod keys;
 mod orientation;
 pub mod patches;
 mod processor;

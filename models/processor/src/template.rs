@@ -10,9 +10,9 @@ use minijinja::value::{Serde, Value, ValueKind, merge_maps};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use vigos_core::keys::{KeyError, Keys};
 
 use crate::files::{self, FileError};
-use crate::keys::Keys;
 use crate::tokenizer_config::{self, TokenizerConfig};
 
 mod json;
@@ -89,6 +89,12 @@ pub enum TemplateError {
     /// The template fails while it runs.
     #[error("the chat template fails: {0:#}")]
     Render(Error),
+}
+
+impl From<KeyError> for TemplateError {
+    fn from(error: KeyError) -> Self {
+        Self::File(error.into())
+    }
 }
 
 impl ChatTemplate {
@@ -252,13 +258,13 @@ fn generation_blocks_to_ifs(source: &str) -> String {
 /// The template in a JSON file, if there is such a file and it has one.
 fn in_json(path: &Path) -> Result<Option<String>, FileError> {
     match files::read_optional_json(path, MAX_FILE_BYTES)? {
-        Some(value) => default_template(&Keys::of(path, &value)?),
+        Some(value) => Ok(default_template(&Keys::of(path, &value)?)?),
         None => Ok(None),
     }
 }
 
 /// The template under its key: one, or of several with names the one called `default`.
-fn default_template(keys: &Keys) -> Result<Option<String>, FileError> {
+fn default_template(keys: &Keys) -> Result<Option<String>, KeyError> {
     const WANTED: &str = "a template, or several with names, one of them `default`";
     let Some(found) = keys.get(KEY) else { return Ok(None) };
     let template = match found {

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
+use vigos_core::keys::{KeyError, Keys};
 
 use crate::files::{FileError, read_optional_json};
-use crate::keys::Keys;
 
 /// The file's name in a model's folder.
 pub(crate) const FILE_NAME: &str = "tokenizer_config.json";
@@ -73,7 +73,7 @@ impl TokenizerConfig {
             (None, Some(added)) => {
                 let path = folder.join(ADDED_FILE);
                 let is_special = |text: &str| named.values().chain(&extra).any(|token| token.content == text);
-                numbered(&path, &Keys::of(&path, &added)?, is_special)?
+                numbered(&Keys::of(&path, &added)?, is_special)?
             }
             (None, None) => Vec::new(),
         };
@@ -82,7 +82,7 @@ impl TokenizerConfig {
     }
 
     /// Its keys.
-    pub(crate) fn keys(&self) -> Result<Keys<'_>, FileError> {
+    pub(crate) fn keys(&self) -> Result<Keys<'_>, KeyError> {
         Keys::of(&self.path, &self.root)
     }
 
@@ -93,7 +93,7 @@ impl TokenizerConfig {
 }
 
 /// Tokens by their ids, each an object.
-fn decoded(keys: &Keys) -> Result<Vec<Listed>, FileError> {
+fn decoded(keys: &Keys) -> Result<Vec<Listed>, KeyError> {
     let mut listed = Vec::new();
     for (key, value) in keys.all() {
         let id = key.parse().ok().filter(|id| *id <= MAX_ID);
@@ -107,11 +107,11 @@ fn decoded(keys: &Keys) -> Result<Vec<Listed>, FileError> {
 }
 
 /// Ids by their tokens.
-fn numbered(path: &Path, keys: &Keys, is_special: impl Fn(&str) -> bool) -> Result<Vec<Listed>, FileError> {
+fn numbered(keys: &Keys, is_special: impl Fn(&str) -> bool) -> Result<Vec<Listed>, KeyError> {
     let mut listed = Vec::new();
     for (text, found) in keys.all() {
         let id = found.as_u64().and_then(|id| u32::try_from(id).ok()).filter(|id| *id <= MAX_ID);
-        let id = id.ok_or_else(|| FileError::value(path, text, found, "a token's id"))?;
+        let id = id.ok_or_else(|| keys.value(text, found, "a token's id"))?;
         let id = Some((id, format!("{ADDED_FILE}:{text}")));
         listed.push(Listed { token: AddedToken::from(text, is_special(text)), id });
     }
@@ -120,7 +120,7 @@ fn numbered(path: &Path, keys: &Keys, is_special: impl Fn(&str) -> bool) -> Resu
 }
 
 /// Tokens under names such as `eos_token`, and those of a table of further ones.
-fn named(keys: &Keys) -> Result<BTreeMap<String, AddedToken>, FileError> {
+fn named(keys: &Keys) -> Result<BTreeMap<String, AddedToken>, KeyError> {
     let mut named = BTreeMap::new();
     for (key, value) in keys.all().filter(|(key, _)| key.ends_with("_token")) {
         match value {
@@ -145,7 +145,7 @@ fn named(keys: &Keys) -> Result<BTreeMap<String, AddedToken>, FileError> {
 }
 
 /// The further special tokens of a list: the newer one, or the older one where that is empty.
-fn extra(keys: &Keys) -> Result<Vec<AddedToken>, FileError> {
+fn extra(keys: &Keys) -> Result<Vec<AddedToken>, KeyError> {
     let mut tokens = Vec::new();
     for key in EXTRA {
         let items = match keys.get(key) {
@@ -175,7 +175,7 @@ fn special(text: &str) -> AddedToken {
 }
 
 /// A token that is an object; none if it has no text.
-fn token(keys: &Keys) -> Result<Option<AddedToken>, FileError> {
+fn token(keys: &Keys) -> Result<Option<AddedToken>, KeyError> {
     let Some(text) = keys.text("content")? else { return Ok(None) };
     let flag = |name: &str| keys.flag(name).map(|set| set.unwrap_or(false));
     let token = AddedToken::from(text, flag("special")?)

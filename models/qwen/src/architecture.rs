@@ -36,8 +36,7 @@ pub(crate) fn architecture(config: &Config) -> Architecture {
         image_token_id: config.image_token_id,
         initializer_range: config.initializer_range,
         parameters: parameters(config),
-        // A tied checkpoint may carry its head all the same.
-        ignored: if config.tie_word_embeddings { vec![HEAD] } else { vec![] },
+        tied_head: config.tie_word_embeddings.then_some(HEAD),
         sites: sites(config),
         names: weight_names(config),
     }

@@ -2,8 +2,6 @@
 //!
 //! Every number is checked where it is read ([`Config::read`]), so that the rest of the crate can trust it.
 
-use serde::Deserialize;
-
 /// A checked model configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -22,7 +20,7 @@ pub struct Config {
 }
 
 /// Shape of the language model.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TextConfig {
     /// Vocabulary, `V`.
     pub vocab_size: usize,
@@ -37,32 +35,25 @@ pub struct TextConfig {
     /// Key/value heads, `Hkv`.
     pub num_key_value_heads: usize,
     /// Width of one head; `hidden_size / num_attention_heads` unless given.
-    #[serde(default)]
     pub head_dim: usize,
     /// ε of the RMS norms.
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
-    #[serde(default)]
     pub rope_theta: f64,
     /// How many rotary frequencies each of the three position streams (time, height, width) drives.
-    #[serde(default)]
     pub mrope_section: [usize; 3],
     /// Which stream drives which frequency.
-    #[serde(skip)]
     pub mrope_layout: MropeLayout,
     /// Whether the query, key and value projections have a bias.
-    #[serde(skip)]
     pub qkv_bias: bool,
     /// Whether every query and key head is normed before its rotary embedding.
-    #[serde(skip)]
     pub qk_norm: bool,
     /// Longest position that the checkpoint was made for.
-    #[serde(default = "default_positions")]
     pub max_position_embeddings: usize,
 }
 
 /// Shape of the vision tower.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VisionConfig {
     /// Transformer blocks.
     pub depth: usize,
@@ -73,7 +64,6 @@ pub struct VisionConfig {
     /// Attention heads.
     pub num_heads: usize,
     /// Colour channels.
-    #[serde(alias = "in_chans", default = "default_channels")]
     pub in_channels: usize,
     /// Width of a merged token; equals the language model's `hidden_size`.
     pub out_hidden_size: usize,
@@ -84,19 +74,14 @@ pub struct VisionConfig {
     /// Side of the square of patches that becomes one token.
     pub spatial_merge_size: usize,
     /// Side of an attention window in pixels; `None` where every block attends over the whole image.
-    #[serde(default)]
     pub window_size: Option<usize>,
     /// Blocks that attend over the whole image instead of a window.
-    #[serde(default)]
     pub fullatt_block_indexes: Vec<usize>,
     /// Learned position embeddings, a square grid over the image; `None` where there are none.
-    #[serde(default)]
     pub num_position_embeddings: Option<usize>,
     /// Blocks whose output goes into the language model as well, one behind each of its first layers.
-    #[serde(default)]
     pub deepstack_visual_indexes: Vec<usize>,
     /// What norms and MLPs it has.
-    #[serde(skip)]
     pub style: TowerStyle,
 }
 
@@ -155,14 +140,6 @@ impl TowerStyle {
             Self::Plain => ["norm", "linear_fc1", "linear_fc2"],
         }
     }
-}
-
-fn default_positions() -> usize {
-    32_768
-}
-
-fn default_channels() -> usize {
-    3
 }
 
 impl VisionConfig {

@@ -33,6 +33,22 @@ impl QwenFamily {
         }
     }
 
+    /// Width of a head where a configuration does not say, unless it is the quotient of width and heads.
+    pub(crate) fn head_dim(self) -> Option<usize> {
+        match self {
+            Self::Qwen2_5Vl => None,
+            Self::Qwen3Vl => Some(128),
+        }
+    }
+
+    /// Longest position where a configuration does not say.
+    pub(crate) fn positions(self) -> usize {
+        match self {
+            Self::Qwen2_5Vl => 32_768,
+            Self::Qwen3Vl => 128_000,
+        }
+    }
+
     /// Settings that have one supported value: (key, value), where a key of `text_config` has no prefix.
     pub(crate) fn fixed(self) -> Vec<(&'static str, Value)> {
         let activation = ("hidden_act", json!("silu"));

@@ -1,7 +1,8 @@
 //! The names of tensors.
 //!
 //! The canonical ones are those of the published Qwen2.5-VL files. Qwen3-VL's files, and whatever newer tools write,
-//! say `model.visual.` and `model.language_model.` where these say `visual.` and `model.`.
+//! say `model.visual.` and `model.language_model.` where these say `visual.` and `model.`. A model that was saved without
+//! its head says `language_model.`.
 
 use crate::config::{Config, QwenFamily};
 use vigos_models::architecture::WeightNames;
@@ -25,15 +26,14 @@ pub(crate) fn weight_names(config: &Config) -> WeightNames {
     }
 }
 
+/// What other spellings begin with, and the canonical one of each.
+const SPELLINGS: [(&str, &str); 3] =
+    [("model.visual.", "visual."), ("model.language_model.", "model."), ("language_model.", "model.")];
+
 /// The canonical spelling of a tensor's name.
 fn canonical(name: &str) -> String {
-    if let Some(rest) = name.strip_prefix("model.visual.") {
-        format!("visual.{rest}")
-    } else if let Some(rest) = name.strip_prefix("model.language_model.") {
-        format!("model.{rest}")
-    } else {
-        name.to_owned()
-    }
+    let respelt = |(other, own): &(&str, &str)| Some(format!("{own}{}", name.strip_prefix(other)?));
+    SPELLINGS.iter().find_map(respelt).unwrap_or_else(|| name.to_owned())
 }
 
 /// The newer spelling of a canonical name: its path in Transformers' module tree.

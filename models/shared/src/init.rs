@@ -22,7 +22,7 @@ const SHARD_BYTES: usize = 5 << 30;
 /// while they are written. The other files beside `config` (tokenizer, processor, template) are copied.
 ///
 /// # Errors
-/// If the configuration names no precision for weights, or `out` already holds weights or cannot be written.
+/// If the configuration names no precision for weights, or `out` already holds something or cannot be written.
 pub fn init(model: &Architecture, config: &ConfigFile, out: &Path, seed: u64) -> Result<(), ModelError> {
     init_watched(model, config, out, seed, &mut |_, _| {})
 }

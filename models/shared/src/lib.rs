@@ -20,16 +20,11 @@
 
 pub mod adapter;
 pub mod agreement;
-pub mod architecture;
 pub mod cache;
-pub mod config_file;
 pub mod cross_entropy;
 pub mod dropout;
-pub mod error;
 pub mod export;
 pub mod family;
-mod folder;
-pub mod generation;
 pub mod gradient;
 pub mod hook;
 pub mod init;
@@ -47,10 +42,10 @@ pub mod phase;
 pub mod rotary;
 pub mod rows;
 pub mod scoring;
-pub mod sites;
 pub mod source;
 pub mod trained;
-pub mod weights;
+
+pub use vigos_stored::{architecture, config_file, error, folder, generation, mistaken, sites, weights};
 
 #[doc(hidden)]
 pub use tracing;

@@ -6,6 +6,7 @@
 use crate::architecture::Architecture;
 use crate::patterns::{Pattern, PatternError, Patterns};
 use crate::sites::{Projection, Site};
+use vigos_core::text::one_line;
 
 /// A plain adapter: one rank and one α for all layers of some names.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,7 +178,8 @@ fn override_by<T: Copy>(
 }
 
 fn refused(key: &'static str, text: &str, error: &PatternError) -> SelectionError {
-    SelectionError { key, found: format!("`{text}`: {error}"), wanted: "a regular expression".into() }
+    let found = format!("`{}`: {error}", one_line(text, 120));
+    SelectionError { key, found, wanted: "a regular expression".into() }
 }
 
 /// What a user may name instead.

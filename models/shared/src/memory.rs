@@ -9,6 +9,7 @@
 //! of all key heads, `F` width of the MLP, `H` heads; of the vision tower `W` stands for `D`, `Q` and `K`.
 
 use crate::architecture::{Architecture, Parameter};
+use crate::lora::Placement;
 use burn::tensor::DType;
 
 /// A model's shape, and the precision that it is computed in.
@@ -26,6 +27,12 @@ struct Block {
     key: u64,
     inner: u64,
     heads: u64,
+}
+
+/// Values of an adapter: `rank · (in + out)` of every layer that carries an update, whose ranks may differ.
+pub fn adapter_values(placements: &[Placement]) -> u64 {
+    let values = |p: &Placement| product(&[n(p.rank), n(p.site.input).saturating_add(n(p.site.output))]);
+    placements.iter().map(values).fold(0, u64::saturating_add)
 }
 
 /// A whole number of things as a factor of bytes.

@@ -6,7 +6,7 @@
 use crate::adapter::{Adapter, LoraPair};
 use crate::architecture::Architecture;
 use crate::error::ModelError;
-use crate::folder::{OTHER_FORMATS, claim, pytorch_metadata};
+use crate::folder::{claim, pytorch_metadata};
 use crate::peft;
 use crate::weights::{Stored, Weights};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
+use vigos_core::formats::OTHERS;
 
 /// What a merge did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Merged {
 /// `config.json` is written last: a folder without it is a merge that did not end.
 ///
 /// # Errors
-/// If model or adapter are wrong or do not belong together, or `out` holds a model already or cannot be
+/// If model or adapter are wrong or do not belong together, or `out` holds something already or cannot be
 /// written.
 pub fn merge(
     model: &Architecture,
@@ -185,7 +186,7 @@ fn copy_side_files(base: &Path, out: &Path) -> Result<(), ModelError> {
         let path = entry.map_err(read)?.path();
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         // Weights in other formats would go on saying what the base says.
-        let is_weights = extension == "safetensors" || OTHER_FORMATS.contains(&extension.as_str());
+        let is_weights = extension == "safetensors" || OTHERS.contains(&extension.as_str());
         if path.is_file() && !is_weights {
             names.extend(path.file_name().map(std::ffi::OsStr::to_owned));
         }

@@ -6,19 +6,19 @@
 use crate::adapter::{Adapter, LoraPair};
 use crate::architecture::{Architecture, Initial, Parameter, WeightNames};
 use crate::error::ModelError;
-use crate::folder::pytorch_metadata;
-use crate::lora::Placement;
+use crate::folder::{ADAPTER_CONFIG as CONFIG, ADAPTER_WEIGHTS as MODEL, pytorch_metadata};
+use crate::lora::{AdapterConfig, Placement};
+use crate::mistaken::not_an_adapter;
 use crate::sites::PEFT_PREFIX;
 use crate::weights::Weights;
 use burn::tensor::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::Path;
 use vigos_core::files::write_atomic_bytes;
+use vigos_core::formats::ADAPTER_ADVICE;
 
 mod config;
 
-const CONFIG: &str = "adapter_config.json";
-const MODEL: &str = "adapter_model.safetensors";
 const OLDER_MODEL: &str = "adapter_model.bin";
 
 /// Writes an adapter folder that PEFT reads; `base` is the name or path of the base model.
@@ -61,16 +61,26 @@ pub fn save_tensors(tensors: &[(String, Tensor<2>)], path: &Path) -> Result<(), 
     write_atomic_bytes(path, &bytes).map_err(|e| write(e.to_string()))
 }
 
+/// What the configuration of an adapter folder says; its tensors are not looked at.
+///
+/// # Errors
+/// If it is missing or damaged, uses something that is not supported, or the folder is something else than an adapter's.
+pub fn read_config(folder: &Path) -> Result<AdapterConfig, ModelError> {
+    match not_an_adapter(folder) {
+        Some(error) => Err(error),
+        None => config::read(&folder.join(CONFIG)),
+    }
+}
+
 /// Reads an adapter folder for a model, in f32.
 ///
 /// # Errors
 /// If a file is missing or damaged, the adapter uses something that is not supported, or its tensors are not
 /// those that its configuration and the model ask for.
 pub fn load(folder: &Path, model: &Architecture, device: &Device) -> Result<Adapter, ModelError> {
-    let config_file = folder.join(CONFIG);
-    let config = config::read(&config_file)?;
+    let config = read_config(folder)?;
     let placements = config.placements(model).map_err(|e| ModelError::Config {
-        path: config_file,
+        path: folder.join(CONFIG),
         key: e.key.to_owned(),
         found: e.found,
         wanted: e.wanted,
@@ -104,14 +114,16 @@ pub fn load(folder: &Path, model: &Architecture, device: &Device) -> Result<Adap
 /// The name of a tensor in Transformers' present module tree; PEFT too takes adapters that were written with
 /// the tree of the published files.
 fn newer_name(name: &str, names: &WeightNames) -> String {
-    // A model's own state has the adapter's name in its keys; PEFT takes it off when it saves.
-    let name = [".lora_A.default.", ".lora_B.default."]
-        .iter()
-        .fold(name.to_owned(), |name, part| name.replace(part, &part.replace(".default", "")));
-    match name.strip_prefix(PEFT_PREFIX) {
-        Some(path) => format!("{PEFT_PREFIX}{}", (names.module_path)(&(names.canonical)(path))),
-        None => name,
-    }
+    let path = name.strip_prefix(PEFT_PREFIX).unwrap_or(name);
+    let path = (names.module_path)(&(names.canonical)(path));
+    format!("{PEFT_PREFIX}{}", without_adapter_name(&path).unwrap_or(path))
+}
+
+/// A model's own state has the adapter's name in its keys, `.lora_A.default.weight`; PEFT takes it off when it saves.
+fn without_adapter_name(path: &str) -> Option<String> {
+    let (rest, adapter) = path.strip_suffix(".weight")?.rsplit_once('.')?;
+    let is_factor = [".lora_A", ".lora_B"].iter().any(|factor| rest.ends_with(factor));
+    (is_factor && !adapter.is_empty()).then(|| format!("{rest}.weight"))
 }
 
 /// Refuses an adapter whose tensors are there in the older format alone.
@@ -120,10 +132,5 @@ fn is_in_safetensors(folder: &Path) -> Result<(), ModelError> {
     if folder.join(MODEL).exists() || !older.exists() {
         return Ok(());
     }
-    Err(ModelError::Safetensors {
-        path: older,
-        message: format!(
-            "tensors in this format are not read, {MODEL} is; PEFT's `save_pretrained` of the adapter writes it"
-        ),
-    })
+    Err(ModelError::Safetensors { path: older, message: ADAPTER_ADVICE.to_owned() })
 }

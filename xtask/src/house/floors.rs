@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// From the bottom up. A new crate gets its place here.
 const FLOORS: [&[&str]; 9] = [
     &["vigos-core", "vigos-jpeg", "vigos-operators", "xtask"],
-    &["vigos-hub", "vigos-kernels", "vigos-processor"],
+    &["vigos-hub", "vigos-kernels", "vigos-processor", "vigos-stored"],
     &["vigos-models", "vigos-recipe"],
     &["vigos-data", "vigos-grade", "vigos-qwen", "vigos-world"],
     &["vigos-rollout", "vigos-sources"],

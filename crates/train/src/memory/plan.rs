@@ -5,8 +5,8 @@ use burn::tensor::DType;
 use vigos_data::Dataset;
 use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::gradient::Keep;
-use vigos_models::memory::Footprint;
-use vigos_models::{Architecture, LoraConfig};
+use vigos_models::memory::{Footprint, adapter_values};
+use vigos_models::{AdapterConfig, Architecture, peft};
 use vigos_recipe::sample::{SampleMaker, UserTexts};
 use vigos_recipe::{Recipe, Recompute, Teacher, When};
 use vigos_rollout::RunError;
@@ -23,8 +23,8 @@ const FIRST_ROWS: u64 = 16;
 pub struct Plan {
     /// Number format of weights and activations.
     pub dtype: DType,
-    /// The adapter.
-    pub lora: LoraConfig,
+    /// The adapter: the recipe's, or the one that it starts from, whose layers may have ranks of their own.
+    pub adapter: AdapterConfig,
     /// `rollout.batch`
     pub rollout_batch: usize,
     /// `rollout.max_new_tokens`
@@ -57,7 +57,11 @@ impl Plan {
         let prompt_tokens = prompt_tokens.unwrap_or(PROMPT_TOKENS).min(recipe.train.max_prompt_tokens);
         Ok(Self {
             dtype: dtype(recipe.train.precision),
-            lora: lora_config(&recipe.lora)?,
+            adapter: match recipe.model.adapter.as_deref().map(peft::read_config) {
+                Some(Ok(adapter)) => adapter,
+                // What is wrong with it is the run's to say; one on the hub is taken for what the recipe says.
+                _ => (&lora_config(&recipe.lora)?).into(),
+            },
             rollout_batch: recipe.rollout.sampling.batch,
             max_new_tokens: recipe.rollout.sampling.max_new_tokens,
             batch: recipe.train.batch,
@@ -95,7 +99,8 @@ impl Plan {
         let length = self.prompt_tokens as u64 + self.max_new_tokens.min(room) as u64;
         let batch = self.batch as u64;
         // A vision tower without an adapter is not gone back through.
-        let adapts_vision = model.sites(&self.lora.targets).iter().any(|site| site.vision);
+        let placements = self.adapter.placements(model).unwrap_or_default();
+        let adapts_vision = placements.iter().any(|placement| placement.site.vision);
         let traced = if adapts_vision { batch.saturating_mul(self.image_tokens as u64) } else { 0 };
         let tokens = batch.saturating_mul(length);
         match self.keep {
@@ -121,7 +126,9 @@ impl Plan {
         let length = prompt + completion;
         let (batch, samples) = (n(self.batch), times(n(self.batch), n(self.accumulate)));
 
-        let values = adapter_values(model, &self.lora);
+        // A choice of layers that the model does not have is refused when the adapter is made.
+        let placements = self.adapter.placements(model).unwrap_or_default();
+        let values = adapter_values(&placements);
         let adapter = times(values, 4);
         let mut all = Estimate::of_model(&of, values, prompt, completion);
         all.push(Phase::Always, "optimiser", times(adapter, 2), "2 moments of the adapter in f32".into());
@@ -146,7 +153,7 @@ impl Plan {
 
         let (tokens, scored) = (times(batch, length), times(times(batch, n(self.readings)), completion));
         // A vision tower without an adapter is not gone back through.
-        let adapts_vision = model.sites(&self.lora.targets).iter().any(|site| site.vision);
+        let adapts_vision = placements.iter().any(|placement| placement.site.vision);
         let traced = if adapts_vision { images } else { 0 };
         let kept = self.kept_bytes(model).saturating_add(of.hidden(scored));
         let forward = of.text_forward(tokens, true).max(of.vision_forward(images, true));
@@ -186,11 +193,4 @@ fn first_rows(maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Result<[usiz
         }
     }
     Ok(longest)
-}
-
-/// Values of the adapter: `rank · (in + out)` of every adapted layer.
-pub fn adapter_values(model: &Architecture, lora: &LoraConfig) -> u64 {
-    let values = |side: usize| (side as u64).saturating_mul(lora.rank as u64);
-    let sites = model.sites(&lora.targets);
-    sites.iter().fold(0, |all, site| all.saturating_add(values(site.input + site.output)))
 }

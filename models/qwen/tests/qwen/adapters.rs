@@ -156,6 +156,35 @@ fn settings_that_would_change_the_numbers_are_refused_by_name() {
 }
 
 #[test]
+fn what_is_not_supported_comes_with_what_to_do_about_it() {
+    for (key, value, parts) in [
+        ("use_dora", json!(true), ["DoRA", "merge_and_unload"]),
+        ("modules_to_save", json!(["lm_head", "embed_tokens"]), ["whole modules", "merge_and_unload"]),
+        ("trainable_token_indices", json!([3]), ["embeddings", "merge_and_unload"]),
+        ("bias", json!("lora_only"), ["biases", "merge_and_unload"]),
+        ("peft_type", json!("LOHA"), ["\"LORA\"", "merge_and_unload"]),
+        ("peft_type", json!("IA3"), ["\"LORA\"", "merge_and_unload"]),
+        ("peft_type", json!("PROMPT_TUNING"), ["no weights can hold", "train a LoRA adapter"]),
+        ("peft_type", json!("PREFIX_TUNING"), ["no weights can hold", "train a LoRA adapter"]),
+        ("peft_type", json!("LATER"), ["\"LORA\"", "train a LoRA adapter"]),
+        ("peft_type", json!(3), ["found 3", "a text"]),
+        (
+            "init_lora_weights",
+            json!("pissa"),
+            ["change the base", "path_initial_model_for_weight_conversion"],
+        ),
+    ] {
+        let error = load_changed(|config, _| config[key] = value.clone()).unwrap_err().to_string();
+        for part in [&format!("adapter_config.json:{key}: found {value}, wanted"), parts[0], parts[1]] {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        assert!(!error.contains('\n') && error.len() < 600, "{error}");
+    }
+    // Numbers as Python writes them.
+    assert!(load_changed(|config, _| config["r"] = json!(4.0)).is_ok());
+}
+
+#[test]
 fn settings_at_their_neutral_values_or_absent_are_fine() {
     for (key, value) in [
         ("bias", json!("none")),
@@ -191,12 +220,12 @@ fn tensors_that_are_missing_unexpected_or_misshapen_are_named_in_one_error() {
     let ModelError::Tensors { faults, .. } = &error else { panic!("{error}") };
     assert_eq!(faults.len(), 3, "{error}");
     let text = error.to_string();
-    assert!(text.contains(&format!("missing     {module}.q_proj.lora_A.weight [4, 64]")), "{text}");
+    assert!(text.contains(&format!("missing {module}.q_proj.lora_A.weight [4, 64]")), "{text}");
     assert!(
         text.contains(&format!("{module}.v_proj.lora_A.weight: found [64, 4], wanted [4, 64]")),
         "{text}"
     );
-    assert!(text.contains("unexpected  base_model.model.lm_head.weight"), "{text}");
+    assert!(text.contains("unexpected base_model.model.lm_head.weight"), "{text}");
     // Another rank than the tensors have, and choices of layers that they are not of.
     for (key, value) in [
         ("r", json!(8)),

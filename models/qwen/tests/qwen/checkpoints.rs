@@ -2,11 +2,12 @@
 
 use crate::common;
 
+use burn::tensor::{DType, Device};
 use common::folders::{
     Stored, Tensors, folder_with, folder_without_weights, load, read_tensors, tiny_tensors, values,
     write_tensors,
 };
-use common::{Case, tiny_folder, tiny_processor};
+use common::{Case, FAMILIES, folder_of, tiny_folder, tiny_processor};
 use safetensors::tensor::Dtype;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -37,8 +38,8 @@ fn every_missing_unexpected_and_misshapen_tensor_is_named_in_one_error() {
     tensors.get_mut("model.layers.0.mlp.down_proj.weight").unwrap().shape.reverse();
     let integers = Stored { dtype: Dtype::I64, shape: vec![64], bytes: vec![0; 512] };
     tensors.insert("model.norm.weight".into(), integers);
-    let eighths = Stored { dtype: Dtype::F8_E4M3, shape: vec![64], bytes: vec![0; 64] };
-    tensors.insert("model.layers.0.input_layernorm.weight".into(), eighths);
+    let doubles = Stored { dtype: Dtype::F64, shape: vec![64], bytes: vec![0; 512] };
+    tensors.insert("model.layers.0.input_layernorm.weight".into(), doubles);
 
     let folder = folder_with(&tensors);
     let error = load_error(folder.path());
@@ -52,7 +53,7 @@ fn every_missing_unexpected_and_misshapen_tensor_is_named_in_one_error() {
         ("unexpected", "model.layers.3.mlp.up_proj.weight"),
         ("wrong shape", "model.layers.0.mlp.down_proj.weight: found [160, 64], wanted [64, 160]"),
         ("wrong dtype", "model.norm.weight: found I64, wanted F32, F16 or BF16"),
-        ("wrong dtype", "model.layers.0.input_layernorm.weight: found F8_E4M3, wanted F32, F16 or BF16"),
+        ("wrong dtype", "model.layers.0.input_layernorm.weight: found F64, wanted F32, F16 or BF16"),
     ] {
         let named = |f: &&String| f.starts_with(what) && f.contains(name);
         assert_eq!(faults.iter().filter(named).count(), 1, "{what} {name} in\n{text}");
@@ -65,6 +66,30 @@ fn a_tied_checkpoint_may_carry_its_head_all_the_same() {
     let head = tensors["model.embed_tokens.weight"].clone();
     tensors.insert("lm_head.weight".into(), head);
     assert!(load(folder_with(&tensors).path()).is_ok());
+    // The same numbers in another type.
+    let halves =
+        |values: &[f32]| values.iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect();
+    let own = tensors["model.embed_tokens.weight"].clone();
+    let rounded: Vec<f32> = own.values().iter().map(|v| half::bf16::from_f32(*v).to_f32()).collect();
+    let head = Stored { dtype: Dtype::BF16, shape: own.shape.clone(), bytes: halves(&rounded) };
+    tensors.insert("lm_head.weight".into(), head);
+    let error = load_error(folder_with(&tensors).path()).to_string();
+    assert!(error.contains("lm_head.weight differs"), "{error}");
+    tensors.insert("model.embed_tokens.weight".into(), Stored::floats(&own.shape, &rounded));
+    assert!(load(folder_with(&tensors).path()).is_ok());
+    tensors.get_mut("lm_head.weight").unwrap().shape.reverse();
+    assert!(load(folder_with(&tensors).path()).is_err(), "another shape");
+}
+
+#[test]
+fn a_message_of_many_tensors_is_one_short_line_with_both_ends_of_the_list() {
+    let strange = |name: &str| format!("other.\n{name}{}", "x".repeat(1000));
+    let tensors = tiny_tensors().into_iter().map(|(name, tensor)| (strange(&name), tensor)).collect();
+    let message = load_error(folder_with(&tensors).path()).to_string();
+    assert!(!message.contains('\n') && message.len() < 2500, "{} bytes: {message}", message.len());
+    for part in ["missing model.embed_tokens.weight", "unexpected other.", "154 more;"] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
 }
 
 #[test]
@@ -188,9 +213,9 @@ fn shards_that_do_not_hold_what_the_index_says_are_refused_tensor_by_tensor() {
     let ModelError::Tensors { faults, .. } = &error else { panic!("{error}") };
     assert_eq!(faults.len(), 3, "{error}");
     for part in [
-        &format!("misplaced   {moved}: found in {home}, the index says {other}"),
-        "unlisted    model.layers.0.input_layernorm.weight",
-        &format!("missing     model.layers.9.stray: the index says {first}"),
+        &format!("misplaced {moved}: found in {home}, the index says {other}"),
+        "unlisted model.layers.0.input_layernorm.weight",
+        &format!("missing model.layers.9.stray: the index says {first}"),
         INDEX,
     ] {
         assert!(error.to_string().contains(part), "{part} in {error}");
@@ -262,17 +287,33 @@ fn half_precision_files_load_as_their_rounded_values() {
 }
 
 #[test]
-fn the_newer_names_load_the_same_model() {
-    let newer = tiny_tensors().into_iter().map(|(name, tensor)| {
-        let name = match name.strip_prefix("model.") {
-            Some(rest) => format!("model.language_model.{rest}"),
-            None => format!("model.{name}"),
+fn the_names_of_every_saver_load_the_same_model() {
+    for family in FAMILIES {
+        let folder = folder_of(family);
+        let tensors = read_tensors(&folder.join("model.safetensors"));
+        let part = |name: &str| {
+            let name = name.replace("model.language_model.", "model.").replace("model.visual.", "visual.");
+            let (part, rest) = name.split_once('.').unwrap();
+            (part.to_owned(), rest.to_owned())
         };
-        (name, tensor)
-    });
-    let newer: Tensors = newer.collect();
-    assert!(newer.contains_key("model.language_model.embed_tokens.weight"));
-    assert!(newer.contains_key("model.visual.patch_embed.proj.weight"));
-    let folder = folder_with(&newer);
-    assert_eq!(hidden(&load(folder.path()).unwrap()), hidden(&load(&tiny_folder()).unwrap()));
+        let wanted = Model::load(&folder, &Device::flex(), DType::F32).unwrap();
+        // Old files of both parts, those of a whole model, and those of a model without its head.
+        for [text, vision] in [
+            ["model.", "visual."],
+            ["model.language_model.", "model.visual."],
+            ["language_model.", "visual."],
+            ["model.", "model.visual."],
+        ] {
+            let respelt = tensors.iter().map(|(name, tensor)| match part(name) {
+                (part, rest) if part == "model" => (format!("{text}{rest}"), tensor.clone()),
+                (part, rest) if part == "visual" => (format!("{vision}{rest}"), tensor.clone()),
+                _ => (name.clone(), tensor.clone()),
+            });
+            let out = tempfile::tempdir().unwrap();
+            std::fs::copy(folder.join("config.json"), out.path().join("config.json")).unwrap();
+            write_tensors(&respelt.collect(), &out.path().join("model.safetensors"));
+            let found = load(out.path()).unwrap();
+            assert_eq!(values(&found.text.head), values(&wanted.text.head), "{family} {text} {vision}");
+        }
+    }
 }

@@ -103,16 +103,25 @@ fn weights_are_stored_in_the_dtype_of_the_configuration() {
 }
 
 #[test]
-fn a_folder_that_has_a_model_or_weights_is_left_alone() {
+fn a_folder_that_holds_anything_is_left_alone() {
     let config = tiny_folder().join("config.json");
-    for name in ["config.json", "model.safetensors", "model.safetensors.index.json"] {
+    let model = "there is a model already";
+    for (name, found) in [
+        ("config.json", model),
+        ("model.safetensors", model),
+        ("model.safetensors.index.json", model),
+        ("notes.txt", "the folder is not empty"),
+    ] {
         let out = tempfile::tempdir().unwrap();
         std::fs::write(out.path().join(name), b"mine").unwrap();
         let error = init(&config, out.path(), 0).unwrap_err();
-        assert!(matches!(error, ModelError::Write { .. }), "{error}");
-        assert!(error.to_string().contains("there is a model already"), "{error}");
+        assert!(matches!(error, ModelError::Taken { .. }) && error.is_input(), "{error}");
+        assert!(error.to_string().contains(found), "{error}");
         let left: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, [name]);
         assert_eq!(std::fs::read(out.path().join(name)).unwrap(), b"mine");
     }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = init(&config, file.path(), 0).unwrap_err();
+    assert!(error.to_string().contains("no folder"), "{error}");
 }

@@ -4,8 +4,8 @@ use crate::common::architecture_of;
 use burn::tensor::DType;
 use std::path::Path;
 use std::sync::Arc;
-use vigos_models::memory::Footprint;
-use vigos_models::{Architecture, Projection};
+use vigos_models::memory::{Footprint, adapter_values};
+use vigos_models::{AdapterConfig, Architecture, LoraConfig, Projection};
 
 fn published(name: &str) -> Arc<Architecture> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/configs/{name}.json"));
@@ -44,6 +44,20 @@ fn features_have_a_part_for_each_deepstack_merger() {
     let [plain, deep] = ["qwen2_5-vl-3b", "qwen3-vl-2b"].map(published);
     assert_eq!(Footprint::new(&plain, DType::BF16).features(7), 7 * 2048 * 2);
     assert_eq!(Footprint::new(&deep, DType::BF16).features(7), 7 * 2048 * 2 * 4);
+}
+
+#[test]
+fn an_adapter_s_layers_count_with_ranks_of_their_own() {
+    let model = published("qwen2_5-vl-3b");
+    let plain =
+        LoraConfig { rank: 8, alpha: 16.0, dropout: 0.0, targets: vec![Projection::Query, Projection::Key] };
+    let mut config = AdapterConfig::from(&plain);
+    let values = |config: &AdapterConfig| adapter_values(&config.placements(&model).unwrap());
+    // Widths of queries and keys: 16 and 2 heads of 128.
+    let (query, key) = (2048 + 2048, 2048 + 256);
+    assert_eq!(values(&config), 36 * 8 * (query + key));
+    config.rank_pattern = vec![("layers\\.0\\.self_attn\\.q_proj".into(), 64), ("k_proj".into(), 2)];
+    assert_eq!(values(&config), 64 * query + 35 * 8 * query + 36 * 2 * key);
 }
 
 #[test]

@@ -136,4 +136,10 @@ fn a_merge_refuses_what_does_not_belong_together_and_overwrites_nothing() {
             .unwrap_err();
     assert!(absent.to_string().contains("adapter_config.json"), "{absent}");
     assert!(!out.path().join("m").exists());
+    // Whatever it holds would be taken for a part of the model.
+    std::fs::write(out.path().join("notes.txt"), "mine").unwrap();
+    let model = architecture(&tiny_folder());
+    let full = merge(&model, &tiny_folder(), &adapter_folder(), out.path(), &device).unwrap_err();
+    assert!(full.is_input() && full.to_string().contains("not empty"), "{full}");
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 1);
 }

@@ -8,13 +8,16 @@ use crate::lora::{AdapterConfig, Selection};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use vigos_core::files::read_limited;
+use vigos_core::keys::{KeyError, Keys, whole};
 use vigos_core::pointer::is_pointer;
 
 const MAX_CONFIG: u64 = 1 << 20;
 const MAX_RANK: u64 = 65_536;
 
 /// Fields that are read by name, and those that say nothing of the numbers of a finished adapter.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 24] = [
+    "peft_type",
+    "bias",
     "r",
     "lora_alpha",
     "lora_dropout",
@@ -39,8 +42,47 @@ const KNOWN: [&str; 22] = [
     "init_lora_weights",
 ];
 
-/// Fields that must be there with this value, or not at all.
-const FIXED: [(&str, &str); 2] = [("peft_type", "LORA"), ("bias", "none")];
+const KIND: &str = "peft_type";
+
+/// Kinds of adapters that PEFT itself can merge into a base.
+const MERGED: [&str; 18] = [
+    "ADALORA",
+    "BOFT",
+    "BONE",
+    "C3A",
+    "DELORA",
+    "FOURIERFT",
+    "HRA",
+    "IA3",
+    "LN_TUNING",
+    "LOHA",
+    "LOKR",
+    "MISS",
+    "OFT",
+    "RANDLORA",
+    "ROAD",
+    "SHIRA",
+    "VBLORA",
+    "VERA",
+];
+/// Those that are texts in front of the prompt, as vectors: no weights can hold them.
+const PROMPTS: [&str; 5] =
+    ["PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "CARTRIDGE"];
+
+/// Fields whose adapters PEFT itself can merge into a base, and what they ask for.
+const MERGEABLE: [(&str, &str); 8] = [
+    ("use_dora", "DoRA"),
+    ("modules_to_save", "an adapter with whole modules of its own"),
+    ("trainable_token_indices", "an adapter with embeddings of its own"),
+    ("target_parameters", "an update of what is no layer"),
+    ("lora_bias", "an update with a bias"),
+    ("fan_in_fan_out", "an update of transposed weights"),
+    ("use_qalora", "a quantised update"),
+    ("layers_to_transform", "a choice of layers by their numbers"),
+];
+const BIASES: &str = "an adapter with biases of the base";
+/// What to do about such an adapter.
+const MERGE: &str = "merge it in Python with PEFT's `merge_and_unload`, and name the merged model instead of base and adapter";
 
 /// Ways to start an adapter that leave the base as it is. PEFT runs them again when it loads an adapter; the
 /// others (PiSSA, OLoRA, CorDA, LoftQ) then take their share out of the base's weights.
@@ -87,68 +129,53 @@ pub(super) fn read(path: &Path) -> Result<AdapterConfig, ModelError> {
     if is_pointer(&bytes) {
         return Err(ModelError::Pointer { path: path.to_owned() });
     }
-    let fields = match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err("another value".to_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    let fields = fields.map_err(|found| ModelError::Config {
-        path: path.to_owned(),
-        key: "(whole file)".into(),
-        found,
-        wanted: "a JSON object".into(),
-    })?;
-    Fields { path, fields }.config()
+    let value: Value = serde_json::from_slice(&bytes)
+        .map_err(|e| KeyError::saying(path, "(whole file)", &e.to_string(), "a JSON object"))?;
+    let fields = Fields(Keys::of(path, &value)?);
+    fields.are_supported()?;
+    Ok(fields.config()?)
 }
 
-struct Fields<'a> {
-    path: &'a Path,
-    fields: Map<String, Value>,
-}
+struct Fields<'a>(Keys<'a>);
 
 impl Fields<'_> {
-    fn config(&self) -> Result<AdapterConfig, ModelError> {
-        self.refuse_the_unsupported()?;
-        let base_rank = self.get("r").and_then(rank).ok_or_else(|| self.bad("r", RANK))?;
-        let alpha = self.get("lora_alpha").and_then(finite);
-        let alpha = alpha.ok_or_else(|| self.bad("lora_alpha", "a number"))?;
-        let dropout = match self.get("lora_dropout") {
-            None => 0.0,
-            Some(found) => found
-                .as_f64()
-                .filter(|p| (0.0..1.0).contains(p))
-                .ok_or_else(|| self.bad("lora_dropout", "a probability below 1"))?,
-        };
+    fn config(&self) -> Result<AdapterConfig, KeyError> {
+        let keys = &self.0;
+        let rank = keys.get("r").and_then(rank).ok_or_else(|| keys.fault("r", RANK))?;
+        let alpha = keys.get("lora_alpha").and_then(finite);
+        let alpha = alpha.ok_or_else(|| keys.fault("lora_alpha", "a number"))?;
+        let dropout = keys.number("lora_dropout")?.unwrap_or(0.0);
+        if !(0.0..1.0).contains(&dropout) {
+            return Err(keys.fault("lora_dropout", "a probability below 1"));
+        }
         let targets = self.selection("target_modules")?;
-        let targets = targets.ok_or_else(|| self.bad("target_modules", SELECTION))?;
+        let targets = targets.ok_or_else(|| keys.fault("target_modules", SELECTION))?;
         if matches!(&targets, Selection::Pattern(text) if text.eq_ignore_ascii_case("all-linear")) {
             let wanted = "names of layers: not every linear layer can carry an update here";
-            return Err(self.bad("target_modules", wanted));
+            return Err(keys.fault("target_modules", wanted));
         }
-        let rslora = match self.get("use_rslora") {
-            None => false,
-            Some(found) => found.as_bool().ok_or_else(|| self.bad("use_rslora", "true or false"))?,
-        };
         Ok(AdapterConfig {
-            rank: base_rank,
+            rank,
             alpha,
             dropout,
             targets,
             exclude: self.selection("exclude_modules")?,
-            rank_pattern: self.table("rank_pattern", rank, RANK)?,
+            rank_pattern: self.table("rank_pattern", self::rank, RANK)?,
             alpha_pattern: self.table("alpha_pattern", finite, "a number")?,
-            rslora,
+            rslora: keys.flag("use_rslora")?.unwrap_or(false),
         })
     }
 
-    /// Names the first field that changes the numbers in a way that is not known here.
-    fn refuse_the_unsupported(&self) -> Result<(), ModelError> {
-        for (key, wanted) in FIXED {
-            if self.get(key).is_some_and(|found| found != wanted) {
-                return Err(self.bad(key, &format!("\"{wanted}\": nothing else is supported")));
-            }
+    /// Names the first field that changes the numbers in a way that is not known here, and says what to do.
+    fn are_supported(&self) -> Result<(), KeyError> {
+        let keys = &self.0;
+        if let Some(kind) = keys.text(KIND)?.filter(|kind| *kind != "LORA") {
+            return Err(keys.fault(KIND, other_kind(kind)));
         }
-        if let Some(found) = self.get("init_lora_weights") {
+        if keys.get("bias").is_some_and(|found| found != "none") {
+            return Err(keys.fault("bias", unsupported("\"none\"", BIASES)));
+        }
+        if let Some(found) = keys.get("init_lora_weights") {
             let plain = match found {
                 Value::String(name) => PLAIN_STARTS.contains(&name.to_ascii_lowercase().as_str()),
                 other => other.is_boolean(),
@@ -159,36 +186,30 @@ impl Fields<'_> {
                      saved with `path_initial_model_for_weight_conversion`",
                     PLAIN_STARTS.join(", ")
                 );
-                return Err(self.bad("init_lora_weights", &wanted));
+                return Err(keys.fault("init_lora_weights", wanted));
             }
         }
-        let fixed = FIXED.map(|(key, _)| key);
-        let others = self.fields.iter().filter(|(key, _)| {
-            let key = key.as_str();
-            !KNOWN.contains(&key) && !fixed.contains(&key)
-        });
-        for (key, found) in others {
-            if !is_neutral(found) {
-                return Err(self.bad(key, "null, false or nothing: it is not supported"));
+        for (key, found) in keys.all() {
+            if !KNOWN.contains(&key) && !is_neutral(found) {
+                let wanted = match MERGEABLE.iter().find(|(name, _)| *name == key) {
+                    Some((_, meaning)) => unsupported("null, false or nothing", meaning),
+                    None => "null, false or nothing: it is not supported".to_owned(),
+                };
+                return Err(keys.fault(key, wanted));
             }
         }
         Ok(())
     }
 
-    /// A field's value; null counts as absent.
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.fields.get(key).filter(|value| !value.is_null())
-    }
-
     /// A choice of modules, if it is not empty.
-    fn selection(&self, key: &str) -> Result<Option<Selection>, ModelError> {
-        match self.get(key) {
+    fn selection(&self, key: &str) -> Result<Option<Selection>, KeyError> {
+        match self.0.get(key) {
             None => Ok(None),
             Some(found) if is_neutral(found) => Ok(None),
             Some(Value::String(pattern)) => Ok(Some(Selection::Pattern(pattern.clone()))),
             Some(found) => match serde_json::from_value(found.clone()) {
                 Ok(names) => Ok(Some(Selection::Names(names))),
-                Err(_) => Err(self.bad(key, SELECTION)),
+                Err(_) => Err(self.0.fault(key, SELECTION)),
             },
         }
     }
@@ -199,34 +220,44 @@ impl Fields<'_> {
         key: &str,
         value: fn(&Value) -> Option<T>,
         wanted: &str,
-    ) -> Result<Vec<(String, T)>, ModelError> {
+    ) -> Result<Vec<(String, T)>, KeyError> {
         let wanted = format!("an object from pattern to {wanted}");
-        match self.get(key) {
+        match self.0.get(key) {
             None => Ok(Vec::new()),
             Some(Value::Object(entries)) => entries
                 .iter()
-                .map(|(name, found)| Ok((name.clone(), value(found).ok_or_else(|| self.bad(key, &wanted))?)))
+                .map(|(name, found)| {
+                    Ok((name.clone(), value(found).ok_or_else(|| self.0.fault(key, &wanted))?))
+                })
                 .collect(),
-            Some(_) => Err(self.bad(key, &wanted)),
+            Some(_) => Err(self.0.fault(key, wanted)),
         }
     }
+}
 
-    fn bad(&self, key: &str, wanted: &str) -> ModelError {
-        let found = self.fields.get(key).map_or_else(|| "nothing".to_owned(), Value::to_string);
-        ModelError::Config {
-            path: self.path.to_owned(),
-            key: key.to_owned(),
-            found,
-            wanted: wanted.to_owned(),
-        }
-    }
+/// What is wanted instead of an adapter of another kind.
+fn other_kind(kind: &str) -> String {
+    let kind = kind.to_ascii_uppercase();
+    let way = if MERGED.contains(&kind.as_str()) {
+        MERGE
+    } else if PROMPTS.contains(&kind.as_str()) {
+        "it is a prompt in vectors, which no weights can hold: train a LoRA adapter instead"
+    } else {
+        "train a LoRA adapter, or name a model that this one was merged into"
+    };
+    format!("\"LORA\": nothing else is supported; {way}")
+}
+
+/// What is wanted instead of a setting that means something that is not supported.
+fn unsupported(neutral: &str, meaning: &str) -> String {
+    format!("{neutral}: {meaning} is not supported; {MERGE}")
 }
 
 const RANK: &str = "a rank from 1 to 65536";
 const SELECTION: &str = "a list of module names, at least one, or a regular expression";
 
 fn rank(value: &Value) -> Option<usize> {
-    value.as_u64().filter(|r| (1..=MAX_RANK).contains(r)).map(|r| r as usize)
+    whole(value).filter(|r| (1..=MAX_RANK).contains(r)).map(|r| r as usize)
 }
 
 fn finite(value: &Value) -> Option<f64> {

@@ -2,15 +2,20 @@
 
 use crate::error::ModelError;
 use crate::folder::CONFIG;
+use crate::mistaken::not_a_model;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited};
+use vigos_core::keys::{KeyError, Keys};
 use vigos_core::pointer::is_pointer;
 use vigos_core::text::one_line;
 
 const MAX_CONFIG: u64 = 16 << 20;
-/// Where a checkpoint says how it is quantised.
-const QUANTISATION: &str = "quantization_config";
+/// Where a checkpoint says how it is quantised, by its newer and its older name.
+const QUANTISATION: [&str; 2] = ["quantization_config", "compression_config"];
+const BITSANDBYTES: &str = "bitsandbytes";
+/// The two ways of that one; a file that asks for neither is not quantised by it.
+const LOAD_IN: [&str; 2] = ["load_in_4bit", "load_in_8bit"];
 
 /// The text and the values of a model's configuration file.
 #[derive(Clone, Debug)]
@@ -24,9 +29,12 @@ impl ConfigFile {
     /// Reads `config.json` in `folder`.
     ///
     /// # Errors
-    /// If the file is missing or is not JSON.
+    /// If the file is missing or is not JSON, or the folder is something else than a model.
     pub fn of_folder(folder: &Path) -> Result<Self, ModelError> {
-        Self::read(&folder.join(CONFIG))
+        match not_a_model(folder) {
+            Some(error) => Err(error),
+            None => Self::read(&folder.join(CONFIG)),
+        }
     }
 
     /// Reads the file at `path`.
@@ -70,6 +78,14 @@ impl ConfigFile {
         &self.json
     }
 
+    /// Its keys.
+    ///
+    /// # Errors
+    /// If it is no object.
+    pub fn keys(&self) -> Result<Keys<'_>, ModelError> {
+        Ok(Keys::of(&self.path, &self.json)?)
+    }
+
     /// The name of its family.
     pub fn model_type(&self) -> &str {
         self.json.get("model_type").and_then(Value::as_str).unwrap_or("(missing)")
@@ -78,17 +94,22 @@ impl ConfigFile {
     /// Refuses a checkpoint whose weights are quantised: what is trained and merged here are numbers.
     ///
     /// # Errors
-    /// If it says how it is quantised.
+    /// If it says how it is quantised, or says it in a form that cannot be understood.
     pub fn is_not_quantised(&self) -> Result<(), ModelError> {
-        let nested = self.json.get("text_config").and_then(|text| text.get(QUANTISATION));
-        let settings = self.json.get(QUANTISATION).or(nested).filter(|settings| !settings.is_null());
-        let Some(settings) = settings else { return Ok(()) };
-        let method =
-            settings.get("quant_method").and_then(Value::as_str).unwrap_or("a method that it does not name");
-        let found = format!("a model that is quantised by {}", one_line(method, 60));
-        let wanted =
-            "one that is not: name the unquantised weights that it was made from, in bf16, f16 or f32";
-        Err(self.fault(QUANTISATION, found, wanted))
+        let Ok(root) = self.keys() else { return Ok(()) };
+        let text = root.get("text_config").and_then(|text| root.below("text_config", text).ok());
+        for keys in [Some(&root), text.as_ref()].into_iter().flatten() {
+            for name in QUANTISATION {
+                if let Some(settings) = keys.section(name)?
+                    && let Some(method) = method(&settings)?
+                {
+                    let found = format!("a model that is quantised by {}", one_line(method, 60));
+                    let wanted = "one that is not: name the unquantised weights that it was made from, in bf16, f16 or f32";
+                    return Err(keys.saying(name, &found, wanted).into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The error that a value is not as it should be.
@@ -99,7 +120,23 @@ impl ConfigFile {
     /// The error that it is of none of these families.
     pub fn unknown_family<'a>(&self, known: impl IntoIterator<Item = &'a str>) -> ModelError {
         let known: Vec<&str> = known.into_iter().collect();
-        self.fault("model_type", self.model_type().to_owned(), &format!("one of {}", known.join(", ")))
+        let found = one_line(self.model_type(), 60).into_owned();
+        self.fault("model_type", found, &format!("one of {}", known.join(", ")))
+    }
+}
+
+/// What these settings say that weights are quantised by, if they are.
+fn method<'a>(settings: &Keys<'a>) -> Result<Option<&'a str>, KeyError> {
+    let mut asked = None;
+    for way in LOAD_IN {
+        if let Some(set) = settings.flag(way)? {
+            asked = Some(asked == Some(true) || set);
+        }
+    }
+    match settings.text("quant_method")? {
+        Some(BITSANDBYTES) | None if asked.is_some() => Ok(asked.filter(|set| *set).map(|_| BITSANDBYTES)),
+        None if settings.is_empty() => Ok(None),
+        named => Ok(Some(named.unwrap_or("a method that it does not name"))),
     }
 }
 

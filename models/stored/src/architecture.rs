@@ -21,8 +21,9 @@ pub struct Architecture {
     pub initializer_range: f64,
     /// Every tensor of a checkpoint by its canonical name, in file order.
     pub parameters: Vec<Parameter>,
-    /// Names of tensors that a checkpoint may hold besides.
-    pub ignored: Vec<&'static str>,
+    /// The name of the head's own weight where the head is the embeddings: a checkpoint may hold it all the same, and
+    /// then as their copy.
+    pub tied_head: Option<&'static str>,
     /// Every layer that can carry a low-rank update, decoder first.
     pub sites: Vec<Site>,
     /// How the names of tensors are spelt.

@@ -4,6 +4,8 @@ use crate::error::ModelError;
 use serde_json::Value;
 use std::path::Path;
 use vigos_core::files::{FileError, read_limited};
+use vigos_core::keys::whole;
+use vigos_core::text::one_line;
 
 const GENERATION: &str = "generation_config.json";
 const CONFIG: &str = "config.json";
@@ -40,14 +42,14 @@ fn tokens(path: &Path, root: &Value, key: &str) -> Result<Option<Vec<u32>>, Mode
         None | Some(Value::Null) => return Ok(None),
         Some(found) => found,
     };
-    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    let id = |value: &Value| whole(value).and_then(|id| u32::try_from(id).ok());
     let ids: Option<Vec<u32>> = match found {
         Value::Array(ids) => ids.iter().map(id).collect(),
         single => id(single).map(|id| vec![id]),
     };
     match ids {
         Some(ids) if !ids.is_empty() => Ok(Some(ids)),
-        _ => Err(fault(path, key, found.to_string())),
+        _ => Err(fault(path, key, one_line(&found.to_string(), 120).into_owned())),
     }
 }
 

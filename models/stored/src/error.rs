@@ -1,6 +1,8 @@
 //! What can be wrong with a model folder, an adapter folder or a prompt.
 
 use std::path::PathBuf;
+use vigos_core::keys::KeyError;
+use vigos_core::text::one_line;
 
 /// An error of this crate; every message says where, what was found and what was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,35 @@ pub enum ModelError {
     Pointer {
         /// The file.
         path: PathBuf,
+    },
+    /// A file or folder is something else than it was named as.
+    #[error("{} is {found}; {hint}", path.display())]
+    Mistaken {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What to name instead.
+        hint: String,
+    },
+    /// A folder for a new model holds something.
+    #[error("{}: {found}; name an empty or a new folder", path.display())]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
+    /// Weights are quantised: what is trained and merged here are numbers.
+    #[error(
+        "{}: found {found}, wanted one that is not: name the unquantised weights that it was made from, in bf16, f16 or \
+         f32", path.display()
+    )]
+    Quantised {
+        /// The file.
+        path: PathBuf,
+        /// What says so.
+        found: String,
     },
     /// A number is not finite.
     #[error("{}: tensor `{tensor}` is not finite: {found}", path.display())]
@@ -58,12 +89,12 @@ pub enum ModelError {
         /// What is wrong with it.
         message: String,
     },
-    /// The tensors of a checkpoint are not those of the model; all of them in one message.
-    #[error("{}: the tensors are not those of the model:\n{}", path.display(), shown(faults))]
+    /// The tensors of a checkpoint are not those of the model; all of them in one error.
+    #[error("{}: the tensors are not those of the model: {}", path.display(), shown(faults))]
     Tensors {
         /// The folder.
         path: PathBuf,
-        /// A line for each missing, unexpected or wrongly shaped tensor; a message shows the first of them.
+        /// What is wrong with each missing, unexpected or wrongly shaped tensor; a message shows some of them.
         faults: Vec<String>,
     },
     /// A prompt does not fit the model.
@@ -74,15 +105,29 @@ pub enum ModelError {
     Device(String),
 }
 
-/// Lines that a message shows.
-const SHOWN: usize = 12;
+/// Faults that a message shows of those at the beginning of a list, and of those at its end: what is missing comes
+/// first, and what is unexpected last.
+const SHOWN: usize = 3;
+/// Characters of one of them.
+const LONGEST: usize = 200;
 
 fn shown(faults: &[String]) -> String {
-    let mut text = faults.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n");
-    if let Some(more) = faults.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        text += &format!("\nand {more} more");
+    let text = |faults: &[String]| {
+        faults.iter().map(|fault| one_line(fault, LONGEST)).collect::<Vec<_>>().join("; ")
+    };
+    match faults.len().checked_sub(2 * SHOWN) {
+        None | Some(0) => text(faults),
+        Some(more) => {
+            let (first, last) = (&faults[..SHOWN], &faults[faults.len() - SHOWN..]);
+            format!("{}; {more} more; {}", text(first), text(last))
+        }
     }
-    text
+}
+
+impl From<KeyError> for ModelError {
+    fn from(KeyError { path, key, found, wanted }: KeyError) -> Self {
+        Self::Config { path, key, found, wanted }
+    }
 }
 
 impl ModelError {

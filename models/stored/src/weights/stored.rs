@@ -1,0 +1,132 @@
+//! Tensors where they lie in a safetensors file, from its header alone.
+
+use crate::error::ModelError;
+use burn::tensor::DType;
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use vigos_core::pointer::is_pointer;
+use vigos_core::text::one_line;
+
+/// A header of a published checkpoint has about 200 bytes a tensor; a claim of more than this is an attack.
+const MAX_HEADER: u64 = 100 << 20;
+
+/// A tensor where it lies, not yet read.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its name in the file.
+    pub name: String,
+    /// The file.
+    pub file: PathBuf,
+    /// What it is stored as.
+    pub dtype: Dtype,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its size.
+    pub bytes: usize,
+    /// Where in the file it begins.
+    pub(super) start: u64,
+}
+
+impl Stored {
+    /// Its bytes, little-endian and row-major.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read(&self) -> Result<Vec<u8>, ModelError> {
+        let mut bytes = vec![0; self.bytes];
+        self.open()?.read_exact(&mut bytes).map_err(|source| self.failed(source))?;
+        Ok(bytes)
+    }
+
+    /// Its bytes, to be read a part at a time.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub(super) fn open(&self) -> Result<std::io::Take<File>, ModelError> {
+        let mut file = File::open(&self.file).map_err(|source| self.failed(source))?;
+        file.seek(SeekFrom::Start(self.start)).map_err(|source| self.failed(source))?;
+        Ok(file.take(self.bytes as u64))
+    }
+
+    /// The error that the file cannot be read.
+    pub(super) fn failed(&self, source: std::io::Error) -> ModelError {
+        ModelError::Read { path: self.file.clone(), source }
+    }
+
+    /// Bytes of one value.
+    pub fn bytes_per_value(&self) -> usize {
+        self.dtype.bitsize() / 8
+    }
+
+    /// Burn's name of its dtype, where it is one that weights may have.
+    pub fn float(&self) -> Option<DType> {
+        match self.dtype {
+            Dtype::F32 => Some(DType::F32),
+            Dtype::F16 => Some(DType::F16),
+            Dtype::BF16 => Some(DType::BF16),
+            _ => None,
+        }
+    }
+}
+
+/// The tensors of one file.
+///
+/// # Errors
+/// If it cannot be read, or its header is damaged or does not describe its data.
+pub(super) fn headers(path: &Path) -> Result<Vec<Stored>, ModelError> {
+    let read = |source| ModelError::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(read)?;
+    let size = file.metadata().map_err(read)?.len();
+    let mut start = Vec::new();
+    Read::by_ref(&mut file).take(64).read_to_end(&mut start).map_err(read)?;
+    if is_pointer(&start) {
+        return Err(ModelError::Pointer { path: path.to_owned() });
+    }
+    let Some(prefix) = start.first_chunk::<8>().copied() else {
+        return Err(damaged(path, format!("truncated: found {size} bytes, wanted a header")));
+    };
+    file.seek(SeekFrom::Start(8)).map_err(read)?;
+    let length = u64::from_le_bytes(prefix);
+    if length > MAX_HEADER || length > size - 8 {
+        return Err(damaged(
+            path,
+            format!("the header claims {length} bytes, the file has {size}: truncated or not safetensors"),
+        ));
+    }
+    let mut header = vec![0u8; length as usize];
+    file.read_exact(&mut header).map_err(read)?;
+    // Overlaps, gaps and overflow within the claimed data are the library's to find.
+    let metadata: Metadata = serde_json::from_slice(&header)
+        .map_err(|e| damaged(path, one_line(&e.to_string(), 300).into_owned()))?;
+    let data = size - 8 - length;
+    if metadata.data_len() as u64 != data {
+        return Err(damaged(
+            path,
+            format!(
+                "the header describes {} bytes of data, the file has {data}: truncated?",
+                metadata.data_len()
+            ),
+        ));
+    }
+    let mut found = Vec::new();
+    for (name, info) in metadata.tensors() {
+        let (start, end) = info.data_offsets;
+        found.push(Stored {
+            name,
+            file: path.to_owned(),
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+            bytes: end - start,
+            start: 8 + length + start as u64,
+        });
+    }
+    Ok(found)
+}
+
+/// The error that a file is not what it should be.
+pub(super) fn damaged(path: &Path, message: String) -> ModelError {
+    ModelError::Safetensors { path: path.to_owned(), message }
+}
