@@ -19,7 +19,7 @@ mod unclaimed;
 
 use args::Cli;
 use clap::Parser;
-use error::CliError;
+use error::{Brief, CliError};
 use miette::MietteHandlerOpts;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -64,6 +64,6 @@ fn report(error: CliError) -> ExitCode {
     // Fails only if a hook is set, and none is.
     let _ = miette::set_hook(Box::new(move |_| Box::new(opts())));
     let code = error.exit_code();
-    output::note(&format!("{:?}", miette::Report::new(error)));
+    output::note(&format!("{:?}", miette::Report::new(Brief::of(&error))));
     code
 }

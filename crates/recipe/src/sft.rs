@@ -11,6 +11,7 @@ use crate::limits;
 use crate::recipe::RunRecipe;
 use crate::sections::{Checkpoint, Length, Lora, MetricsLog, Model, Optim, Precision, Rows};
 use crate::texts::filled;
+use crate::unset::Unset;
 
 /// A whole recipe, nothing left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -116,10 +117,11 @@ pub struct SftTrain {
     /// Run each block again in the backward, or keep all that it computed: faster, for small models. An adapter's
     /// are always recomputed.
     pub activations: Activations,
-    /// A sample with more tokens, its completion included, is skipped and counted, never cut.
-    #[default(32768)]
-    #[schemars(range(min = 1), extend("x-resume" = ["sft"]))]
-    pub max_tokens: usize,
+    /// A sample with more tokens, its completion included, is skipped and counted, never cut. At most the tokens of the
+    /// model's context. 0: those, or 32768 if they are more.
+    #[serde(with = "Unset::<usize>")]
+    #[schemars(extend("x-resume" = ["sft"]))]
+    pub max_tokens: Option<usize>,
     /// Steps of a run that may come to a loss or a gradient that is not finite: they are left out, their samples
     /// written down. One more ends the run.
     #[schemars(extend("x-resume" = ["sft"]))]
@@ -200,6 +202,26 @@ impl RunRecipe for SftRecipe {
 }
 
 impl SftRecipe {
+    /// The most tokens of a sample where the recipe does not say.
+    const MOST_TOKENS: usize = 32_768;
+
+    /// The most tokens of a sample, its completion included, for a model whose context has so many.
+    ///
+    /// # Errors
+    /// If `train.max_tokens` is more than that.
+    pub fn max_tokens(&self, context: usize) -> Result<usize, Contradiction> {
+        match self.train.max_tokens {
+            None => Ok(Self::MOST_TOKENS.min(context)),
+            Some(tokens) if tokens <= context => Ok(tokens),
+            Some(tokens) => Err(Contradiction {
+                key: "train.max_tokens".into(),
+                found: tokens.to_string(),
+                wanted: format!("at most the {context} of the model's context (max_position_embeddings)"),
+                hint: String::new(),
+            }),
+        }
+    }
+
     /// Optimiser steps to train over a data set of `samples` rows.
     pub fn total_steps(&self, samples: usize) -> usize {
         self.train.length.total_steps(samples, self.train.batch * self.train.accumulate)

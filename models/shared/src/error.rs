@@ -59,11 +59,11 @@ pub enum ModelError {
         message: String,
     },
     /// The tensors of a checkpoint are not those of the model; all of them in one message.
-    #[error("{}: the tensors are not those of the model:\n{}", path.display(), shown(faults))]
+    #[error("{}: the tensors are not those of the model: {}", path.display(), shown(faults))]
     Tensors {
         /// The folder.
         path: PathBuf,
-        /// A line for each missing, unexpected or wrongly shaped tensor; a message shows the first of them.
+        /// What is wrong with each missing, unexpected or wrongly shaped tensor; a message shows the first of them.
         faults: Vec<String>,
     },
     /// A prompt does not fit the model.
@@ -74,13 +74,13 @@ pub enum ModelError {
     Device(String),
 }
 
-/// Lines that a message shows.
-const SHOWN: usize = 12;
+/// Faults that a message shows.
+const SHOWN: usize = 4;
 
 fn shown(faults: &[String]) -> String {
-    let mut text = faults.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n");
+    let mut text = faults.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
     if let Some(more) = faults.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        text += &format!("\nand {more} more");
+        text += &format!("; and {more} more");
     }
     text
 }
