@@ -109,18 +109,6 @@ fn a_diagnosis_reads_recorded_rollouts() {
 }
 
 #[test]
-fn wrong_input_is_refused_by_name() {
-    let (dir, data) = data_folder(&questions());
-    let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
-    ask("eval", &recipe, &run_dir, &["--set", "eval.k=9"]).refused(&["eval.k", "found 9"]);
-    ask("eval", &recipe, &run_dir, &["--set", "eval.smaples=9"]).refused(&["eval.smaples", "`eval.samples`"]);
-    ask("eval", &recipe, &run_dir, &["--data", "absent.jsonl"]).refused(&["absent.jsonl"]);
-    ask("eval", &recipe, &run_dir, &["--adapter", "absent"]).refused(&["absent"]);
-    ask("palr", &recipe, &run_dir, &["--rollouts", "absent.jsonl"]).refused(&["absent.jsonl"]);
-    assert!(!run_dir.exists(), "nothing is written");
-}
-
-#[test]
 fn training_ends_with_a_table_of_before_and_after_if_asked_to() {
     let (dir, data) = data_folder(&questions());
     let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));

@@ -79,22 +79,3 @@ fn an_experiment_that_was_killed_goes_on_to_the_same_results() {
         assert!(read("whole") == read("killed"), "{name} differs");
     }
 }
-
-#[test]
-fn wrong_input_is_refused_by_name() {
-    let (dir, data) = data_folder(&questions());
-    let path = experiment(&data, "a");
-    let text = fs::read_to_string(&path).unwrap();
-    for (from, to, parts) in [
-        ("seeds", "sedes", ["unknown key `sedes`", "`seeds`"]),
-        ("eval.samples=1", "eval.smaples=1", ["eval.smaples", "`eval.samples`"]),
-        ("recipe.toml", "absent.toml", ["absent.toml", "cannot read"]),
-        ("OPSD", "vigos", ["whose folder `vigos`", "e.toml"]),
-    ] {
-        let wrong = dir.path().join("e.toml");
-        fs::write(&wrong, text.replace(from, to)).unwrap();
-        start(&wrong, &[]).refused(&parts);
-    }
-    start(&dir.path().join("none.toml"), &[]).refused(&["none.toml"]);
-    assert!(!dir.path().join("a-runs").exists(), "nothing is written");
-}

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // In helpers too.
 
 mod bad_inputs;
-mod bad_models;
 mod bench;
 mod eval;
 mod experiment;

@@ -73,17 +73,20 @@ fn settings_of_old_and_new_savers_make_the_same_model() {
 }
 
 #[test]
-fn a_quantised_base_is_called_that_before_a_weight_is_read() {
-    for method in ["bitsandbytes", "gptq", "awq", "fp8", "compressed-tensors"] {
-        let folder = edited("config.json", |config| {
-            config["quantization_config"] = json!({"quant_method": method});
-        });
-        fs::write(folder.path().join("model.safetensors"), "").unwrap();
-        refused(
-            folder.path(),
-            &["config.json:quantization_config", "quantised", method, "unquantised", "bf16"],
-        );
-    }
+fn missing_unexpected_and_wrongly_shaped_tensors_are_all_in_one_message() {
+    let folder = model_with(|tensors| {
+        let last = tensors.iter().position(|(name, ..)| name.ends_with("norm.weight")).unwrap();
+        tensors.remove(last);
+        tensors.push(("stray.weight".into(), vec![1], vec![0; 4]));
+        let matrix = tensors.iter_mut().find(|(_, shape, _)| shape.len() == 2).unwrap();
+        matrix.1.reverse();
+        matrix.1[0] *= 2;
+        matrix.1[1] /= 2;
+    });
+    refused(
+        folder.path(),
+        &["missing", "norm.weight", "unexpected", "stray.weight", "wrong shape", "wanted ["],
+    );
 }
 
 #[test]
@@ -164,6 +167,20 @@ fn weights_in_other_formats_are_named() {
     }
 }
 
+#[test]
+fn an_index_says_which_tensors_its_shards_hold_and_nothing_of_a_single_file() {
+    let folder = copied_model();
+    let single = folder.path().join("model.safetensors");
+    let shard = folder.path().join("shard.safetensors");
+    fs::rename(&single, &shard).unwrap();
+    let index = json!({"weight_map": {"model.stray": "shard.safetensors"}}).to_string();
+    fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
+    refused(folder.path(), &["missing", "model.stray", "unlisted", "model.embed_tokens.weight", "more"]);
+    // One that was left beside a single file.
+    fs::rename(shard, single).unwrap();
+    answer(folder.path());
+}
+
 /// The adapter with its tensors under other names, or values.
 fn adapter_with(change: impl Fn(&mut Vec<Stored>)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -182,7 +199,7 @@ fn adapter_with(change: impl Fn(&mut Vec<Stored>)) -> tempfile::TempDir {
 }
 
 #[test]
-fn an_adapter_of_a_model_s_own_state_is_read_and_other_formats_are_named() {
+fn an_adapter_of_a_model_s_own_state_is_read() {
     let said = |folder: &Path| {
         let folder = folder.to_str().unwrap();
         let args = generate(&model(), &image("wide.png"), "What?");
@@ -239,12 +256,6 @@ fn what_is_not_finite_is_neither_merged_nor_scored_and_is_named() {
         assert!(!target.exists(), "nothing is in the way of the next try");
     }
     merge(&adapter(), &out.path().join("sound")).ok();
-    // Only into an empty or a new folder.
-    let taken = out.path().join("taken");
-    fs::create_dir(&taken).unwrap();
-    fs::write(taken.join("notes.txt"), "mine").unwrap();
-    merge(&adapter(), &taken).refused(&["--out", "not empty"]);
-    assert_eq!(fs::read_dir(&taken).unwrap().count(), 1);
 
     let folder = model_with(|tensors| {
         let (_, _, data) = tensors.iter_mut().find(|(name, ..)| name.ends_with("norm.weight")).unwrap();
@@ -259,26 +270,6 @@ fn what_is_not_finite_is_neither_merged_nor_scored_and_is_named() {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.stderr.contains("row \"first\"") && ran.stderr.contains("not finite"), "{}", ran.stderr);
     assert!(!fs::read_to_string(&scores).unwrap().contains("null"));
-}
-
-#[test]
-fn a_name_of_the_hub_without_its_prefix_is_recognised() {
-    let args = generate(Path::new("Qwen/Qwen2.5-VL-3B-Instruct"), &image("wide.png"), "What?");
-    run(args).refused(&["hf:Qwen/Qwen2.5-VL-3B-Instruct"]);
-    let (dir, data) = support::data_folder(&support::questions());
-    let recipe = support::recipe(&data);
-    let run_dir = dir.path().join("run");
-    for (set, hint) in [
-        ("model.path=org/model", "hf:org/model"),
-        ("model.adapter=org/adapter", "hf:org/adapter"),
-        ("data.path=org/data", "hf:org/data@SPLIT"),
-    ] {
-        support::train(&recipe, &run_dir, &["--set", set]).refused(&[hint]);
-    }
-    // A file that is not there is a file.
-    let missing = support::train(&recipe, &run_dir, &["--set", "data.path=org/rows.jsonl"]);
-    missing.refused(&["org/rows.jsonl"]);
-    assert!(!missing.stderr.contains("hf:"), "{}", missing.stderr);
 }
 
 #[test]

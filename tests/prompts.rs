@@ -39,16 +39,3 @@ fn the_prompts_of_a_row_are_shown_as_text_and_as_json_without_any_weights() {
         assert!(text.contains(prompt["text"].as_str().unwrap().trim_end()), "{role}");
     }
 }
-
-#[test]
-fn a_row_that_is_not_there_and_a_template_that_tells_the_answer_are_refused() {
-    let (folder, data) = data_folder(&questions());
-    let recipe = recipe(&data);
-    let recipe = recipe.to_str().unwrap();
-    run(["prompts", recipe, "--row", "4"]).refused(&["rows.jsonl has 4 rows", "no row 4"]);
-    let own = folder.path().join("own");
-    std::fs::create_dir(&own).unwrap();
-    std::fs::write(own.join("student.txt"), "{problem} {reference}").unwrap();
-    let set = format!("method.prompts={}", own.display());
-    run(["prompts", recipe, "--set", &set]).refused(&["student.txt", "{reference}", "the student"]);
-}

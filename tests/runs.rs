@@ -48,7 +48,6 @@ fn a_run_whose_time_is_up_is_saved_and_goes_on_with_what_was_set() {
     train(&recipe, &parts, &["--resume"]).ok();
     assert_eq!(metrics(&whole), metrics(&parts));
     assert!(adapter_bytes(&whole, 3) == adapter_bytes(&parts, 3), "the adapters differ");
-    train(&recipe, &dir.path().join("bad"), &["--save-by", "soon"]).refused(&["--save-by", "soon", "3h50m"]);
 }
 
 #[test]
@@ -113,21 +112,4 @@ fn a_run_does_not_go_on_to_an_end_that_is_behind_it() {
     std::fs::remove_dir_all(run_dir.join("checkpoints")).unwrap();
     let ran = train(&recipe, &run_dir, &["--resume"]).ok();
     assert!(ran.stderr.contains("there is no checkpoint"), "{}", ran.stderr);
-}
-
-#[test]
-fn an_evaluation_that_cannot_be_done_is_refused_before_the_training() {
-    let (dir, data) = data_folder(&questions());
-    let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
-    let around = ["--set", "eval.around=true", "--set"];
-    let no_suite = "eval.prior=data/easy-vqa/train.jsonl";
-    for (set, part) in
-        [("eval.path=nowhere.jsonl", "nowhere.jsonl"), ("eval.k=3", "eval.k"), (no_suite, "eval.prior")]
-    {
-        train(&recipe, &run_dir, &[&around[..], &[set, "--set", "eval.samples=2"]].concat()).refused(&[part]);
-        assert!(!run_dir.exists());
-    }
-    let file = dir.path().join("file");
-    std::fs::write(&file, "").unwrap();
-    train(&recipe, &file, &[]).refused(&["file", "no folder", "--run-dir"]);
 }

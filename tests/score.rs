@@ -93,62 +93,17 @@ fn rows_keep_their_order_and_an_older_output_is_replaced() {
 }
 
 #[test]
-fn a_bad_row_is_named_with_its_field_and_nothing_is_written() {
-    let good = json!({"id": "a", "image": "wide.png", "prompt": "x", "completion": "y"});
-    let with = |key: &str, value: Value| {
-        let mut row = good.clone();
-        row[key] = value;
-        row
-    };
-    for (row, parts) in [
-        (with("id", Value::Null), ["field `id`", "found nothing", "a string or a number"]),
-        (with("prompt", Value::Null), ["field `prompt`", "found nothing", "a string"]),
-        (with("prompt", json!(3)), ["field `prompt`", "found 3", "a string"]),
-        (with("prefill", json!([])), ["field `prefill`", "found a list", "a string"]),
-        (with("image", Value::Null), ["field `image`", "found nothing", "a path"]),
-        (with("images", json!(["wide.png"])), ["field `images`", "found a list", "not both"]),
-        (with("image", json!("none.png")), ["field `image`", "none.png", "no such file"]),
-        (with("image", json!("../wide.png")), ["field `image`", "../wide.png", "below"]),
-        (with("image", json!("/etc/hostname")), ["field `image`", "/etc/hostname", "absolute"]),
-        (with("image", json!("rows.jsonl")), ["field `image`", "rows.jsonl", "PNG"]),
-        (with("completion", Value::Null), ["field `completion`", "found nothing", "completion_token_ids"]),
-        (with("completion_token_ids", json!([1])), ["field `completion_token_ids`", "a list", "not both"]),
-        (with("prompt", json!("long ".repeat(5000))), ["field `prompt`", "tokens", "4096"]),
-    ] {
-        let (dir, input) = data_folder(&[good.clone(), row]);
-        let output = dir.path().join("scores.jsonl");
-        score(&input, &output, &[]).refused(&[&["rows.jsonl:2"], &parts[..]].concat());
-        assert!(!output.exists(), "nothing is half-written");
-    }
-    for (ids, found) in
-        [(json!([1056]), "1056"), (json!([-1]), "-1"), (json!("5"), "a string"), (json!([1.5]), "1.5")]
-    {
-        let row = json!({"id": "a", "image": "wide.png", "prompt": "x", "completion_token_ids": ids});
-        let (dir, input) = data_folder(&[good.clone(), row]);
-        let output = dir.path().join("scores.jsonl");
-        score(&input, &output, &[]).refused(&[
-            "rows.jsonl:2",
-            "field `completion_token_ids`",
-            found,
-            "wanted",
-        ]);
-        assert!(!output.exists());
-    }
-}
-
-#[test]
-fn a_file_that_is_no_json_lines_is_refused() {
+fn a_last_line_needs_no_line_break_and_scores_go_to_stdout_if_asked_to() {
+    let row = json!({"id": 1, "image": "wide.png", "prompt": "", "completion": "y"});
     let (dir, input) = data_folder(&[]);
+    std::fs::write(&input, row.to_string()).unwrap();
     let output = dir.path().join("scores.jsonl");
-    score(&input, &output, &[]).refused(&["rows.jsonl", "no row"]);
-    std::fs::write(&input, "{\"id\": 1,\n").unwrap();
-    score(&input, &output, &[]).refused(&["rows.jsonl:1"]);
-    score(&dir.path().join("none.jsonl"), &output, &[]).refused(&["none.jsonl"]);
-    std::fs::write(&input, "{\"id\": 1, \"image\": \"wide.png\", \"prompt\": \"\", \"completion\": \"y\"}")
-        .unwrap();
-    score(&input, &input, &[]).refused(&["--output", "input file"]);
-    score(&input, &dir.path().join("no folder/scores.jsonl"), &[]).refused(&["no folder"]);
-    assert!(!output.exists());
-    // Its last line needs no line break.
     score(&input, &output, &[]).ok();
+    let wanted = std::fs::read_to_string(&output).unwrap();
+    assert_eq!(score(&input, Path::new("-"), &[]).ok().stdout, wanted);
+    assert!(!support::root().join("-").exists());
+    // A pipe can be neither cut nor synced.
+    if cfg!(unix) {
+        assert_eq!(score(&input, Path::new("/dev/stdout"), &[]).ok().stdout, wanted);
+    }
 }

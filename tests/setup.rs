@@ -37,20 +37,6 @@ fn init_makes_a_model_that_generates_and_one_seed_always_makes_the_same() {
 }
 
 #[test]
-fn init_refuses_a_folder_with_a_model_and_a_configuration_that_is_none() {
-    let dir = tempfile::tempdir().unwrap();
-    let out = dir.path().join("out");
-    init(&model().join("config.json"), &model(), "1").refused(&[
-        "--out",
-        "tiny-qwen2_5-vl",
-        "a model already",
-    ]);
-    init(&dir.path().join("none.json"), &out, "1").refused(&["none.json"]);
-    init(&model().join("tokenizer.json"), &out, "1").refused(&["tokenizer.json:model_type", "wanted"]);
-    assert!(!out.exists());
-}
-
-#[test]
 fn doctor_checks_every_device_and_reports_it_as_json() {
     let report = run(["doctor", "--json"]).ok().json();
     assert_eq!(report["passed"], true);
@@ -73,27 +59,28 @@ fn doctor_checks_every_device_and_reports_it_as_json() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_refused_with_what_is() {
+fn a_backend_that_is_not_compiled_in_is_refused_with_what_is() {
     let args = generate(&model(), &image("wide.png"), "What?");
-    let with = |device: &str| run(args.iter().map(String::as_str).chain(["--device", device]));
-    with("flex:3").refused(&["flex:3", "doctor"]);
-    with("gpu").refused(&["gpu", "cuda"]);
     if run(["doctor", "--json"]).json()["backends"][0]["compiled"] == false {
-        with("cuda:0").refused(&["--device", "`cuda`", "not compiled in", "flex", "--features cuda"]);
+        run(args.iter().map(String::as_str).chain(["--device", "cuda:0"])).refused(&[
+            "--device",
+            "`cuda`",
+            "not compiled in",
+            "flex",
+            "--features cuda",
+        ]);
     }
 }
 
 #[test]
-fn every_command_has_help_with_an_example_and_refuses_what_it_does_not_know() {
+fn every_command_has_help_with_an_example() {
     assert!(run(["--version"]).ok().stdout.starts_with("vigos "));
     for command in COMMANDS {
         let help = run([command, "--help"]).ok().stdout;
         for part in [&format!("vigos {command}"), "Example", "--device", "--verbose"] {
             assert!(help.contains(part), "{command}: no {part} in {help}");
         }
-        run([command, "--no-such-flag"]).refused(&["--no-such-flag"]);
     }
-    run(["no-such-command"]).refused(&["no-such-command"]);
     assert_eq!(run::<&str>([]).code, Some(2));
 }
 

@@ -81,23 +81,3 @@ fn the_effective_recipe_is_printed_and_reads_back_as_itself() {
     std::fs::write(&copy, &first).unwrap();
     assert_eq!(print(&copy, &[]), first);
 }
-
-#[test]
-fn bad_input_is_refused_by_file_row_and_field() {
-    let (dir, recipe) = prepared();
-    let run_dir = dir.path().join("run");
-    let data = dir.path().join("bad.jsonl");
-    for (row, named) in [
-        (json!({"image": "wide.png", "completion": " "}), "completion"),
-        (json!({"image": "../a.png", "completion": "yes"}), "image"),
-        (json!({"image": "wide.png", "prompt": 3, "completion": "yes"}), "prompt"),
-        (json!({"image": "wide.png", "prefill": [], "completion": "yes"}), "prefill"),
-        (json!({"image": "wide.png", "answer": "yes"}), "data.fields"),
-    ] {
-        std::fs::write(&data, row.to_string()).unwrap();
-        let set = format!("data.path={}", data.display());
-        sft(&recipe, &run_dir, &["--set", &set]).refused(&["bad.jsonl:1", named]);
-        assert!(!run_dir.exists());
-    }
-    sft(&recipe, &run_dir, &["--set", "train.weight=all"]).refused(&["train.weight", "train.weights"]);
-}

@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::Path;
 use support::{
     adapter_bytes, data_folder, fixtures, generate, image, metrics, model, questions, recipe, recorded, root,
@@ -155,31 +155,9 @@ fn a_replay_gives_the_recorded_losses_spans_and_gradient_norm() {
 }
 
 #[test]
-fn a_bad_replay_row_is_named_and_nothing_is_written() {
-    let row =
-        json!({"id": "a", "image": "wide.png", "problem": "x", "answer": "3", "completion_token_ids": [5]});
-    let with = |key: &str, value: Value| {
-        let mut row = row.clone();
-        row[key] = value;
-        row
-    };
+fn rows_whose_prompts_are_all_too_long_end_the_run() {
     let (dir, data) = data_folder(&questions());
-    let (recipe, out) = (recipe(&data), dir.path().join("out"));
-    let rollouts = dir.path().join("rollouts.jsonl");
-    let replay = || {
-        let args = ["replay", recipe.to_str().unwrap(), "--rollouts", rollouts.to_str().unwrap()];
-        run(args.iter().chain(&["--out", out.to_str().unwrap()]))
-    };
-    replay().refused(&["rollouts.jsonl"]);
-    for (bad, part) in [
-        (with("image", json!("none.png")), "none.png"),
-        (with("image", json!("../x.png")), "../x.png"),
-        (with("completion_token_ids", json!([])), "completion_token_ids"),
-        (with("completion_token_ids", json!([1056])), "1056"),
-        (with("problem", Value::Null), "null"),
-    ] {
-        std::fs::write(&rollouts, format!("{row}\n{bad}\n")).unwrap();
-        replay().refused(&["rollouts.jsonl:2", part]);
-    }
-    assert!(!out.exists());
+    let set = ["--set", "train.max_prompt_tokens=8"];
+    let ran = train(&recipe(&data), &dir.path().join("run"), &set);
+    ran.refused(&["rows.jsonl", "none of the 4 rows", "tokens"]);
 }

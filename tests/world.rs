@@ -107,27 +107,3 @@ fn the_small_model_starts_and_generates() {
     let image = world.join(row["image"].as_str().unwrap());
     run(generate(&model, &image, row["problem"].as_str().unwrap())).ok();
 }
-
-#[test]
-fn bad_input_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let out = dir.path().join("world");
-    shapes(&out, &["--set", "train.conflct=1"]).refused(&["train.conflct", "did you mean `train.conflict`?"]);
-    shapes(&out, &["--set", "prompts=nowhere"]).refused(&["nowhere", "--set prompts=DIR"]);
-    shapes(&out, &["--config", "nowhere.toml"]).refused(&["nowhere.toml"]);
-    assert!(!out.exists());
-    shapes(&out, &[]).ok();
-    shapes(&out, &[]).refused(&["there is a world already"]);
-
-    let tokenizer = |input: &Path, more: &[&str]| {
-        let config = small().join("config.json");
-        let fresh = dir.path().join("start");
-        let args = ["data", "tokenizer", input.to_str().unwrap(), "--config", config.to_str().unwrap()];
-        run(args.into_iter().chain(["--out", fresh.to_str().unwrap()]).chain(more.iter().copied()))
-    };
-    tokenizer(&out.join("none.jsonl"), &[]).refused(&["none.jsonl"]);
-    tokenizer(&out.join("sheet.png"), &[]).refused(&["sheet.png"]);
-    let endless = u64::MAX.to_string();
-    tokenizer(&out.join("test.jsonl"), &["--vocab-size", &endless]).refused(&["--vocab-size", &endless]);
-    tokenizer(&out.join("test.jsonl"), &["--vocab-size", "9"]).refused(&["vocabulary of 9 tokens", "269"]);
-}

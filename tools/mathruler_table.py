@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks mathruler 0.1.0 about every pair of crates/data/tests/mathruler.jsonl and writes its verdicts there, and
+"""Asks mathruler 0.1.0 about every pair of crates/grade/tests/mathruler.jsonl and writes its verdicts there, and
 the list of disagreements into docs/grader.md. Uses no network.
 
     python3 -m venv /tmp/mathruler
@@ -7,7 +7,7 @@ the list of disagreements into docs/grader.md. Uses no network.
     /tmp/mathruler/bin/python tools/mathruler_table.py            # --check: fail if anything would change
 
 A line is {"kind", "given", "truth", "mathruler"}, and "reason" where this project's grader says the opposite.
-The test crates/data/tests/mathruler.rs holds the grader to the table. To add a pair, write a line with any
+The test crates/grade/tests/grade/mathruler.rs holds the grader to the table. To add a pair, write a line with any
 verdict and run this.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from mathruler.grader import grade_answer
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLE = ROOT / "crates/data/tests/mathruler.jsonl"
+TABLE = ROOT / "crates/grade/tests/mathruler.jsonl"
 PAGE = ROOT / "docs/grader.md"
 MARK = "<!-- from here on written by tools/mathruler_table.py -->\n"
 

@@ -131,10 +131,11 @@ pub fn edited(name: &str, edit: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     folder
 }
 
-/// A JSON file with one key, at a JSON pointer, changed.
+/// A JSON file with one key, at a JSON pointer, changed or added.
 pub fn set_json(path: &Path, pointer: &str, value: Value) {
     let mut object: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    *object.pointer_mut(pointer).unwrap() = value;
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    object.pointer_mut(parent).unwrap()[key] = value;
     std::fs::write(path, object.to_string()).unwrap();
 }
 

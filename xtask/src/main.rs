@@ -6,6 +6,7 @@ mod ci;
 mod docs;
 mod faults;
 mod goldens;
+mod hostile;
 mod house;
 mod random;
 mod same_numbers;
@@ -37,6 +38,8 @@ enum Task {
     SameNumbers(same_numbers::Args),
     /// Kill runs at random moments, damage checkpoints, resume, and compare with a run left alone.
     Faults(faults::Args),
+    /// Train and evaluate on data sets that could fill a memory, and say how much was taken.
+    Hostile(hostile::Args),
     /// Run the benchmarks.
     Benches,
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Goldens(args) => goldens::run(&args),
         Task::SameNumbers(args) => same_numbers::run(&args),
         Task::Faults(args) => faults::run(&args),
+        Task::Hostile(args) => hostile::run(&args),
         Task::Benches => benches::run(),
     };
     match done {

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 /// Trains vision-language models to look before they reason: visually grounded on-policy self-distillation.
 #[derive(Debug, Parser)]
 #[command(name = "vigos", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 success, 1 run-time failure, 2 bad usage or bad input, 130 and 143\n\
+#[command(after_help = "Exit codes: 0 success, 1 run-time failure, 2 bad usage or bad input, 130 and 143 \
     after SIGINT and SIGTERM (what was done is saved), 75 when the time of --save-by is up.\n\n\
     Example:\n  vigos train configs/shapes.toml")]
 pub(crate) struct Cli {
@@ -50,59 +50,68 @@ pub(crate) enum Command {
     /// Train an adapter by a recipe.
     #[command(after_help = "Examples:\n  \
         vigos train configs/shapes.toml\n  \
-        vigos train configs/vigos-3b.toml --device cuda:0 --set optim.lr=1e-5 --run-dir runs/a\n  \
+        vigos train configs/vigos-3b.toml --device cuda:0 --run-dir runs/a \\\n      \
+        --set optim.lr=1e-5\n  \
         vigos train configs/vigos-3b.toml --run-dir runs/a --resume\n\n\
         Ctrl-C saves the last whole step and ends (exit code 130); --resume goes on from there.")]
     Train(TrainArgs),
     /// Train on given completions: all weights of a model, or an adapter.
     #[command(after_help = "Examples:\n  \
         vigos sft configs/first-lessons.toml\n  \
-        vigos sft configs/first-lessons.toml --set train.weights=adapter --run-dir runs/adapter\n  \
+        vigos sft configs/first-lessons.toml --run-dir runs/adapter \\\n      \
+        --set train.weights=adapter\n  \
         vigos sft configs/first-lessons.toml --resume\n\n\
-        A data row: {\"id\": \"1\", \"image\": \"a.png\", \"prompt\": \"What is it?\", \"prefill\": \"\", \
-        \"completion\": \"A cat.\"}\n\
-        What is learnt is the completion and the token that ends it. The run's folder gets model/ or adapter/,\n\
-        which every other command reads. Ctrl-C saves the last whole step and ends (exit code 130); --resume goes on from there.")]
+        A data row:\n  \
+        {\"image\": \"a.png\", \"prompt\": \"What is it?\", \"completion\": \"A cat.\"}\n\n\
+        What is learnt is the completion and the token that ends it. The run's folder gets model/ or adapter/, \
+        which every other command reads. Ctrl-C saves the last whole step and ends (exit code 130); --resume \
+        goes on from there.")]
     Sft(TrainArgs),
     /// Complete a prompt about one or more images.
     #[command(after_help = "Example:\n  \
-        vigos generate --model assets/tiny-qwen2_5-vl --image tests/fixtures/images/wide.png \\\n      \
+        vigos generate --model assets/tiny-qwen2_5-vl \\\n      \
+        --image tests/fixtures/images/wide.png \\\n      \
         --prompt 'What is in the image?' --max-new-tokens 32 --json\n\n\
-        --json writes one object: prompt_token_ids, token_ids, logprobs (of token_ids, under the unmodified\n\
+        --json writes one object: prompt_token_ids, token_ids, logprobs (of token_ids, under the unmodified \
         softmax), text, finish_reason (stop or length).")]
     Generate(GenerateArgs),
     /// Score given completions: log-probability, entropy and most probable token of every token.
     #[command(after_help = "Example:\n  \
-        vigos score --model assets/tiny-qwen2_5-vl --input rows.jsonl --output scores.jsonl\n\n\
-        An input line: {\"id\": \"1\", \"image\": \"a.png\", \"prompt\": \"What is it?\", \"prefill\": \"\", \
-        \"completion\": \"A cat.\"}\n\
-        \x20 image   a path below the input's folder; images, a list, for several\n\
-        \x20 prompt  the user's text, may be empty; prefill is optional\n\
-        \x20 completion, a text in which special tokens count as such, or completion_token_ids\n\
-        An output line: id, token_ids, logprobs, entropy (in nats) and top1, a value for each token.\n\
+        vigos score --model assets/tiny-qwen2_5-vl \\\n      \
+        --input rows.jsonl --output scores.jsonl\n\n\
+        An input line:\n  \
+        {\"id\": 1, \"image\": \"a.png\", \"prompt\": \"What?\", \"completion\": \"A cat.\"}\n  \
+        image   a path below the input's folder; images, a list, for several\n  \
+        prompt  the user's text, may be empty; prefill is optional\n  \
+        completion, a text whose special tokens count, or completion_token_ids\n\n\
+        An output line: id, token_ids, logprobs, entropy (in nats) and top1, a value for each token. \
         Every row is checked before the first is scored.")]
     Score(ScoreArgs),
     /// Run one optimiser step on recorded completions and write down all that it computes.
     #[command(after_help = "Example:\n  \
-        vigos replay configs/first-light.toml --rollouts rollouts.jsonl --out replay\n\n\
+        vigos replay configs/first-light.toml --rollouts runs/a.jsonl --out replay\n\n\
         The output folder gets step.json, grads.safetensors (before clipping by norm) and adapter/.")]
     Replay(ReplayArgs),
     /// Ask the student of a recipe questions, grade its answers and sum them up.
     #[command(after_help = "Examples:\n  \
-        vigos eval configs/first-light.toml --set eval.limit=20 --set eval.max_new_tokens=32\n  \
-        vigos eval configs/vigos-3b.toml --adapter runs/a/checkpoints/step-000050 --data test.jsonl\n  \
-        vigos eval configs/vigos-3b.toml --data hf:ViLP/ViLP@train --set eval.layout=vilp-f --set eval.samples=1\n\n\
-        The section [eval] says what is asked and how answers are sampled. The report goes to stdout; the run's\n\
-        folder gets it as report.md and report.json, and every answer in samples.jsonl. Ctrl-C stops, --resume\n\
+        vigos eval configs/first-light.toml --set eval.limit=20\n  \
+        vigos eval configs/vigos-3b.toml --data test.jsonl \\\n      \
+        --adapter runs/a/checkpoints/step-000050\n  \
+        vigos eval configs/vigos-3b.toml --data hf:ViLP/ViLP@train \\\n      \
+        --set eval.layout=vilp-f --set eval.samples=1\n\n\
+        The section [eval] says what is asked and how answers are sampled. The report goes to stdout; the run's \
+        folder gets it as report.md and report.json, and every answer in samples.jsonl. Ctrl-C stops, --resume \
         goes on.")]
     Eval(EvaluateArgs),
     /// Tell how much of what the teachers of a recipe teach hangs on the reference answer alone (PALR).
     #[command(after_help = "Examples:\n  \
         vigos palr configs/first-light.toml --set data.limit=8\n  \
-        vigos palr configs/vigos-3b.toml --adapter runs/a/checkpoints/step-000050 --set data.limit=200\n  \
-        vigos palr configs/vigos-3b.toml --set method.preset=opsd-same-prompt --run-dir runs/palr-opsd\n\n\
-        Rollouts are sampled as [rollout] says, or read from --rollouts. The report goes to stdout; the run's folder\n\
-        gets it as report.md and report.json, and every token's values in tokens.jsonl. Ctrl-C stops, --resume\n\
+        vigos palr configs/vigos-3b.toml --set data.limit=200 \\\n      \
+        --adapter runs/a/checkpoints/step-000050\n  \
+        vigos palr configs/vigos-3b.toml --run-dir runs/palr-opsd \\\n      \
+        --set method.preset=opsd-same-prompt\n\n\
+        Rollouts are sampled as [rollout] says, or read from --rollouts. The report goes to stdout; the run's folder \
+        gets it as report.md and report.json, and every token's values in tokens.jsonl. Ctrl-C stops, --resume \
         goes on.")]
     Palr(PalrArgs),
     /// Run methods by seeds, and make tables and plots of what they come to.
@@ -110,9 +119,9 @@ pub(crate) enum Command {
         vigos experiment configs/experiment.toml\n  \
         vigos experiment configs/experiment.toml --print-plan\n  \
         vigos experiment configs/experiment.toml --report-only\n\n\
-        Every run is trained, evaluated at each checkpoint that it keeps, and diagnosed if the file\n\
-        says so; runs that are done are not done again. Ctrl-C stops after the last whole step, the\n\
-        same command goes on. The tables go to stdout; the results' folder gets them as results.md,\n\
+        Every run is trained, evaluated at each checkpoint that it keeps, and diagnosed if the file \
+        says so; runs that are done are not done again. Ctrl-C stops after the last whole step, the \
+        same command goes on. The tables go to stdout; the results' folder gets them as results.md, \
         every number as results.json, and the plots as SVG and PNG. docs/experiment.md explains the file.")]
     Experiment(ExperimentArgs),
     /// Make a model folder with random weights, for tests and benchmarks.
@@ -123,13 +132,15 @@ pub(crate) enum Command {
     /// Make data: the drawn world of shapes, a tokenizer for its language.
     #[command(after_help = "Examples:\n  \
         vigos data shapes --out shapes\n  \
-        vigos data tokenizer shapes/warmup.jsonl --config configs/models/shapes/config.json --out shapes-start")]
+        vigos data tokenizer shapes/warmup.jsonl --out shapes-start \\\n      \
+        --config configs/models/shapes/config.json")]
     Data(DataArgs),
     /// Merge an adapter into its base: a model folder that needs no adapter.
     #[command(after_help = "Example:\n  \
-        vigos merge --model Qwen2.5-VL-3B-Instruct --adapter runs/a/checkpoints/step-000050 --out merged --check\n\n\
-        The arithmetic is f32; files, dtypes and everything beside the weights stay as in the base.\n\
-        --check scores a prompt with base and adapter and with the merged model, and fails if they differ by\n\
+        vigos merge --model Qwen2.5-VL-3B-Instruct --out merged --check \\\n      \
+        --adapter runs/a/checkpoints/step-000050\n\n\
+        The arithmetic is f32; files, dtypes and everything beside the weights stay as in the base. \
+        --check scores a prompt with base and adapter and with the merged model, and fails if they differ by \
         more than the rounding of the stored weights explains.")]
     Merge(MergeArgs),
     /// Measure this build on a device against named baselines.
@@ -139,9 +150,9 @@ pub(crate) enum Command {
     /// Show what the student and every teacher read of one row of the data.
     #[command(after_help = "Example:\n  \
         vigos prompts configs/first-light.toml --row 3\n\n\
-        Each prompt is shown as rendered, with the number of its tokens and the places of its images' tokens; a\n\
-        single image token stands for all of its image's. No weights are read. To change a prompt, copy\n\
-        configs/prompts/vigos, edit the copy and name it: --set method.prompts=FOLDER.\n\
+        Each prompt is shown as rendered, with the number of its tokens and the places of its images' tokens; a \
+        single image token stands for all of its image's. No weights are read. To change a prompt, copy \
+        configs/prompts/vigos, edit the copy and name it: --set method.prompts=FOLDER.\n\n\
         --json writes one object: row, id, origin, problem, answer, reference, images, prompts, skipped.")]
     Prompts(PromptsArgs),
     /// Write the JSON Schema of a recipe, with which an editor completes one.
@@ -158,9 +169,9 @@ pub(crate) enum Command {
     /// List compiled-in backends and devices, and test each device; or estimate the memory of a recipe.
     #[command(after_help = "Examples:\n  \
         vigos doctor --json\n  \
-        vigos doctor --config configs/vigos-3b.toml --memory 80 --prompt-tokens 4096\n\n\
-        With --config nothing is loaded or tested: the recipe and the model's config.json are enough. Without\n\
-        --memory the estimate is held against what this machine has available, where the device computes in its\n\
+        vigos doctor --config configs/vigos-3b.toml --memory 80\n\n\
+        With --config nothing is loaded or tested: the recipe and the model's config.json are enough. Without \
+        --memory the estimate is held against what this machine has available, where the device computes in its \
         memory. docs/memory.md explains the lines.")]
     Doctor(DoctorArgs),
 }
@@ -238,7 +249,7 @@ pub(crate) struct ScoreArgs {
     /// Rows to score, JSON Lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
-    /// Where the scores go, JSON Lines; a file of this name is replaced.
+    /// Where the scores go, JSON Lines; a file of this name is replaced. `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 }
@@ -372,5 +383,8 @@ mod tests {
     fn has_example(command: &clap::Command, call: &str) {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         assert!(help.contains(call), "{call}");
+        // What may be pasted must not be wrapped.
+        let long = help.lines().find(|line| line.starts_with("  ") && line.len() > 78);
+        assert_eq!(long, None, "{call}");
     }
 }

@@ -5,6 +5,7 @@ use miette::Diagnostic;
 use std::fmt::Display;
 use std::process::ExitCode;
 use vigos_core::jsonl::JsonLinesError;
+use vigos_core::text::one_line;
 use vigos_experiment::ExperimentError;
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
@@ -102,15 +103,34 @@ impl CliError {
     }
 }
 
-impl Diagnostic for CliError {
-    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        match self {
-            Self::Device(error) => Some(Box::new(error.hint())),
-            Self::Input { hint, .. } if !hint.is_empty() => Some(Box::new(hint)),
-            Self::Model(ModelError::Tensors { .. }) => {
-                Some(Box::new("the weights and the configuration must come from the same model"))
+/// The most characters of a message: it may quote what someone else wrote.
+const LONGEST: usize = 450;
+
+/// An error as it is told: one line of what is wrong, perhaps another of what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Brief {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Brief {
+    /// The words of an error.
+    pub(crate) fn of(error: &CliError) -> Self {
+        let hint = match error {
+            CliError::Device(error) => Some(error.hint().to_string()),
+            CliError::Input { hint, .. } if !hint.is_empty() => Some(hint.clone()),
+            CliError::Model(ModelError::Tensors { .. }) => {
+                Some("the weights and the configuration must come from the same model".into())
             }
             _ => None,
-        }
+        };
+        Self { message: one_line(&error.to_string(), LONGEST).into_owned(), hint }
+    }
+}
+
+impl Diagnostic for Brief {
+    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        self.hint.as_ref().map(|hint| Box::new(hint) as Box<dyn Display>)
     }
 }

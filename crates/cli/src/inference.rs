@@ -7,6 +7,7 @@ use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vigos::kit;
+use vigos_hub::HubError;
 use vigos_models::agreement::check_processor;
 use vigos_models::weights::Weights;
 use vigos_models::{ActiveAdapter, Adapter, Architecture, ModelConfig, VisionLanguageModel, peft};
@@ -46,7 +47,8 @@ impl Loaded {
 /// If it cannot be fetched, or there is no such folder.
 pub(crate) fn base_folder(name: &Path) -> Result<PathBuf, CliError> {
     let mut transfer = Transfer::default();
-    let folder = vigos_hub::model_folder(name, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+    let folder = vigos_hub::model_folder(name, &mut |file, bytes, size| transfer.set(file, bytes, size));
+    let folder = folder.map_err(|error| named("--model", error))?;
     transfer.finish();
     exists("--model", &folder, "name a model folder in Hugging Face layout, as downloaded")?;
     Ok(folder)
@@ -58,7 +60,8 @@ pub(crate) fn base_folder(name: &Path) -> Result<PathBuf, CliError> {
 /// As [`base_folder`].
 pub(crate) fn adapter_folder(name: &Path) -> Result<PathBuf, CliError> {
     let mut transfer = Transfer::default();
-    let folder = vigos_hub::adapter_folder(name, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
+    let folder = vigos_hub::adapter_folder(name, &mut |file, bytes, size| transfer.set(file, bytes, size));
+    let folder = folder.map_err(|error| named("--adapter", error))?;
     transfer.finish();
     exists("--adapter", &folder, "name a PEFT folder, such as runs/NAME/checkpoints/step-000050")?;
     Ok(folder)
@@ -69,6 +72,16 @@ pub(crate) fn dtype(precision: Precision) -> DType {
     match precision {
         Precision::F32 => DType::F32,
         Precision::Bf16 => DType::BF16,
+    }
+}
+
+/// The error with the flag that it is about.
+fn named(flag: &str, error: HubError) -> CliError {
+    match error {
+        HubError::BareName { .. } | HubError::Reference { .. } => {
+            CliError::input(flag, error.to_string(), "")
+        }
+        other => other.into(),
     }
 }
 

@@ -19,7 +19,7 @@ mod unclaimed;
 
 use args::{Cli, Command};
 use clap::Parser;
-use error::CliError;
+use error::{Brief, CliError};
 use miette::MietteHandlerOpts;
 use std::process::ExitCode;
 use tracing_subscriber::layer::SubscriberExt;
@@ -71,6 +71,6 @@ fn report(error: CliError) -> ExitCode {
     // Fails only if a hook is set, and none is.
     let _ = miette::set_hook(Box::new(move |_| Box::new(opts())));
     let code = error.exit_code();
-    output::note(&format!("{:?}", miette::Report::new(error)));
+    output::note(&format!("{:?}", miette::Report::new(Brief::of(&error))));
     code
 }

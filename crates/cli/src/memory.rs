@@ -3,8 +3,7 @@
 use serde::Serialize;
 use std::fmt::Write;
 use vigos_models::Architecture;
-use vigos_train::memory::fit::{Change, changes, longest_prompt};
-use vigos_train::memory::plan::Plan;
+use vigos_train::memory::fit::{Change, Forecast};
 use vigos_train::memory::{Estimate, Phase};
 
 /// What a run takes, and what to change if that is too much.
@@ -26,11 +25,16 @@ pub(crate) struct Outlook {
 
 impl Outlook {
     /// The outlook of a run by `plan`, whose prompts may have up to `most` tokens.
-    pub(crate) fn of_run(plan: &Plan, model: &Architecture, available: Option<u64>, most: usize) -> Self {
+    pub(crate) fn of_run(
+        plan: &dyn Forecast,
+        model: &Architecture,
+        available: Option<u64>,
+        most: usize,
+    ) -> Self {
         let mut outlook = Self::new(plan.estimate(model), available);
         if let Some(available) = available {
-            outlook.changes = changes(plan, model, available);
-            outlook.longest_prompt = longest_prompt(plan, model, available, most);
+            outlook.changes = plan.changes(model, available);
+            outlook.longest_prompt = plan.longest_prompt(model, available, most);
         }
         outlook
     }

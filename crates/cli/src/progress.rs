@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use vigos_models::Architecture;
 use vigos_train::Observer;
-use vigos_train::memory::plan::Plan;
+use vigos_train::memory::fit::Forecast;
 use vigos_train::metrics::{Metrics, Outcome, Pace};
 
 /// Least time between two plain lines of a counter.
@@ -234,7 +234,7 @@ impl Observer for Run {
         self.transfer.set(file, bytes, size);
     }
 
-    fn memory(&mut self, plan: &Plan, model: &Architecture, longest_prompt: usize) {
+    fn memory(&mut self, plan: &dyn Forecast, model: &Architecture, longest_prompt: usize) {
         self.line(&Outlook::of_run(plan, model, self.available, longest_prompt).summary());
     }
 

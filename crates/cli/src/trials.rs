@@ -1,7 +1,7 @@
 //! How far an experiment is: a line for each run, and within it what its training and evaluations show.
 
 use crate::output::note;
-use crate::progress::{Items, Run, clock};
+use crate::progress::{Items, Run, Transfer, clock};
 use std::time::Duration;
 use vigos_experiment::Watch;
 use vigos_recipe::experiment::Experiment;
@@ -10,6 +10,7 @@ use vigos_recipe::experiment::Experiment;
 pub(crate) struct Trials<'a> {
     config: &'a Experiment,
     available: Option<u64>,
+    transfer: Transfer,
     run: Option<Run>,
     items: Option<Items>,
 }
@@ -17,7 +18,7 @@ pub(crate) struct Trials<'a> {
 impl<'a> Trials<'a> {
     /// An experiment that has not begun, on a device with so much memory available.
     pub(crate) fn new(config: &'a Experiment, available: Option<u64>) -> Self {
-        Self { config, available, run: None, items: None }
+        Self { config, available, transfer: Transfer::default(), run: None, items: None }
     }
 
     fn name(&self, run: &vigos_experiment::Run) -> String {
@@ -34,11 +35,16 @@ impl<'a> Trials<'a> {
 }
 
 impl Watch for Trials<'_> {
+    fn fetching(&mut self, file: &str, bytes: u64, size: u64) {
+        self.transfer.set(file, bytes, size);
+    }
+
     fn kept(&mut self, done: usize, total: usize) {
         note(&format!("{done} of {total} runs are done already"));
     }
 
     fn begins(&mut self, run: &vigos_experiment::Run, number: usize, total: usize) {
+        self.transfer.finish();
         note(&format!("run {number}/{total}: {} in {}", self.name(run), run.folder.display()));
     }
 

@@ -60,6 +60,17 @@ fn resuming_a_file_that_is_too_short_leaves_it_alone() {
     assert_eq!(fs::read(&path).unwrap(), b"1\n2");
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_written_to_and_neither_cut_nor_synced() {
+    let mut writer = JsonLines::resume(Path::new("/dev/null"), 0).unwrap();
+    writer.write(&1).unwrap();
+    writer.sync().unwrap();
+    assert_eq!(writer.lines(), 1);
+    let error = JsonLines::resume(Path::new("/dev/null"), 2).unwrap_err();
+    assert!(matches!(error, JsonLinesError::TooFew { found: 0, wanted: 2, .. }), "{error}");
+}
+
 #[test]
 fn a_value_without_json_form_writes_nothing() {
     let (_dir, path) = file(b"");

@@ -9,6 +9,7 @@ use thiserror::Error;
 use vigos_core::files::FileError;
 use vigos_recipe::row::BadRow;
 
+use crate::fields::way_out;
 use crate::texts;
 
 /// Why a data set could not be opened or read on.
@@ -85,16 +86,17 @@ pub enum DatasetError {
         /// The first of them.
         first: BadRow,
     },
-    /// The rows hold pictures themselves, and too many of them.
-    #[error(
-        "{}: the pictures in its rows have more than {limit} bytes together; keep them as files beside it, or in Parquet",
-        path.display()
-    )]
-    Inline {
+    /// The rows of a text file, which are all in memory, take too much of it.
+    #[error("{}: {what} take more than {limit} bytes together; {advice}", path.display())]
+    TooMuch {
         /// The data set.
         path: PathBuf,
+        /// What takes too much.
+        what: &'static str,
         /// The most bytes that are taken.
         limit: usize,
+        /// What to do.
+        advice: &'static str,
     },
     /// A folder has no Parquet file.
     #[error(
@@ -142,8 +144,8 @@ pub enum DatasetError {
     },
     /// A Parquet file lacks a column.
     #[error(
-        "{}: no column {column:?}; found {}; name another one under data.fields",
-        path.display(), listed("columns", found)
+        "{}: no column {column:?}; found {}; {}",
+        path.display(), listed("columns", found), way_out(column, found.iter().map(String::as_str))
     )]
     MissingColumn {
         /// The file.

@@ -14,6 +14,14 @@ pub enum ExperimentError {
     /// The configuration or a recipe is wrong, or a run failed.
     #[error(transparent)]
     Train(Box<RunError>),
+    /// What one of the runs asks for cannot be had.
+    #[error("{run}: {error}")]
+    Run {
+        /// Its method, and its value in a sweep.
+        run: String,
+        /// What is wrong.
+        error: Box<RunError>,
+    },
     /// A run's folder holds something else than what is wanted now.
     #[error("{}: {message}; remove the folder, or name another in `runs`", path.display())]
     Folder {
@@ -52,7 +60,7 @@ impl ExperimentError {
     /// Whether the user's input is at fault, rather than the machine.
     pub fn is_input(&self) -> bool {
         match self {
-            Self::Train(error) => error.is_input(),
+            Self::Train(error) | Self::Run { error, .. } => error.is_input(),
             Self::Folder { .. } | Self::Damaged { .. } | Self::Nothing { .. } => true,
             Self::Drawing { .. } => false,
         }

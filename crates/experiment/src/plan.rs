@@ -105,9 +105,9 @@ impl Plan {
                     false if round == 0 => (None, config.runs.join(slug(&row.name))),
                     false => continue,
                 };
-                let recipe = recipe(config, method, &[], seed)?;
+                let recipe = recipe(config, method, None, &[], seed)?;
                 let palr = match (&config.palr, seed) {
-                    (Some(palr), Some(_)) => Some(self::recipe(config, method, &palr.set, seed)?),
+                    (Some(palr), Some(_)) => Some(self::recipe(config, method, None, &palr.set, seed)?),
                     _ => None,
                 };
                 let start = plan.start(&recipe, || config.runs.join(slug(&row.name)));
@@ -129,7 +129,7 @@ impl Plan {
                     if !sweep.methods.contains(&row.name) {
                         continue;
                     }
-                    let recipe = recipe(config, method, &set, Some(seed))?;
+                    let recipe = recipe(config, method, Some(value), &set, Some(seed))?;
                     let same =
                         |run: &Run| run.method == method && run.seed == Some(seed) && run.recipe == recipe;
                     let known = self.runs.iter().take(table).position(same);
@@ -211,10 +211,21 @@ pub(crate) fn reported(folder: &Path) -> bool {
     folder.join("report.json").is_file()
 }
 
-/// The recipe of a method with this seed; `set` goes over the experiment's and the method's overrides.
+/// What a run is called in messages: its method, and its value in a sweep.
+pub(crate) fn called(config: &Experiment, method: usize, value: Option<Dial>) -> String {
+    let name = config.methods.get(method).map_or("", |method| &method.name);
+    match value {
+        None => format!("method {name:?}"),
+        Some(value) => format!("method {name:?} at {value}"),
+    }
+}
+
+/// The recipe of a method with this seed, for a value of the sweep; `set` goes over the experiment's and the method's
+/// overrides.
 fn recipe(
     config: &Experiment,
     method: usize,
+    value: Option<Dial>,
     set: &[String],
     seed: Option<u64>,
 ) -> Result<Recipe, ExperimentError> {
@@ -222,8 +233,10 @@ fn recipe(
     let seed = seed.map(|seed| format!("train.seed={seed}"));
     let overrides: Vec<String> =
         config.set.iter().chain(of_method).chain(set).chain(&seed).cloned().collect();
-    let explained = |error| explained::<Recipe>(error, &config.recipe, SCHEMAS);
-    Ok(Recipe::load(&config.recipe, &overrides).map_err(explained)?)
+    Recipe::load(&config.recipe, &overrides).map_err(|error| {
+        let error = explained::<Recipe>(error, &config.recipe, SCHEMAS);
+        ExperimentError::Run { run: called(config, method, value), error: Box::new(error.into()) }
+    })
 }
 
 /// Whether two recipes ask their student in the same way before training.

@@ -1,7 +1,7 @@
 //! Doing the runs that are not done yet: train, evaluate every checkpoint, diagnose.
 
 use crate::error::ExperimentError;
-use crate::plan::{Done, Plan, Run, Start, State, evaluation, reported, with_adapter};
+use crate::plan::{Done, Plan, Run, Start, State, called, evaluation, reported, with_adapter};
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -16,6 +16,8 @@ use vigos_train::train;
 
 /// Sees an experiment as it goes.
 pub trait Watch {
+    /// `bytes` of the `size` bytes of a file that a run names are there.
+    fn fetching(&mut self, _file: &str, _bytes: u64, _size: u64) {}
     /// So many of the runs are done already.
     fn kept(&mut self, done: usize, total: usize);
     /// A run begins, the `number`th of `total`.
@@ -31,7 +33,8 @@ pub trait Watch {
 }
 
 /// Does every run that is not done. Returns whether all of them are; they are not if `stop` was set, and the same
-/// call goes on then. Folders that belong to other recipes are refused before the first run begins.
+/// call goes on then. Folders that belong to other recipes, and data sets, models and adapters that cannot be had for any of
+/// the runs, are refused before the first run begins.
 ///
 /// # Errors
 /// If a recipe or what it names is wrong, a folder holds another run, or the device or the disk fails.
@@ -56,6 +59,7 @@ pub fn run(
     if open.len() < total {
         watch.kept(total - open.len(), total);
     }
+    check(config, &open, kit, device, watch)?;
     let begin = Instant::now();
     let mut work = Work { config, plan, kit, device, watch, stop };
     for (finished, (number, run)) in open.iter().enumerate() {
@@ -66,6 +70,44 @@ pub fn run(
         work.watch.done(run, *number, total, begin.elapsed().mul_f64(left / finished));
     }
     Ok(true)
+}
+
+/// Opens what the runs name, each data set, model and adapter once: the last of them must not fail for what could be seen
+/// before the first.
+fn check(
+    config: &Experiment,
+    open: &[(usize, &Run)],
+    kit: &Kit,
+    device: &Device,
+    watch: &mut dyn Watch,
+) -> Result<(), ExperimentError> {
+    let mut known: Vec<(&Recipe, bool)> = Vec::new();
+    let mut fetching = |file: &str, bytes, size| watch.fetching(file, bytes, size);
+    for (_, run) in open {
+        for recipe in std::iter::once(&run.recipe).chain(&run.palr) {
+            let trains = run.seed.is_some();
+            if known.iter().any(|(other, trained)| *trained == trains && names_alike(other, recipe)) {
+                continue;
+            }
+            let of_training = match trains {
+                true => vigos_train::distil::check(recipe, kit, device, &mut fetching),
+                false => Ok(()),
+            };
+            of_training
+                .and_then(|()| vigos_eval::evaluate::check(recipe, &kit.sources, &mut fetching))
+                .map_err(|error| ExperimentError::Run {
+                    run: called(config, run.method, run.value),
+                    error: Box::new(error),
+                })?;
+            known.push((recipe, trains));
+        }
+    }
+    Ok(())
+}
+
+/// Whether two recipes name the same things.
+fn names_alike(a: &Recipe, b: &Recipe) -> bool {
+    a.model == b.model && a.data == b.data && a.eval == b.eval && a.method == b.method && a.lora == b.lora
 }
 
 /// An experiment under way.

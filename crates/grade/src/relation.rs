@@ -21,8 +21,25 @@ impl<'a> Relation<'a> {
         sound.then_some(Self { sides, signs })
     }
 
-    /// Whether the signs are the same and the sides are by `same`, in order: `3 < x` is another answer than `x > 3`.
+    /// Whether the signs are the same and the sides are by `same`, in order or, as `3 > x` says what `x < 3` does, the
+    /// other way round.
     pub(super) fn equals(&self, other: &Self, same: impl Fn(&str, &str) -> bool) -> bool {
-        self.signs == other.signs && self.sides.iter().zip(&other.sides).all(|(a, b)| same(a, b))
+        let alike = |one: &Self| {
+            one.signs == other.signs && one.sides.iter().zip(&other.sides).all(|(a, b)| same(a, b))
+        };
+        alike(self) || self.turned().is_some_and(|turned| alike(&turned))
+    }
+
+    /// The same read from its end, where its signs can be.
+    fn turned(&self) -> Option<Self> {
+        let signs = self.signs.iter().rev().map(|sign| match sign {
+            '<' => Some('>'),
+            '>' => Some('<'),
+            '≤' => Some('≥'),
+            '≥' => Some('≤'),
+            '∈' => None,
+            other => Some(*other),
+        });
+        Some(Self { sides: self.sides.iter().rev().copied().collect(), signs: signs.collect::<Option<_>>()? })
     }
 }

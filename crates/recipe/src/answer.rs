@@ -26,28 +26,21 @@ pub fn reference_target(answer: &str) -> String {
     text.to_owned()
 }
 
-/// The content of the last `\boxed{…}` in `text` whose braces match; of nested boxes the inner one. None if
-/// there is no such box. Every brace counts, escaped or not.
+/// The content of the last `\boxed{…}` in `text`, the one that begins last: of nested boxes the inner one. None if there
+/// is no box, or if the last one does not end: what it was to say is not known, and what was boxed before is no longer
+/// the answer. Every brace counts, escaped or not.
 pub fn last_box(text: &str) -> Option<&str> {
-    let mut open: Vec<Option<usize>> = Vec::new();
-    let mut last: Option<(usize, usize)> = None;
-    for (at, byte) in text.bytes().enumerate() {
+    let inner = text.get(text.rfind(BOX)? + BOX.len()..)?;
+    let mut depth = 0usize;
+    for (at, byte) in inner.bytes().enumerate() {
         match byte {
-            b'{' => {
-                let start = at + 1;
-                open.push(text.get(..start).is_some_and(|before| before.ends_with(BOX)).then_some(start));
-            }
-            b'}' => {
-                if let Some(start) = open.pop().flatten()
-                    && last.is_none_or(|(earlier, _)| earlier < start)
-                {
-                    last = Some((start, at));
-                }
-            }
+            b'{' => depth += 1,
+            b'}' if depth == 0 => return inner.get(..at),
+            b'}' => depth -= 1,
             _ => {}
         }
     }
-    last.and_then(|(start, end)| text.get(start..end))
+    None
 }
 
 /// Inside a code fence around the whole text, without its language.
@@ -176,13 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_box_with_matching_braces_is_found() {
+    fn the_last_box_is_found_if_it_ends() {
         for (text, wanted) in [
             ("no box", None),
             (r"so \boxed{4}.", Some("4")),
             (r"\boxed{1} then \boxed{2}", Some("2")),
             (r"\boxed{\frac{1}{2}}", Some(r"\frac{1}{2}")),
-            (r"\boxed{1} then \boxed{2", Some("1")),
+            (r"\boxed{1} then \boxed{2", None),
+            (r"\boxed{a \boxed{b}", Some("b")),
             (r"\boxed{2", None),
             (r"\boxed{", None),
             (r"\boxed{}", Some("")),

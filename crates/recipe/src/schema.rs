@@ -53,11 +53,25 @@ fn finish(node: &mut Value, default: Option<&Value>) {
     // Of keys of which one has to be there none is there by default.
     let alternatives: Vec<String> =
         alternatives(node.get("oneOf").unwrap_or(&Value::Null)).map(str::to_owned).collect();
+    let mut wanted = Vec::new();
     if let Some(Value::Object(properties)) = node.get_mut("properties") {
         for (name, property) in properties {
             let default = default.as_ref().filter(|_| !alternatives.contains(name));
             finish(property, default.and_then(|default| default.get(name)));
+            if let Value::Object(property) = property
+                && property.contains_key("properties")
+                && property.contains_key("oneOf")
+            {
+                // A section with such keys has to be there for one of them.
+                property.shift_remove("default");
+                wanted.push(json!(name));
+            }
         }
+    }
+    if !wanted.is_empty()
+        && let Value::Array(required) = node.entry("required").or_insert(json!([]))
+    {
+        required.append(&mut wanted);
     }
 }
 

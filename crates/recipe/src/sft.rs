@@ -11,6 +11,7 @@ use crate::limits;
 use crate::recipe::RunRecipe;
 use crate::sections::{Checkpoint, Length, Lora, MetricsLog, Model, Optim, Precision, Recompute, Rows};
 use crate::texts::filled;
+use crate::unset::Unset;
 
 /// A whole recipe, nothing left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -117,10 +118,11 @@ pub struct SftTrain {
     /// block, or keep them all, which takes a quarter less time. "auto" keeps them where they fit well.
     #[schemars(extend("x-resume" = ["sft"]))]
     pub recompute: Recompute,
-    /// A sample with more tokens, its completion included, is skipped and counted, never cut.
-    #[default(32768)]
-    #[schemars(range(min = 1), extend("x-resume" = ["sft"]))]
-    pub max_tokens: usize,
+    /// A sample with more tokens, its completion included, is skipped and counted, never cut. At most the tokens of the
+    /// model's context. 0: those, or 32768 if they are more.
+    #[serde(with = "Unset::<usize>")]
+    #[schemars(extend("x-resume" = ["sft"]))]
+    pub max_tokens: Option<usize>,
     /// Steps of a run that may come to a loss or a gradient that is not finite: they are left out, their samples
     /// written down. One more ends the run.
     #[schemars(extend("x-resume" = ["sft"]))]
@@ -190,6 +192,26 @@ impl RunRecipe for SftRecipe {
 }
 
 impl SftRecipe {
+    /// The most tokens of a sample where the recipe does not say.
+    const MOST_TOKENS: usize = 32_768;
+
+    /// The most tokens of a sample, its completion included, for a model whose context has so many.
+    ///
+    /// # Errors
+    /// If `train.max_tokens` is more than that.
+    pub fn max_tokens(&self, context: usize) -> Result<usize, Contradiction> {
+        match self.train.max_tokens {
+            None => Ok(Self::MOST_TOKENS.min(context)),
+            Some(tokens) if tokens <= context => Ok(tokens),
+            Some(tokens) => Err(Contradiction {
+                key: "train.max_tokens".into(),
+                found: tokens.to_string(),
+                wanted: format!("at most the {context} of the model's context (max_position_embeddings)"),
+                hint: String::new(),
+            }),
+        }
+    }
+
     /// Optimiser steps to train over a data set of `samples` rows.
     pub fn total_steps(&self, samples: usize) -> usize {
         self.train.length.total_steps(samples, self.train.batch * self.train.accumulate)

@@ -13,9 +13,12 @@ use crate::rollout::Sampled;
 use crate::stream::{Fitting, Stream};
 use crate::training::{Finished, Training};
 use crate::update::Update;
+use burn::tensor::Device;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use vigos_data::DataRequest;
+use vigos_data::{DataRequest, Dataset};
+use vigos_hub::Progress;
+use vigos_models::LoraConfig;
 use vigos_recipe::Recipe;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::resume::Run;
@@ -24,10 +27,50 @@ use vigos_recipe::sample::SampleMaker;
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{Base, ModelFiles, base_name};
 use vigos_rollout::student::GenerationSettings;
-use vigos_rollout::{RunError, RunOptions};
+use vigos_rollout::{Kit, RunError, RunOptions};
 
 /// What to train, and where.
 pub type TrainOptions<'a> = RunOptions<'a, Recipe>;
+
+/// What a run reads before it loads any weight.
+struct Prepared<'a> {
+    dataset: Dataset,
+    prompts: Prompts,
+    files: ModelFiles,
+    teaching: Teaching<'a>,
+    lora: LoraConfig,
+    generation: GenerationSettings,
+}
+
+impl<'a> Prepared<'a> {
+    /// Opens what a recipe names; `progress` sees what has to be fetched.
+    fn open(recipe: &'a Recipe, kit: &Kit, progress: &mut Progress) -> Result<Self, RunError> {
+        let pixels = recipe.data.rows.max_pixels;
+        let prepared = Self {
+            dataset: kit.sources.open(&DataRequest::from(&recipe.data), progress)?,
+            prompts: Prompts::with_contexts(&recipe.method, kit.contexts.clone())?,
+            files: ModelFiles::open(&recipe.model.path, &kit.families, pixels, progress)?,
+            teaching: Teaching::new(&recipe.method, &kit.divergences)?,
+            lora: lora_config(&recipe.lora)?,
+            generation: GenerationSettings::of(recipe, recipe.train.seed),
+        };
+        prepared.generation.sampling.check()?;
+        Ok(prepared)
+    }
+}
+
+/// Refuses a recipe that no run can begin with: opens all that it names but the base's weights. `progress` sees what has
+/// to be fetched.
+///
+/// # Errors
+/// As [`train`] would meet before its first step.
+pub fn check(recipe: &Recipe, kit: &Kit, device: &Device, progress: &mut Progress) -> Result<(), RunError> {
+    let Prepared { files, lora, .. } = Prepared::open(recipe, kit, progress)?;
+    if let from @ Some(_) = recipe.model.adapter.as_deref() {
+        open_adapter(&lora, from, files.config.architecture(), recipe.train.seed, device, progress)?;
+    }
+    Ok(())
+}
 
 /// Trains until the recipe's last step or until `stop` is set; then the last whole step is saved.
 ///
@@ -42,30 +85,27 @@ pub fn train(
     let mut folder = RunFolder::open(run_dir, recipe, at.resumes(), Run::Train)?;
     folder.changes().iter().for_each(|change| observer.note(change));
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
-    let prompts = Prompts::with_contexts(&recipe.method, kit.contexts.clone())?;
-    let files =
-        ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.rows.max_pixels, &mut fetching)?;
+    let Prepared { dataset, prompts, files, teaching, lora, generation } =
+        Prepared::open(recipe, kit, &mut fetching)?;
+    // What is wrong with the adapter to start from is said before anything is loaded.
+    let (from, seed, config) = (recipe.model.adapter.as_deref(), recipe.train.seed, files.config.clone());
+    let new = |observer: &mut dyn Observer| {
+        let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
+        open_adapter(&lora, from, config.architecture(), seed, device, &mut fetching)
+    };
+    let adapter = if at.resumes() { None } else { Some(new(observer)?) };
     let maker = SampleMaker::of(recipe, &files.processor, &prompts);
     let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &dataset, recipe.train.seed);
     let plan = plan.with_recompute(recipe.train.recompute, files.config.architecture(), memory);
     observer.memory(&plan, files.config.architecture(), recipe.train.max_prompt_tokens);
     let longest = longest_alone(&plan, files.config.architecture(), memory, recipe.train.max_prompt_tokens);
 
-    let teaching = Teaching::new(&recipe.method, &kit.divergences)?;
-    let wanted = lora_config(&recipe.lora)?;
-    let generation = GenerationSettings::of(recipe, recipe.train.seed);
-    generation.sampling.check()?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let base = Base::load(recipe, files, prompts, device, &mut fetching)?;
     let fine_tune =
         AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path), keep: plan.keep };
     let read = |path: &Path| fine_tune.restore(path);
-    let start = |observer: &mut dyn Observer| {
-        let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-        let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
-        open_adapter(&wanted, from, base.model.architecture(), seed, device, &mut fetching)
-    };
+    let start = |observer: &mut dyn Observer| adapter.map_or_else(|| new(observer), Ok);
     let (weights, optimiser, state) =
         Checkpoints::of(folder.path()).load_or_start(at, read, start, observer)?;
     let total = recipe.train.total_steps(dataset.count().get());

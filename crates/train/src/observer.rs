@@ -1,6 +1,6 @@
 //! Who sees a run as it goes, and may stop it.
 
-use crate::memory::plan::Plan;
+use crate::memory::fit::Forecast;
 use crate::metrics::Metrics;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub trait Observer {
     fn fetching(&mut self, _file: &str, _bytes: u64, _size: u64) {}
     /// The run is about to load `model` and to take the memory of `plan`; prompts may have up to
     /// `longest_prompt` tokens.
-    fn memory(&mut self, _plan: &Plan, _model: &Architecture, _longest_prompt: usize) {}
+    fn memory(&mut self, _plan: &dyn Forecast, _model: &Architecture, _longest_prompt: usize) {}
     /// Training begins after `first_step` steps of `total_steps`.
     fn started(&mut self, _first_step: usize, _total_steps: usize) {}
     /// Tokens drawn so far in the step under way.

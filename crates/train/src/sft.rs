@@ -4,11 +4,12 @@ use crate::checkpoint::{Checkpoints, write_folder};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
 use crate::health::Health;
-use crate::memory::{keep, plan::PROMPT_TOKENS};
+use crate::memory::fit::longest_alone;
+use crate::memory::supervised::SupervisedPlan;
 use crate::observer::{Observer, Watch};
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Given;
-use crate::stream::Stream;
+use crate::stream::{Fitting, Stream};
 use crate::supervised::CrossEntropy;
 use crate::training::{Finished, Training};
 use crate::update::Update;
@@ -16,8 +17,8 @@ use burn::tensor::DType;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use vigos_data::{DataRequest, Dataset};
-use vigos_models::Parameters;
-use vigos_models::memory::Footprint;
+use vigos_models::{Architecture, Parameters};
+use vigos_recipe::Contradiction;
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::resume::Run;
 use vigos_recipe::run_folder::RunFolder;
@@ -47,14 +48,31 @@ pub fn sft(
     let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let files =
         ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.rows.max_pixels, &mut fetching)?;
-    let of = Footprint::new(files.config.architecture(), dtype(recipe.train.precision));
-    let length = recipe.train.max_tokens.min(PROMPT_TOKENS) as u64;
-    let graphs = of.kept_graphs(length.saturating_mul(recipe.train.batch as u64), length, 0);
-    let keep = keep(recipe.train.recompute, graphs, memory);
+    let model = files.config.architecture();
+    let maker = DemonstrationMaker {
+        processor: &files.processor,
+        stop: files.stops[0],
+        max_tokens: max_tokens(recipe, model)?,
+        min_image_side: recipe.data.rows.min_image_side,
+        max_image_pixels: recipe.data.rows.max_image_pixels,
+    };
+    let adapter = match recipe.train.weights {
+        TrainedWeights::All => None,
+        TrainedWeights::Adapter => {
+            let (wanted, from) = (lora_config(&recipe.lora)?, recipe.model.adapter.as_deref());
+            Some(open_adapter(&wanted, from, model, recipe.train.seed, device, &mut fetching)?)
+        }
+    };
+    let plan = SupervisedPlan::of(recipe)?.with_first_rows(&maker, &dataset, recipe.train.seed);
+    let plan = plan.with_recompute(recipe.train.recompute, model, memory);
+    observer.memory(&plan, model, maker.max_tokens);
+    let samples = Fitting { maker, longest: longest_alone(&plan, model, memory, maker.max_tokens) };
+    let keep = plan.keep;
+    let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let base = files.weights(&mut fetching)?;
-    match recipe.train.weights {
-        TrainedWeights::All => {
-            let weights = Parameters::load(files.config.architecture(), &base, device)?;
+    match adapter {
+        None => {
+            let weights = Parameters::load(model, &base, device)?;
             let stored = match recipe.output.dtype {
                 Stored::F32 => DType::F32,
                 Stored::F16 => DType::F16,
@@ -62,28 +80,25 @@ pub fn sft(
             };
             let config = files.config.clone();
             let fine_tune = FullFineTune { base, config, device: device.clone(), stored, keep };
-            Supervised { recipe, start, overrides, files, fine_tune, dropout: 0.0, output: "model" }.run(
-                weights,
-                dataset,
-                folder,
-                &mut Watch { observer, stop },
-            )
+            let files = &files;
+            Supervised { recipe, start, overrides, files, samples, fine_tune, dropout: 0.0, output: "model" }
+                .run(weights, dataset, folder, &mut Watch { observer, stop })
         }
-        TrainedWeights::Adapter => {
-            let wanted = lora_config(&recipe.lora)?;
+        Some(weights) => {
             let base = files.config.load(&base, device, dtype(recipe.train.precision))?;
-            let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
-            let weights = open_adapter(&wanted, from, base.architecture(), seed, device, &mut fetching)?;
             let fine_tune = AdapterFineTune { base: base.into(), name: base_name(&recipe.model.path), keep };
-            let dropout = recipe.lora.dropout;
-            Supervised { recipe, start, overrides, files, fine_tune, dropout, output: "adapter" }.run(
-                weights,
-                dataset,
-                folder,
-                &mut Watch { observer, stop },
-            )
+            let (files, dropout) = (&files, recipe.lora.dropout);
+            Supervised { recipe, start, overrides, files, samples, fine_tune, dropout, output: "adapter" }
+                .run(weights, dataset, folder, &mut Watch { observer, stop })
         }
     }
+}
+
+/// The most tokens of a sample for a model.
+fn max_tokens(recipe: &SftRecipe, model: &Architecture) -> Result<usize, RunError> {
+    recipe
+        .max_tokens(model.text.max_position_embeddings)
+        .map_err(|Contradiction { key, found, wanted, .. }| RunError::Setting { key, found, wanted })
 }
 
 /// What does not change in a run.
@@ -91,7 +106,8 @@ struct Supervised<'a, F> {
     recipe: &'a SftRecipe,
     start: Start,
     overrides: &'a [String],
-    files: ModelFiles,
+    files: &'a ModelFiles,
+    samples: Fitting<DemonstrationMaker<'a>>,
     fine_tune: F,
     /// An adapter's dropout.
     dropout: f64,
@@ -132,15 +148,8 @@ impl<F: FineTune> Supervised<'_, F> {
         let mut recorder = Recorder::open(folder, writing, &state)?;
         let (batch, accumulate) = (recipe.train.batch, recipe.train.accumulate);
         let dropping = Dropping { probability: self.dropout, seed: recipe.train.seed };
-        let maker = DemonstrationMaker {
-            processor: &files.processor,
-            stop: files.stops[0],
-            max_tokens: recipe.train.max_tokens,
-            min_image_side: recipe.data.rows.min_image_side,
-            max_image_pixels: recipe.data.rows.max_image_pixels,
-        };
         let mut training = Training {
-            stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(maker)),
+            stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(self.samples)),
             rollout: Given { files },
             objective: CrossEntropy { fine_tune, dropping, batch, accumulate },
             update: Update::new(weights, optimiser, &recipe.optim, total),

@@ -25,17 +25,24 @@ impl Prepare for DemonstrationMaker<'_> {
     }
 }
 
+impl Prepare for SampleMaker<'_> {
+    fn prepare(&self, number: u64, row: &Row) -> Result<Result<Sample, Skip>, SampleError> {
+        self.make(number, row, &UserTexts::new())
+    }
+}
+
 /// Samples whose prompts fit into the memory.
-pub(crate) struct Fitting<'a> {
+#[derive(Clone, Copy)]
+pub(crate) struct Fitting<M> {
     /// Makes them.
-    pub(crate) maker: SampleMaker<'a>,
+    pub(crate) maker: M,
     /// Tokens of the longest prompt that a step can be made of, where that is known to be a limit.
     pub(crate) longest: Option<usize>,
 }
 
-impl Prepare for Fitting<'_> {
+impl<M: Prepare> Prepare for Fitting<M> {
     fn prepare(&self, number: u64, row: &Row) -> Result<Result<Sample, Skip>, SampleError> {
-        let made = self.maker.make(number, row, &UserTexts::new())?;
+        let made = self.maker.prepare(number, row)?;
         Ok(made.and_then(|sample| {
             let tokens = sample.longest_prompt();
             match self.longest {

@@ -17,7 +17,7 @@ use vigos_models::{ModelError, Sequence, Trained, VisionLanguageModel};
 use vigos_rollout::{RolledOut, RunError};
 
 /// Samples of a part. A constant: the parts, and with them the rounding, must not depend on the machine.
-const PART: usize = 8;
+pub(crate) const PART: usize = 8;
 
 /// The objective of supervised training.
 pub(crate) struct CrossEntropy<'a, F> {

@@ -9,16 +9,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vigos_models::gradient::Keep;
 use vigos_models::memory::Footprint;
-use vigos_models::{ActiveAdapter, Adapter, Architecture, ConfigFile, Dropout, DropoutPair, Sequence, init};
+use vigos_models::{
+    ActiveAdapter, Adapter, Architecture, ConfigFile, Dropout, DropoutPair, LoraConfig, Parameters,
+    Projection, Sequence, init,
+};
 use vigos_processor::{Grid, ImagePatches, ImageSlot};
 use vigos_qwen::Model;
-use vigos_recipe::Recipe;
-use vigos_rollout::adapter::lora_config;
-use vigos_rollout::engine::{Engine, Request};
+use vigos_recipe::sample::Sample;
+use vigos_recipe::{Fidelity, Recipe};
+use vigos_rollout::RolledOut;
+use vigos_rollout::engine::{Engine, Finish, Request};
 use vigos_rollout::sampler::Sampling;
-use vigos_train::memory::fit::{changes, longest_prompt};
+use vigos_rollout::spans::CompletionText;
+use vigos_train::dropout::Dropping;
+use vigos_train::fine_tune::{AdapterFineTune, FullFineTune};
+use vigos_train::memory::fit::{Forecast, Tunable};
 use vigos_train::memory::plan::Plan;
-use vigos_train::memory::{Estimate, Phase, generation};
+use vigos_train::memory::supervised::SupervisedPlan;
+use vigos_train::memory::{Estimate, Phase, Planned, generation};
+use vigos_train::supervised::micro_batch;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -212,6 +221,71 @@ fn forward_and_backward_of_a_micro_batch_take_what_was_estimated() {
     }
 }
 
+/// A completion of a prompt, to be learnt.
+fn demonstration(model: &Model, tokens: usize) -> RolledOut {
+    let (student, image) = prompt(model);
+    let sample = Sample {
+        number: 0,
+        id: "a".into(),
+        problem: String::new(),
+        reference: String::new(),
+        images: vec![image],
+        student,
+        teachers: Vec::new(),
+        completion: Vec::new(),
+    };
+    let tokens: Vec<u32> = (10..).take(tokens).collect();
+    let text = CompletionText::new(&tokens, |_| b"a".to_vec(), &[]);
+    let verdict = text.verdict(Fidelity::Paper);
+    RolledOut { sample: Arc::new(sample), tokens, finish: Finish::Stop, text, verdict }
+}
+
+/// The phases of a supervised step in which it computes, beside what is there all the time.
+fn computed(plan: &SupervisedPlan, model: &Architecture) -> u64 {
+    let estimate = plan.estimate(model);
+    [Phase::Loss, Phase::Backward].map(|phase| estimate.phase(phase)).into_iter().max().unwrap()
+}
+
+#[test]
+fn a_supervised_micro_batch_takes_what_was_estimated() {
+    let _turn = alone();
+    let device = Device::flex();
+    for name in FAMILIES {
+        let (_folder, path) = small(name);
+        let model = Arc::new(Model::load(&path, &device, DType::F32).unwrap());
+        let rollouts = vec![demonstration(&model, 128); 2];
+        let dropping = Dropping { probability: 0.0, seed: 1 };
+        let plan = SupervisedPlan {
+            dtype: DType::F32,
+            lora: None,
+            keep: Keep::Inputs,
+            batch: 2,
+            accumulate: 1,
+            prompt_tokens: 768,
+            image_tokens: 256,
+            completion_tokens: 128,
+        };
+        let config = vigos_qwen::families().read(&path).unwrap();
+        let weights = Parameters::load(config.architecture(), &path, &device).unwrap();
+        for keep in [Keep::Inputs, Keep::Graphs] {
+            let (base, config, device) = (path.clone(), config.clone(), device.clone());
+            let fine_tune = FullFineTune { base, config, device, stored: DType::F32, keep };
+            let step = || micro_batch(&fine_tune, &weights, &rollouts, dropping, 0).unwrap();
+            // The first products of a process leave buffers behind, which are no part of any step.
+            drop(step());
+            let (_, peak) = measured(step);
+            let plan = SupervisedPlan { keep, ..plan.clone() };
+            assert_near(computed(&plan, &model.architecture), peak, &format!("{name} {keep:?}"));
+        }
+        let lora = LoraConfig { rank: 8, alpha: 16.0, dropout: 0.0, targets: Projection::ALL.to_vec() };
+        let adapter = Adapter::init(&lora, &model.architecture, 1, &device);
+        let plan = SupervisedPlan { lora: Some(lora), ..plan };
+        let fine_tune = AdapterFineTune { base: model.clone(), name: "base".into(), keep: Keep::Inputs };
+        let (_, peak) = measured(|| micro_batch(&fine_tune, &adapter, &rollouts, dropping, 0).unwrap());
+        assert_near(computed(&plan, &model.architecture), peak, &format!("{name}, an adapter"));
+    }
+}
+
 /// The published recipe's settings.
 fn vigos_3b(overrides: &[&str]) -> Plan {
     let set = ["rollout.batch=32", "train.batch=2", "train.accumulate=16", "train.precision=bf16"];
@@ -271,9 +345,9 @@ fn what_does_not_fit_is_made_to_by_one_setting_or_by_several() {
     let config = config_3b();
     let plan = vigos_3b(&[]).with_prompts(1024);
     let peak = plan.estimate(&config).peak();
-    assert_eq!(changes(&plan, &config, peak), Some(vec![]));
+    assert_eq!(plan.changes(&config, peak), Some(vec![]));
     let keys = |available| -> Option<Vec<&str>> {
-        changes(&plan, &config, available).map(|all| all.iter().map(|change| change.key).collect())
+        plan.changes(&config, available).map(|all| all.iter().map(|change| change.key).collect())
     };
     let halved = Plan { batch: 1, accumulate: 32, ..plan.clone() };
     let enough = halved.estimate(&config).peak();
@@ -286,7 +360,7 @@ fn what_does_not_fit_is_made_to_by_one_setting_or_by_several() {
     assert_eq!(keys(4_000_000_000), None, "less than the weights");
     let exact = Plan { dtype: DType::F32, ..plan.clone() };
     let halves = Plan { dtype: DType::BF16, rollout_batch: 1, batch: 1, accumulate: 32, ..exact.clone() };
-    let all = changes(&exact, &config, halves.estimate(&config).peak()).unwrap();
+    let all = exact.changes(&config, halves.estimate(&config).peak()).unwrap();
     assert!(
         all.iter().any(|change| (change.key, change.value.as_str()) == ("train.precision", "bf16")),
         "{all:?}"
@@ -299,12 +373,12 @@ fn the_longest_prompt_fits_and_one_token_more_does_not() {
     let plan = vigos_3b(&[]);
     let of = |tokens| plan.with_prompts(tokens).estimate(&config).peak();
     for available in [30_000_000_000, 80_000_000_000, 141_000_000_000] {
-        match longest_prompt(&plan, &config, available, 32_768) {
+        match plan.longest_prompt(&config, available, 32_768) {
             None => assert!(of(1) > available),
             Some(tokens) => {
                 assert!(of(tokens) <= available && (tokens == 32_768 || of(tokens + 1) > available))
             }
         }
     }
-    assert_eq!(longest_prompt(&plan, &config, u64::MAX, 32_768), Some(32_768));
+    assert_eq!(plan.longest_prompt(&config, u64::MAX, 32_768), Some(32_768));
 }

@@ -13,7 +13,7 @@ use vigos_core::text::one_line;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file is missing, or the system refuses to read it.
-    #[error("cannot read {path}: {source}; is this a model's folder, and complete?")]
+    #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
         path: PathBuf,

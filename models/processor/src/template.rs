@@ -75,7 +75,7 @@ pub enum TemplateError {
         folder: String,
     },
     /// The template is not valid Jinja, or uses something that is not supported.
-    #[error("the chat template does not compile: {0:#}")]
+    #[error("the chat template does not compile: {0}")]
     Syntax(Error),
     /// The template itself refuses the messages.
     #[error("the chat template refuses the messages: {message}")]

@@ -13,7 +13,7 @@ pub(crate) enum BenchArgs {
     /// The loss, from logits and from hidden states, against separate operators under autodiff.
     #[command(after_help = "Example:\n  \
         vigos bench loss --rows 64 --vocab 32000 --hidden 256 --json\n\n\
-        The defaults are a real model's sizes and take about 6 GB. Times are medians; memory is what the\n\
+        The defaults are a real model's sizes and take about 6 GB. Times are medians; memory is what the \
         process takes beyond the inputs, told on Linux for the CPU.")]
     Loss(BenchLossArgs),
     /// Greedy decoding of drawn prompts with an image each.

@@ -17,17 +17,18 @@ pub(crate) enum DataCommand {
     #[command(after_help = "Examples:\n  \
         vigos data shapes --out shapes\n  \
         vigos data shapes --out careless --seed 7 --set train.prior_references=0.9\n  \
-        vigos data shapes --out small --set splits.warmup=0 --set splits.train=200 --format both\n\n\
-        The folder gets warmup.jsonl, train.jsonl, test.jsonl, prior.jsonl, images/, sheet.png (a look at the\n\
-        first pictures) and world.toml: every dial with its value, and what --config takes. docs/world.md\n\
+        vigos data shapes --out small --format both --set splits.train=200\n\n\
+        The folder gets warmup.jsonl, train.jsonl, test.jsonl, prior.jsonl, images/, sheet.png (a look at the \
+        first pictures) and world.toml: every dial with its value, and what --config takes. docs/world.md \
         explains the dials. The same seed and dials give the same bytes on every machine.")]
     Shapes(ShapesArgs),
     /// Train a tokenizer on the texts of a data set, for a model that starts from nothing.
     #[command(after_help = "Example:\n  \
-        vigos data tokenizer shapes/warmup.jsonl --config configs/models/shapes/config.json --out shapes-start\n  \
+        vigos data tokenizer shapes/warmup.jsonl --out shapes-start \\\n      \
+        --config configs/models/shapes/config.json\n  \
         vigos init shapes-start/config.json --out shapes-model --seed 1\n\n\
-        Read are the texts under problem, answer, prompt and completion. The folder gets tokenizer.json,\n\
-        tokenizer_config.json, chat_template.jinja, preprocessor_config.json, generation_config.json, and the\n\
+        Read are the texts under problem, answer, prompt and completion. The folder gets tokenizer.json, \
+        tokenizer_config.json, chat_template.jinja, preprocessor_config.json, generation_config.json, and the \
         configuration with this tokenizer's vocabulary and token ids.")]
     Tokenizer(TokenizerArgs),
 }

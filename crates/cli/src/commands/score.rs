@@ -7,6 +7,7 @@ use crate::args::ScoreArgs;
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::inference::{Loaded, Opened};
+use crate::output;
 use crate::progress::Counter;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -27,6 +28,36 @@ struct Output<'a> {
     logprobs: Vec<f64>,
     entropy: Vec<f64>,
     top1: Vec<u32>,
+}
+
+/// Where output lines go.
+enum Sink {
+    Stdout,
+    File(JsonLines),
+}
+
+impl Sink {
+    /// What `--output` names: a file, or `-` for stdout.
+    fn open(path: &Path) -> Result<Self, CliError> {
+        if path == Path::new("-") {
+            return Ok(Self::Stdout);
+        }
+        Ok(Self::File(JsonLines::resume(path, 0)?))
+    }
+
+    fn write(&mut self, line: &Output) -> Result<(), CliError> {
+        match self {
+            Self::Stdout => output::json(line),
+            Self::File(lines) => Ok(lines.write(line)?),
+        }
+    }
+
+    fn finish(&self) -> Result<(), CliError> {
+        match self {
+            Self::Stdout => Ok(()),
+            Self::File(lines) => Ok(lines.sync()?),
+        }
+    }
 }
 
 /// A row, checked.
@@ -62,7 +93,7 @@ pub(crate) fn run(args: &ScoreArgs, device: &Choice) -> Result<(), CliError> {
         ));
     }
     let loaded = opened.load(&device)?;
-    let mut output = JsonLines::resume(&args.output, 0)?;
+    let mut output = Sink::open(&args.output)?;
     let mut progress = Counter::new("rows", count);
     let mut done = 0;
     rows.each(|row| {
@@ -78,7 +109,7 @@ pub(crate) fn run(args: &ScoreArgs, device: &Choice) -> Result<(), CliError> {
         progress.set(done);
         Ok(())
     })?;
-    output.sync()?;
+    output.finish()?;
     progress.finish();
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::layout::{self, Layout, Question};
 use super::{picture, syntax};
-use crate::fields::{DemonstrationFields, RowFields};
+use crate::fields::{DemonstrationFields, RowFields, way_out};
 use crate::places;
 use crate::texts::{check_length, check_name, listed};
 use vigos_recipe::Fields;
@@ -234,8 +234,12 @@ impl Entry<'_> {
     }
 
     fn missing(&self, field: &str) -> String {
-        let found = listed("fields", self.object.keys().map(String::as_str));
-        format!("no field {field:?}; found {found}; write the field, or name another one under data.fields")
+        let names = || self.object.keys().map(String::as_str);
+        format!(
+            "no field {field:?}; found {}; write the field, or {}",
+            listed("fields", names()),
+            way_out(field, names())
+        )
     }
 }
 

@@ -32,6 +32,8 @@ use vigos_recipe::row::{BadRow, ImageSource, Row};
 
 /// Most bytes of pictures that rows hold themselves, all together.
 const MAX_INLINE: usize = 1 << 30;
+/// Most bytes of memory that rows take, all together.
+const MAX_HELD: usize = 4 << 30;
 
 /// A row, or why it cannot be used.
 pub(crate) type RowResult = Result<Row, BadRow>;
@@ -55,7 +57,7 @@ pub(crate) fn read_rows(
         Kind::Table { separator } => Box::new(table::records(input, separator)?),
     };
     let root = reading.image_root.unwrap_or_else(|| folder_of(path)).to_owned();
-    let mut rows = Rows { path: path.to_owned(), share: reading.max_bad_share, ..Rows::default() };
+    let mut rows = Rows::of(path, reading.max_bad_share, MAX_HELD);
     for record in records.take(reading.limit.unwrap_or(usize::MAX)) {
         rows.add(row(record?, fields, &root))?;
     }
@@ -85,16 +87,24 @@ fn row(record: Record, fields: &RowFields, root: &Path) -> RowResult {
 }
 
 /// The rows so far.
-#[derive(Default)]
 struct Rows {
     path: PathBuf,
     share: f64,
+    /// Most bytes of memory.
+    most: usize,
     rows: Vec<RowResult>,
     bad: usize,
+    /// Bytes of pictures.
     inline: usize,
+    /// Bytes of memory.
+    held: usize,
 }
 
 impl Rows {
+    fn of(path: &Path, share: f64, most: usize) -> Self {
+        Self { path: path.to_owned(), share, most, rows: Vec::new(), bad: 0, inline: 0, held: 0 }
+    }
+
     fn add(&mut self, row: RowResult) -> Result<(), DatasetError> {
         match &row {
             Ok(row) => {
@@ -108,8 +118,17 @@ impl Rows {
             Err(bad) if self.share == 0.0 => return Err(DatasetError::Row(bad.clone())),
             Err(_) => self.bad += 1,
         }
+        self.held = self.held.saturating_add(held(&row));
+        let too_much =
+            |what, limit, advice| Err(DatasetError::TooMuch { path: self.path.clone(), what, limit, advice });
         if self.inline > MAX_INLINE {
-            return Err(DatasetError::Inline { path: self.path.clone(), limit: MAX_INLINE });
+            let advice = "keep them as files beside it, or in Parquet";
+            return too_much("the pictures in its rows", MAX_INLINE, advice);
+        }
+        if self.held > self.most {
+            let advice =
+                "keep them in Parquet, of which a part is in memory at a time, or take fewer by data.limit";
+            return too_much("its rows", self.most, advice);
         }
         self.rows.push(row);
         Ok(())
@@ -123,6 +142,42 @@ impl Rows {
                 Err(DatasetError::BadRows { path, bad, rows: rows.len(), share, first: first.clone() })
             }
             _ => Ok(rows),
+        }
+    }
+}
+
+/// About the bytes of memory that a row takes.
+fn held(row: &RowResult) -> usize {
+    let texts = match row {
+        Err(BadRow { origin, id, reason }) => origin.len() + id.len() + reason.len(),
+        Ok(Row { id, problem, answer, images, origin, demonstration, .. }) => {
+            let image = |image: &ImageSource| {
+                size_of::<ImageSource>()
+                    + match image {
+                        ImageSource::Bytes(bytes) => bytes.len(),
+                        ImageSource::File(path) => path.as_os_str().len(),
+                    }
+            };
+            let learnt = demonstration.as_ref().map_or(0, |d| d.prefill.len() + d.completion.len());
+            let texts = id.len() + problem.len() + answer.len() + origin.len() + learnt;
+            texts + images.iter().map(image).sum::<usize>()
+        }
+    };
+    size_of::<RowResult>() + texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_take_more_memory_than_they_may_are_refused_with_a_way_out() {
+        let bad = || Err(BadRow { origin: "a".into(), id: "b".into(), reason: "c".repeat(1000) });
+        let mut rows = Rows::of(Path::new("rows.jsonl"), 1.0, 2500);
+        rows.add(bad()).unwrap();
+        let message = rows.add(bad()).unwrap_err().to_string();
+        for part in ["rows.jsonl: its rows take more than 2500 bytes", "Parquet", "data.limit"] {
+            assert!(message.contains(part), "{message}");
         }
     }
 }

@@ -96,7 +96,7 @@ fn a_limit_takes_the_first_rows_and_reads_no_further() {
 fn a_missing_field_is_named_with_the_line_and_what_was_found() {
     let good = r#"{"image": "a", "problem": "p", "answer": "x"}"#;
     let message = refused(&format!("{good}\n{}", r#"{"image": "a", "question": "p", "answer": "x"}"#));
-    for part in ["set.jsonl:2", "\"problem\"", "image, question, answer"] {
+    for part in ["set.jsonl:2", "\"problem\"", "image, question, answer", "data.fields.problem=question"] {
         assert!(message.contains(part), "{message}");
     }
     for (field, line) in [

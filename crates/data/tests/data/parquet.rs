@@ -230,6 +230,31 @@ fn the_usual_compressions_are_read() {
     }
 }
 
+#[test]
+fn columns_of_other_names_are_listed_with_the_key_that_takes_the_likely_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("set.parquet");
+    let text = texts(&[Some("t")]);
+    let image = structs(&[bytes(b"i")]);
+    let written = |columns: [&str; 2]| {
+        let [question, answer] = columns;
+        let all = vec![("image", image.clone()), (question, text.clone()), (answer, text.clone())];
+        write(&file, &table(all), 1);
+        open(&file).unwrap_err().to_string()
+    };
+    let message = written(["question", "answer"]);
+    for part in ["no column \"problem\"", "image, question, answer", "data.fields.problem=question"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let message = written(["problem", "Answers"]);
+    assert!(message.ends_with("such as data.fields.answer=Answers"), "{message}");
+    let message = written(["problem", "choices"]);
+    assert!(message.ends_with("name another one under data.fields"), "{message}");
+    let fields = Fields { problem: "question".into(), ..Fields::default() };
+    written(["question", "answer"]);
+    assert_eq!(Dataset::open(&file, &fields, None).unwrap().count().get(), 1);
+}
+
 /// Two files of pyarrow's, which has more codecs than are read.
 #[test]
 fn another_compression_is_refused_by_its_name_before_any_row_is_read() {

@@ -1,7 +1,6 @@
 //! Which settings to change so that a run fits.
 
-use super::plan::Plan;
-use burn::tensor::DType;
+use super::Planned;
 use serde::Serialize;
 use vigos_models::Architecture;
 
@@ -14,80 +13,88 @@ pub struct Change {
     pub value: String,
 }
 
-/// A setting that can be turned down, one notch at a time.
-struct Knob {
+/// A setting of a plan that can be turned down, one notch at a time.
+pub struct Knob<P> {
     /// The plan with the setting a notch lower, or nothing at its end.
-    lower: fn(&Plan) -> Option<Plan>,
+    pub(super) lower: fn(&P) -> Option<P>,
     /// The keys that say so.
-    changes: fn(&Plan) -> Vec<Change>,
+    pub(super) changes: fn(&P) -> Vec<Change>,
 }
 
-/// The knobs, those first that change what is learnt least.
-const KNOBS: [Knob; 4] = [
-    Knob {
-        lower: |plan| {
-            let rows = plan.rollout_batch.min(plan.batch.saturating_mul(plan.accumulate));
-            (rows > 1).then(|| Plan { rollout_batch: rows / 2, ..plan.clone() })
-        },
-        changes: |plan| vec![change("rollout.batch", plan.rollout_batch)],
-    },
-    Knob {
-        // The same samples a step, in smaller parts.
-        lower: |plan| {
-            let halves = plan.batch.is_multiple_of(2);
-            let accumulate = plan.accumulate.checked_mul(2)?;
-            halves.then(|| Plan { batch: plan.batch / 2, accumulate, ..plan.clone() })
-        },
-        changes: |plan| vec![change("train.batch", plan.batch), change("train.accumulate", plan.accumulate)],
-    },
-    Knob {
-        lower: |plan| (plan.dtype != DType::BF16).then(|| Plan { dtype: DType::BF16, ..plan.clone() }),
-        changes: |_| vec![change("train.precision", "bf16")],
-    },
-    Knob {
-        lower: |plan| {
-            let tokens = plan.max_new_tokens / 2;
-            (tokens >= FEWEST_TOKENS).then(|| Plan { max_new_tokens: tokens, ..plan.clone() })
-        },
-        changes: |plan| vec![change("rollout.max_new_tokens", plan.max_new_tokens)],
-    },
-];
+/// A plan that can be made to fit.
+pub trait Tunable: Planned + Clone + PartialEq + 'static {
+    /// Its settings that take memory, those first that change what is learnt least.
+    fn knobs() -> &'static [Knob<Self>];
 
-/// A description, a reasoning and an answer hardly fit into fewer.
-const FEWEST_TOKENS: usize = 256;
+    /// The same plan with prompts of `tokens` tokens, the text in them as long as it was.
+    #[must_use]
+    fn with_prompts(&self, tokens: usize) -> Self;
 
-fn change(key: &'static str, value: impl ToString) -> Change {
+    /// The same plan with a single sample at a time: no setting takes less for it.
+    #[must_use]
+    fn alone(&self) -> Self;
+}
+
+/// A plan held against the memory that there is.
+pub trait Forecast: Planned {
+    /// What to change so that training takes at most `available` bytes: one setting if one will do, else several; none
+    /// if it fits as it is, and `None` if nothing helps.
+    fn changes(&self, model: &Architecture, available: u64) -> Option<Vec<Change>>;
+
+    /// The longest prompt, of up to `most` tokens, with which training takes at most `available` bytes; `None` if no
+    /// prompt fits.
+    fn longest_prompt(&self, model: &Architecture, available: u64, most: usize) -> Option<usize>;
+}
+
+/// A description, a reasoning and an answer hardly fit into fewer tokens.
+pub(super) const FEWEST_TOKENS: usize = 256;
+
+pub(super) fn change(key: &'static str, value: impl ToString) -> Change {
     Change { key, value: value.to_string() }
 }
 
-/// What to change so that training by `plan` takes at most `available` bytes: one setting if one will do, else
-/// several; none if it fits as it is, and `None` if nothing helps.
-pub fn changes(plan: &Plan, model: &Architecture, available: u64) -> Option<Vec<Change>> {
-    let fits = |plan: &Plan| plan.estimate(model).peak() <= available;
-    if fits(plan) {
-        return Some(Vec::new());
-    }
-    for knob in &KNOBS {
-        if let (lowered, true) = lowered(plan, knob, &fits) {
-            return Some((knob.changes)(&lowered));
+impl<P: Tunable> Forecast for P {
+    fn changes(&self, model: &Architecture, available: u64) -> Option<Vec<Change>> {
+        let fits = |plan: &P| plan.estimate(model).peak() <= available;
+        if fits(self) {
+            return Some(Vec::new());
         }
-    }
-    let (mut plan, mut all) = (plan.clone(), Vec::new());
-    for knob in &KNOBS {
-        let (lowered, enough) = lowered(&plan, knob, &fits);
-        if lowered != plan {
-            all.extend((knob.changes)(&lowered));
+        for knob in P::knobs() {
+            if let (lowered, true) = lowered(self, knob, &fits) {
+                return Some((knob.changes)(&lowered));
+            }
         }
-        if enough {
-            return Some(all);
+        let (mut plan, mut all) = (self.clone(), Vec::new());
+        for knob in P::knobs() {
+            let (lowered, enough) = lowered(&plan, knob, &fits);
+            if lowered != plan {
+                all.extend((knob.changes)(&lowered));
+            }
+            if enough {
+                return Some(all);
+            }
+            plan = lowered;
         }
-        plan = lowered;
+        None
     }
-    None
+
+    fn longest_prompt(&self, model: &Architecture, available: u64, most: usize) -> Option<usize> {
+        let fits = |tokens| self.with_prompts(tokens).estimate(model).peak() <= available;
+        let (mut low, mut high) = (1, most.max(1));
+        if !fits(low) {
+            return None;
+        }
+        // Invariant: `low` fits, and what is above `high` does not or is not asked for.
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if fits(middle) { low = middle } else { high = middle - 1 }
+        }
+        Some(low)
+    }
 }
 
 /// The plan with a knob turned down until it fits, or to its end; and whether it fits then.
-fn lowered(plan: &Plan, knob: &Knob, fits: &impl Fn(&Plan) -> bool) -> (Plan, bool) {
+fn lowered<P: Clone>(plan: &P, knob: &Knob<P>, fits: &impl Fn(&P) -> bool) -> (P, bool) {
     let mut plan = plan.clone();
     while let Some(next) = (knob.lower)(&plan) {
         plan = next;
@@ -101,27 +108,10 @@ fn lowered(plan: &Plan, knob: &Knob, fits: &impl Fn(&Plan) -> bool) -> (Plan, bo
 /// The longest prompt that can be trained on by itself in `available` bytes, if there is one so long and a longer one that
 /// cannot: no setting makes room for more than that.
 pub(crate) fn longest_alone(
-    plan: &Plan,
+    plan: &impl Tunable,
     model: &Architecture,
     available: Option<u64>,
     most: usize,
 ) -> Option<usize> {
-    let alone = Plan { rollout_batch: 1, batch: 1, accumulate: 1, ..plan.clone() };
-    longest_prompt(&alone, model, available?, most).filter(|longest| *longest < most)
-}
-
-/// The longest prompt, of up to `most` tokens, with which training by `plan` takes at most `available` bytes; `None`
-/// if no prompt fits.
-pub fn longest_prompt(plan: &Plan, model: &Architecture, available: u64, most: usize) -> Option<usize> {
-    let fits = |tokens| plan.with_prompts(tokens).estimate(model).peak() <= available;
-    let (mut low, mut high) = (1, most.max(1));
-    if !fits(low) {
-        return None;
-    }
-    // Invariant: `low` fits, and what is above `high` does not or is not asked for.
-    while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        if fits(middle) { low = middle } else { high = middle - 1 }
-    }
-    Some(low)
+    plan.alone().longest_prompt(model, available?, most).filter(|longest| *longest < most)
 }

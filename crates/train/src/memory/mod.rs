@@ -2,17 +2,32 @@
 //!
 //! An estimate is a list of parts, each with its formula. Some are there all the time; the others belong to a phase
 //! of the step, and only one phase's are there at once: the peak is the permanent parts and the largest phase. What
-//! a part of the model takes is [`vigos_models::memory::Footprint`]'s to say; [`plan`] puts it together for a
-//! recipe, [`fit`] says what to change where it is too much. docs/memory.md explains the formulas.
+//! a part of the model takes is [`vigos_models::memory::Footprint`]'s to say; [`plan`] and [`supervised`] put it together
+//! for a recipe, [`fit`] says what to change where it is too much. docs/memory.md explains the formulas.
 
 pub mod fit;
 pub mod plan;
+pub mod supervised;
 
 use serde::Serialize;
+use vigos_data::{Dataset, Row};
 use vigos_models::Architecture;
 use vigos_models::gradient::Keep;
 use vigos_models::memory::Footprint;
 use vigos_recipe::Recompute;
+use vigos_recipe::sample::{Sample, SampleError, Skip};
+use vigos_rollout::RunError;
+
+/// Tokens of a prompt where nobody says: an image of a megapixel and a half, and a question.
+pub const PROMPT_TOKENS: usize = 2048;
+/// Rows of a data set that are looked at before a run.
+const FIRST_ROWS: u64 = 16;
+
+/// What decides how much memory a run takes, whatever kind of run it is.
+pub trait Planned {
+    /// What training this model takes.
+    fn estimate(&self, model: &Architecture) -> Estimate;
+}
 
 /// What is taken, part by part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -162,4 +177,22 @@ pub fn generation(
     all.push(Phase::Always, "images", of.patches(images), "pixels in f32, on the host".into());
     all.push_rollout(&of, 1, prompt.saturating_add(completion), images);
     all
+}
+
+/// Hands the samples of the first rows of a data set, in the order of `seed`, to `see`; rows that cannot be used are passed
+/// over.
+fn see_first_rows(
+    dataset: &Dataset,
+    seed: u64,
+    make: impl Fn(u64, &Row) -> Result<Result<Sample, Skip>, SampleError>,
+    mut see: impl FnMut(Sample),
+) -> Result<(), RunError> {
+    let mut order = dataset.order(seed);
+    for number in 0..FIRST_ROWS.min(dataset.count().get() as u64) {
+        let Ok(row) = dataset.load(order.at(number).1)? else { continue };
+        if let Ok(sample) = make(number, &row)? {
+            see(sample);
+        }
+    }
+    Ok(())
 }

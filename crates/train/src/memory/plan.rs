@@ -1,8 +1,9 @@
-//! What training by a recipe takes.
+//! What self-distillation by a recipe takes.
 
-use super::{Estimate, Phase, keep};
+use super::fit::{Change, FEWEST_TOKENS, Knob, Tunable, change};
+use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, see_first_rows};
 use burn::tensor::DType;
-use vigos_data::Dataset;
+use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::gradient::Keep;
 use vigos_models::memory::{Footprint, adapter_values};
@@ -12,11 +13,6 @@ use vigos_recipe::{Recipe, Recompute, Teacher, When};
 use vigos_rollout::RunError;
 use vigos_rollout::adapter::lora_config;
 use vigos_rollout::base::dtype;
-
-/// Tokens of a prompt where nobody says: an image of a megapixel and a half, and a question.
-pub const PROMPT_TOKENS: usize = 2048;
-/// Rows of a data set that are looked at before a run.
-const FIRST_ROWS: u64 = 16;
 
 /// What decides how much memory a run takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +80,9 @@ impl Plan {
             _ => self,
         }
     }
+}
 
+impl Plan {
     /// The same plan with what `recompute` says: all activations are kept, too, where it leaves that open and they take no
     /// more than a quarter of the memory that is free.
     pub fn with_recompute(self, recompute: Recompute, model: &Architecture, available: Option<u64>) -> Self {
@@ -108,15 +106,10 @@ impl Plan {
             Keep::Graphs => of.kept_graphs(tokens, length, traced),
         }
     }
+}
 
-    /// The same plan with prompts of `tokens` tokens, the text in them as long as it was.
-    pub fn with_prompts(&self, tokens: usize) -> Self {
-        let text = self.prompt_tokens.saturating_sub(self.image_tokens);
-        Self { prompt_tokens: tokens, image_tokens: tokens.saturating_sub(text), ..self.clone() }
-    }
-
-    /// What training this model takes.
-    pub fn estimate(&self, model: &Architecture) -> Estimate {
+impl Planned for Plan {
+    fn estimate(&self, model: &Architecture) -> Estimate {
         let of = Footprint::new(model, self.dtype);
         let n = |count: usize| count as u64;
         let times = |a: u64, b: u64| a.saturating_mul(b);
@@ -179,18 +172,72 @@ impl Plan {
     }
 }
 
+/// The knobs, those first that change what is learnt least.
+const KNOBS: [Knob<Plan>; 4] = [
+    Knob {
+        lower: |plan| {
+            let rows = plan.rollout_batch.min(plan.batch.saturating_mul(plan.accumulate));
+            (rows > 1).then(|| Plan { rollout_batch: rows / 2, ..plan.clone() })
+        },
+        changes: |plan| vec![change("rollout.batch", plan.rollout_batch)],
+    },
+    Knob {
+        // The same samples a step, in smaller parts.
+        lower: |plan| {
+            let [batch, accumulate] = halved(plan.batch, plan.accumulate)?;
+            Some(Plan { batch, accumulate, ..plan.clone() })
+        },
+        changes: |plan| parts(plan.batch, plan.accumulate),
+    },
+    Knob {
+        lower: |plan| (plan.dtype != DType::BF16).then(|| Plan { dtype: DType::BF16, ..plan.clone() }),
+        changes: |_| vec![change("train.precision", "bf16")],
+    },
+    Knob {
+        lower: |plan| {
+            let tokens = plan.max_new_tokens / 2;
+            (tokens >= FEWEST_TOKENS).then(|| Plan { max_new_tokens: tokens, ..plan.clone() })
+        },
+        changes: |plan| vec![change("rollout.max_new_tokens", plan.max_new_tokens)],
+    },
+];
+
+impl Tunable for Plan {
+    fn knobs() -> &'static [Knob<Self>] {
+        &KNOBS
+    }
+
+    fn with_prompts(&self, tokens: usize) -> Self {
+        let text = self.prompt_tokens.saturating_sub(self.image_tokens);
+        Self { prompt_tokens: tokens, image_tokens: tokens.saturating_sub(text), ..self.clone() }
+    }
+
+    fn alone(&self) -> Self {
+        Self { rollout_batch: 1, batch: 1, accumulate: 1, ..self.clone() }
+    }
+}
+
+/// Half as many samples in twice as many micro-batches, where that is the same step.
+pub(super) fn halved(batch: usize, accumulate: usize) -> Option<[usize; 2]> {
+    let accumulate = accumulate.checked_mul(2)?;
+    batch.is_multiple_of(2).then_some([batch / 2, accumulate])
+}
+
+/// The keys of micro-batches.
+pub(super) fn parts(batch: usize, accumulate: usize) -> Vec<Change> {
+    vec![change("train.batch", batch), change("train.accumulate", accumulate)]
+}
+
 /// Tokens of the longest prompt of the first rows, and the most that are its images'.
 fn first_rows(maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Result<[usize; 2], RunError> {
     let merge = maker.processor.image_config().merge_size as usize;
-    let mut order = dataset.order(seed);
     let mut longest = [0, 0];
-    for number in 0..FIRST_ROWS.min(dataset.count().get() as u64) {
-        let Ok(row) = dataset.load(order.at(number).1)? else { continue };
-        let Ok(sample) = maker.make(number, &row, &UserTexts::new())? else { continue };
+    let make = |number, row: &Row| maker.make(number, row, &UserTexts::new());
+    see_first_rows(dataset, seed, make, |sample| {
         for prompt in std::iter::once(&sample.student).chain(&sample.teachers) {
             let images = prompt.images.iter().map(|slot| slot.grid.tokens(merge)).sum();
             longest = [longest[0].max(prompt.ids.len()), longest[1].max(images)];
         }
-    }
+    })?;
     Ok(longest)
 }

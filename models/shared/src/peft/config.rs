@@ -3,6 +3,7 @@
 //! Its fields are those of PEFT's `LoraConfig` (0.17.1). A field that is not known may stand at null, false or
 //! empty, as newer versions write the settings that they added; anything else is refused.
 
+use crate::config_file::unwrapped;
 use crate::error::ModelError;
 use crate::lora::{AdapterConfig, Selection};
 use serde_json::{Map, Value, json};
@@ -125,7 +126,7 @@ pub(super) fn describe(config: &AdapterConfig, base: &str) -> Value {
 /// If it cannot be read, a value is missing or out of range, or it asks for what is not supported.
 pub(super) fn read(path: &Path) -> Result<AdapterConfig, ModelError> {
     let bytes = read_limited(path, MAX_CONFIG)
-        .map_err(|e| ModelError::Read { path: path.to_owned(), source: std::io::Error::other(e) })?;
+        .map_err(|e| ModelError::Read { path: path.to_owned(), source: unwrapped(e) })?;
     if is_pointer(&bytes) {
         return Err(ModelError::Pointer { path: path.to_owned() });
     }

@@ -1,0 +1,204 @@
+//! What supervised training by a recipe takes.
+
+use super::fit::{Knob, Tunable, change};
+use super::plan::{halved, parts};
+use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, see_first_rows};
+use burn::tensor::DType;
+use vigos_data::{Dataset, Row};
+use vigos_kernels::LOGITS_BUDGET;
+use vigos_models::gradient::Keep;
+use vigos_models::memory::{Footprint, adapter_values};
+use vigos_models::{AdapterConfig, Architecture, LoraConfig};
+use vigos_recipe::Recompute;
+use vigos_recipe::demonstration::DemonstrationMaker;
+use vigos_recipe::sft::{SftRecipe, TrainedWeights};
+use vigos_rollout::RunError;
+use vigos_rollout::adapter::lora_config;
+use vigos_rollout::base::dtype;
+
+/// Tokens of a completion where no row tells.
+const COMPLETION_TOKENS: usize = 256;
+
+/// What decides how much memory a supervised run takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SupervisedPlan {
+    /// Number format of a frozen base and of the activations.
+    pub dtype: DType,
+    /// The adapter that is trained; without one all weights are.
+    pub lora: Option<LoraConfig>,
+    /// What the forward keeps for its backward.
+    pub keep: Keep,
+    /// `train.batch`
+    pub batch: usize,
+    /// `train.accumulate`
+    pub accumulate: usize,
+    /// Tokens of the longest prompt.
+    pub prompt_tokens: usize,
+    /// How many of them are its images'.
+    pub image_tokens: usize,
+    /// Tokens of the longest completion.
+    pub completion_tokens: usize,
+}
+
+impl SupervisedPlan {
+    /// The plan of a recipe for prompts of [`PROMPT_TOKENS`] tokens, all of which may be an image's.
+    ///
+    /// # Errors
+    /// If the recipe names a layer that no model has.
+    pub fn of(recipe: &SftRecipe) -> Result<Self, RunError> {
+        let lora = match recipe.train.weights {
+            TrainedWeights::All => None,
+            TrainedWeights::Adapter => Some(lora_config(&recipe.lora)?),
+        };
+        Ok(Self {
+            dtype: dtype(recipe.train.precision),
+            lora,
+            keep: keep(recipe.train.recompute, u64::MAX, None),
+            batch: recipe.train.batch,
+            accumulate: recipe.train.accumulate,
+            prompt_tokens: PROMPT_TOKENS,
+            image_tokens: PROMPT_TOKENS,
+            completion_tokens: COMPLETION_TOKENS,
+        })
+    }
+
+    /// The same plan for the longest samples of a data set in the order of `seed`, as far as its first rows tell; as it is
+    /// if none of them can be used.
+    #[must_use]
+    pub fn with_first_rows(self, maker: &DemonstrationMaker, dataset: &Dataset, seed: u64) -> Self {
+        let merge = maker.processor.image_config().merge_size as usize;
+        let (mut prompt, mut images, mut completion) = (0, 0, 0);
+        let make = |number, row: &Row| maker.make(number, row);
+        let seen = see_first_rows(dataset, seed, make, |sample| {
+            prompt = prompt.max(sample.student.ids.len());
+            images = images.max(sample.student.images.iter().map(|slot| slot.grid.tokens(merge)).sum());
+            completion = completion.max(sample.completion.len());
+        });
+        match seen {
+            Ok(()) if prompt > 0 => {
+                Self { prompt_tokens: prompt, image_tokens: images, completion_tokens: completion, ..self }
+            }
+            // What is wrong with them is the run's to say.
+            _ => self,
+        }
+    }
+}
+
+impl SupervisedPlan {
+    /// The same plan with what `recompute` says, held against the memory that is free.
+    #[must_use]
+    pub fn with_recompute(self, recompute: Recompute, model: &Architecture, available: Option<u64>) -> Self {
+        let kept = Self { keep: Keep::Graphs, ..self.clone() }.kept_bytes(model);
+        Self { keep: keep(recompute, kept, available), ..self }
+    }
+
+    /// What lies between a forward and its backward.
+    fn kept_bytes(&self, model: &Architecture) -> u64 {
+        let of = Footprint::new(model, self.dtype);
+        let (prompt, image) = (self.prompt_tokens as u64, self.image_tokens as u64);
+        let (length, batch) = (prompt.saturating_add(self.completion_tokens as u64), self.batch as u64);
+        let through_vision = self.lora.as_ref().is_none_or(|lora| {
+            // A vision tower without an adapter is not gone back through.
+            model.sites(&lora.targets).iter().any(|site| site.vision)
+        });
+        let traced = if through_vision { batch.saturating_mul(image) } else { 0 };
+        let tokens = batch.saturating_mul(length);
+        match self.keep {
+            Keep::Inputs => of.kept(tokens, traced),
+            Keep::Graphs => of.kept_graphs(tokens, length, traced),
+        }
+    }
+}
+
+impl Planned for SupervisedPlan {
+    fn estimate(&self, model: &Architecture) -> Estimate {
+        let of = Footprint::new(model, self.dtype);
+        let n = |count: usize| count as u64;
+        let times = |a: u64, b: u64| a.saturating_mul(b);
+        let (prompt, completion) = (n(self.prompt_tokens), n(self.completion_tokens));
+        let length = prompt.saturating_add(completion);
+        let (batch, samples) = (n(self.batch), times(n(self.batch), n(self.accumulate)));
+        let adapter = self.lora.as_ref().map_or(0, |lora| {
+            adapter_values(&AdapterConfig::from(lora).placements(model).unwrap_or_default())
+        });
+        let values = if self.lora.is_some() { adapter } else { of.parameters() };
+        let trained = times(values, 4);
+
+        let mut all = Estimate::of_model(&of, adapter, prompt, completion);
+        all.push(
+            Phase::Always,
+            "optimiser",
+            times(trained, 2),
+            "2 moments of what is trained, in f32".into(),
+        );
+        let image = n(self.image_tokens);
+        let formula = format!("pixels of {samples} prompts in f32, on the host");
+        all.push(Phase::Always, "images", of.patches(times(samples, image)), formula);
+
+        let (tokens, images) = (times(batch, length), times(batch, image));
+        let adapted = self.lora.is_some();
+        let through_vision = self.lora.as_ref().is_none_or(|lora| {
+            // A vision tower without an adapter is not gone back through.
+            model.sites(&lora.targets).iter().any(|site| site.vision)
+        });
+        let traced = if through_vision { images } else { 0 };
+        let forward = of.text_forward(tokens, adapted).max(of.vision_forward(images, adapted));
+        let loss = of.loss(tokens, times(batch, completion), LOGITS_BUDGET as u64);
+        let block = of.text_graph(tokens, length).max(of.vision_graph(traced, image));
+        let what = if self.keep == Keep::Graphs { "activations" } else { "inputs" };
+        let (kept, formula) =
+            (self.kept_bytes(model), format!("the {what} of all blocks for {tokens} tokens"));
+        // Micro-batches before this one have left the sum of their gradients.
+        let sum = if self.accumulate > 1 { trained } else { 0 };
+        for phase in [Phase::Loss, Phase::Backward] {
+            all.push(phase, "kept activations", kept, formula.clone());
+        }
+        let formula = format!("{} learnt tokens, a chunk of logits at a time", times(batch, completion));
+        all.push(Phase::Loss, "loss", forward.max(loss), formula);
+        all.push(Phase::Loss, "gradients", sum, "their sum so far".into());
+        let formula = format!("the graph of one block with {tokens} tokens");
+        all.push(Phase::Backward, "activations", block.saturating_add(of.gradient(tokens)), formula);
+        let parts = batch.div_ceil(n(crate::supervised::PART));
+        let formula = format!("in f32, of {parts} parts of a micro-batch");
+        all.push(Phase::Backward, "gradients", times(trained, parts).saturating_add(sum), formula);
+        let copies = if self.accumulate > 1 { 4 } else { 2 };
+        let formula = format!("{copies} copies of the gradient, or of it and what is trained");
+        all.push(Phase::Optimiser, "gradients", times(trained, copies), formula);
+        all
+    }
+}
+
+/// The knobs, those first that change what is learnt least.
+const KNOBS: [Knob<SupervisedPlan>; 2] = [
+    Knob {
+        // The same samples a step, in smaller parts.
+        lower: |plan| {
+            let [batch, accumulate] = halved(plan.batch, plan.accumulate)?;
+            Some(SupervisedPlan { batch, accumulate, ..plan.clone() })
+        },
+        changes: |plan| parts(plan.batch, plan.accumulate),
+    },
+    Knob {
+        // All weights are trained in f32.
+        lower: |plan| {
+            let can = plan.lora.is_some() && plan.dtype != DType::BF16;
+            can.then(|| SupervisedPlan { dtype: DType::BF16, ..plan.clone() })
+        },
+        changes: |_| vec![change("train.precision", "bf16")],
+    },
+];
+
+impl Tunable for SupervisedPlan {
+    fn knobs() -> &'static [Knob<Self>] {
+        &KNOBS
+    }
+
+    fn with_prompts(&self, tokens: usize) -> Self {
+        let text = self.prompt_tokens.saturating_sub(self.image_tokens);
+        Self { prompt_tokens: tokens, image_tokens: tokens.saturating_sub(text), ..self.clone() }
+    }
+
+    fn alone(&self) -> Self {
+        Self { batch: 1, accumulate: 1, ..self.clone() }
+    }
+}
