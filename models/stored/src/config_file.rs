@@ -145,7 +145,7 @@ fn fault(path: &Path, key: &str, found: String, wanted: &str) -> ModelError {
 }
 
 /// The system's own words where they are all that there is.
-pub(crate) fn unwrapped(error: FileError) -> std::io::Error {
+pub fn unwrapped(error: FileError) -> std::io::Error {
     match error {
         FileError::Io { source, .. } => source,
         other => std::io::Error::other(other),
