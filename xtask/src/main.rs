@@ -5,10 +5,12 @@ mod benches;
 mod ci;
 mod docs;
 mod faults;
+mod fuzz;
 mod goldens;
 mod house;
 mod random;
 mod same_numbers;
+mod sanitize;
 mod shell;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +39,10 @@ enum Task {
     SameNumbers(same_numbers::Args),
     /// Kill runs at random moments, damage checkpoints, resume, and compare with a run left alone.
     Faults(faults::Args),
+    /// Run the readers of untrusted bytes under libFuzzer.
+    Fuzz(fuzz::Args),
+    /// Run the tests of the code with raw memory or vector units under a sanitizer, and what Miri can run of it.
+    Sanitize,
     /// Run the benchmarks.
     Benches,
 }
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
         Task::Goldens(args) => goldens::run(&args),
         Task::SameNumbers(args) => same_numbers::run(&args),
         Task::Faults(args) => faults::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Sanitize => sanitize::run(),
         Task::Benches => benches::run(),
     };
     match done {
