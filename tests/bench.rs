@@ -56,7 +56,8 @@ fn a_step_is_measured_phase_by_phase() {
     });
     for report in &reports {
         says_all(report, &["backward", "image", "loss", "optimiser", "student", "teachers"]);
-        let prompts = ["student", "perception", "reasoning", "reference"].map(|role| &report["prompts"][role]);
+        let prompts =
+            ["student", "perception", "reasoning", "reference"].map(|role| &report["prompts"][role]);
         assert_eq!(prompts.map(|p| p.as_u64().unwrap()), [303, 45, 257, 336]);
         // Both teachers' prompts begin with the same 11 tokens and the image's 16.
         let teachers = 45 + 7 + 257 + 19 - 27;

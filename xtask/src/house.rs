@@ -1,9 +1,10 @@
 //! The house: what stands on what, down to single files, and how large it is.
 //!
 //! Crates stand on floors ([`floors`]) and use what is below them. Inside a crate no two files use each other, directly
-//! or by way of others. What this reads are the sources and `cargo metadata`; nothing is built for it.
+//! or by way of others. Unsafe code is where it may be ([`confined`]). What this reads are the sources and `cargo metadata`; nothing is built for it.
 
 mod circles;
+mod confined;
 mod floors;
 mod imports;
 mod modules;
@@ -60,10 +61,12 @@ pub(crate) fn run() -> Result<()> {
             format!("{}: {} is compiled by nobody: no `mod` names it", package.name, file.display())
         }));
     }
+    let (unconfined, count) = confined::faults()?;
+    faults.extend(unconfined);
     if !faults.is_empty() {
         bail!("what is wrong with the house:\n\n{}", faults.join("\n"));
     }
-    println!("\nevery arrow points down, no circles of files");
+    println!("\nevery arrow points down, no circles of files, {count} `unsafe` where they may be");
     Ok(())
 }
 

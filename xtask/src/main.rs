@@ -5,11 +5,13 @@ mod benches;
 mod ci;
 mod docs;
 mod faults;
+mod fuzz;
 mod goldens;
 mod hostile;
 mod house;
 mod random;
 mod same_numbers;
+mod sanitize;
 mod shell;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +42,10 @@ enum Task {
     Faults(faults::Args),
     /// Train and evaluate on data sets that could fill a memory, and say how much was taken.
     Hostile(hostile::Args),
+    /// Run the readers of untrusted bytes under libFuzzer.
+    Fuzz(fuzz::Args),
+    /// Run the tests of the code with raw memory or vector units under a sanitizer, and what Miri can run of it.
+    Sanitize,
     /// Run the benchmarks.
     Benches,
 }
@@ -53,6 +59,8 @@ fn main() -> ExitCode {
         Task::SameNumbers(args) => same_numbers::run(&args),
         Task::Faults(args) => faults::run(&args),
         Task::Hostile(args) => hostile::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Sanitize => sanitize::run(),
         Task::Benches => benches::run(),
     };
     match done {

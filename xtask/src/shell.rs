@@ -34,6 +34,15 @@ pub(crate) fn line(command: &Command) -> String {
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
+/// The kind of machine that this is, as the compiler names it.
+pub(crate) fn host() -> Result<String> {
+    let output =
+        Command::new("rustc").arg("-vV").current_dir(root()).output().context("rustc cannot be run")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc does not say what machine this is")
+}
+
 /// Builds the command as the README does and says where it is.
 pub(crate) fn built_command() -> Result<PathBuf> {
     succeed(cargo().args(["build", "--release"]))?;

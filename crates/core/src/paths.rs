@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::text::one_line;
+
 /// Why a relative path was refused.
 #[derive(Debug, Error)]
 pub enum PathError {
@@ -128,7 +130,10 @@ fn is_blob(root: &Path, file: &Path) -> bool {
 /// A resolved path as a message shows it.
 fn short(path: &Path) -> PathBuf {
     let text = path.to_string_lossy();
-    if text.len() < 1024 { path.to_owned() } else { quoted(&text).into() }
+    if text.len() < 1024 && !text.contains(char::is_control) {
+        return path.to_owned();
+    }
+    one_line(&text, 200).into_owned().into()
 }
 
 /// A path as a message shows it.
@@ -197,6 +202,13 @@ mod tests {
         assert!(matches!(refused("a\0b"), PathError::Nul { .. }));
         let message = refused("../x").to_string();
         assert!(message.contains("../x") && message.contains("below"), "{message}");
+    }
+
+    #[test]
+    fn a_name_that_no_file_can_have_is_told_in_one_line() {
+        let name = format!("a\nb{}", "x".repeat(300));
+        let message = contained(&std::env::temp_dir(), &name).unwrap_err().to_string();
+        assert!(!message.contains('\n'), "{message:?}");
     }
 
     #[test]

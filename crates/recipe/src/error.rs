@@ -2,6 +2,10 @@
 //!
 //! `origin` is where the value was written: the configuration file as the user named it, or `--set`.
 
+use std::borrow::Cow;
+
+use vigos_core::text::one_line;
+
 /// A recipe that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
@@ -14,7 +18,7 @@ pub enum RecipeError {
         reason: String,
     },
     /// The text is not TOML.
-    #[error("{origin}:{line}:{column}: {message}")]
+    #[error("{origin}:{line}:{column}: {}", shown(.message))]
     Syntax {
         /// The file.
         origin: String,
@@ -26,7 +30,7 @@ pub enum RecipeError {
         message: String,
     },
     /// A key that no recipe has.
-    #[error("{origin}: unknown key `{key}`; {hint}")]
+    #[error("{origin}: unknown key `{}`; {}", shown(.key), shown(.hint))]
     UnknownKey {
         /// The file, or `--set`.
         origin: String,
@@ -38,7 +42,7 @@ pub enum RecipeError {
         hint: String,
     },
     /// A value of another type than the key takes.
-    #[error("{origin}: `{key}`: found {found}, wanted {wanted}{}", hinted(.hint))]
+    #[error("{origin}: `{}`: found {}, wanted {wanted}{}", shown(.key), shown(.found), hinted(.hint))]
     WrongType {
         /// The file, or `--set`.
         origin: String,
@@ -52,7 +56,7 @@ pub enum RecipeError {
         hint: String,
     },
     /// A value of the right type that the key does not take.
-    #[error("{origin}: `{key}`: found {found}, wanted {wanted}{}", hinted(.hint))]
+    #[error("{origin}: `{}`: found {}, wanted {wanted}{}", shown(.key), shown(.found), hinted(.hint))]
     OutOfRange {
         /// The file, or `--set`.
         origin: String,
@@ -66,7 +70,7 @@ pub enum RecipeError {
         hint: String,
     },
     /// A key that a recipe cannot do without.
-    #[error("{origin}: `{key}` is missing: wanted {wanted}{}", hinted(.hint))]
+    #[error("{origin}: `{}` is missing: wanted {wanted}{}", shown(.key), hinted(.hint))]
     Missing {
         /// The file.
         origin: String,
@@ -78,7 +82,7 @@ pub enum RecipeError {
         hint: String,
     },
     /// Values that are fine one by one and contradict each other.
-    #[error("{origin}: `{key}`: found {found}, wanted {wanted}{}", hinted(.hint))]
+    #[error("{origin}: `{}`: found {}, wanted {wanted}{}", shown(.key), shown(.found), hinted(.hint))]
     Conflict {
         /// The file, or `--set`.
         origin: String,
@@ -92,13 +96,13 @@ pub enum RecipeError {
         hint: String,
     },
     /// An override that is not `key=value`.
-    #[error("--set {text}: found no `=` after a key, wanted `key=value`; for example `--set optim.lr=1e-5`")]
+    #[error("--set {}: found no `=` after a key, wanted `key=value`; for example `--set optim.lr=1e-5`", shown(.text))]
     Override {
         /// The override as given.
         text: String,
     },
     /// A recipe whose values TOML cannot hold, such as a path that is not UTF-8.
-    #[error("{origin}: the recipe cannot be turned into or out of TOML: {message}")]
+    #[error("{origin}: the recipe cannot be turned into or out of TOML: {}", shown(.message))]
     Encoding {
         /// The file, or what was being written.
         origin: String,
@@ -128,5 +132,10 @@ impl RecipeError {
 
 /// "; hint", or nothing for an empty hint.
 fn hinted(hint: &str) -> String {
-    if hint.is_empty() { String::new() } else { format!("; {hint}") }
+    if hint.is_empty() { String::new() } else { format!("; {}", shown(hint)) }
+}
+
+/// What a recipe may say as it likes, on one line: a quoted key can have line breaks, and a value too.
+fn shown(text: &str) -> Cow<'_, str> {
+    one_line(text, 1000)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use vigos_core::text::one_line;
 pub use vigos_core::text::shortened;
 
 /// What stands in a question for one of the row's images, in the order that they have.
@@ -112,9 +113,10 @@ pub struct BadRow {
 }
 
 impl BadRow {
-    /// A row of this place and name, and why it cannot be used; a name or reason that a row makes long is shortened.
+    /// A row of this place and name, and why it cannot be used; a name or reason that a row makes
+    /// long is shortened, and one with line breaks is one line.
     pub fn new(origin: String, id: &str, reason: &str) -> Self {
-        let [id, reason] = [shortened(id, 80), shortened(reason, 400)].map(Cow::into_owned);
+        let [id, reason] = [one_line(id, 80), one_line(reason, 400)].map(Cow::into_owned);
         Self { origin, id, reason }
     }
 }

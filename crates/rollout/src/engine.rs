@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Once;
 use vigos_core::random::Key;
+pub use vigos_data::recorded::Finish;
 use vigos_models::cache::{KeyValue, KvCache};
 use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel, phase};
 use vigos_processor::{ImagePatches, Sequence};
@@ -57,16 +58,6 @@ pub struct Completion {
     pub logprobs: Vec<f64>,
     /// Why it ended.
     pub finish: Finish,
-}
-
-/// Why a completion ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Finish {
-    /// A stop token was drawn.
-    Stop,
-    /// The token limit was reached.
-    Length,
 }
 
 /// Why no completions could be made.

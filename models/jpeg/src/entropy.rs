@@ -16,7 +16,7 @@ pub(crate) struct HuffmanTable {
 const SHORT_BITS: u32 = 9;
 
 impl HuffmanTable {
-    /// The code with `counts[n]` symbols of n + 1 bits, in order.
+    /// The code with `counts[n]` symbols of n + 1 bits, in order. None may be all ones, as libjpeg has it.
     pub(crate) fn new(counts: &[u8; 16], symbols: &[u8]) -> Result<Self> {
         let mut short = vec![(0, 0); 1 << SHORT_BITS];
         let mut ends = [0; 17];
@@ -26,10 +26,10 @@ impl HuffmanTable {
         for (length, count) in (1u32..=16).zip(counts.iter().map(|count| usize::from(*count))) {
             let row = symbols.get(first..first + count).ok_or(JpegError::Short("a Huffman table"))?;
             offsets[length as usize] = first as i32 - code as i32;
+            if count > 0 && code as usize + count >= 1 << length {
+                return Err(JpegError::Damaged("more Huffman codes than there are"));
+            }
             for symbol in row {
-                if code >= 1 << length {
-                    return Err(JpegError::Damaged("more Huffman codes than there are"));
-                }
                 if length <= SHORT_BITS {
                     let spread = 1usize << (SHORT_BITS - length);
                     let start = (code as usize) * spread;

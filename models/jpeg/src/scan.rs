@@ -54,10 +54,13 @@ impl Scan {
             }
             let target = &mut frame.components[component];
             if target.quantization.is_none() {
-                target.quantization = *tables
+                let table = tables
                     .quantization
                     .get(target.table)
                     .ok_or(JpegError::Damaged("a quantization table beyond the fourth"))?;
+                // One that comes after the scan is too late, as for libjpeg.
+                target.quantization =
+                    Some(table.ok_or(JpegError::Damaged("a component before its quantization table"))?);
             }
             members.push(Member { component, dc, ac });
         }

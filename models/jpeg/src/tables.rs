@@ -45,7 +45,8 @@ impl Tables {
 
     pub(crate) fn read_huffman(&mut self, mut segment: &[u8]) -> Result<()> {
         while let [head, after @ ..] = segment {
-            let tables = if head >> 4 == 0 { &mut self.dc } else { &mut self.ac };
+            let is_dc = head >> 4 == 0;
+            let tables = if is_dc { &mut self.dc } else { &mut self.ac };
             let slot = tables
                 .get_mut(usize::from(head & 15))
                 .ok_or(JpegError::Damaged("a Huffman table beyond the fourth"))?;
@@ -54,6 +55,10 @@ impl Tables {
             let total = counts.iter().map(|count| usize::from(*count)).sum();
             let (symbols, after) =
                 after.split_at_checked(total).ok_or(JpegError::Short("a Huffman table"))?;
+            // The symbol is the number of bits that follow.
+            if is_dc && symbols.iter().any(|symbol| *symbol > 15) {
+                return Err(JpegError::Damaged("a difference of more than 15 bits"));
+            }
             *slot = Some(HuffmanTable::new(counts, symbols)?);
             segment = after;
         }

@@ -77,6 +77,22 @@ fn a_file_of_a_kind_that_is_not_decoded_is_told_from_a_damaged_one() {
 }
 
 #[test]
+fn a_huffman_table_that_libjpeg_refuses_is_refused() {
+    let with_table = |head: u8, counts: [u8; 2], symbols: &[u8]| {
+        let mut bytes = file("gray.jpg");
+        let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+        let segment = [&[0xff, 0xc4, 0, 19 + symbols.len() as u8, head], &counts[..], &[0; 14], symbols];
+        bytes.splice(scan..scan, segment.concat());
+        decode(&bytes, SIZE.0, SIZE.1).unwrap_err().to_string()
+    };
+    // Two codes of one bit, of which one is all ones; three of two bits are one fewer than there are.
+    assert!(with_table(0x00, [2, 0], &[0, 1]).contains("more Huffman codes"));
+    assert!(with_table(0x10, [0, 4], &[0, 1, 2, 3]).contains("more Huffman codes"));
+    assert!(!with_table(0x10, [0, 3], &[0, 1, 2]).contains("Huffman codes"));
+    assert!(with_table(0x00, [1, 0], &[16]).contains("more than 15 bits"));
+}
+
+#[test]
 fn an_image_of_another_size_than_was_announced_is_refused_before_memory_is_taken() {
     let error = decode(&file("gray.jpg"), 34, 21).unwrap_err();
     assert_eq!(error.to_string(), "found 33 by 21 pixels, wanted 34 by 21");

@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 9] = [
     &["vigos-models", "vigos-recipe"],
     &["vigos-data", "vigos-grade", "vigos-qwen", "vigos-world"],
     &["vigos-rollout", "vigos-sources"],
-    &["vigos-eval", "vigos-train"],
+    &["vigos-eval", "vigos-fuzz", "vigos-train"],
     &["vigos-bench", "vigos-experiment"],
     &["vigos"],
     &["vigos-cli"],

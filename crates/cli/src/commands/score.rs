@@ -10,11 +10,10 @@ use crate::inference::{Loaded, Opened};
 use crate::output;
 use crate::progress::Counter;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
-use vigos_core::files::folder_of;
-use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
-use vigos_core::paths::contained;
+use vigos_core::jsonl::JsonLines;
+use vigos_data::given::{Given, GivenError, given};
 use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::Target;
 use vigos_models::scoring::{TokenScore, score_tokens};
@@ -153,131 +152,35 @@ struct Rows<'a> {
 impl Rows<'_> {
     /// Hands every row to `take`, one at a time.
     fn each(&self, mut take: impl FnMut(Row) -> Result<(), CliError>) -> Result<(), CliError> {
-        // People write these files, often without a line break at the end.
-        let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
-        for item in read_lines::<Map<String, Value>>(self.path, options)? {
-            let (line, object) = item?;
-            take(Line { rows: self, line, object: &object }.row()?)?;
+        for line in given(self.path).map_err(input)? {
+            take(self.row(line.map_err(input)?)?)?;
         }
         Ok(())
     }
-}
 
-/// One line, to be made a row.
-struct Line<'a> {
-    rows: &'a Rows<'a>,
-    line: usize,
-    object: &'a Map<String, Value>,
-}
-
-impl Line<'_> {
-    fn row(&self) -> Result<Row, CliError> {
-        let id = match self.get("id") {
-            Some(id @ (Value::String(_) | Value::Number(_))) => id.clone(),
-            other => return Err(self.wrong("id", other, "a string or a number")),
-        };
-        let text = self.text("prompt", None)?;
-        let prefill = self.text("prefill", Some(""))?;
-        let completion = self.completion()?;
+    /// A row with its images and its prompt as the model reads them.
+    fn row(&self, line: Given) -> Result<Row, CliError> {
+        let opened = self.opened;
+        let tokenizer = opened.processor.tokenizer();
+        let completion = line.tokens(opened.architecture().text.vocab_size, |text| tokenizer.encode(text));
+        let completion = completion.map_err(input)?;
         let (mut images, mut grids): (Vec<(PathBuf, RgbImage)>, Vec<Grid>) = Default::default();
-        let (field, paths) = self.image_paths()?;
-        for path in paths {
-            let (image, grid) = self.rows.opened.image(&self.at(field), &path)?;
-            images.push((path, image));
+        for path in &line.images {
+            let (image, grid) = opened.image(&line.at_images(), path)?;
+            images.push((path.clone(), image));
             grids.push(grid);
         }
-        let prompt = self.rows.opened.prompt(&self.at("prompt"), &grids, text, prefill, completion.len())?;
-        Ok(Row { id, images, prompt, completion })
+        let at = line.at("prompt");
+        let prompt = opened.prompt(&at, &grids, &line.prompt, &line.prefill, completion.len())?;
+        Ok(Row { id: line.id, images, prompt, completion })
     }
+}
 
-    /// The completion's tokens, from either field.
-    fn completion(&self) -> Result<Vec<u32>, CliError> {
-        let vocabulary = self.rows.opened.architecture().text.vocab_size;
-        let ids = match (self.get("completion"), self.get("completion_token_ids")) {
-            (Some(_), both @ Some(_)) => {
-                return Err(self.wrong("completion_token_ids", both, "it or `completion`, not both"));
-            }
-            (Some(Value::String(text)), None) => {
-                let encoded = self.rows.opened.processor.tokenizer().encode(text);
-                encoded.map_err(|error| self.fault("completion", error.to_string()))?
-            }
-            (None, Some(Value::Array(ids))) => {
-                let id = |v: &Value| v.as_u64().and_then(|id| u32::try_from(id).ok());
-                let wanted = "a list of token ids";
-                let ids = ids
-                    .iter()
-                    .map(|v| id(v).ok_or_else(|| self.wrong("completion_token_ids", Some(v), wanted)));
-                ids.collect::<Result<Vec<u32>, _>>()?
-            }
-            (None, other @ Some(_)) => {
-                return Err(self.wrong("completion_token_ids", other, "a list of token ids"));
-            }
-            (other, None) => {
-                return Err(self.wrong("completion", other, "a text, or `completion_token_ids` instead"));
-            }
-        };
-        match ids.iter().find(|id| **id as usize >= vocabulary) {
-            None => Ok(ids),
-            Some(id) => {
-                let message = format!("found token id {id}, wanted ids below the vocabulary's {vocabulary}");
-                let field =
-                    if self.get("completion").is_some() { "completion" } else { "completion_token_ids" };
-                Err(self.fault(field, message))
-            }
+fn input(error: GivenError) -> CliError {
+    match error {
+        GivenError::Lines(error) => error.into(),
+        GivenError::Field { at, message } => {
+            CliError::input(at, message, "`vigos score --help` describes an input line")
         }
-    }
-
-    /// The images and the field that they stand in.
-    fn image_paths(&self) -> Result<(&'static str, Vec<PathBuf>), CliError> {
-        let wanted = "a path below the input's folder, or in `images` a list of such paths";
-        let (field, texts) = match (self.get("image"), self.get("images")) {
-            (Some(Value::String(text)), None) => ("image", vec![text]),
-            (None, Some(Value::Array(items))) if !items.is_empty() => {
-                let each = items.iter().map(|item| match item {
-                    Value::String(text) => Ok(text),
-                    other => Err(self.wrong("images", Some(other), wanted)),
-                });
-                ("images", each.collect::<Result<_, _>>()?)
-            }
-            (Some(_), both @ Some(_)) => return Err(self.wrong("images", both, "it or `image`, not both")),
-            (None, other @ Some(_)) => return Err(self.wrong("images", other, wanted)),
-            (other, None) => return Err(self.wrong("image", other, wanted)),
-        };
-        let resolve = |text: &String| {
-            contained(folder_of(self.rows.path), text).map_err(|error| self.fault(field, error.to_string()))
-        };
-        Ok((field, texts.into_iter().map(resolve).collect::<Result<_, _>>()?))
-    }
-
-    fn text<'t>(&'t self, field: &str, default: Option<&'t str>) -> Result<&'t str, CliError> {
-        match (self.get(field), default) {
-            (Some(Value::String(text)), _) => Ok(text),
-            (None, Some(default)) => Ok(default),
-            (other, _) => Err(self.wrong(field, other, "a string")),
-        }
-    }
-
-    /// A field's value; null counts as absent.
-    fn get(&self, field: &str) -> Option<&Value> {
-        self.object.get(field).filter(|value| !value.is_null())
-    }
-
-    fn wrong(&self, field: &str, found: Option<&Value>, wanted: &str) -> CliError {
-        let found = match found {
-            None => "nothing".to_owned(),
-            Some(Value::Array(_)) => "a list".to_owned(),
-            Some(Value::Object(_)) => "an object".to_owned(),
-            Some(Value::String(_)) => "a string".to_owned(),
-            Some(scalar) => scalar.to_string(),
-        };
-        self.fault(field, format!("found {found}, wanted {wanted}"))
-    }
-
-    fn fault(&self, field: &str, message: String) -> CliError {
-        CliError::input(self.at(field), message, "`vigos score --help` describes an input line")
-    }
-
-    fn at(&self, field: &str) -> String {
-        format!("{}:{}: field `{field}`", self.rows.path.display(), self.line)
     }
 }

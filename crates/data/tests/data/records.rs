@@ -324,6 +324,17 @@ fn pictures_that_a_row_holds_are_read() {
 }
 
 #[test]
+fn what_a_row_says_of_itself_keeps_a_message_on_one_line() {
+    let lines = [
+        r#"{"id": "a\nb", "image": "gone\n.png", "problem": "p", "answer": "x"}"#,
+        r#"{"id": "a", "image": "a.png", "problem": "p", "answer": "x"}"#,
+    ];
+    let (_dir, path) = file("set.jsonl", lines.join("\n").as_bytes());
+    let bad = open(&path).unwrap().load(0).unwrap().unwrap_err();
+    assert!(bad.reason.contains("gone .png") && !bad.reason.contains('\n') && bad.id == "a b", "{bad:?}");
+}
+
+#[test]
 fn no_message_grows_with_what_is_in_the_row() {
     let long = "Z".repeat(3 << 20);
     for line in [

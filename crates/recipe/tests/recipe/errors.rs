@@ -54,6 +54,14 @@ fn a_key_like_no_other_is_refused_with_those_of_its_section() {
 }
 
 #[test]
+fn a_fault_is_told_in_one_line_whatever_the_override_says() {
+    for text in ["model.path\nx\"=1", "a\nb", "optim.lr='a\nb'", "optim.lr=\"\"\"a\nb\"\"\""] {
+        let message = refused_set(&[text]).to_string();
+        assert!(!message.contains('\n'), "{message:?}");
+    }
+}
+
+#[test]
 fn a_quoted_dotted_name_is_no_path_into_a_section() {
     let text = message("\"optim.lr\" = 1");
     assert!(text.starts_with("configs/x.toml:4:1: unknown key `\"optim.lr\"`"), "{text}");
