@@ -2,7 +2,7 @@
 
 use crate::measure::{Meter, resident};
 use crate::{BenchError, On};
-use burn::tensor::{DType, Device, Distribution, Tensor};
+use burn::tensor::{Device, Distribution, Tensor};
 use std::time::Instant;
 use vigos_core::random::{Key, Purpose, draws};
 use vigos_models::{Architecture, VisionLanguageModel};

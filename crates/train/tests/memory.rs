@@ -18,6 +18,7 @@ use vigos_qwen::Model;
 use vigos_recipe::sample::Sample;
 use vigos_recipe::{Fidelity, Recipe};
 use vigos_rollout::RolledOut;
+use vigos_rollout::adapter::lora_config;
 use vigos_rollout::engine::{Engine, Finish, Request};
 use vigos_rollout::sampler::Sampling;
 use vigos_rollout::spans::CompletionText;

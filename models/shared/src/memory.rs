@@ -221,10 +221,14 @@ impl Block {
         (12 + if adapted { w } else { 0 }) * inner
     }
 
-    /// Bytes for each row of a decoder layer's graph where its backward is in attention or in the MLP: scores have
-    /// `longest` values for each head.
+    /// Bytes for each row of a decoder layer's graph where its backward is in attention or in the MLP. In f32 the CPU's
+    /// operators keep little more than their inputs; otherwise scores have `longest` values for each head.
     fn text_graph(&self, w: u64, longest: u64) -> u64 {
         let Self { residual, query, inner, .. } = self;
+        if w == 4 {
+            // In the MLP's backward: gate, up, the dropout's mask and what it left, and the gradients of both.
+            return (24 * residual + 36 * query).max(56 * residual + 24 * inner);
+        }
         let scores = self.scores(longest);
         let attention = (24 * residual + 36 * query).saturating_add(scores.saturating_mul(20));
         let mlp = (48 + 2 * w) * residual + (27 + 2 * w) * inner;
@@ -234,6 +238,9 @@ impl Block {
     /// The same of a vision block, of which only the MLP carries an adapter.
     fn vision_graph(&self, w: u64, longest: u64) -> u64 {
         let Self { residual, inner, .. } = self;
+        if w == 4 {
+            return (40 * residual).max(8 * residual + 24 * inner);
+        }
         let scores = self.scores(longest);
         let attention = (16 * residual).saturating_add(scores.saturating_mul(20));
         let mlp = 8 * residual + (27 + 2 * w) * inner;
