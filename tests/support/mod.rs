@@ -134,8 +134,10 @@ pub fn edited(name: &str, edit: impl FnOnce(&mut Value)) -> tempfile::TempDir {
 /// A JSON file with one key, at a JSON pointer, changed or added.
 pub fn set_json(path: &Path, pointer: &str, value: Value) {
     let mut object: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let (parent, key) = pointer.rsplit_once('/').unwrap();
-    object.pointer_mut(parent).unwrap()[key] = value;
+    match pointer.rsplit_once('/') {
+        Some((parent, key)) => object.pointer_mut(parent).unwrap()[key] = value,
+        None => object = value,
+    }
     std::fs::write(path, object.to_string()).unwrap();
 }
 
