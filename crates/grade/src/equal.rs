@@ -32,7 +32,9 @@ pub fn grade(prediction: &str, reference: &str) -> bool {
     }
     tight(&p) == tight(&r)
         || same_choice(&p, &r)
-        || (p.len().max(r.len()) <= LONGEST_VALUE && same_value(unnamed(&p), unnamed(&r), DEEPEST))
+        || (p.len().max(r.len()) <= LONGEST_VALUE
+            // Named or not; and as they are, for `5 = x` is the equation `x = 5`.
+            && (same_value(unnamed(&p), unnamed(&r), DEEPEST) || same_value(&p, &r, DEEPEST)))
 }
 
 /// Whether two normalised answers have one value.
@@ -66,13 +68,14 @@ fn same_scalar(p: &str, r: &str) -> bool {
     same || ((a.may_be_product() || b.may_be_product()) && same_expression(p, r))
 }
 
-/// "5" of "x = 5" and of "5 = x", and "(1,2)" of "x ∈ (1,2)": what is equal to a name, or holds it.
+/// "5" of "x = 5" and "(1,2)" of "x ∈ (1,2)": what follows a name and an equals sign, or the sign of an element.
 fn unnamed(text: &str) -> &str {
-    let is_name = |side: &str| side.chars().count() == 1 && side.chars().all(char::is_alphabetic);
-    match text.split_once(['=', '∈']).map(|(left, right)| (left.trim(), right.trim())) {
-        Some((left, right)) if left.is_empty() || right.is_empty() || right.contains(['=', '∈']) => text,
-        Some((left, right)) if is_name(left) => right,
-        Some((left, right)) if is_name(right) && text.contains('=') => left,
+    match text.split_once(['=', '∈']) {
+        Some((name, value)) if !value.contains(['=', '∈']) => {
+            let name = name.trim();
+            let named = name.chars().count() == 1 && name.chars().all(char::is_alphabetic);
+            if named && !value.trim().is_empty() { value.trim() } else { text }
+        }
         _ => text,
     }
 }
