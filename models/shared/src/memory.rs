@@ -252,8 +252,11 @@ impl Block {
     /// made of separate operators, one tensor of scores.
     fn kept_graph(&self, w: u64, longest: u64) -> u64 {
         let Self { residual, query, key, inner, .. } = self;
-        let rows = 6 * residual + 3 * query + 3 * key + 3 * inner;
-        w.saturating_mul(rows).saturating_add(self.scores(longest).saturating_mul(4))
+        let rows = w.saturating_mul(6 * residual + 3 * query + 3 * key + 3 * inner);
+        if w == 4 {
+            return rows;
+        }
+        rows.saturating_add(self.scores(longest).saturating_mul(4))
     }
 
     fn scores(&self, longest: u64) -> u64 {

@@ -161,7 +161,8 @@ impl Planned for Plan {
         let formula = format!("{scored} supervised tokens, a chunk of logits at a time");
         all.push(Phase::Loss, "loss", forward.max(loss), formula);
         all.push(Phase::Loss, "gradients", sum, "their sum so far".into());
-        let formula = format!("the graph of one block with {tokens} tokens");
+        let (graph, what) = computed_again(self.keep, graph);
+        let formula = format!("{what} of one block with {tokens} tokens");
         all.push(Phase::Backward, "activations", graph.saturating_add(of.gradient(tokens)), formula);
         all.push(Phase::Backward, "gradients", adapter.saturating_add(sum), "in f32".into());
 
@@ -214,6 +215,15 @@ impl Tunable for Plan {
 
     fn alone(&self) -> Self {
         Self { rollout_batch: 1, batch: 1, accumulate: 1, ..self.clone() }
+    }
+}
+
+/// What a block's backward has beside what was kept, of its graph and gradients; and what that is.
+pub(super) fn computed_again(keep: Keep, graph: u64) -> (u64, &'static str) {
+    match keep {
+        Keep::Inputs => (graph, "the graph"),
+        // A third are gradients, which come and go with its backward; the rest was kept.
+        Keep::Graphs => (graph / 3, "the gradients"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What supervised training by a recipe takes.
 
 use super::fit::{Knob, Tunable, change};
-use super::plan::{halved, parts};
+use super::plan::{computed_again, halved, parts};
 use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, see_first_rows};
 use burn::tensor::DType;
 use vigos_data::{Dataset, Row};
@@ -156,7 +156,8 @@ impl Planned for SupervisedPlan {
         let formula = format!("{} learnt tokens, a chunk of logits at a time", times(batch, completion));
         all.push(Phase::Loss, "loss", forward.max(loss), formula);
         all.push(Phase::Loss, "gradients", sum, "their sum so far".into());
-        let formula = format!("the graph of one block with {tokens} tokens");
+        let (block, what) = computed_again(self.keep, block);
+        let formula = format!("{what} of one block with {tokens} tokens");
         all.push(Phase::Backward, "activations", block.saturating_add(of.gradient(tokens)), formula);
         let parts = batch.div_ceil(n(crate::supervised::PART));
         let formula = format!("in f32, of {parts} parts of a micro-batch");
