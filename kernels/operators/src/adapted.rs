@@ -76,6 +76,7 @@ pub fn adapted_reference(
 }
 
 #[cfg(feature = "flex")]
+#[allow(clippy::too_many_arguments)] // A backend's operator takes its tensors one by one.
 pub(crate) mod fused {
     use super::Update;
     use crate::placement::on_flex;

@@ -195,6 +195,7 @@ fn later(before: usize, length: usize, heads: usize, like: &Tensor<3>) -> Tensor
 }
 
 #[cfg(feature = "flex")]
+#[allow(clippy::too_many_arguments)] // A backend's operator takes its tensors one by one.
 pub(crate) mod fused {
     use super::Segments;
     use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};

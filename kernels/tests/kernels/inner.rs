@@ -327,9 +327,11 @@ fn a_shared_beginning_changes_neither_values_nor_gradients() {
 
 #[test]
 fn attention_over_a_cache_is_that_of_each_row_alone_and_of_separate_operators() {
-    for (heads, kv_heads, width, columns) in
-        [(1, 1, 1, vec![0..1]), (4, 2, 8, vec![3..40, 0..40, 39..40]), (8, 1, 20, vec![7..300, 299..300])]
-    {
+    for (heads, kv_heads, width, columns) in [
+        (1, 1, 1, vec![2..3, 0..3]),
+        (4, 2, 8, vec![3..40, 0..40, 39..40]),
+        (8, 1, 20, vec![7..300, 299..300]),
+    ] {
         let rows = columns.len();
         let capacity = columns[0].end + 5;
         let plain = |input: Input| input.leaf(DType::F32).inner();
@@ -342,7 +344,7 @@ fn attention_over_a_cache_is_that_of_each_row_alone_and_of_separate_operators() 
         let all = Columns::new(columns.clone());
         let found = numbers(decode_attention(query.clone(), &keys, &values, &all));
         let wanted = numbers(decode_attention_reference(query.clone(), &keys, &values, &all));
-        same(&[found.clone()], &[wanted], TOLERANCE, &format!("{heads} {kv_heads} {width}"));
+        same(std::slice::from_ref(&found), &[wanted], TOLERANCE, &format!("{heads} {kv_heads} {width}"));
         for row in 0..rows {
             let one = |x: &Tensor<4>| x.clone().narrow(0, row, 1);
             let alone = decode_attention(

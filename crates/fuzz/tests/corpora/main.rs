@@ -1,5 +1,6 @@
 //! The bodies over the corpora of the fuzz targets, over every input that once broke a promise, and over mutations of
 //! both.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // In helpers too; a file's name is the last word where one hangs.
 
 mod inputs;
 

@@ -1,6 +1,8 @@
 //! Attention over a key/value cache on the CPU: a task is one row and one key/value head, with the query heads that share
 //! it.
 
+#![allow(clippy::extra_unused_type_parameters)] // Plain loops, compiled for each width of the vector units.
+
 use super::few_rows::products;
 use super::share::{dense, tensor, values as values_of};
 use super::vector::{exp, load, store};

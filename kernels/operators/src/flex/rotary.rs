@@ -1,5 +1,7 @@
 //! The rotary embedding on the CPU.
 
+#![allow(clippy::extra_unused_type_parameters)] // Plain loops, compiled for each width of the vector units.
+
 use super::share::{dense, tensor, values, write_rows};
 use crate::rotary::fused::RotaryBackend;
 use burn::backend::Flex;
