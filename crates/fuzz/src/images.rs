@@ -53,8 +53,8 @@ pub fn image(data: &[u8]) {
 
 /// What the exact decoder accepts the general one does too, with the same size and nearly the same pixels.
 ///
-/// How far apart: in a picture, [`PICTURE`] levels. A first byte `e` makes one of the bytes: `e WIDTH HEIGHT QUALITY
-/// CHANNELS`, then values, repeated as needed. In any other file, [`PICTURE`] too, but only where it is grey and both have
+/// How far apart: in a picture, `PICTURE` levels. A first byte `e` makes one of the bytes: `e WIDTH HEIGHT QUALITY
+/// CHANNELS`, then values, repeated as needed. In any other file, `PICTURE` too, but only where it is grey and both have
 /// a shade between black and white: what no encoder writes may leave a decoder's range, and where it does libjpeg-turbo
 /// begins again at the other end, while others stop. In colour such a place is seen as any shade.
 pub fn jpeg(data: &[u8]) {
