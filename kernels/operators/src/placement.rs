@@ -8,6 +8,10 @@ pub(crate) fn on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
     if tensor.dtype() != DType::F32 {
         return false;
     }
-    let plain = if tensor.is_autodiff() { tensor.clone().inner() } else { tensor.clone() };
-    matches!(plain.into_dispatch().kind, DispatchTensorKind::Flex(_))
+    if tensor.is_autodiff() { is_plain_flex(&tensor.clone().inner()) } else { is_plain_flex(tensor) }
+}
+
+/// Whether a tensor lies on the CPU backend, in whatever precision, and autodiff does not track it.
+pub(crate) fn is_plain_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
+    matches!(tensor.clone().into_dispatch().kind, DispatchTensorKind::Flex(_))
 }

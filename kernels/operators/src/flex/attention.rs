@@ -6,7 +6,7 @@
 
 use super::gemm::{Matrix, Threads, product};
 use super::share::{dense, tensor, values};
-use super::vector::{dot, exp, load, store};
+use super::vector::{dot, exp, filled, load, store};
 use crate::attention::fused::AttentionBackend;
 use crate::attention::{Segment, Segments};
 use burn::backend::Flex;
@@ -351,9 +351,6 @@ fn inner<S: Simd>(a: &[f32], b: &[f32]) -> f32 {
     dot::<S>(a, b)
 }
 
-/// More lanes than any vector has.
-const LANES: usize = 64;
-
 /// Replaces scores by exp(score − m), where m is the largest of them and of `before`: m, and their sum.
 #[macerator::with_simd]
 fn exponentials<S: Simd>(scores: &mut [f32], before: f32) -> (f32, f32) {
@@ -369,8 +366,7 @@ fn exponentials<S: Simd>(scores: &mut [f32], before: f32) -> (f32, f32) {
         most = most.max(*score);
     }
     let centre = if most == f32::NEG_INFINITY { 0.0 } else { most };
-    let mut last = [f32::NEG_INFINITY; LANES];
-    last[..rest.len()].copy_from_slice(rest);
+    let mut last = filled(rest, f32::NEG_INFINITY);
     let sum = exponentials_of_vectors::<S>(vectors, centre) + exponentials_of_vectors::<S>(&mut last, centre);
     rest.copy_from_slice(&last[..rest.len()]);
     (most, sum.reduce_add())
@@ -381,8 +377,7 @@ fn exponentials<S: Simd>(scores: &mut [f32], before: f32) -> (f32, f32) {
 fn weights_and_slopes<S: Simd>(scores: &mut [f32], slopes: &mut [f32], log_sum: f32, mean: f32) {
     let whole = scores.len() - scores.len() % f32::lanes::<S>();
     let (vectors, rest) = scores.split_at_mut(whole);
-    let mut last = [f32::NEG_INFINITY; LANES];
-    last[..rest.len()].copy_from_slice(rest);
+    let mut last = filled(rest, f32::NEG_INFINITY);
     exponentials_of_vectors::<S>(vectors, log_sum);
     exponentials_of_vectors::<S>(&mut last, log_sum);
     rest.copy_from_slice(&last[..rest.len()]);

@@ -5,7 +5,7 @@
 
 use super::few_rows::products;
 use super::share::{dense, tensor, values as values_of};
-use super::vector::{exp, load, store};
+use super::vector::{exp, filled, load, store};
 use crate::decode::fused::DecodeBackend;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
@@ -74,8 +74,6 @@ fn attend(query: &[f32], keys: &[f32], values: &[f32], width: usize, output: &mu
 /// Replaces scores by exp(scale·(score − largest)): their sum.
 #[macerator::with_simd]
 fn softmax<S: Simd>(scores: &mut [f32], scale: f32) -> f32 {
-    /// More lanes than any vector has.
-    const LANES: usize = 64;
     let mut most = f32::NEG_INFINITY;
     for score in scores.iter() {
         most = most.max(*score);
@@ -84,15 +82,9 @@ fn softmax<S: Simd>(scores: &mut [f32], scale: f32) -> f32 {
     let lanes = f32::lanes::<S>();
     let whole = scores.len() - scores.len() % lanes;
     let (vectors, rest) = scores.split_at_mut(whole);
-    let mut last = [f32::NEG_INFINITY; LANES];
-    last[..rest.len()].copy_from_slice(rest);
+    let mut last = filled(rest, f32::NEG_INFINITY);
     let (most, scale, mut sum) = (most.splat::<S>(), scale.splat::<S>(), 0.0f32.splat::<S>());
-    for values in vectors.chunks_exact_mut(lanes) {
-        let value = exp::<S>((load::<S>(values) - most) * scale);
-        sum += value;
-        store::<S>(value, values);
-    }
-    for values in last.chunks_exact_mut(lanes) {
+    for values in vectors.chunks_exact_mut(lanes).chain(last.chunks_exact_mut(lanes)) {
         let value = exp::<S>((load::<S>(values) - most) * scale);
         sum += value;
         store::<S>(value, values);

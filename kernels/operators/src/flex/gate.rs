@@ -1,15 +1,12 @@
 //! The gate of an MLP on the CPU: one pass forward, one back, and the sigmoid again rather than kept.
 
-use super::share::{dense, tensor, values, write_rows};
-use super::vector::{exp, load, store};
+use super::share::{PIECE, dense, tensor, values, write_rows};
+use super::vector::{LANES, exp, filled, load, store};
 use crate::gate::fused::GateBackend;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use macerator::{Scalar, Simd, Vector};
 use rayon::prelude::*;
-
-/// Values that are worth a thread's waking.
-const PIECE: usize = 16 << 10;
 
 impl GateBackend for Flex {
     fn gated(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
@@ -37,15 +34,12 @@ impl GateBackend for Flex {
     }
 }
 
-/// More lanes than any vector has.
-const LANES: usize = 64;
-
 #[macerator::with_simd]
 fn forward<S: Simd>(gate: &[f32], up: &[f32], out: &mut [f32]) {
     let whole = out.len() - out.len() % f32::lanes::<S>();
     forward_vectors::<S>(&gate[..whole], &up[..whole], &mut out[..whole]);
     let mut padded = [0.0f32; LANES];
-    forward_vectors::<S>(&filled(&gate[whole..]), &filled(&up[whole..]), &mut padded);
+    forward_vectors::<S>(&filled(&gate[whole..], 0.0), &filled(&up[whole..], 0.0), &mut padded);
     copy_beginning(&padded, &mut out[whole..]);
 }
 
@@ -56,7 +50,7 @@ fn back<S: Simd>(inputs: [&[f32]; 3], of_gate: &mut [f32], of_up: &mut [f32]) {
     let vectors = [&gate[..whole], &up[..whole], &upstream[..whole]];
     back_vectors::<S>(vectors, &mut of_gate[..whole], &mut of_up[..whole]);
     let (mut padded_gate, mut padded_up) = ([0.0f32; LANES], [0.0f32; LANES]);
-    let rest = [filled(&gate[whole..]), filled(&up[whole..]), filled(&upstream[whole..])];
+    let rest = [gate, up, upstream].map(|input| filled(&input[whole..], 0.0));
     back_vectors::<S>([&rest[0], &rest[1], &rest[2]], &mut padded_gate, &mut padded_up);
     copy_beginning(&padded_gate, &mut of_gate[whole..]);
     copy_beginning(&padded_up, &mut of_up[whole..]);
@@ -96,13 +90,6 @@ fn sigmoid<S: Simd>(x: Vector<S, f32>) -> Vector<S, f32> {
     let small = exp::<S>(x.min(zero - x));
     let numerator = x.lt(zero).select(small, one);
     numerator / (small + one)
-}
-
-/// What is left behind the last whole vector, filled up with zeros.
-fn filled(rest: &[f32]) -> [f32; LANES] {
-    let mut padded = [0.0; LANES];
-    padded[..rest.len()].copy_from_slice(rest);
-    padded
 }
 
 fn copy_beginning(padded: &[f32; LANES], rest: &mut [f32]) {

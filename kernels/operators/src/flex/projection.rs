@@ -2,14 +2,13 @@
 //! its rows at a time.
 
 use super::few_rows::{MOST_ROWS, few_rows};
+use crate::placement::is_plain_flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{
-    Autodiff, AutodiffBackend, Backend, Dispatch, DispatchTensorKind, Flex, backend_extension,
-};
+use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{DType, Tensor, TensorData};
 use half::bf16;
 use rayon::prelude::*;
@@ -23,16 +22,12 @@ const ROW_BYTES: usize = 64 << 20;
 /// it is bf16.
 pub(crate) fn has_own_product(x: &Tensor<2>, weight: &Tensor<2>) -> bool {
     let few = x.dims()[0] <= MOST_ROWS && weight.dtype() == DType::F32;
-    (few || weight.dtype() == DType::BF16) && on_flex(weight)
+    (few || weight.dtype() == DType::BF16) && is_plain_flex(weight)
 }
 
 /// Whether `y·W` is the one below: the weight is bf16 and on the CPU.
 pub(crate) fn has_own_back(weight: &Tensor<2>) -> bool {
-    weight.dtype() == DType::BF16 && on_flex(weight)
-}
-
-fn on_flex(weight: &Tensor<2>) -> bool {
-    matches!(weight.clone().into_dispatch().kind, DispatchTensorKind::Flex(_))
+    weight.dtype() == DType::BF16 && is_plain_flex(weight)
 }
 
 /// `x·Wᵀ`

@@ -5,7 +5,7 @@ use burn::tensor::TensorData;
 use rayon::prelude::*;
 
 /// Values of one piece of work: enough to be worth a thread's waking, few enough to stay in its cache.
-const PIECE: usize = 16 << 10;
+pub(super) const PIECE: usize = 16 << 10;
 
 /// The tensor itself if its values lie in order, otherwise a copy.
 pub(super) fn dense(tensor: FlexTensor) -> FlexTensor {

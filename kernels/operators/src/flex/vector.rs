@@ -3,6 +3,16 @@
 
 use macerator::{Scalar, Simd, Vector};
 
+/// More lanes than any vector has.
+pub const LANES: usize = 64;
+
+/// What is left behind the last whole vector, filled up with `padding` to whole vectors.
+pub fn filled(rest: &[f32], padding: f32) -> [f32; LANES] {
+    let mut padded = [padding; LANES];
+    padded[..rest.len()].copy_from_slice(rest);
+    padded
+}
+
 /// Exponents below this count as zero; [`exp`] of it is still a normal number.
 pub const CUT: f32 = -87.0;
 
