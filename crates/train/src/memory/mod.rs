@@ -77,6 +77,15 @@ pub enum Phase {
     Optimiser,
 }
 
+/// What lies between a training forward and its backward: of `tokens` packed tokens whose longest sequence has `length`,
+/// and of images of `traced` tokens.
+fn kept_bytes(of: &Footprint, keep: Keep, [tokens, length, traced]: [u64; 3]) -> u64 {
+    match keep {
+        Keep::Inputs => of.kept(tokens, traced),
+        Keep::Graphs => of.kept_graphs(tokens, length, traced),
+    }
+}
+
 /// What a training forward keeps as a recipe says: where that leaves it open, all activations if their `bytes` are no more
 /// than a quarter of the memory that is free.
 pub fn keep(recompute: Recompute, bytes: u64, available: Option<u64>) -> Keep {

@@ -1,7 +1,7 @@
 //! What self-distillation by a recipe takes.
 
 use super::fit::{Change, FEWEST_TOKENS, Knob, Tunable, change};
-use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, see_first_rows};
+use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
 use burn::tensor::DType;
 use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;
@@ -80,19 +80,17 @@ impl Plan {
             _ => self,
         }
     }
-}
 
-impl Plan {
     /// The same plan with what `recompute` says: all activations are kept, too, where it leaves that open and they take no
     /// more than a quarter of the memory that is free.
     pub fn with_recompute(self, recompute: Recompute, model: &Architecture, available: Option<u64>) -> Self {
-        let kept = Self { keep: Keep::Graphs, ..self.clone() };
-        Self { keep: keep(recompute, kept.kept_bytes(model), available), ..self }
+        let graphs = kept_bytes(&Footprint::new(model, self.dtype), Keep::Graphs, self.trained_on(model));
+        Self { keep: keep(recompute, graphs, available), ..self }
     }
 
-    /// What lies between the student's forward and its backward.
-    fn kept_bytes(&self, model: &Architecture) -> u64 {
-        let of = Footprint::new(model, self.dtype);
+    /// Tokens of a micro-batch, of its longest sequence, and of the images that a backward goes through.
+    fn trained_on(&self, model: &Architecture) -> [u64; 3] {
+        // A completion ends where the model's context does.
         let room = model.text.max_position_embeddings.saturating_sub(self.prompt_tokens).max(1);
         let length = self.prompt_tokens as u64 + self.max_new_tokens.min(room) as u64;
         let batch = self.batch as u64;
@@ -100,11 +98,7 @@ impl Plan {
         let placements = self.adapter.placements(model).unwrap_or_default();
         let adapts_vision = placements.iter().any(|placement| placement.site.vision);
         let traced = if adapts_vision { batch.saturating_mul(self.image_tokens as u64) } else { 0 };
-        let tokens = batch.saturating_mul(length);
-        match self.keep {
-            Keep::Inputs => of.kept(tokens, traced),
-            Keep::Graphs => of.kept_graphs(tokens, length, traced),
-        }
+        [batch.saturating_mul(length), length, traced]
     }
 }
 
@@ -113,10 +107,9 @@ impl Planned for Plan {
         let of = Footprint::new(model, self.dtype);
         let n = |count: usize| count as u64;
         let times = |a: u64, b: u64| a.saturating_mul(b);
-        // A completion ends where the model's context does.
-        let room = model.text.max_position_embeddings.saturating_sub(self.prompt_tokens).max(1);
-        let (prompt, completion) = (n(self.prompt_tokens), n(self.max_new_tokens.min(room)));
-        let length = prompt + completion;
+        let [tokens, length, traced] = self.trained_on(model);
+        let prompt = n(self.prompt_tokens);
+        let completion = length - prompt;
         let (batch, samples) = (n(self.batch), times(n(self.batch), n(self.accumulate)));
 
         // A choice of layers that the model does not have is refused when the adapter is made.
@@ -144,11 +137,8 @@ impl Planned for Plan {
         all.push(Phase::Scoring, "activations", scoring, formula);
         all.push(Phase::Scoring, "gradients", sum, "their sum so far".into());
 
-        let (tokens, scored) = (times(batch, length), times(times(batch, n(self.readings)), completion));
-        // A vision tower without an adapter is not gone back through.
-        let adapts_vision = placements.iter().any(|placement| placement.site.vision);
-        let traced = if adapts_vision { images } else { 0 };
-        let kept = self.kept_bytes(model).saturating_add(of.hidden(scored));
+        let scored = times(times(batch, n(self.readings)), completion);
+        let kept = kept_bytes(&of, self.keep, [tokens, length, traced]).saturating_add(of.hidden(scored));
         let forward = of.text_forward(tokens, true).max(of.vision_forward(images, true));
         let loss = of.loss(tokens, scored, LOGITS_BUDGET as u64);
         let graph = of.text_graph(tokens, length).max(of.vision_graph(traced, image));

@@ -2,7 +2,7 @@
 
 use super::fit::{Knob, Tunable, change};
 use super::plan::{computed_again, halved, parts};
-use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, see_first_rows};
+use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
 use burn::tensor::DType;
 use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;
@@ -82,19 +82,16 @@ impl SupervisedPlan {
             _ => self,
         }
     }
-}
 
-impl SupervisedPlan {
     /// The same plan with what `recompute` says, held against the memory that is free.
     #[must_use]
     pub fn with_recompute(self, recompute: Recompute, model: &Architecture, available: Option<u64>) -> Self {
-        let kept = Self { keep: Keep::Graphs, ..self.clone() }.kept_bytes(model);
-        Self { keep: keep(recompute, kept, available), ..self }
+        let graphs = kept_bytes(&Footprint::new(model, self.dtype), Keep::Graphs, self.trained_on(model));
+        Self { keep: keep(recompute, graphs, available), ..self }
     }
 
-    /// What lies between a forward and its backward.
-    fn kept_bytes(&self, model: &Architecture) -> u64 {
-        let of = Footprint::new(model, self.dtype);
+    /// Tokens of a micro-batch, of its longest sequence, and of the images that a backward goes through.
+    fn trained_on(&self, model: &Architecture) -> [u64; 3] {
         let (prompt, image) = (self.prompt_tokens as u64, self.image_tokens as u64);
         let (length, batch) = (prompt.saturating_add(self.completion_tokens as u64), self.batch as u64);
         let through_vision = self.lora.as_ref().is_none_or(|lora| {
@@ -102,11 +99,7 @@ impl SupervisedPlan {
             model.sites(&lora.targets).iter().any(|site| site.vision)
         });
         let traced = if through_vision { batch.saturating_mul(image) } else { 0 };
-        let tokens = batch.saturating_mul(length);
-        match self.keep {
-            Keep::Inputs => of.kept(tokens, traced),
-            Keep::Graphs => of.kept_graphs(tokens, length, traced),
-        }
+        [batch.saturating_mul(length), length, traced]
     }
 }
 
@@ -116,7 +109,7 @@ impl Planned for SupervisedPlan {
         let n = |count: usize| count as u64;
         let times = |a: u64, b: u64| a.saturating_mul(b);
         let (prompt, completion) = (n(self.prompt_tokens), n(self.completion_tokens));
-        let length = prompt.saturating_add(completion);
+        let [tokens, length, traced] = self.trained_on(model);
         let (batch, samples) = (n(self.batch), times(n(self.batch), n(self.accumulate)));
         let adapter = self.lora.as_ref().map_or(0, |lora| {
             adapter_values(&AdapterConfig::from(lora).placements(model).unwrap_or_default())
@@ -135,19 +128,13 @@ impl Planned for SupervisedPlan {
         let formula = format!("pixels of {samples} prompts in f32, on the host");
         all.push(Phase::Always, "images", of.patches(times(samples, image)), formula);
 
-        let (tokens, images) = (times(batch, length), times(batch, image));
-        let adapted = self.lora.is_some();
-        let through_vision = self.lora.as_ref().is_none_or(|lora| {
-            // A vision tower without an adapter is not gone back through.
-            model.sites(&lora.targets).iter().any(|site| site.vision)
-        });
-        let traced = if through_vision { images } else { 0 };
+        let (images, adapted) = (times(batch, image), self.lora.is_some());
         let forward = of.text_forward(tokens, adapted).max(of.vision_forward(images, adapted));
         let loss = of.loss(tokens, times(batch, completion), LOGITS_BUDGET as u64);
         let block = of.text_graph(tokens, length).max(of.vision_graph(traced, image));
         let what = if self.keep == Keep::Graphs { "activations" } else { "inputs" };
-        let (kept, formula) =
-            (self.kept_bytes(model), format!("the {what} of all blocks for {tokens} tokens"));
+        let kept = kept_bytes(&of, self.keep, [tokens, length, traced]);
+        let formula = format!("the {what} of all blocks for {tokens} tokens");
         // Micro-batches before this one have left the sum of their gradients.
         let sum = if self.accumulate > 1 { trained } else { 0 };
         for phase in [Phase::Loss, Phase::Backward] {
