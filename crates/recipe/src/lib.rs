@@ -55,7 +55,7 @@ pub use recipe::{Recipe, RunRecipe};
 pub use row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row};
 pub use schema::schema;
 pub use sections::{
-    Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Optim, Palr, Precision,
-    Recompute, Rollout, Rows, Sampling, Schedule, Train,
+    Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Normalise, Optim, Palr,
+    Precision, Recompute, Rollout, Rows, Sampling, Schedule, Train,
 };
 pub use teacher::{Divergence, Reads, Span, Teacher, When};

@@ -1,6 +1,7 @@
 //! Sizes that are fine one by one and too much together: refused when a recipe is read, before anything is made of them.
 
 use crate::document::Contradiction;
+use crate::sections::Normalise;
 
 /// The most samples of an optimiser step: all of them are in memory at a time.
 const STEP_SAMPLES: usize = 65_536;
@@ -14,6 +15,17 @@ pub(crate) fn step(batch: usize, accumulate: usize) -> Result<(), Contradiction>
         key: "train.accumulate".into(),
         found: format!("{accumulate} micro-batches of train.batch = {batch}, {samples} samples in a step"),
         wanted: format!("at most {STEP_SAMPLES}"),
+        hint: String::new(),
+    })
+}
+
+/// Refuses micro-batches of so many tokens where each weighs the same: how many there are would depend on the lengths of
+/// the completions.
+pub(crate) fn cut(tokens: Option<usize>, normalise: Normalise) -> Result<(), Contradiction> {
+    within(tokens.is_none() || normalise == Normalise::Step, || Contradiction {
+        key: "train.tokens_per_micro_batch".into(),
+        found: format!("{} with train.normalise = \"micro_batch\"", tokens.unwrap_or_default()),
+        wanted: "0, or train.normalise = \"step\"".into(),
         hint: String::new(),
     })
 }

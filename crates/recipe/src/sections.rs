@@ -211,14 +211,24 @@ pub struct Train {
     /// How long to train.
     #[serde(flatten)]
     pub length: Length,
-    /// Samples in a micro-batch: rolled out, scored and normalised together.
+    /// Samples in a micro-batch: scored and learnt from together.
     #[default(2)]
     #[schemars(range(min = 1, max = 4096), extend("x-resume" = ["eval", "palr"]))]
     pub batch: usize,
-    /// Micro-batches whose gradients are averaged into one optimiser step.
+    /// Micro-batches of an optimiser step.
     #[default(16)]
     #[schemars(range(min = 1, max = 65_536), extend("x-resume" = ["eval", "palr"]))]
     pub accumulate: usize,
+    /// Most tokens of a micro-batch, prompts and completions, instead of `train.batch` samples: it is filled up to them,
+    /// and a sample with more is one by itself. The samples of a step stay `train.batch` times `train.accumulate`. 0: off.
+    #[serde(with = "Unset::<usize>")]
+    #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]
+    pub tokens_per_micro_batch: Option<usize>,
+    /// What the loss is the mean over. "step": the tokens of the whole step, so that how it is cut into micro-batches
+    /// changes nothing but speed and memory. "micro_batch": those of each micro-batch, whose losses are averaged, as the
+    /// method's authors do.
+    #[schemars(extend("x-resume" = ["eval", "palr"]))]
+    pub normalise: Normalise,
     /// Seed of everything that is drawn: order, samples, dropout, the new adapter.
     #[default(42)]
     #[schemars(extend("x-resume" = ["eval", "palr"]))]
@@ -245,6 +255,17 @@ impl Train {
     pub fn total_steps(&self, samples: usize) -> usize {
         self.length.total_steps(samples, self.batch * self.accumulate)
     }
+}
+
+/// What a loss is the mean over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalise {
+    /// The tokens of the whole step.
+    #[default]
+    Step,
+    /// The tokens of each micro-batch; the means are averaged.
+    MicroBatch,
 }
 
 /// What becomes of a training forward's activations until its backward. The gradients are the same.

@@ -101,14 +101,23 @@ pub struct SftTrain {
     /// How long to train.
     #[serde(flatten)]
     pub length: Length,
-    /// Samples in a micro-batch; its loss is the mean over all supervised tokens in it.
+    /// Samples in a micro-batch.
     #[default(8)]
     #[schemars(range(min = 1, max = 4096))]
     pub batch: usize,
-    /// Micro-batches whose gradients are averaged into one optimiser step.
+    /// Micro-batches of an optimiser step.
     #[default(1)]
     #[schemars(range(min = 1, max = 65_536))]
     pub accumulate: usize,
+    /// Most tokens of a micro-batch, prompts and completions, instead of `train.batch` samples: it is filled up to them,
+    /// and a sample with more is one by itself. The samples of a step stay `train.batch` times `train.accumulate`. 0: off.
+    #[serde(with = "Unset::<usize>")]
+    #[schemars(extend("x-resume" = ["sft"]))]
+    pub tokens_per_micro_batch: Option<usize>,
+    /// What the loss is the mean over. "step": the tokens of the whole step, so that how it is cut into micro-batches
+    /// changes nothing but speed and memory. "micro_batch": those of each micro-batch, whose losses are averaged, as the
+    /// method's authors do.
+    pub normalise: Normalise,
     /// Seed of everything that is drawn: order, dropout, the new adapter.
     #[default(42)]
     pub seed: u64,
@@ -164,6 +173,7 @@ pub enum Stored {
 impl RunRecipe for SftRecipe {
     fn agrees(&self) -> Result<(), Contradiction> {
         limits::step(self.train.batch, self.train.accumulate)?;
+        limits::cut(self.train.tokens_per_micro_batch, self.train.normalise)?;
         if self.train.weights == TrainedWeights::Adapter {
             return Ok(());
         }

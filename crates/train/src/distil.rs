@@ -7,6 +7,7 @@ use crate::fine_tune::{AdapterFineTune, FineTune};
 use crate::health::Health;
 use crate::memory::fit::longest_alone;
 use crate::memory::plan::Plan;
+use crate::micro_batches::MicroBatches;
 use crate::observer::{Observer, Watch};
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Sampled;
@@ -121,23 +122,16 @@ pub fn train(
         max_bad_share: recipe.data.rows.max_bad_share,
     };
     let mut recorder = Recorder::open(folder, writing, &state)?;
-    let (batch, accumulate) = (recipe.train.batch, recipe.train.accumulate);
+    let cut = MicroBatches::from(&recipe.train);
     let dropping = Dropping { probability: recipe.lora.dropout, seed: recipe.train.seed };
     let samples = Fitting { maker: base.samples(), longest };
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(samples)),
         rollout: Sampled { base: &base, generation },
-        objective: Distillation {
-            model: base.model.as_ref(),
-            teaching,
-            dropping,
-            keep: plan.keep,
-            batch,
-            accumulate,
-        },
+        objective: Distillation { model: base.model.as_ref(), teaching, dropping, keep: plan.keep, cut },
         update: Update::new(weights, optimiser, &recipe.optim, total),
         fine_tune: &fine_tune,
-        samples: batch * accumulate,
+        samples: cut.samples(),
         max_lost_steps: recipe.train.max_lost_steps,
         state,
         health: Health::default(),

@@ -5,13 +5,14 @@
 //! adapter  ── traced forward of the rollouts ─────────────── hidden rows ─┴─ span KL ── backward
 //! ```
 //!
-//! Each loss is the mean over its tokens in the whole micro-batch; the weighted sum of the losses is what is
-//! minimised. What scores a token is the row that predicts it.
+//! Each loss is the mean over its tokens in the whole step, or in the whole micro-batch as the recipe says; the
+//! weighted sum of the losses is what is minimised. What scores a token is the row that predicts it.
 
 use crate::dropout::{Dropping, dropout};
 use crate::finite::is_finite;
 use crate::metrics::{Distilled, Outcome};
-use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
+use crate::micro_batches::{MicroBatches, StepGradient};
+use crate::objective::{Objective, StepLoss};
 use crate::observer::Watch;
 use crate::scored::{Scored, ScoredToken, Term, Work};
 use burn::tensor::Tensor;
@@ -23,7 +24,7 @@ use vigos_models::gradient::Keep;
 use vigos_models::rows::indices;
 use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, VisionLanguageModel, phase};
 use vigos_processor::ImagePatches;
-use vigos_recipe::{Method, Teacher};
+use vigos_recipe::{Method, Normalise, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::{RolledOut, RunError};
 
@@ -37,10 +38,8 @@ pub(crate) struct Distillation<'a> {
     pub(crate) dropping: Dropping,
     /// What the training forward keeps for its backward.
     pub(crate) keep: Keep,
-    /// Rollouts of a micro-batch.
-    pub(crate) batch: usize,
-    /// Micro-batches of a step.
-    pub(crate) accumulate: usize,
+    /// How a step is cut.
+    pub(crate) cut: MicroBatches,
 }
 
 impl Objective for Distillation<'_> {
@@ -54,26 +53,32 @@ impl Objective for Distillation<'_> {
         watch: &mut Watch,
     ) -> Result<StepLoss<Adapter>, RunError> {
         watch.observer.phase("update");
-        let mut gradient = MeanGradient::over(self.accumulate);
+        let (method, divisor) = (self.teaching.method, self.cut.divisor());
+        let mut gradient = StepGradient::over(divisor);
         let (mut loss, mut terms) = (0.0, BTreeMap::<String, Term>::new());
         let (mut scoring, mut update) = (Work::default(), Work::default());
         let mut scored = Vec::with_capacity(rollouts.len());
-        let mut rollouts = rollouts.into_iter();
-        while let Some(rollouts) = next_batch(&mut rollouts, self.batch) {
+        let whole = taught_tokens(method, &rollouts);
+        let mut rollouts = rollouts.into_iter().peekable();
+        while let Some(rollouts) = self.cut.next(&mut rollouts) {
             watch.go_on()?;
             let dropout = dropout(self.dropping, step, rollouts.iter(), self.model.device());
             let adapter = ActiveAdapter { adapter: weights, dropout: dropout.as_ref() };
-            let batch = micro_batch(self.model, adapter, &self.teaching, rollouts, self.keep)?;
-            gradient.add(&batch.gradient);
-            loss += batch.loss / self.accumulate as f64;
+            let mean_over = match self.cut.normalise {
+                Normalise::Step => whole.clone(),
+                Normalise::MicroBatch => taught_tokens(method, &rollouts),
+            };
+            let batch = part(self.model, adapter, &self.teaching, rollouts, &mean_over, self.keep)?;
+            gradient.add(batch.gradient);
+            loss += batch.loss / divisor as f64;
             for (name, term) in &batch.terms {
-                terms.entry(name.clone()).or_default().add(term, self.accumulate);
+                terms.entry(name.clone()).or_default().add(term, divisor);
             }
             scoring += batch.scoring;
             update += batch.update;
             scored.extend(batch.scored);
         }
-        let outcome = Outcome::Distilled(Box::new(Distilled::new(self.teaching.method, terms, &scored)));
+        let outcome = Outcome::Distilled(Box::new(Distilled::new(method, terms, &scored)));
         Ok(StepLoss { loss, gradient: gradient.finish(weights), outcome, scored, scoring, update })
     }
 }
@@ -127,7 +132,25 @@ struct Pass {
     pass: TeacherPass,
 }
 
-/// Computes losses and gradient of one micro-batch. The adapter's dropout, if any, is the training forward's.
+/// Tokens of some completions that each teacher of the table teaches.
+fn taught_tokens(method: &Method, rollouts: &[RolledOut]) -> Vec<usize> {
+    let mut tokens = vec![0; method.teachers.len()];
+    for Pass { pass, .. } in passes(method, rollouts) {
+        tokens[pass.teacher] += pass.active.len();
+    }
+    tokens
+}
+
+/// What every teacher reads of some completions: completion by completion, in the order of the table.
+fn passes(method: &Method, rollouts: &[RolledOut]) -> Vec<Pass> {
+    let of = |(rollout, r): (usize, &RolledOut)| {
+        let passes = route(&method.teachers, &r.tokens, &r.verdict);
+        passes.into_iter().map(move |pass| Pass { rollout, pass })
+    };
+    rollouts.iter().enumerate().flat_map(of).collect()
+}
+
+/// Computes losses and gradient of a step of one micro-batch. The adapter's dropout, if any, is the training forward's.
 ///
 /// # Errors
 /// If a token is not in the model's vocabulary.
@@ -138,14 +161,21 @@ pub fn micro_batch(
     rollouts: Vec<RolledOut>,
     keep: Keep,
 ) -> Result<MicroBatch, RunError> {
+    let mean_over = taught_tokens(teaching.method, &rollouts);
+    part(model, adapter, teaching, rollouts, &mean_over, keep)
+}
+
+/// The part of a micro-batch in a step whose losses are means over so many tokens of each teacher.
+fn part(
+    model: &dyn VisionLanguageModel,
+    adapter: ActiveAdapter,
+    teaching: &Teaching,
+    rollouts: Vec<RolledOut>,
+    mean_over: &[usize],
+    keep: Keep,
+) -> Result<MicroBatch, RunError> {
     let Teaching { method, divergences } = teaching;
-    let passes: Vec<Pass> = rollouts
-        .iter()
-        .enumerate()
-        .flat_map(|(rollout, r)| {
-            route(&method.teachers, &r.tokens, &r.verdict).into_iter().map(move |pass| Pass { rollout, pass })
-        })
-        .collect();
+    let passes = passes(method, &rollouts);
     let mut terms: BTreeMap<String, Term> =
         method.teachers.iter().filter(|t| t.runs()).map(|t| (t.name.clone(), Term::default())).collect();
     for Pass { pass, .. } in &passes {
@@ -180,7 +210,7 @@ pub fn micro_batch(
     for Pass { rollout, pass } in &passes {
         let first = scored[*rollout].rollout.sample.student.ids.len();
         let teacher = &method.teachers[pass.teacher];
-        let weight = teacher.weight / terms[&teacher.name].tokens as f64;
+        let weight = teacher.weight / mean_over[pass.teacher] as f64;
         for token in &pass.active {
             rows.push(ActiveRow {
                 student: packed.predicting_row(*rollout, first + token.position),
@@ -212,7 +242,7 @@ pub fn micro_batch(
             let clipped = row.clips(kl);
             passing += usize::from(!clipped);
             term.kl += kl / term.tokens as f64;
-            term.loss += row.clip.map_or(kl, |c| kl.min(c)) / term.tokens as f64;
+            term.loss += row.clip.map_or(kl, |c| kl.min(c)) / mean_over[pass.teacher] as f64;
             term.clipped += usize::from(clipped);
             let token = ScoredToken { position: token.position, teacher: pass.teacher, kl, clipped };
             scored[*rollout].tokens.push(token);

@@ -28,6 +28,7 @@ mod health;
 mod lost;
 pub mod memory;
 pub mod metrics;
+pub mod micro_batches;
 mod objective;
 mod observer;
 pub mod optim;

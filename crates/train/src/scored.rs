@@ -61,14 +61,14 @@ pub struct Term {
 }
 
 impl Term {
-    /// Adds that of one of `count` micro-batches. Losses average over micro-batches, as their gradients do;
-    /// divergences average over tokens.
-    pub(crate) fn add(&mut self, other: &Self, count: usize) {
+    /// Adds that of a micro-batch, whose loss counts by `divisor`, as its gradient does; divergences average over
+    /// tokens.
+    pub(crate) fn add(&mut self, other: &Self, divisor: usize) {
         let tokens = self.tokens + other.tokens;
         if tokens > 0 {
             self.kl = (self.kl * self.tokens as f64 + other.kl * other.tokens as f64) / tokens as f64;
         }
-        self.loss += other.loss / count as f64;
+        self.loss += other.loss / divisor as f64;
         self.tokens = tokens;
         self.clipped += other.clipped;
     }

@@ -6,6 +6,7 @@ use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
 use crate::health::Health;
 use crate::memory::fit::longest_alone;
 use crate::memory::supervised::SupervisedPlan;
+use crate::micro_batches::MicroBatches;
 use crate::observer::{Observer, Watch};
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Given;
@@ -146,15 +147,15 @@ impl<F: FineTune> Supervised<'_, F> {
             max_bad_share: recipe.data.rows.max_bad_share,
         };
         let mut recorder = Recorder::open(folder, writing, &state)?;
-        let (batch, accumulate) = (recipe.train.batch, recipe.train.accumulate);
+        let cut = MicroBatches::from(&recipe.train);
         let dropping = Dropping { probability: self.dropout, seed: recipe.train.seed };
         let mut training = Training {
             stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(self.samples)),
             rollout: Given { files },
-            objective: CrossEntropy { fine_tune, dropping, batch, accumulate },
+            objective: CrossEntropy { fine_tune, dropping, cut },
             update: Update::new(weights, optimiser, &recipe.optim, total),
             fine_tune,
-            samples: batch * accumulate,
+            samples: cut.samples(),
             max_lost_steps: recipe.train.max_lost_steps,
             state,
             health: Health::default(),

@@ -1,23 +1,25 @@
 //! Supervised training: the mean cross entropy of the completions that the data brings, and its gradient.
 //!
-//! A micro-batch is computed in parts of a few samples, side by side on the cores of a CPU; a part's activations
-//! are small enough to stay in its cache. Each part weighs its tokens by those of the whole micro-batch, so that
-//! the sum of the parts is the micro-batch.
+//! A micro-batch is computed in pieces of a few samples, side by side on the cores of a CPU; a piece's activations
+//! are small enough to stay in its cache. Each weighs its tokens by those of the whole step, or of the whole
+//! micro-batch as the recipe says, so that the sum of the pieces is the mean.
 
 use crate::dropout::{Dropping, dropout};
 use crate::fine_tune::{Batch, FineTune};
 use crate::metrics::{Outcome, Supervised};
-use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
+use crate::micro_batches::{MicroBatches, StepGradient};
+use crate::objective::{Objective, StepLoss};
 use crate::observer::Watch;
 use crate::scored::{Scored, Work};
 use rayon::prelude::*;
 use std::time::Instant;
 use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
 use vigos_models::{ModelError, Sequence, Trained, VisionLanguageModel};
+use vigos_recipe::Normalise;
 use vigos_rollout::{RolledOut, RunError};
 
-/// Samples of a part. A constant: the parts, and with them the rounding, must not depend on the machine.
-pub(crate) const PART: usize = 8;
+/// Samples of a piece. A constant: the pieces, and with them the rounding, must not depend on the machine.
+pub(crate) const PIECE: usize = 8;
 
 /// The objective of supervised training.
 pub(crate) struct CrossEntropy<'a, F> {
@@ -25,10 +27,8 @@ pub(crate) struct CrossEntropy<'a, F> {
     pub(crate) fine_tune: &'a F,
     /// The training forward's dropout.
     pub(crate) dropping: Dropping,
-    /// Samples of a micro-batch.
-    pub(crate) batch: usize,
-    /// Micro-batches of a step.
-    pub(crate) accumulate: usize,
+    /// How a step is cut.
+    pub(crate) cut: MicroBatches,
 }
 
 impl<F: FineTune> Objective for CrossEntropy<'_, F> {
@@ -42,15 +42,21 @@ impl<F: FineTune> Objective for CrossEntropy<'_, F> {
         watch: &mut Watch,
     ) -> Result<StepLoss<F::Weights>, RunError> {
         let begin = Instant::now();
-        let mut gradient = MeanGradient::over(self.accumulate);
+        let divisor = self.cut.divisor();
+        let mut gradient = StepGradient::over(divisor);
         let (mut loss, mut tokens, mut correct) = (0.0, 0, 0);
         let mut scored = Vec::with_capacity(rollouts.len());
-        let mut rollouts = rollouts.into_iter();
-        while let Some(rollouts) = next_batch(&mut rollouts, self.batch) {
+        let whole = learnt_tokens(&rollouts);
+        let mut rollouts = rollouts.into_iter().peekable();
+        while let Some(rollouts) = self.cut.next(&mut rollouts) {
             watch.go_on()?;
-            let batch = micro_batch(self.fine_tune, weights, &rollouts, self.dropping, step)?;
-            gradient.add(&batch.gradient);
-            loss += batch.loss / self.accumulate as f64;
+            let mean_over = match self.cut.normalise {
+                Normalise::Step => whole,
+                Normalise::MicroBatch => learnt_tokens(&rollouts),
+            };
+            let batch = part(self.fine_tune, weights, &rollouts, mean_over, self.dropping, step)?;
+            gradient.add(batch.gradient);
+            loss += batch.loss / divisor as f64;
             tokens += batch.tokens;
             correct += batch.correct;
             scored.extend(rollouts.into_iter().map(|rollout| Scored { rollout, tokens: Vec::new() }));
@@ -66,7 +72,7 @@ impl<F: FineTune> Objective for CrossEntropy<'_, F> {
 /// What one micro-batch gives.
 #[derive(Debug)]
 pub struct MicroBatch<W> {
-    /// Mean cross entropy of the learnt tokens, in nats.
+    /// Its part of the mean cross entropy of the learnt tokens, in nats.
     pub loss: f64,
     /// Learnt tokens.
     pub tokens: usize,
@@ -76,7 +82,12 @@ pub struct MicroBatch<W> {
     pub gradient: W,
 }
 
-/// Loss and gradient of some given completions, at least one of them, in step `step`.
+/// Tokens of some completions that are learnt: all.
+fn learnt_tokens(rollouts: &[RolledOut]) -> usize {
+    rollouts.iter().map(|r| r.tokens.len()).sum()
+}
+
+/// Loss and gradient of some given completions, at least one of them, that are all of step `step`.
 ///
 /// # Errors
 /// If a token is not in the model's vocabulary, or the device fails.
@@ -87,29 +98,40 @@ pub fn micro_batch<F: FineTune>(
     dropping: Dropping,
     step: u64,
 ) -> Result<MicroBatch<F::Weights>, ModelError> {
+    part(fine_tune, weights, rollouts, learnt_tokens(rollouts), dropping, step)
+}
+
+/// The part of some completions in a step whose loss is the mean over so many tokens.
+fn part<F: FineTune>(
+    fine_tune: &F,
+    weights: &F::Weights,
+    rollouts: &[RolledOut],
+    mean_over: usize,
+    dropping: Dropping,
+    step: u64,
+) -> Result<MicroBatch<F::Weights>, ModelError> {
     let model = fine_tune.model(weights);
-    let tokens: usize = rollouts.iter().map(|r| r.tokens.len()).sum();
-    let weight = 1.0 / tokens.max(1) as f64;
+    let weight = 1.0 / mean_over.max(1) as f64;
     // Neighbours of one length are one batched attention.
     let length = |r: &RolledOut| r.sample.student.ids.len() + r.tokens.len();
     let mut sorted: Vec<&RolledOut> = rollouts.iter().collect();
     sorted.sort_by_key(|r| (length(r), r.sample.number));
-    let parts: Vec<_> = sorted
-        .par_chunks(PART)
-        .map(|part| fine_tune.gradient(&*model, weights, &batch(&*model, part, weight, dropping, step)?))
+    let pieces: Vec<_> = sorted
+        .par_chunks(PIECE)
+        .map(|piece| fine_tune.gradient(&*model, weights, &batch(&*model, piece, weight, dropping, step)?))
         .collect::<Result<_, _>>()?;
 
     let (mut loss, mut correct, mut gradient) = (0.0, 0, None::<F::Weights>);
-    for (part, slope) in parts {
-        loss += part.loss;
-        correct += part.correct;
+    for (piece, slope) in pieces {
+        loss += piece.loss;
+        correct += piece.correct;
         gradient = Some(match gradient {
             None => slope,
             Some(sum) => sum.plus(&slope),
         });
     }
     let gradient = gradient.unwrap_or_else(|| weights.zeros());
-    Ok(MicroBatch { loss, tokens, correct, gradient })
+    Ok(MicroBatch { loss, tokens: learnt_tokens(rollouts), correct, gradient })
 }
 
 /// Some completions packed behind their prompts, each learnt token of this weight.

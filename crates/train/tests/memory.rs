@@ -16,7 +16,7 @@ use vigos_models::{
 use vigos_processor::{Grid, ImagePatches, ImageSlot};
 use vigos_qwen::Model;
 use vigos_recipe::sample::Sample;
-use vigos_recipe::{Fidelity, Recipe};
+use vigos_recipe::{Fidelity, Normalise, Recipe};
 use vigos_rollout::RolledOut;
 use vigos_rollout::adapter::lora_config;
 use vigos_rollout::engine::{Engine, Finish, Request};
@@ -28,6 +28,7 @@ use vigos_train::memory::fit::{Forecast, Tunable};
 use vigos_train::memory::plan::Plan;
 use vigos_train::memory::supervised::SupervisedPlan;
 use vigos_train::memory::{Estimate, Phase, Planned, generation};
+use vigos_train::micro_batches::MicroBatches;
 use vigos_train::supervised::micro_batch;
 
 #[global_allocator]
@@ -260,8 +261,7 @@ fn a_supervised_micro_batch_takes_what_was_estimated() {
             dtype: DType::F32,
             lora: None,
             keep: Keep::Inputs,
-            batch: 2,
-            accumulate: 1,
+            cut: MicroBatches { batch: 2, accumulate: 1, tokens: None, normalise: Normalise::Step },
             prompt_tokens: 768,
             image_tokens: 256,
             completion_tokens: 128,
@@ -352,17 +352,18 @@ fn what_does_not_fit_is_made_to_by_one_setting_or_by_several() {
     let keys = |available| -> Option<Vec<&str>> {
         plan.changes(&config, available).map(|all| all.iter().map(|change| change.key).collect())
     };
-    let halved = Plan { batch: 1, accumulate: 32, ..plan.clone() };
+    let ones = MicroBatches { batch: 1, accumulate: 32, ..plan.cut };
+    let halved = Plan { cut: ones, ..plan.clone() };
     let enough = halved.estimate(&config).peak();
     assert!(enough < peak);
     let found = keys(enough).unwrap();
     assert!(found == ["rollout.batch"] || found == ["train.batch", "train.accumulate"], "{found:?}");
-    let least = Plan { rollout_batch: 1, batch: 1, accumulate: 32, max_new_tokens: 256, ..plan.clone() };
+    let least = Plan { rollout_batch: 1, cut: ones, max_new_tokens: 256, ..plan.clone() };
     let several = keys(least.estimate(&config).peak()).unwrap();
     assert!(several.len() > 2 && several.contains(&"rollout.max_new_tokens"), "{several:?}");
     assert_eq!(keys(4_000_000_000), None, "less than the weights");
     let exact = Plan { dtype: DType::F32, ..plan.clone() };
-    let halves = Plan { dtype: DType::BF16, rollout_batch: 1, batch: 1, accumulate: 32, ..exact.clone() };
+    let halves = Plan { dtype: DType::BF16, rollout_batch: 1, cut: ones, ..exact.clone() };
     let all = exact.changes(&config, halves.estimate(&config).peak()).unwrap();
     assert!(
         all.iter().any(|change| (change.key, change.value.as_str()) == ("train.precision", "bf16")),

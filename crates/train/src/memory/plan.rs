@@ -1,7 +1,8 @@
 //! What self-distillation by a recipe takes.
 
-use super::fit::{Change, FEWEST_TOKENS, Knob, Tunable, change};
+use super::fit::{FEWEST_TOKENS, Knob, Tunable, change};
 use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
+use crate::micro_batches::MicroBatches;
 use burn::tensor::DType;
 use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;
@@ -25,10 +26,8 @@ pub struct Plan {
     pub rollout_batch: usize,
     /// `rollout.max_new_tokens`
     pub max_new_tokens: usize,
-    /// `train.batch`
-    pub batch: usize,
-    /// `train.accumulate`
-    pub accumulate: usize,
+    /// How a step is cut.
+    pub cut: MicroBatches,
     /// Tokens of the longest prompt.
     pub prompt_tokens: usize,
     /// How many of them are its images'.
@@ -60,8 +59,7 @@ impl Plan {
             },
             rollout_batch: recipe.rollout.sampling.batch,
             max_new_tokens: recipe.rollout.sampling.max_new_tokens,
-            batch: recipe.train.batch,
-            accumulate: recipe.train.accumulate,
+            cut: MicroBatches::from(&recipe.train),
             prompt_tokens,
             image_tokens: prompt_tokens,
             readings: readers(When::Valid).max(readers(When::Invalid)),
@@ -93,12 +91,12 @@ impl Plan {
         // A completion ends where the model's context does.
         let room = model.text.max_position_embeddings.saturating_sub(self.prompt_tokens).max(1);
         let length = self.prompt_tokens as u64 + self.max_new_tokens.min(room) as u64;
-        let batch = self.batch as u64;
         // A vision tower without an adapter is not gone back through.
         let placements = self.adapter.placements(model).unwrap_or_default();
         let adapts_vision = placements.iter().any(|placement| placement.site.vision);
-        let traced = if adapts_vision { batch.saturating_mul(self.image_tokens as u64) } else { 0 };
-        [batch.saturating_mul(length), length, traced]
+        let traced =
+            if adapts_vision { self.cut.rows(length).saturating_mul(self.image_tokens as u64) } else { 0 };
+        [self.cut.tokens(length), length, traced]
     }
 }
 
@@ -110,7 +108,8 @@ impl Planned for Plan {
         let [tokens, length, traced] = self.trained_on(model);
         let prompt = n(self.prompt_tokens);
         let completion = length - prompt;
-        let (batch, samples) = (n(self.batch), times(n(self.batch), n(self.accumulate)));
+        let (batch, samples) = (self.cut.rows(length), n(self.cut.samples()));
+        let several = self.cut.several(length);
 
         // A choice of layers that the model does not have is refused when the adapter is made.
         let placements = self.adapter.placements(model).unwrap_or_default();
@@ -128,7 +127,7 @@ impl Planned for Plan {
         all.push_rollout(&of, rows, length + slack, image);
 
         // Micro-batches before this one have left the sum of their gradients.
-        let sum = if self.accumulate > 1 { adapter } else { 0 };
+        let sum = if several { adapter } else { 0 };
         let images = times(batch, image);
         let read = times(times(batch, n(self.readings)), length);
         let scoring = of.text_forward(read, false).saturating_add(of.features(images));
@@ -156,7 +155,7 @@ impl Planned for Plan {
         all.push(Phase::Backward, "activations", graph.saturating_add(of.gradient(tokens)), formula);
         all.push(Phase::Backward, "gradients", adapter.saturating_add(sum), "in f32".into());
 
-        let copies = if self.accumulate > 1 { 4 } else { 2 };
+        let copies = if several { 4 } else { 2 };
         let formula = format!("{copies} copies of the gradient, or of it and the adapter");
         all.push(Phase::Optimiser, "gradients", times(adapter, copies), formula);
         all
@@ -167,18 +166,15 @@ impl Planned for Plan {
 const KNOBS: [Knob<Plan>; 4] = [
     Knob {
         lower: |plan| {
-            let rows = plan.rollout_batch.min(plan.batch.saturating_mul(plan.accumulate));
+            let rows = plan.rollout_batch.min(plan.cut.samples());
             (rows > 1).then(|| Plan { rollout_batch: rows / 2, ..plan.clone() })
         },
         changes: |plan| vec![change("rollout.batch", plan.rollout_batch)],
     },
     Knob {
         // The same samples a step, in smaller parts.
-        lower: |plan| {
-            let [batch, accumulate] = halved(plan.batch, plan.accumulate)?;
-            Some(Plan { batch, accumulate, ..plan.clone() })
-        },
-        changes: |plan| parts(plan.batch, plan.accumulate),
+        lower: |plan| Some(Plan { cut: plan.cut.halved()?, ..plan.clone() }),
+        changes: |plan| plan.cut.changes(),
     },
     Knob {
         lower: |plan| (plan.dtype != DType::BF16).then(|| Plan { dtype: DType::BF16, ..plan.clone() }),
@@ -204,7 +200,7 @@ impl Tunable for Plan {
     }
 
     fn alone(&self) -> Self {
-        Self { rollout_batch: 1, batch: 1, accumulate: 1, ..self.clone() }
+        Self { rollout_batch: 1, cut: MicroBatches::ONE, ..self.clone() }
     }
 }
 
@@ -215,17 +211,6 @@ pub(super) fn computed_again(keep: Keep, graph: u64) -> (u64, &'static str) {
         // A third are gradients, which come and go with its backward; the rest was kept.
         Keep::Graphs => (graph / 3, "the gradients"),
     }
-}
-
-/// Half as many samples in twice as many micro-batches, where that is the same step.
-pub(super) fn halved(batch: usize, accumulate: usize) -> Option<[usize; 2]> {
-    let accumulate = accumulate.checked_mul(2)?;
-    batch.is_multiple_of(2).then_some([batch / 2, accumulate])
-}
-
-/// The keys of micro-batches.
-pub(super) fn parts(batch: usize, accumulate: usize) -> Vec<Change> {
-    vec![change("train.batch", batch), change("train.accumulate", accumulate)]
 }
 
 /// Tokens of the longest prompt of the first rows, and the most that are its images'.

@@ -1,7 +1,7 @@
 //! What supervised training by a recipe takes.
 
 use super::fit::{Knob, Tunable, change};
-use super::plan::{computed_again, halved, parts};
+use super::plan::computed_again;
 use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
 use burn::tensor::DType;
 use vigos_data::{Dataset, Row};
@@ -28,10 +28,8 @@ pub struct SupervisedPlan {
     pub lora: Option<LoraConfig>,
     /// What the forward keeps for its backward.
     pub keep: Keep,
-    /// `train.batch`
-    pub batch: usize,
-    /// `train.accumulate`
-    pub accumulate: usize,
+    /// How a step is cut.
+    pub cut: MicroBatches,
     /// Tokens of the longest prompt.
     pub prompt_tokens: usize,
     /// How many of them are its images'.
@@ -54,8 +52,7 @@ impl SupervisedPlan {
             dtype: dtype(recipe.train.precision),
             lora,
             keep: keep(recipe.train.recompute, u64::MAX, None),
-            batch: recipe.train.batch,
-            accumulate: recipe.train.accumulate,
+            cut: MicroBatches::from(&recipe.train),
             prompt_tokens: PROMPT_TOKENS,
             image_tokens: PROMPT_TOKENS,
             completion_tokens: COMPLETION_TOKENS,
@@ -93,13 +90,13 @@ impl SupervisedPlan {
     /// Tokens of a micro-batch, of its longest sequence, and of the images that a backward goes through.
     fn trained_on(&self, model: &Architecture) -> [u64; 3] {
         let (prompt, image) = (self.prompt_tokens as u64, self.image_tokens as u64);
-        let (length, batch) = (prompt.saturating_add(self.completion_tokens as u64), self.batch as u64);
+        let length = prompt.saturating_add(self.completion_tokens as u64);
         let through_vision = self.lora.as_ref().is_none_or(|lora| {
             // A vision tower without an adapter is not gone back through.
             model.sites(&lora.targets).iter().any(|site| site.vision)
         });
-        let traced = if through_vision { batch.saturating_mul(image) } else { 0 };
-        [batch.saturating_mul(length), length, traced]
+        let traced = if through_vision { self.cut.rows(length).saturating_mul(image) } else { 0 };
+        [self.cut.tokens(length), length, traced]
     }
 }
 
@@ -110,7 +107,8 @@ impl Planned for SupervisedPlan {
         let times = |a: u64, b: u64| a.saturating_mul(b);
         let (prompt, completion) = (n(self.prompt_tokens), n(self.completion_tokens));
         let [tokens, length, traced] = self.trained_on(model);
-        let (batch, samples) = (n(self.batch), times(n(self.batch), n(self.accumulate)));
+        let (batch, samples) = (self.cut.rows(length), n(self.cut.samples()));
+        let several = self.cut.several(length);
         let adapter = self.lora.as_ref().map_or(0, |lora| {
             adapter_values(&AdapterConfig::from(lora).placements(model).unwrap_or_default())
         });
@@ -136,7 +134,7 @@ impl Planned for SupervisedPlan {
         let kept = kept_bytes(&of, self.keep, [tokens, length, traced]);
         let formula = format!("the {what} of all blocks for {tokens} tokens");
         // Micro-batches before this one have left the sum of their gradients.
-        let sum = if self.accumulate > 1 { trained } else { 0 };
+        let sum = if several { trained } else { 0 };
         for phase in [Phase::Loss, Phase::Backward] {
             all.push(phase, "kept activations", kept, formula.clone());
         }
@@ -146,10 +144,10 @@ impl Planned for SupervisedPlan {
         let (block, what) = computed_again(self.keep, block);
         let formula = format!("{what} of one block with {tokens} tokens");
         all.push(Phase::Backward, "activations", block.saturating_add(of.gradient(tokens)), formula);
-        let parts = batch.div_ceil(n(crate::supervised::PART));
-        let formula = format!("in f32, of {parts} parts of a micro-batch");
+        let parts = batch.div_ceil(n(crate::supervised::PIECE));
+        let formula = format!("in f32, of {parts} pieces of a micro-batch");
         all.push(Phase::Backward, "gradients", times(trained, parts).saturating_add(sum), formula);
-        let copies = if self.accumulate > 1 { 4 } else { 2 };
+        let copies = if several { 4 } else { 2 };
         let formula = format!("{copies} copies of the gradient, or of it and what is trained");
         all.push(Phase::Optimiser, "gradients", times(trained, copies), formula);
         all
@@ -160,11 +158,8 @@ impl Planned for SupervisedPlan {
 const KNOBS: [Knob<SupervisedPlan>; 2] = [
     Knob {
         // The same samples a step, in smaller parts.
-        lower: |plan| {
-            let [batch, accumulate] = halved(plan.batch, plan.accumulate)?;
-            Some(SupervisedPlan { batch, accumulate, ..plan.clone() })
-        },
-        changes: |plan| parts(plan.batch, plan.accumulate),
+        lower: |plan| Some(SupervisedPlan { cut: plan.cut.halved()?, ..plan.clone() }),
+        changes: |plan| plan.cut.changes(),
     },
     Knob {
         // All weights are trained in f32.
@@ -187,6 +182,6 @@ impl Tunable for SupervisedPlan {
     }
 
     fn alone(&self) -> Self {
-        Self { batch: 1, accumulate: 1, ..self.clone() }
+        Self { cut: MicroBatches::ONE, ..self.clone() }
     }
 }

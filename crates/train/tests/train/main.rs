@@ -3,6 +3,7 @@
 
 mod datasets;
 mod families;
+mod micro_batches;
 mod optim;
 mod preview;
 mod reference_step;
