@@ -2,8 +2,9 @@
 
 use crate::support;
 
-use serde_json::Value;
-use support::{model, run};
+use serde_json::{Value, json};
+use std::path::Path;
+use support::{data_folder, model, questions, recipe, run, train};
 
 const SMALL: [&str; 10] =
     ["bench", "loss", "--rows", "6", "--vocab", "501", "--hidden", "16", "--device", "flex"];
@@ -73,4 +74,74 @@ fn decoding_is_measured_phase_by_phase() {
     let report = measured("decode --batch 3 --prompt 64 --image 8x8 --new 5 --repeat 2");
     says_all(&report, &["decode", "image", "prefill"]);
     assert_eq!(report["tokens_computed"].as_u64().unwrap(), 3 * (64 + 4));
+}
+
+/// The names of the phases that a trace file has, in the order in which they first begin.
+fn traced(path: &Path) -> Vec<String> {
+    let events: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut names: Vec<String> = Vec::new();
+    for event in &events {
+        let name = event["name"].as_str().unwrap();
+        if event["ph"] == "B" && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    let count = |kind: &str| events.iter().filter(|event| event["ph"] == kind).count();
+    assert_eq!(count("B"), count("E"), "a phase that does not end");
+    names
+}
+
+#[test]
+fn a_trace_has_the_phases_of_a_step_and_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bench.json");
+    let small = "step --batch 1 --prompt 300 --image 8x8 --completion 20 --repeat 1 --trace";
+    measured(&format!("{small} {}", file.display()));
+    assert_eq!(traced(&file), ["teachers", "image", "student", "loss", "backward", "optimiser"]);
+
+    let file = folder.path().join("train.json");
+    let (_data, rows) = data_folder(&questions());
+    let more = ["--set", "train.steps=1", "--trace", file.to_str().unwrap()];
+    train(&recipe(&rows), &folder.path().join("run"), &more).ok();
+    let names = traced(&file);
+    for phase in
+        ["data", "prefill", "image", "decode", "teachers", "student", "loss", "backward", "optimiser"]
+    {
+        assert!(names.iter().any(|name| name == phase), "{phase}: {names:?}");
+    }
+
+    let nowhere = folder.path().join("none/trace.json");
+    run(["doctor", "--trace", nowhere.to_str().unwrap()]).refused(&["--trace", "cannot be written"]);
+}
+
+#[test]
+fn a_measurement_is_set_beside_one_of_the_same_work_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("baseline.json");
+    let small =
+        format!("decode --batch 1 --prompt 64 --image 8x8 --new 2 --repeat 1 --against {}", file.display());
+    let write = |new: usize, seconds: f64| {
+        let work = json!({"case": "decode", "batch": 1, "prompt": 64, "image": [8, 8], "completion": new});
+        let mut baseline = work.as_object().unwrap().clone();
+        baseline.insert("seconds".into(), json!(seconds));
+        baseline.insert("peak_bytes".into(), json!(1_000_000));
+        std::fs::write(&file, Value::from(baseline).to_string()).unwrap();
+    };
+    write(2, 2.0);
+    let report = measured(&small);
+    let number = |pointer: &str| report.pointer(pointer).unwrap().as_f64().unwrap();
+    assert_eq!(number("/against/seconds"), number("/seconds") / 2.0);
+    assert_eq!(number("/against/peak_bytes"), number("/peak_bytes") / 1e6);
+
+    let refused = |parts: &[&str]| {
+        let folder = model();
+        let args = small.split(' ').chain(["--model", folder.to_str().unwrap()]);
+        run(["bench"].into_iter().chain(args)).refused(&[&["--against", "baseline.json"], parts].concat());
+    };
+    write(3, 2.0);
+    refused(&["completions of 3", "completions of 2"]);
+    write(2, 0.0);
+    refused(&["0 seconds"]);
+    std::fs::write(&file, "{}").unwrap();
+    refused(&["missing field", "tools/bench_torch.py"]);
 }

@@ -1,15 +1,17 @@
 //! How long a step and a completion take on a device, phase by phase, on drawn prompts: no tokenizer, no data.
 //!
 //! [`step::run`] is a training step of the standard method, [`decode::run`] greedy decoding of a batch. Each gives a
-//! report that is written as JSON or as text; docs/performance.md says what is in it.
+//! [`report::Report`] that is written as JSON or as text; docs/performance.md says what is in it.
 
 pub mod decode;
 pub mod measure;
 pub mod phases;
+pub mod report;
 pub mod step;
 mod synthetic;
 
 pub use phases::PhaseTimes;
+pub use report::{Baseline, Report, Work};
 
 use burn::tensor::{DType, Device};
 use std::num::NonZeroUsize;
@@ -45,6 +47,16 @@ pub enum BenchError {
     Size {
         /// Which.
         what: &'static str,
+        /// What it is.
+        found: String,
+        /// What it may be.
+        wanted: String,
+    },
+    /// What is to be compared with is no report, or one of other work.
+    #[error("{file}: found {found}, wanted {wanted}")]
+    Baseline {
+        /// Its file.
+        file: String,
         /// What it is.
         found: String,
         /// What it may be.

@@ -1,10 +1,9 @@
 //! A step: one of the standard method on drawn rollouts: teachers, student, loss, backward, update.
 
+use crate::report::{Report, Work};
 use crate::synthetic::Bench;
 use crate::{BenchError, On};
-use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use vigos_kernels::Divergences;
@@ -36,30 +35,13 @@ pub struct Sizes {
     pub keep: Keep,
 }
 
-/// What it took.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    device: String,
-    batch: usize,
-    /// Tokens of each role's prompt.
-    prompts: BTreeMap<String, usize>,
-    completion: usize,
-    repeats: usize,
-    /// Of a step, the median.
-    seconds: f64,
-    /// Seconds of each phase, the mean.
-    phases: BTreeMap<&'static str, f64>,
-    /// Tokens that went through the decoder, a second.
-    tokens_per_second: f64,
-    /// Tokens that went through the decoder, those of its backward not counted.
-    tokens_computed: usize,
-    /// The same without what is computed twice.
-    tokens_needed: usize,
-    peak_bytes: Option<u64>,
-    model_bytes: u64,
-    /// The products' share of what the device multiplies at its best.
-    matmul_share: f64,
-    loss: f64,
+impl Sizes {
+    /// What is done.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        let Self { batch, prompt, image, completion, .. } = *self;
+        Work { case: "step".into(), batch: batch.get(), prompt, image, completion }
+    }
 }
 
 /// Runs the benchmark.
@@ -81,14 +63,8 @@ pub fn run(on: On, sizes: Sizes) -> Result<Report, BenchError> {
     let mut optimiser = AdamW::new(&adapter);
     let optim = Optim::default();
 
-    let repeats = on.repeats.get();
-    let (mut runs, mut loss) = (0, 0.0);
-    let seconds = bench.measure(repeats, || {
-        // The run that warms up does not count.
-        if runs == 1 {
-            on.times.take();
-        }
-        runs += 1;
+    let mut loss = 0.0;
+    let (seconds, phases) = bench.measure(&on, || {
         let active = ActiveAdapter { adapter: &adapter, dropout: None };
         let batch = micro_batch(bench.model.as_ref(), active, &teaching, rollouts.clone(), keep)?;
         let _optimiser = phase!(&bench.device, "optimiser");
@@ -98,14 +74,12 @@ pub fn run(on: On, sizes: Sizes) -> Result<Report, BenchError> {
         adapter = optimiser.update(&adapter, &clipped, optim.lr, &optim);
         Ok::<_, RunError>(())
     })?;
-    let phases = on.times.take().into_iter().map(|(name, time)| (name, time / repeats as f64)).collect();
     let tokens = lengths.tokens(sizes, &bench);
     Ok(Report {
         device: on.device_name.to_owned(),
-        batch: sizes.batch.get(),
+        work: sizes.work(),
         prompts: lengths.named(&method),
-        completion: sizes.completion,
-        repeats,
+        repeats: on.repeats.get(),
         seconds,
         phases,
         tokens_per_second: tokens.all() as f64 / seconds,
@@ -114,7 +88,8 @@ pub fn run(on: On, sizes: Sizes) -> Result<Report, BenchError> {
         peak_bytes: bench.peak_bytes(),
         model_bytes: bench.model_bytes,
         matmul_share: tokens.operations(&bench, sizes) / seconds / bench.product_rate(),
-        loss,
+        loss: Some(loss),
+        against: None,
     })
 }
 
@@ -220,25 +195,4 @@ fn rollout(bench: &Bench, sizes: Sizes, lengths: &Lengths, number: u64) -> Resul
         text,
         verdict: Verdict::Valid(spans),
     })
-}
-
-impl Report {
-    /// The report for people.
-    pub fn text(&self) -> String {
-        let Self { device, batch, completion, repeats, seconds, tokens_per_second, .. } = self;
-        let mut text = format!(
-            "{device}, {batch} rollouts of {completion} tokens, the median of {repeats}\n\
-             {seconds:9.3} s a step, {tokens_per_second:.0} tokens a second, {} computed of which {} needed\n",
-            self.tokens_computed, self.tokens_needed
-        );
-        for (name, seconds) in &self.phases {
-            let _ = writeln!(text, "  {name:<10} {seconds:9.3} s");
-        }
-        if let Some(peak) = self.peak_bytes {
-            let _ = writeln!(text, "{:9.1} MB beyond the model", peak as f64 / 1e6);
-        }
-        let _ =
-            writeln!(text, "{:9.1} % of what the device multiplies at its best", 100.0 * self.matmul_share);
-        text
-    }
 }

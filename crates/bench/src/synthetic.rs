@@ -3,6 +3,7 @@
 use crate::measure::{Meter, resident};
 use crate::{BenchError, On};
 use burn::tensor::{Device, Distribution, Tensor};
+use std::collections::BTreeMap;
 use std::time::Instant;
 use vigos_core::random::{Key, Purpose, draws};
 use vigos_models::{Architecture, VisionLanguageModel};
@@ -94,18 +95,21 @@ impl Bench {
         (0..count).map(|_| stream.below(common) as u32).collect()
     }
 
-    /// Runs the work once to warm up, then `repeats` times; the median in seconds.
+    /// Runs the work once to warm up, then as often as is asked for: the median in seconds, and the mean of each
+    /// phase.
     pub(crate) fn measure<E>(
         &self,
-        repeats: usize,
+        on: &On,
         mut work: impl FnMut() -> Result<(), E>,
-    ) -> Result<f64, E> {
-        let mut meter = Meter::new(&self.device, false);
+    ) -> Result<(f64, BTreeMap<&'static str, f64>), E> {
+        let (mut meter, repeats) = (Meter::new(&self.device, false), on.repeats.get());
         work()?;
+        on.times.take();
         for _ in 0..repeats {
             meter.run(&mut work)?;
         }
-        Ok(meter.cost().seconds)
+        let phases = on.times.take().into_iter().map(|(name, time)| (name, time / repeats as f64)).collect();
+        Ok((meter.cost().seconds, phases))
     }
 
     /// The most memory that the process has taken beyond the loaded model.

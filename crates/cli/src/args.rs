@@ -43,6 +43,10 @@ pub(crate) struct Global {
     /// Say more on stderr; twice for details.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// Write when each phase of the work ran (data, image, prefill, decode, teachers, student, loss, backward,
+    /// optimiser) to a file that trace viewers open, such as ui.perfetto.dev.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

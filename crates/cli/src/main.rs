@@ -14,6 +14,7 @@ mod memory;
 mod output;
 mod progress;
 mod recipe;
+mod trace;
 mod trials;
 mod unclaimed;
 
@@ -22,6 +23,7 @@ use clap::Parser;
 use error::{Brief, CliError};
 use miette::MietteHandlerOpts;
 use std::process::ExitCode;
+use tracing_chrome::FlushGuard;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -29,17 +31,27 @@ use vigos_bench::PhaseTimes;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let phases = start_log(&cli);
-    match commands::run(&cli, &phases) {
+    let log = match start_log(&cli) {
+        Ok(log) => log,
+        Err(error) => return report(error),
+    };
+    match commands::run(&cli, &log.phases) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ CliError::Stopped { .. }) => error.exit_code(),
         Err(error) => report(error),
     }
 }
 
+/// What listens while a command runs.
+struct Log {
+    phases: PhaseTimes,
+    /// Ends the file of `--trace` when the command is done.
+    _trace: Option<FlushGuard>,
+}
+
 /// Log lines on stderr: warnings, with `-v` what the program does, with `-vv` details. `RUST_LOG` overrides. A benchmark
-/// listens for the phases of what it measures.
-fn start_log(cli: &Cli) -> PhaseTimes {
+/// listens for the phases of what it measures, and so does a trace.
+fn start_log(cli: &Cli) -> Result<Log, CliError> {
     let level = match cli.global.verbose {
         0 => "warn",
         1 => "info",
@@ -55,11 +67,11 @@ fn start_log(cli: &Cli) -> PhaseTimes {
         .without_time()
         // A closed stderr is no reason to stop.
         .log_internal_errors(false);
-    let times = PhaseTimes::default();
-    let listens = matches!(cli.command, Command::Bench(_));
-    let phases = listens.then(|| times.layer());
-    tracing_subscriber::registry().with(lines.with_filter(filter)).with(phases).init();
-    times
+    let phases = PhaseTimes::default();
+    let times = matches!(cli.command, Command::Bench(_)).then(|| phases.layer());
+    let (trace, guard) = cli.global.trace.as_deref().map(trace::layer).transpose()?.unzip();
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(times).with(trace).init();
+    Ok(Log { phases, _trace: guard })
 }
 
 fn report(error: CliError) -> ExitCode {

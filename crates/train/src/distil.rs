@@ -129,7 +129,7 @@ pub fn train(
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(samples)),
         rollout: Sampled { base: &base, generation },
         objective: Distillation { model: base.model.as_ref(), teaching, dropping, keep: plan.keep, cut },
-        update: Update::new(weights, optimiser, &recipe.optim, total),
+        update: Update::new(weights, optimiser, &recipe.optim, total, device),
         fine_tune: &fine_tune,
         samples: cut.samples(),
         max_lost_steps: recipe.train.max_lost_steps,

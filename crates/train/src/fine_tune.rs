@@ -9,7 +9,7 @@ use vigos_models::gradient::Keep;
 use vigos_models::weights::Weights;
 use vigos_models::{
     ActiveAdapter, Adapter, DropoutPair, ModelConfig, ModelError, Packed, Parameters, Target, Trained,
-    VisionLanguageModel, peft,
+    VisionLanguageModel, peft, phase,
 };
 use vigos_processor::ImagePatches;
 use vigos_rollout::RunError;
@@ -101,9 +101,15 @@ impl FineTune for FullFineTune {
         weights: &Parameters,
         batch: &Batch,
     ) -> Result<(CrossEntropy, Parameters), ModelError> {
-        let (hidden, trace) = model.forward_traced_all(weights, &batch.packed, &batch.images, self.keep);
-        let (loss, upstream) =
-            cross_entropy_with_head(model, &hidden, &batch.targets, batch.weight, batch.chunk)?;
+        let (hidden, trace) = {
+            let _student = phase!(model.device(), "student");
+            model.forward_traced_all(weights, &batch.packed, &batch.images, self.keep)
+        };
+        let (loss, upstream) = {
+            let _loss = phase!(model.device(), "loss");
+            cross_entropy_with_head(model, &hidden, &batch.targets, batch.weight, batch.chunk)?
+        };
+        let _backward = phase!(model.device(), "backward");
         Ok((loss, model.backward_all(weights, trace, upstream, &batch.packed)))
     }
 
@@ -153,8 +159,15 @@ impl FineTune for AdapterFineTune {
         batch: &Batch,
     ) -> Result<(CrossEntropy, Adapter), ModelError> {
         let active = ActiveAdapter { adapter: weights, dropout: batch.dropout.as_ref() };
-        let (hidden, trace) = model.forward_traced(&batch.packed, &batch.images, active, self.keep);
-        let (loss, upstream) = cross_entropy(model, &hidden, &batch.targets, batch.weight, batch.chunk)?;
+        let (hidden, trace) = {
+            let _student = phase!(model.device(), "student");
+            model.forward_traced(&batch.packed, &batch.images, active, self.keep)
+        };
+        let (loss, upstream) = {
+            let _loss = phase!(model.device(), "loss");
+            cross_entropy(model, &hidden, &batch.targets, batch.weight, batch.chunk)?
+        };
+        let _backward = phase!(model.device(), "backward");
         Ok((loss, model.backward(trace, upstream.cast(hidden.dtype()), &batch.packed, active)))
     }
 

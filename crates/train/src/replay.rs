@@ -99,7 +99,7 @@ pub fn replay(
     let active = ActiveAdapter { adapter: &adapter, dropout: dropout.as_ref() };
     let result = micro_batch(base.model.as_ref(), active, &teaching, rows, Keep::Inputs)?;
     let optimiser = AdamW::new(&adapter);
-    let mut update = Update::new(adapter, optimiser, &recipe.optim, total);
+    let mut update = Update::new(adapter, optimiser, &recipe.optim, total, device);
     let grad_norm = update.apply(result.gradient.clone(), 0)?.grad_norm;
 
     let rows = result.scored.iter().map(|s| RowReport::new(s, &recipe.method)).collect();

@@ -82,15 +82,35 @@ pub fn sft(
             let config = files.config.clone();
             let fine_tune = FullFineTune { base, config, device: device.clone(), stored, keep };
             let files = &files;
-            Supervised { recipe, start, overrides, files, samples, fine_tune, dropout: 0.0, output: "model" }
-                .run(weights, dataset, folder, &mut Watch { observer, stop })
+            Supervised {
+                recipe,
+                start,
+                overrides,
+                files,
+                samples,
+                fine_tune,
+                dropout: 0.0,
+                device,
+                output: "model",
+            }
+            .run(weights, dataset, folder, &mut Watch { observer, stop })
         }
         Some(weights) => {
             let base = files.config.load(&base, device, dtype(recipe.train.precision))?;
             let fine_tune = AdapterFineTune { base: base.into(), name: base_name(&recipe.model.path), keep };
             let (files, dropout) = (&files, recipe.lora.dropout);
-            Supervised { recipe, start, overrides, files, samples, fine_tune, dropout, output: "adapter" }
-                .run(weights, dataset, folder, &mut Watch { observer, stop })
+            Supervised {
+                recipe,
+                start,
+                overrides,
+                files,
+                samples,
+                fine_tune,
+                dropout,
+                device,
+                output: "adapter",
+            }
+            .run(weights, dataset, folder, &mut Watch { observer, stop })
         }
     }
 }
@@ -112,6 +132,7 @@ struct Supervised<'a, F> {
     fine_tune: F,
     /// An adapter's dropout.
     dropout: f64,
+    device: &'a Device,
     /// Folder of the trained model in the run's.
     output: &'static str,
 }
@@ -153,7 +174,7 @@ impl<F: FineTune> Supervised<'_, F> {
             stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(self.samples)),
             rollout: Given { files },
             objective: CrossEntropy { fine_tune, dropping, cut },
-            update: Update::new(weights, optimiser, &recipe.optim, total),
+            update: Update::new(weights, optimiser, &recipe.optim, total, self.device),
             fine_tune,
             samples: cut.samples(),
             max_lost_steps: recipe.train.max_lost_steps,

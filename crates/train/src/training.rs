@@ -22,6 +22,7 @@ use crate::stream::Stream;
 use crate::update::{Update, Updated};
 use std::path::PathBuf;
 use std::time::Instant;
+use vigos_models::phase;
 use vigos_recipe::sample::Sample;
 use vigos_rollout::RunError;
 
@@ -115,7 +116,10 @@ where
     fn step(&mut self, recorder: &mut Recorder, watch: &mut Watch) -> Result<(), RunError> {
         let begin = Instant::now();
         let mut state = self.state.clone();
-        let samples = self.stream.take(self.samples, &mut state, &mut recorder.quarantine, watch.observer)?;
+        let samples = {
+            let _data = phase!(self.update.device(), "data");
+            self.stream.take(self.samples, &mut state, &mut recorder.quarantine, watch.observer)?
+        };
         let mut attempt = Attempt::of(&samples);
         state.step += 1;
         let learnt = match self.learn(samples, &mut attempt, watch) {

@@ -1,7 +1,8 @@
 //! What is trained, and its optimiser: the last stage of a step.
 
 use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
-use vigos_models::Trained;
+use burn::tensor::Device;
+use vigos_models::{Trained, phase};
 use vigos_recipe::Optim;
 use vigos_rollout::RunError;
 
@@ -13,6 +14,7 @@ pub(crate) struct Update<'a, W> {
     pub(crate) optimiser: AdamW,
     settings: &'a Optim,
     total: usize,
+    device: &'a Device,
 }
 
 /// One update, in numbers.
@@ -26,8 +28,19 @@ pub(crate) struct Updated {
 
 impl<'a, W: Trained> Update<'a, W> {
     /// Goes on from these weights and moments through `total` steps in all.
-    pub(crate) fn new(weights: W, optimiser: AdamW, settings: &'a Optim, total: usize) -> Self {
-        Self { weights, optimiser, settings, total }
+    pub(crate) fn new(
+        weights: W,
+        optimiser: AdamW,
+        settings: &'a Optim,
+        total: usize,
+        device: &'a Device,
+    ) -> Self {
+        Self { weights, optimiser, settings, total, device }
+    }
+
+    /// What they are on.
+    pub(crate) fn device(&self) -> &Device {
+        self.device
     }
 
     /// Steps in all.
@@ -40,6 +53,7 @@ impl<'a, W: Trained> Update<'a, W> {
     /// # Errors
     /// [`RunError::NotFinite`] if the gradient's norm is not; then nothing is changed.
     pub(crate) fn apply(&mut self, gradient: W, step: usize) -> Result<Updated, RunError> {
+        let _optimiser = phase!(self.device, "optimiser");
         let lr = learning_rate(self.settings, step, self.total);
         let grad_norm = global_norm(&gradient);
         if !grad_norm.is_finite() {

@@ -45,6 +45,9 @@ pub(crate) struct BenchModelArgs {
     /// How often it is run, after a first time that does not count.
     #[arg(long, value_name = "N", default_value = "3")]
     pub(crate) repeat: NonZeroUsize,
+    /// A report of the same work to compare with, such as tools/bench_torch.py writes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
     /// Write one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

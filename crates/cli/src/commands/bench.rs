@@ -7,9 +7,8 @@ use crate::device::Choice;
 use crate::error::CliError;
 use crate::inference::{base_folder, dtype};
 use crate::output;
-use serde::Serialize;
 use vigos::kit;
-use vigos_bench::{BenchError, On, PhaseTimes, decode, step};
+use vigos_bench::{Baseline, BenchError, On, PhaseTimes, Report, Work, decode, step};
 
 /// Runs the benchmark that was asked for.
 ///
@@ -20,27 +19,28 @@ pub(crate) fn run(args: &BenchArgs, device: &Choice, times: &PhaseTimes) -> Resu
         BenchArgs::Loss(args) => loss::run(args, &device.open()?, device),
         BenchArgs::Decode(BenchDecodeArgs { model, batch, prompt, image, new }) => {
             let sizes = decode::Sizes { batch: *batch, prompt: *prompt, image: image.sides(), new: *new };
-            let report = measured(model, device, times, |on| decode::run(on, sizes))?;
-            written(model, &report, decode::Report::text)
+            measured(model, device, times, &sizes.work(), |on| decode::run(on, sizes))
         }
         BenchArgs::Step(BenchStepArgs { model, batch, prompt, image, completion, recompute }) => {
             let (batch, prompt, image, completion) = (*batch, *prompt, image.sides(), *completion);
             let sizes = step::Sizes { batch, prompt, image, completion, keep: recompute.keep() };
-            let report = measured(model, device, times, |on| step::run(on, sizes))?;
-            written(model, &report, step::Report::text)
+            measured(model, device, times, &sizes.work(), |on| step::run(on, sizes))
         }
     }
 }
 
-/// Runs a benchmark on the model and the device that were asked for.
-fn measured<T>(
+/// Runs a benchmark on the model and the device that were asked for, and writes its report.
+fn measured(
     args: &BenchModelArgs,
     choice: &Choice,
     times: &PhaseTimes,
-    run: impl FnOnce(On) -> Result<T, BenchError>,
-) -> Result<T, CliError> {
+    work: &Work,
+    run: impl FnOnce(On) -> Result<Report, BenchError>,
+) -> Result<(), CliError> {
+    let baseline = args.against.as_deref().map(Baseline::read).transpose().map_err(refused)?;
+    baseline.iter().try_for_each(|baseline| baseline.is_of(work)).map_err(refused)?;
     let (folder, device, families) = (base_folder(&args.model)?, choice.open()?, kit().families);
-    let found = run(On {
+    let mut report = run(On {
         folder: &folder,
         families: &families,
         device: &device,
@@ -48,8 +48,17 @@ fn measured<T>(
         dtype: dtype(args.precision),
         repeats: args.repeat,
         times,
-    });
-    found.map_err(|error| match error {
+    })
+    .map_err(refused)?;
+    if let Some(baseline) = &baseline {
+        report = report.against(baseline);
+    }
+    if args.json { output::json(&report) } else { output::data(report.text().trim_end()) }
+}
+
+/// An error as the command says it.
+fn refused(error: BenchError) -> CliError {
+    match error {
         BenchError::Size { what, found, wanted } => {
             let flag = match what {
                 "the image" => "--image",
@@ -58,16 +67,13 @@ fn measured<T>(
             };
             CliError::input(flag, format!("found {found}, wanted {wanted}"), "name another size")
         }
+        BenchError::Baseline { file, found, wanted } => CliError::input(
+            "--against",
+            format!("{file}: found {found}, wanted {wanted}"),
+            "measure the baseline with the same sizes",
+        ),
         BenchError::Model(error) => error.into(),
         BenchError::Run(error) => error.into(),
         BenchError::Rollout(error) => error.into(),
-    })
-}
-
-fn written<T: Serialize>(
-    args: &BenchModelArgs,
-    report: &T,
-    text: impl Fn(&T) -> String,
-) -> Result<(), CliError> {
-    if args.json { output::json(report) } else { output::data(text(report).trim_end()) }
+    }
 }
