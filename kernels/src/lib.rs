@@ -55,6 +55,6 @@ pub use registry::Divergences;
 pub use rows::{ActiveRow, RowLoss, RowStatistics, SpanKlRows};
 pub use vigos_operators::{
     Columns, Segment, Segments, Update, adapted, adapted_reference, attention, attention_reference,
-    decode_attention, decode_attention_reference, gated, gated_reference, project, project_back, rms_norm,
-    rms_norm_reference, rotate, rotate_reference,
+    decode_attention, decode_attention_reference, gated, gated_reference, on_cpu, project, project_back,
+    rms_norm, rms_norm_reference, rotate, rotate_reference,
 };

@@ -30,6 +30,19 @@ pub(crate) fn cut(tokens: Option<usize>, normalise: Normalise) -> Result<(), Con
     })
 }
 
+/// Refuses a step that the completions of its samples do not fill.
+pub(crate) fn completions(batch: usize, accumulate: usize, per_sample: usize) -> Result<(), Contradiction> {
+    let step = batch.saturating_mul(accumulate);
+    within(step.is_multiple_of(per_sample), || Contradiction {
+        key: "rollout.per_sample".into(),
+        found: format!(
+            "{per_sample}, where a step has train.batch times train.accumulate, {step} completions"
+        ),
+        wanted: "a divisor of them".into(),
+        hint: String::new(),
+    })
+}
+
 /// Refuses completions that take more room together than any machine has. `section` has the two keys.
 pub(crate) fn decoding(section: &str, batch: usize, max_new_tokens: usize) -> Result<(), Contradiction> {
     let tokens = batch.saturating_mul(max_new_tokens);

@@ -143,6 +143,7 @@ impl RunRecipe for Recipe {
     fn agrees(&self) -> Result<(), Contradiction> {
         limits::step(self.train.batch, self.train.accumulate)?;
         limits::cut(self.train.tokens_per_micro_batch, self.train.normalise)?;
+        limits::completions(self.train.batch, self.train.accumulate, self.rollout.per_sample)?;
         for (section, sampling) in [("rollout", &self.rollout.sampling), ("eval", &self.eval.sampling)] {
             limits::decoding(section, sampling.batch, sampling.max_new_tokens)?;
         }

@@ -133,6 +133,11 @@ pub struct Rollout {
     /// Taken off the logits of tokens that the completion has. 0: off.
     #[schemars(range(min = -100.0, max = 100.0))]
     pub presence_penalty: f64,
+    /// Completions of a sample. The completions of a step are train.batch times train.accumulate, so its samples are so
+    /// many times fewer; prompt and images are read once for all of a sample.
+    #[default(1)]
+    #[schemars(range(min = 1, max = 4096), extend("x-resume" = ["eval", "palr"]))]
+    pub per_sample: usize,
 }
 
 /// The `[lora]` section: the adapter.
@@ -250,7 +255,7 @@ pub struct Train {
 }
 
 impl Train {
-    /// Optimiser steps to train over a data set of `samples` rows: what `steps` says, or the whole steps
+    /// Optimiser steps to train over a data set of `samples` completions: what `steps` says, or the whole steps
     /// that `epochs` fills, the last one rounded up; none over an empty data set.
     pub fn total_steps(&self, samples: usize) -> usize {
         self.length.total_steps(samples, self.batch * self.accumulate)

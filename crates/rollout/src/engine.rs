@@ -3,17 +3,17 @@
 //! A fixed number of rows decode together. A sequence that ends frees its row, and the next waiting prompt is
 //! prefilled into it; when nothing waits any more, free rows are dropped. Every draw is keyed by
 //! (seed, step, sample, position), so which rows a sequence shares a batch with does not enter its draws.
-//! (Its logits can differ by float rounding, since a matrix product of another height may add in another
-//! order.)
+//! On a CPU it does not enter its logits either, up to 32 rows; elsewhere they can differ by rounding, since a
+//! matrix product of another height may add in another order.
 
+use crate::prefill::{Prefilled, host};
 use crate::sampler::{Sampling, SamplingError, Seen};
-use burn::tensor::Tensor;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Once;
 use vigos_core::random::Key;
 pub use vigos_data::recorded::Finish;
-use vigos_models::cache::{KeyValue, KvCache};
+use vigos_models::cache::KvCache;
 use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel, phase};
 use vigos_processor::{ImagePatches, Sequence};
 
@@ -108,23 +108,23 @@ impl Engine<'_> {
         watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Vec<Completion>, RolloutError> {
         let mut done: Vec<Option<Completion>> = vec![None; requests.len()];
+        if let Some(request) = requests.iter().find(|r| r.prompt.ids.is_empty()) {
+            return Err(RolloutError::EmptyPrompt { sample: request.sample });
+        }
         if self.max_new_tokens == 0 {
             let empty = || Completion { tokens: vec![], logprobs: vec![], finish: Finish::Length };
             return Ok(requests.iter().map(|_| empty()).collect());
         }
         let longest = requests.iter().map(|r| r.prompt.ids.len()).max().unwrap_or(0);
         let rows = self.rows.clamp(1, requests.len().max(1));
-        // Sequences that join later need room to the left to be moved into only now and then.
-        let most = requests.iter().map(|r| self.most(r)).max().unwrap_or(0);
+        let capacity = requests.iter().map(|r| r.prompt.ids.len() + self.most(r)).max().unwrap_or(0);
         self.tell_of_cut(longest);
-        let slack = if requests.len() > rows { (longest + most) / 4 + 16 } else { 0 };
-        let capacity = longest + most + slack;
         let mut cache = self.model.cache(rows, longest, capacity);
         let mut live: Vec<Option<Live>> = (0..rows).map(|_| None).collect();
         let mut waiting: VecDeque<usize> = (0..requests.len()).collect();
-        let mut drawn = 0;
+        let (mut drawn, mut kept) = (0, None);
         loop {
-            drawn += self.admit(requests, &mut waiting, &mut live, &mut cache)?;
+            drawn += self.admit(requests, &mut waiting, &mut live, &mut cache, &mut kept)?;
             self.retire(requests, &mut live, &mut cache, &mut done);
             if watch(drawn).is_break() {
                 return Err(RolloutError::Interrupted);
@@ -139,7 +139,7 @@ impl Engine<'_> {
                 self.compact(&mut live, &mut cache);
             }
             let _decode = phase!(self.model.device(), "decode");
-            cache.advance(longest, self.model.device());
+            cache.advance();
             drawn += self.step(requests, &mut live, &mut cache)?;
             self.retire(requests, &mut live, &mut cache, &mut done);
         }
@@ -167,48 +167,53 @@ impl Engine<'_> {
         }
     }
 
-    /// Prefills waiting prompts into free rows and draws their first tokens.
-    fn admit(
+    /// Puts waiting requests into free rows and draws their first tokens. A prompt is read once for all of its
+    /// neighbours; `kept` has the last one while another completion of it waits.
+    fn admit<'a>(
         &self,
-        requests: &[Request],
+        requests: &'a [Request<'a>],
         waiting: &mut VecDeque<usize>,
         live: &mut [Option<Live>],
         cache: &mut KvCache,
+        kept: &mut Option<(&'a Request<'a>, Prefilled)>,
     ) -> Result<usize, RolloutError> {
         let free: Vec<usize> = (0..live.len()).filter(|row| live[*row].is_none()).collect();
-        let admitted: Vec<(usize, usize)> =
+        let joined: Vec<(usize, usize)> =
             free.into_iter().map_while(|row| Some((row, waiting.pop_front()?))).collect();
-        if admitted.is_empty() {
-            return Ok(0);
+        let groups: Vec<&[(usize, usize)]> =
+            joined.chunk_by(|a, b| requests[a.1].is_of(&requests[b.1])).collect();
+        let mut rest = groups.as_slice();
+        while let Some(first) = rest.first() {
+            let prompt = |group: &[(usize, usize)]| &requests[group[0].1];
+            let (read, taken) = match kept.take().filter(|(known, _)| known.is_of(prompt(first))) {
+                Some((_, read)) => (vec![read], 1),
+                None => {
+                    let taken = self.together(rest.iter().map(|group| prompt(group)));
+                    let prompts: Vec<&Request> = rest[..taken].iter().map(|group| prompt(group)).collect();
+                    (self.prefill(&prompts)?, taken)
+                }
+            };
+            let chunk;
+            (chunk, rest) = rest.split_at(taken);
+            for (&(row, request), read) in chunk
+                .iter()
+                .zip(&read)
+                .flat_map(|(group, read)| group.iter().map(move |joined| (joined, read)))
+            {
+                cache.admit(row, &read.layers);
+                live[row] = Some(Live {
+                    request,
+                    seen: Seen::new(&requests[request].prompt.ids),
+                    completion: Completion { tokens: vec![], logprobs: vec![], finish: Finish::Length },
+                    position: read.position,
+                });
+                self.draw(requests, &mut live[row], &read.logits)?;
+            }
+            *kept = chunk.last().map(|group| prompt(group)).zip(read.into_iter().last());
         }
-        let prompts: Vec<&Request> = admitted.iter().map(|(_, request)| &requests[*request]).collect();
-        if let Some(request) = prompts.iter().find(|r| r.prompt.ids.is_empty()) {
-            return Err(RolloutError::EmptyPrompt { sample: request.sample });
-        }
-        let _prefill = phase!(self.model.device(), "prefill");
-        let images: Vec<&ImagePatches> = prompts.iter().flat_map(|r| r.images).collect();
-        let features = self.model.encode_images(&images, self.adapter);
-        let sequences: Vec<&Sequence> = prompts.iter().map(|r| r.prompt).collect();
-        let packed = self.model.pack(&sequences)?;
-        let mut layers: Vec<KeyValue> = Vec::new();
-        let hidden = self.model.forward(&packed, &features, self.adapter, &mut layers);
-        for (i, &(row, request)) in admitted.iter().enumerate() {
-            let own = packed.range(i);
-            let part = |t: &Tensor<3>| t.clone().narrow(0, own.start, own.len());
-            cache.admit(
-                row,
-                layers.iter().map(|l| KeyValue { key: part(&l.key), value: part(&l.value) }).collect(),
-            );
-            live[row] = Some(Live {
-                request,
-                seen: Seen::new(&requests[request].prompt.ids),
-                completion: Completion { tokens: vec![], logprobs: vec![], finish: Finish::Length },
-                position: packed.last_position(i),
-            });
-        }
-        let ends: Vec<usize> = (0..admitted.len()).map(|i| packed.last_row(i)).collect();
-        let logits = self.model.logits_at(&hidden, &ends);
-        self.draw(requests, admitted.into_iter().map(|(row, _)| row), live, logits)
+        // Nothing is kept that nobody waits for.
+        kept.take_if(|(known, _)| !waiting.front().is_some_and(|&next| requests[next].is_of(known)));
+        Ok(joined.len())
     }
 
     /// Feeds the newest token of every live row and draws the next.
@@ -226,42 +231,32 @@ impl Engine<'_> {
         let (ids, positions): (Vec<u32>, Vec<[u32; 3]>) = live.iter().map(newest).unzip();
         let hidden = self.model.decode(&ids, &positions, cache, self.adapter)?;
         let rows: Vec<usize> = (0..live.len()).filter(|row| live[*row].is_some()).collect();
-        let logits = self.model.logits_at(&hidden, &rows);
-        self.draw(requests, rows.into_iter(), live, logits)
+        let logits = host(self.model.logits_at(&hidden, &rows))?;
+        let vocabulary = logits.len() / rows.len().max(1);
+        for (&row, logits) in rows.iter().zip(logits.chunks(vocabulary.max(1))) {
+            self.draw(requests, &mut live[row], logits)?;
+        }
+        Ok(rows.len())
     }
 
-    /// Draws one token for each of `rows` from its row of `logits`.
-    fn draw(
-        &self,
-        requests: &[Request],
-        rows: impl Iterator<Item = usize>,
-        live: &mut [Option<Live>],
-        logits: Tensor<2>,
-    ) -> Result<usize, RolloutError> {
-        let vocabulary = logits.dims()[1];
-        let values: Vec<f32> = logits
-            .try_into_vec_as()
-            .map_err(|e| ModelError::Device(format!("the device did not return the logits: {e}")))?;
-        let mut count = 0;
-        for (row, logits) in rows.zip(values.chunks(vocabulary)) {
-            let Some(sequence) = &mut live[row] else { continue };
-            let sample = requests[sequence.request].sample;
-            let position = sequence.completion.tokens.len();
-            let key = Key { seed: self.seed, step: self.step, sample, position: position as u64 };
-            let drawn = self
-                .sampling
-                .draw(logits, &sequence.seen, key)
-                .map_err(|source| RolloutError::Sampling { sample, position, source })?;
-            sequence.seen.push(drawn.token);
-            sequence.completion.tokens.push(drawn.token);
-            sequence.completion.logprobs.push(drawn.logprob);
-            sequence.position += 1;
-            if self.stops.contains(&drawn.token) {
-                sequence.completion.finish = Finish::Stop;
-            }
-            count += 1;
+    /// Draws the next token of a row from its logits.
+    fn draw(&self, requests: &[Request], row: &mut Option<Live>, logits: &[f32]) -> Result<(), RolloutError> {
+        let Some(sequence) = row else { return Ok(()) };
+        let sample = requests[sequence.request].sample;
+        let position = sequence.completion.tokens.len();
+        let key = Key { seed: self.seed, step: self.step, sample, position: position as u64 };
+        let drawn = self
+            .sampling
+            .draw(logits, &sequence.seen, key)
+            .map_err(|source| RolloutError::Sampling { sample, position, source })?;
+        sequence.seen.push(drawn.token);
+        sequence.completion.tokens.push(drawn.token);
+        sequence.completion.logprobs.push(drawn.logprob);
+        sequence.position += 1;
+        if self.stops.contains(&drawn.token) {
+            sequence.completion.finish = Finish::Stop;
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Takes ended sequences out of their rows.

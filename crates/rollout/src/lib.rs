@@ -27,6 +27,7 @@ pub mod engine;
 mod error;
 mod kit;
 mod options;
+mod prefill;
 pub mod record;
 mod rolled_out;
 pub mod routing;

@@ -109,7 +109,7 @@ pub fn train(
     let start = |observer: &mut dyn Observer| adapter.map_or_else(|| new(observer), Ok);
     let (weights, optimiser, state) =
         Checkpoints::of(folder.path()).load_or_start(at, read, start, observer)?;
-    let total = recipe.train.total_steps(dataset.count().get());
+    let total = recipe.train.total_steps(dataset.count().get() * recipe.rollout.per_sample);
     state.is_within(total)?;
     folder.begin(recipe, overrides)?;
 
@@ -122,16 +122,16 @@ pub fn train(
         max_bad_share: recipe.data.rows.max_bad_share,
     };
     let mut recorder = Recorder::open(folder, writing, &state)?;
-    let cut = MicroBatches::from(&recipe.train);
+    let (cut, per_sample) = (MicroBatches::from(&recipe.train), recipe.rollout.per_sample);
     let dropping = Dropping { probability: recipe.lora.dropout, seed: recipe.train.seed };
     let samples = Fitting { maker: base.samples(), longest };
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(samples)),
-        rollout: Sampled { base: &base, generation },
+        rollout: Sampled { base: &base, generation, per_sample },
         objective: Distillation { model: base.model.as_ref(), teaching, dropping, keep: plan.keep, cut },
         update: Update::new(weights, optimiser, &recipe.optim, total, device),
         fine_tune: &fine_tune,
-        samples: cut.samples(),
+        samples: cut.samples() / per_sample,
         max_lost_steps: recipe.train.max_lost_steps,
         state,
         health: Health::default(),

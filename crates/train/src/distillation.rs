@@ -283,8 +283,8 @@ fn not_finite(
 /// Hidden states of the frozen base for every supervised token, in the order of the passes, `[R, D]`; and
 /// the tokens read for it.
 ///
-/// All contexts are packed into one forward. An image is encoded once and serves all teachers of its sample, and so
-/// does the beginning that their contexts share.
+/// All contexts are packed into one forward. An image is encoded once and serves all teachers and all completions of its
+/// sample, and so does the beginning that their contexts share.
 fn score(
     model: &dyn VisionLanguageModel,
     method: &Method,
@@ -292,28 +292,26 @@ fn score(
     passes: &[Pass],
 ) -> Result<(Tensor<2>, usize), ModelError> {
     let prompt = |p: &Pass| &scored[p.rollout].rollout.sample.teachers[p.pass.teacher];
-    let images: Vec<&ImagePatches> = scored.iter().flat_map(|s| &s.rollout.sample.images).collect();
+    // The completions of a sample are neighbours, and so are the passes of a completion.
+    let samples: Vec<&[Scored]> =
+        scored.chunk_by(|a, b| Arc::ptr_eq(&a.rollout.sample, &b.rollout.sample)).collect();
+    let images: Vec<&ImagePatches> = samples.iter().flat_map(|s| &s[0].rollout.sample.images).collect();
     let sees = method.teachers.iter().any(|t| t.runs() && t.sees_images());
     let encoded = if sees { model.encode_images(&images, None) } else { Vec::new() };
     let mut rest = encoded.as_slice();
-    let own = scored.iter().map(|s| {
-        let (own, others) = rest.split_at(s.rollout.sample.images.len().min(rest.len()));
+    let own = samples.iter().flat_map(|completions| {
+        let (own, others) = rest.split_at(completions[0].rollout.sample.images.len().min(rest.len()));
         rest = others;
-        own
+        completions.iter().map(move |_| own)
     });
     let features_of: Vec<&[Tensor<2>]> = own.collect();
 
     let sequences: Vec<Sequence> = passes.iter().map(|p| prompt(p).followed_by(&p.pass.tokens)).collect();
-    // The passes of a rollout are neighbours.
-    let mut groups: Vec<Vec<&Sequence>> = Vec::new();
-    let mut last = None;
-    for (pass, sequence) in passes.iter().zip(&sequences) {
-        match groups.last_mut() {
-            Some(group) if last == Some(pass.rollout) => group.push(sequence),
-            _ => groups.push(vec![sequence]),
-        }
-        last = Some(pass.rollout);
-    }
+    let sample = |pass: &Pass| &scored[pass.rollout].rollout.sample;
+    let mut of_sample = passes.chunk_by(|a, b| Arc::ptr_eq(sample(a), sample(b)));
+    let mut rest = sequences.iter();
+    let groups = std::iter::from_fn(|| Some(rest.by_ref().take(of_sample.next()?.len()).collect()));
+    let groups: Vec<Vec<&Sequence>> = groups.collect();
     let packed = model.pack_groups(&groups)?;
     let features: Vec<Tensor<2>> = packed
         .images()

@@ -12,7 +12,7 @@ use vigos_rollout::{RolledOut, RunError};
 
 /// Completes a step's samples.
 pub(crate) trait Rollout<W> {
-    /// A completion of each, by the student as it is before step `step`.
+    /// Completions of each, by the student as it is before step `step`.
     ///
     /// # Errors
     /// If one cannot be made, or the run is to stop.
@@ -31,6 +31,8 @@ pub(crate) struct Sampled<'a> {
     pub(crate) base: &'a Base<'a>,
     /// How.
     pub(crate) generation: GenerationSettings,
+    /// Completions of a sample.
+    pub(crate) per_sample: usize,
 }
 
 impl Rollout<Adapter> for Sampled<'_> {
@@ -45,10 +47,11 @@ impl Rollout<Adapter> for Sampled<'_> {
         let student =
             Student { base: self.base, adapter: Some(ActiveAdapter { adapter: weights, dropout: None }) };
         let numbered = |sample: Sample| {
-            let number = sample.number;
-            (Arc::new(sample), number)
+            let first = sample.number * self.per_sample as u64;
+            let sample = Arc::new(sample);
+            (first..first + self.per_sample as u64).map(move |number| (sample.clone(), number))
         };
-        let samples: Vec<_> = samples.into_iter().map(numbered).collect();
+        let samples: Vec<_> = samples.into_iter().flat_map(numbered).collect();
         Ok(student.complete(&samples, &self.generation, step, &mut |drawn| watch.drawn(drawn))?)
     }
 }

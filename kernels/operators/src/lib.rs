@@ -15,7 +15,6 @@ mod decode;
 mod flex;
 mod gate;
 mod norm;
-#[cfg(feature = "flex")]
 mod placement;
 mod projection;
 mod rotary;
@@ -27,5 +26,6 @@ pub use decode::{Columns, decode_attention, decode_attention_reference};
 pub use flex::vector;
 pub use gate::{gated, gated_reference};
 pub use norm::{rms_norm, rms_norm_reference};
+pub use placement::on_cpu;
 pub use projection::{project, project_back};
 pub use rotary::{rotate, rotate_reference};

@@ -1,8 +1,21 @@
 //! Where a tensor lies.
 
-use burn::backend::DispatchTensorKind;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Device;
+#[cfg(feature = "flex")]
+use burn::{
+    backend::{DispatchDevice, DispatchTensorKind},
+    tensor::{DType, Tensor},
+};
 
+/// Whether a device is the CPU backend, whose operators give a row the same bits whatever the other rows are.
+pub fn on_cpu(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return matches!(device.as_dispatch(), DispatchDevice::Flex(_));
+    #[cfg(not(feature = "flex"))]
+    return false;
+}
+
+#[cfg(feature = "flex")]
 /// Whether a tensor lies on the CPU backend in f32, tracked by autodiff or not.
 pub(crate) fn on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
     if tensor.dtype() != DType::F32 {
@@ -11,6 +24,7 @@ pub(crate) fn on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
     if tensor.is_autodiff() { is_plain_flex(&tensor.clone().inner()) } else { is_plain_flex(tensor) }
 }
 
+#[cfg(feature = "flex")]
 /// Whether a tensor lies on the CPU backend, in whatever precision, and autodiff does not track it.
 pub(crate) fn is_plain_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
     matches!(tensor.clone().into_dispatch().kind, DispatchTensorKind::Flex(_))

@@ -334,6 +334,7 @@ fn attention_over_a_cache_is_that_of_each_row_alone_and_of_separate_operators() 
     ] {
         let rows = columns.len();
         let capacity = columns[0].end + 5;
+        let lengths = || columns.iter().map(std::ops::Range::len);
         let plain = |input: Input| input.leaf(DType::F32).inner();
         let query = plain(input(25, [rows, heads, width], 1.0));
         let cache = |seed| {
@@ -341,7 +342,7 @@ fn attention_over_a_cache_is_that_of_each_row_alone_and_of_separate_operators() 
                 .reshape([rows, kv_heads, capacity, width])
         };
         let (keys, values) = (cache(26), cache(27));
-        let all = Columns::new(columns.clone());
+        let all = Columns::new(capacity, columns[0].end, lengths());
         let found = numbers(decode_attention(query.clone(), &keys, &values, &all));
         let wanted = numbers(decode_attention_reference(query.clone(), &keys, &values, &all));
         same(std::slice::from_ref(&found), &[wanted], TOLERANCE, &format!("{heads} {kv_heads} {width}"));
@@ -351,9 +352,31 @@ fn attention_over_a_cache_is_that_of_each_row_alone_and_of_separate_operators() 
                 query.clone().narrow(0, row, 1),
                 &one(&keys),
                 &one(&values),
-                &Columns::new([columns[row].clone()]),
+                &Columns::new(capacity, columns[0].end, [columns[row].len()]),
             );
             assert_eq!(numbers(alone), found[row * heads * width..(row + 1) * heads * width]);
+        }
+        // However far the ring has turned, the bits are the same.
+        for turned in [1, 3, capacity / 2, capacity - 1] {
+            let turn = |x: &Tensor<4>| {
+                let (first, rest) = (x.clone().narrow(2, 0, capacity - turned), capacity - turned);
+                Tensor::cat(vec![x.clone().narrow(2, rest, turned), first], 2)
+            };
+            let end = (columns[0].end + turned - 1) % capacity + 1;
+            let all = Columns::new(capacity, end, lengths());
+            let (keys, values) = (turn(&keys), turn(&values));
+            assert_eq!(
+                numbers(decode_attention(query.clone(), &keys, &values, &all)),
+                found,
+                "turned by {turned}"
+            );
+            let composed = numbers(decode_attention_reference(query.clone(), &keys, &values, &all));
+            same(
+                &[composed],
+                std::slice::from_ref(&found),
+                TOLERANCE,
+                &format!("composed, turned by {turned}"),
+            );
         }
         // The formula, for the last position of a row.
         let inputs: Vec<Tensor<3>> = [keys, values]

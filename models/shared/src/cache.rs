@@ -1,9 +1,9 @@
 //! The key/value cache of a batch that decodes together.
 //!
 //! Sequences are right-aligned: the newest token of every sequence lies in the same column, so a step writes
-//! one column and reads one rectangle, whatever the lengths. A sequence's first column is its own; columns
-//! before it are not read. Since keys carry their rotary position, a column has no meaning of its own, and a
-//! row can be freed, filled with another sequence, or moved to the left without touching the others.
+//! one column, whatever the lengths. The columns are a ring: behind the last one comes the first again, and a row
+//! needs no more of them than its longest sequence. Since keys carry their rotary position, a column has no meaning
+//! of its own, and a row can be freed or filled with another sequence without touching the others.
 //!
 //! `B` rows, `Hkv` key/value heads, `L` columns in use, `C` head width.
 
@@ -27,10 +27,10 @@ pub struct KeyValue {
 pub struct KvCache {
     /// One for each decoder layer.
     pub layers: Vec<LayerCache>,
-    /// First column of each row's sequence; `None` where the row is free.
-    starts: Vec<Option<usize>>,
-    /// Columns in use.
-    column: usize,
+    /// Tokens of each row's sequence; `None` where the row is free.
+    lengths: Vec<Option<usize>>,
+    /// One more than the newest token's column.
+    end: usize,
     capacity: usize,
 }
 
@@ -61,38 +61,40 @@ impl KvCache {
             .map(|_| LayerCache {
                 keys: Tensor::zeros(shape, (device, dtype)),
                 values: Tensor::zeros(shape, (device, dtype)),
-                columns: Columns::new([]),
+                columns: Columns::new(capacity, 0, []),
             })
             .collect();
-        Self { layers, starts: vec![None; rows], column: longest_prompt, capacity }
+        Self { layers, lengths: vec![None; rows], end: longest_prompt.min(capacity), capacity }
     }
 
     /// Rows, free ones included.
     pub fn rows(&self) -> usize {
-        self.starts.len()
+        self.lengths.len()
     }
 
     /// Puts a prompt into a free row: keys and values of every layer, each `[P, Hkv, C]`.
     ///
     /// # Panics
-    /// If the row does not exist or the prompt is longer than the columns in use.
-    pub fn admit(&mut self, row: usize, prompt: Vec<KeyValue>) {
+    /// If the row does not exist or the prompt is longer than the ring.
+    pub fn admit(&mut self, row: usize, prompt: &[KeyValue]) {
         let length = prompt.first().map_or(0, |kv| kv.key.dims()[0]);
-        let start = self.column - length;
+        let columns = Columns::new(self.capacity, self.end, [length]);
         for (layer, kv) in self.layers.iter_mut().zip(prompt) {
-            layer.write(
-                row..row + 1,
-                start,
-                kv.key.swap_dims(0, 1).unsqueeze(),
-                kv.value.swap_dims(0, 1).unsqueeze(),
-            );
+            let mut from = 0;
+            for part in columns.parts(0) {
+                let of = |t: &Tensor<3>| t.clone().narrow(0, from, part.len()).swap_dims(0, 1).unsqueeze();
+                if !part.is_empty() {
+                    layer.write(row..row + 1, part.start, of(&kv.key), of(&kv.value));
+                }
+                from += part.len();
+            }
         }
-        self.starts[row] = Some(start);
+        self.lengths[row] = Some(length);
     }
 
     /// Frees a row.
     pub fn release(&mut self, row: usize) {
-        self.starts[row] = None;
+        self.lengths[row] = None;
     }
 
     /// Keeps only these rows, in this order.
@@ -101,38 +103,24 @@ impl KvCache {
         for layer in &mut self.layers {
             layer.replace(|t| t.select(0, index.clone()));
         }
-        self.starts = rows.iter().map(|r| self.starts[*r]).collect();
+        self.lengths = rows.iter().map(|r| self.lengths[*r]).collect();
     }
 
-    /// Opens the next column for a step, moving everything to the left first if none is free.
+    /// Opens the next column for a step.
     ///
     /// # Panics
-    /// If a live sequence has outgrown the capacity.
-    pub fn advance(&mut self, longest_prompt: usize, device: &Device) {
-        if self.column == self.capacity {
-            let first = self.starts.iter().flatten().copied().min().unwrap_or(self.column);
-            let shift = first.min(self.column.saturating_sub(longest_prompt));
-            assert!(shift > 0, "a sequence outgrew the key/value cache");
-            let (kept, capacity) = (self.column - shift, self.capacity);
-            for layer in &mut self.layers {
-                layer.replace(|t| {
-                    let [rows, heads, _, width] = t.dims();
-                    let free = Tensor::zeros([rows, heads, capacity - kept, width], (device, t.dtype()));
-                    Tensor::cat(vec![t.narrow(2, shift, kept), free], 2)
-                });
-            }
-            for start in self.starts.iter_mut().flatten() {
-                *start -= shift;
-            }
-            self.column = kept;
+    /// If a live sequence has outgrown the ring.
+    pub fn advance(&mut self) {
+        self.end = self.end % self.capacity + 1;
+        for length in self.lengths.iter_mut().flatten() {
+            *length += 1;
         }
-        let used = self.column + 1;
         // A free row computes along, over the open column.
-        let columns = Columns::new(self.starts.iter().map(|start| start.unwrap_or(self.column)..used));
+        let lengths = self.lengths.iter().map(|length| length.unwrap_or(1));
+        let columns = Columns::new(self.capacity, self.end, lengths);
         for layer in &mut self.layers {
             layer.columns = columns.clone();
         }
-        self.column = used;
     }
 }
 

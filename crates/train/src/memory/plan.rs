@@ -122,9 +122,7 @@ impl Planned for Plan {
         all.push(Phase::Always, "images", of.patches(times(samples, image)), formula);
 
         let rows = n(self.rollout_batch).min(samples);
-        // The engine leaves room to move where more samples wait than rows decode.
-        let slack = if samples > rows { length / 4 + 16 } else { 0 };
-        all.push_rollout(&of, rows, length + slack, image);
+        all.push_rollout(&of, rows, length, image);
 
         // Micro-batches before this one have left the sum of their gradients.
         let sum = if several { adapter } else { 0 };

@@ -11,6 +11,7 @@ use vigos_models::peft;
 use vigos_recipe::sft::SftRecipe;
 use vigos_recipe::{Normalise, Recipe};
 use vigos_train::micro_batches::MicroBatches;
+use vigos_train::replay::replay;
 use vigos_train::{Observer, SftOptions, sft};
 
 /// Cuts of six samples.
@@ -168,4 +169,53 @@ fn a_micro_batch_is_filled_up_to_its_tokens_and_what_is_longer_is_alone() {
         }
         assert_eq!(first, lengths.len());
     }
+}
+
+#[test]
+fn several_completions_of_a_sample_share_its_prompt_and_teach_as_separate_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[model]\npath = \"{root}/assets/tiny-qwen2_5-vl\"\n[data]\npath = \"{root}/data/easy-vqa/train.jsonl\"\n\
+         limit = 4\n[method]\nclip = 0\n[rollout]\nmax_new_tokens = 6\nper_sample = 2\n[lora]\nrank = 2\nalpha = 4\n\
+         dropout = 0\n[train]\nepochs = 1\nbatch = 4\naccumulate = 1\nseed = 7\n[log]\nrollouts_every = 1\n",
+        root = root().display()
+    );
+    let recipe = Recipe::parse(&text, "test", &[]).unwrap();
+    let run_dir = folder.path().join("run");
+    // Four samples of two completions each, four completions a step.
+    assert_eq!(run(&recipe, &run_dir, false).unwrap().steps, 2);
+    let snapshot = run_dir.join("rollouts/step-000001.jsonl");
+    let rows = std::fs::read_to_string(&snapshot).unwrap();
+    let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 4);
+    for pair in rows.chunks(2) {
+        assert_eq!(pair[0]["id"], pair[1]["id"]);
+        assert_ne!(
+            pair[0]["completion_token_ids"], pair[1]["completion_token_ids"],
+            "each has draws of its own"
+        );
+    }
+    assert_ne!(rows[0]["id"], rows[2]["id"]);
+    // A replay reads every row as a sample of its own.
+    let out = folder.path().join("replay");
+    replay(&recipe, &snapshot, &out, &kit(), &Device::flex(), &mut |_, _, _| {}).unwrap();
+    let step: Value = serde_json::from_slice(&std::fs::read(out.join("step.json")).unwrap()).unwrap();
+    for key in ["loss", "grad_norm"] {
+        let (found, wanted) = (first_step(&run_dir)[key].clone(), step[key].clone());
+        let [found, wanted] = [found, wanted].map(|value| value.as_f64().unwrap());
+        assert!(relative(found, wanted) < 1e-5, "{key}: {found}, wanted {wanted}");
+    }
+}
+
+#[test]
+fn completions_that_do_not_fill_a_step_are_refused_by_their_key() {
+    let text =
+        "[model]\npath = \"m\"\n[data]\npath = \"d.jsonl\"\n[train]\nsteps = 1\nbatch = 2\naccumulate = 3\n";
+    let set = |set: &str| Recipe::parse(text, "test", &[set.to_owned()]);
+    assert!(set("rollout.per_sample=3").is_ok());
+    let error = set("rollout.per_sample=4").unwrap_err().to_string();
+    assert!(error.contains("rollout.per_sample") && error.contains("6 completions"), "{error}");
+    let both = ["train.tokens_per_micro_batch=512".to_owned(), "train.normalise=micro_batch".to_owned()];
+    let error = Recipe::parse(text, "test", &both).unwrap_err().to_string();
+    assert!(error.contains("train.tokens_per_micro_batch"), "{error}");
 }

@@ -6,13 +6,12 @@
 use super::few_rows::products;
 use super::share::{dense, tensor, values as values_of};
 use super::vector::{exp, filled, load, store};
+use crate::decode::Columns;
 use crate::decode::fused::DecodeBackend;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use macerator::{Scalar, Simd};
 use rayon::prelude::*;
-use std::ops::Range;
-use std::sync::Arc;
 
 /// Multiplications that are worth waking another thread.
 const WORTH_IT: usize = 64 << 10;
@@ -22,7 +21,7 @@ impl DecodeBackend for Flex {
         query: FlexTensor,
         keys: FlexTensor,
         values: FlexTensor,
-        columns: Arc<[Range<usize>]>,
+        columns: Columns,
     ) -> FlexTensor {
         let (query, keys, values) = (dense(query), dense(keys), dense(values));
         let shape = query.layout().shape();
@@ -33,16 +32,14 @@ impl DecodeBackend for Flex {
         let group = heads / kv_heads * width;
         let mut output = vec![0.0f32; rows * heads * width];
         let task = |(number, output): (usize, &mut [f32])| {
-            let columns = &columns[number / kv_heads];
-            let own = |all: &'_ [f32]| -> Range<usize> {
-                debug_assert_eq!(all.len(), rows * kv_heads * capacity * width);
-                let first = number * capacity;
-                (first + columns.start) * width..(first + columns.end) * width
-            };
+            let parts = columns.parts(number / kv_heads);
+            let first = number * capacity;
+            let own = parts.map(|part| (first + part.start) * width..(first + part.end) * width);
+            let [keys, values] = [keys, values].map(|all| own.clone().map(|part| &all[part]));
             let query = &query[number * group..(number + 1) * group];
-            attend(query, &keys[own(keys)], &values[own(values)], width, output);
+            attend(query, keys, values, width, output);
         };
-        let most = columns.iter().map(Range::len).max().unwrap_or(0);
+        let most = columns.longest();
         if rows * heads * width * most < WORTH_IT {
             output.chunks_exact_mut(group.max(1)).enumerate().for_each(task);
         } else {
@@ -52,22 +49,31 @@ impl DecodeBackend for Flex {
     }
 }
 
-/// Queries `[G, C]` over keys and values `[L, C]`; `output` is `[G, C]`.
-fn attend(query: &[f32], keys: &[f32], values: &[f32], width: usize, output: &mut [f32]) {
-    let (group, length) = (query.len() / width, keys.len() / width);
+/// Queries `[G, C]` over keys and values `[L, C]`, which lie in two parts; `output` is `[G, C]`. Where a sequence is cut into
+/// its parts does not enter its sums.
+fn attend(query: &[f32], keys: [&[f32]; 2], values: [&[f32]; 2], width: usize, output: &mut [f32]) {
+    let (group, length) = (query.len() / width, (keys[0].len() + keys[1].len()) / width);
     if length == 0 {
         return;
     }
     // [L, G]
     let mut scores = vec![0.0f32; length * group];
-    products(query, keys, &mut scores, width, group);
+    let (older, newer) = scores.split_at_mut(keys[0].len() / width * group);
+    products(query, keys[0], older, width, group);
+    products(query, keys[1], newer, width, group);
     let mut weights = vec![0.0f32; length];
     for (head, output) in output.chunks_exact_mut(width).enumerate() {
         for (weight, scores) in weights.iter_mut().zip(scores.chunks_exact(group)) {
             *weight = scores[head];
         }
         let sum = softmax(&mut weights, 1.0 / (width as f32).sqrt());
-        mix(&weights, values, sum, output);
+        let (older, newer) = weights.split_at(values[0].len() / width);
+        output.fill(0.0);
+        mix(older, values[0], output);
+        mix(newer, values[1], output);
+        for output in output.iter_mut() {
+            *output /= sum;
+        }
     }
 }
 
@@ -93,16 +99,12 @@ fn softmax<S: Simd>(scores: &mut [f32], scale: f32) -> f32 {
     sum.reduce_add()
 }
 
-/// `output ← Σ weight·value / sum`
+/// `output ← output + Σ weight·value`
 #[macerator::with_simd]
-fn mix<S: Simd>(weights: &[f32], values: &[f32], sum: f32, output: &mut [f32]) {
-    output.fill(0.0);
+fn mix<S: Simd>(weights: &[f32], values: &[f32], output: &mut [f32]) {
     for (weight, value) in weights.iter().zip(values.chunks_exact(output.len())) {
         for (output, value) in output.iter_mut().zip(value) {
             *output += weight * value;
         }
-    }
-    for output in output.iter_mut() {
-        *output /= sum;
     }
 }

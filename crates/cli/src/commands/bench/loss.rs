@@ -11,7 +11,9 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::num::NonZeroUsize;
 use vigos_bench::measure::{Cost, Meter};
-use vigos_kernels::{ActiveRow, Direction, RowLoss, SpanKlError, chunk_rows, divergence_linear, span_kl};
+use vigos_kernels::{
+    ActiveRow, Direction, RowLoss, SpanKlError, chunk_rows, divergence_linear, on_cpu, span_kl,
+};
 
 /// The most values of a tensor: more than any device that this is run on holds.
 const LARGEST: usize = 1 << 33;
@@ -121,7 +123,7 @@ impl<'a> Bench<'a> {
             BenchDirection::Forward => Direction::Forward,
             BenchDirection::Reverse => Direction::Reverse,
         };
-        let on_host = format!("{device:?}").contains("Flex");
+        let on_host = on_cpu(device);
         let chunk = args.chunk.unwrap_or_else(|| chunk_rows(args.vocab, args.chunk_bytes));
         Ok(Self {
             device,

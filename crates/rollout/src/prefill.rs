@@ -1,0 +1,74 @@
+//! Reading prompts: the first half of a completion.
+
+use crate::engine::{Engine, Request, RolloutError};
+use burn::tensor::Tensor;
+use vigos_kernels::on_cpu;
+use vigos_models::cache::KeyValue;
+use vigos_models::{ModelError, phase};
+use vigos_processor::{ImagePatches, Sequence};
+
+/// Tokens of prompts that are read by one forward, which bounds its memory.
+const CHUNK_TOKENS: usize = 4096;
+
+/// A prompt that has been read.
+#[derive(Debug)]
+pub(crate) struct Prefilled {
+    /// Keys and values of every layer, each `[P, Hkv, C]`.
+    pub(crate) layers: Vec<KeyValue>,
+    /// Position of the newest token.
+    pub(crate) position: u32,
+    /// Of the token behind the prompt, `[V]`.
+    pub(crate) logits: Vec<f32>,
+}
+
+impl Request<'_> {
+    /// Whether this asks for another completion of the same prompt.
+    pub(crate) fn is_of(&self, other: &Request) -> bool {
+        std::ptr::eq(self.prompt, other.prompt) && std::ptr::eq(self.images, other.images)
+    }
+}
+
+impl Engine<'_> {
+    /// How many of these prompts, one at least, are read by one forward. On a CPU each has one of its own, which costs
+    /// nothing there, so that no other prompt enters the rounding of its numbers.
+    pub(crate) fn together<'a>(&self, prompts: impl Iterator<Item = &'a Request<'a>>) -> usize {
+        let most = if on_cpu(self.model.device()) { 0 } else { CHUNK_TOKENS };
+        let within = |tokens: &mut usize, prompt: &Request| {
+            *tokens += prompt.prompt.ids.len();
+            (*tokens <= most).then_some(())
+        };
+        prompts.scan(0, within).count().max(1)
+    }
+
+    /// Reads prompts, one forward for all.
+    ///
+    /// # Errors
+    /// If one does not fit the model.
+    pub(crate) fn prefill(&self, prompts: &[&Request]) -> Result<Vec<Prefilled>, RolloutError> {
+        let _prefill = phase!(self.model.device(), "prefill");
+        let images: Vec<&ImagePatches> = prompts.iter().flat_map(|r| r.images).collect();
+        let features = self.model.encode_images(&images, self.adapter);
+        let sequences: Vec<&Sequence> = prompts.iter().map(|r| r.prompt).collect();
+        let packed = self.model.pack(&sequences)?;
+        let mut layers: Vec<KeyValue> = Vec::new();
+        let hidden = self.model.forward(&packed, &features, self.adapter, &mut layers);
+        let ends: Vec<usize> = (0..prompts.len()).map(|i| packed.last_row(i)).collect();
+        let logits = host(self.model.logits_at(&hidden, &ends))?;
+        let read = logits.chunks(logits.len() / prompts.len().max(1)).enumerate().map(|(i, logits)| {
+            let own = packed.range(i);
+            let part = |t: &Tensor<3>| t.clone().narrow(0, own.start, own.len());
+            let own = layers.iter().map(|l| KeyValue { key: part(&l.key), value: part(&l.value) });
+            Prefilled { layers: own.collect(), position: packed.last_position(i), logits: logits.to_vec() }
+        });
+        Ok(read.collect())
+    }
+}
+
+/// The values of logits.
+///
+/// # Errors
+/// If the device is lost.
+pub(crate) fn host(logits: Tensor<2>) -> Result<Vec<f32>, ModelError> {
+    let lost = |error| ModelError::Device(format!("the device did not return the logits: {error}"));
+    logits.try_into_vec_as().map_err(lost)
+}
