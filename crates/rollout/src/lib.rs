@@ -38,5 +38,6 @@ pub mod student;
 pub use error::RunError;
 pub use kit::Kit;
 pub use options::{RunOptions, Start};
+pub use prefill::PREFILL_TOKENS;
 pub use record::RolloutRecord;
 pub use rolled_out::RolledOut;

@@ -7,8 +7,8 @@ use vigos_models::cache::KeyValue;
 use vigos_models::{ModelError, phase};
 use vigos_processor::{ImagePatches, Sequence};
 
-/// Tokens of prompts that are read by one forward, which bounds its memory.
-const CHUNK_TOKENS: usize = 4096;
+/// Most tokens of prompts that are read by one forward, which bounds its memory; a longer prompt is read by itself.
+pub const PREFILL_TOKENS: usize = 4096;
 
 /// A prompt that has been read.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Engine<'_> {
     /// How many of these prompts, one at least, are read by one forward. On a CPU each has one of its own, which costs
     /// nothing there, so that no other prompt enters the rounding of its numbers.
     pub(crate) fn together<'a>(&self, prompts: impl Iterator<Item = &'a Request<'a>>) -> usize {
-        let most = if on_cpu(self.model.device()) { 0 } else { CHUNK_TOKENS };
+        let most = if on_cpu(self.model.device()) { 0 } else { PREFILL_TOKENS };
         let within = |tokens: &mut usize, prompt: &Request| {
             *tokens += prompt.prompt.ids.len();
             (*tokens <= most).then_some(())

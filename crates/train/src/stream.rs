@@ -1,17 +1,21 @@
-//! Rows in order, each made a sample, or left out and written down.
+//! Rows in order, each made a sample, or left out and written down. Those of the next step are made on a thread of their own
+//! while a step computes.
 
 use crate::checkpoint::State;
 use crate::observer::Observer;
 use crate::quarantine::Quarantine;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Scope;
 use vigos_data::{BadRow, Dataset, Order, Row};
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker, Skip, UserTexts};
 use vigos_rollout::RunError;
 
 /// Makes a sample of a row: prompts, images, perhaps the answer to learn.
-pub(crate) trait Prepare: Sync {
+pub(crate) trait Prepare: Send + Sync {
     /// The sample of a row with this number in the run, or why it is left out.
     ///
     /// # Errors
@@ -55,11 +59,22 @@ impl<M: Prepare> Prepare for Fitting<M> {
 
 /// The samples of a run, in the data set's order under its seed.
 pub(crate) struct Stream<'a> {
-    dataset: Dataset,
+    rows: Arc<Rows<'a>>,
     order: Order,
     path: PathBuf,
+    ahead: Option<Ahead>,
+}
+
+/// A data set, and what makes samples of its rows.
+struct Rows<'a> {
+    dataset: Dataset,
     prepare: Box<dyn Prepare + 'a>,
 }
+
+/// A row's number in the run, and its place in the data set.
+type Place = (u64, usize);
+/// What some rows are made.
+type Made = Result<Vec<Result<Sample, Refusal>>, RunError>;
 
 /// A row that is left out, and what it is counted under.
 struct Refusal {
@@ -67,15 +82,24 @@ struct Refusal {
     row: BadRow,
 }
 
+/// The thread that makes samples ahead: at most those of one step.
+struct Ahead {
+    asked: SyncSender<Vec<Place>>,
+    made: Receiver<Made>,
+    /// What it was asked for and has not given yet.
+    pending: Vec<Place>,
+}
+
 impl<'a> Stream<'a> {
     /// The rows of `dataset`, which `path` stands for in messages, shuffled under `seed`.
     pub(crate) fn new(dataset: Dataset, path: &Path, seed: u64, prepare: Box<dyn Prepare + 'a>) -> Self {
-        Self { order: dataset.order(seed), dataset, path: path.to_owned(), prepare }
+        let (order, path) = (dataset.order(seed), path.to_owned());
+        Self { rows: Arc::new(Rows { dataset, prepare }), order, path, ahead: None }
     }
 
     /// Rows of the data set.
     pub(crate) fn rows(&self) -> usize {
-        self.dataset.count().get()
+        self.rows.dataset.count().get()
     }
 
     /// The next `count` samples. Rows that cannot be used are counted in `state`, told, and where they are bad put
@@ -121,10 +145,65 @@ impl<'a> Stream<'a> {
         Ok(samples)
     }
 
-    /// Samples of the `count` rows from number `first` on, read and prepared side by side.
-    fn make(&mut self, first: u64, count: u64) -> Result<Vec<Result<Sample, Refusal>>, RunError> {
-        let places: Vec<(u64, usize)> =
-            (first..first + count).map(|number| (number, self.order.at(number).1)).collect();
+    /// From here on, until [`stop`](Self::stop), samples can be made ahead, on a thread of `scope`.
+    pub(crate) fn start<'scope>(&mut self, scope: &'scope Scope<'scope, '_>)
+    where
+        'a: 'scope,
+    {
+        let (asked, questions) = sync_channel::<Vec<Place>>(1);
+        let (answers, made) = sync_channel(1);
+        let rows = self.rows.clone();
+        scope.spawn(move || {
+            // Ends when either side of the stream is gone.
+            while let Ok(places) = questions.recv() {
+                if answers.send(rows.make(places)).is_err() {
+                    break;
+                }
+            }
+        });
+        self.ahead = Some(Ahead { asked, made, pending: Vec::new() });
+    }
+
+    /// Begins to make the `count` samples that will be taken next, from row number `first` of the run on.
+    pub(crate) fn look_ahead(&mut self, first: u64, count: usize) {
+        let places = self.places(first, count as u64);
+        if let Some(ahead) = &mut self.ahead
+            && ahead.asked.send(places.clone()).is_ok()
+        {
+            ahead.pending = places;
+        }
+    }
+
+    /// Ends the thread that makes samples ahead.
+    pub(crate) fn stop(&mut self) {
+        self.ahead = None;
+    }
+
+    /// Samples of the `count` rows from number `first` on, made ahead if they were asked for.
+    fn make(&mut self, first: u64, count: u64) -> Made {
+        let places = self.places(first, count);
+        if let Some(ahead) = &mut self.ahead
+            && !ahead.pending.is_empty()
+        {
+            let made = ahead.made.recv();
+            if std::mem::take(&mut ahead.pending) == places
+                && let Ok(made) = made
+            {
+                return made;
+            }
+        }
+        self.rows.make(places)
+    }
+
+    /// Where the `count` rows from number `first` on are.
+    fn places(&mut self, first: u64, count: u64) -> Vec<Place> {
+        (first..first + count).map(|number| (number, self.order.at(number).1)).collect()
+    }
+}
+
+impl Rows<'_> {
+    /// Samples of rows, read and prepared side by side.
+    fn make(&self, places: Vec<Place>) -> Made {
         let prepared: Vec<_> = places
             .into_par_iter()
             .map(|(number, index)| {

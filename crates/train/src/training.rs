@@ -84,6 +84,15 @@ where
     /// # Errors
     /// If the data is wrong, the device fails, or a file cannot be written.
     pub(crate) fn run(&mut self, recorder: &mut Recorder, watch: &mut Watch) -> Result<Finished, RunError> {
+        std::thread::scope(|scope| {
+            self.stream.start(scope);
+            let finished = self.steps(recorder, watch);
+            self.stream.stop();
+            finished
+        })
+    }
+
+    fn steps(&mut self, recorder: &mut Recorder, watch: &mut Watch) -> Result<Finished, RunError> {
         let total = self.update.total();
         watch.observer.started(self.state.step, total);
         let mut saved = recorder.checkpoint(self.state.step);
@@ -122,6 +131,9 @@ where
         };
         let mut attempt = Attempt::of(&samples);
         state.step += 1;
+        if state.step < self.update.total() {
+            self.stream.look_ahead(state.cursor, self.samples);
+        }
         let learnt = match self.learn(samples, &mut attempt, watch) {
             Ok(learnt) => learnt,
             Err(error) => {

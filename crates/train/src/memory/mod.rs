@@ -16,7 +16,7 @@ use vigos_models::gradient::Keep;
 use vigos_models::memory::Footprint;
 use vigos_recipe::Recompute;
 use vigos_recipe::sample::{Sample, SampleError, Skip};
-use vigos_rollout::RunError;
+use vigos_rollout::{PREFILL_TOKENS, RunError};
 
 /// Tokens of a prompt where nobody says: an image of a megapixel and a half, and a question.
 pub const PROMPT_TOKENS: usize = 2048;
@@ -156,14 +156,15 @@ impl Estimate {
         let cached = rows.saturating_mul(columns);
         let formula = format!("{rows} rows x {columns} tokens x {} bytes", of.keys_and_values(1));
         self.push(Phase::Rollout, "KV cache", of.keys_and_values(cached), formula);
-        let (prompts, images) = (rows.saturating_mul(prompt), rows.saturating_mul(image_tokens));
+        let together = (PREFILL_TOKENS as u64 / prompt.max(1)).clamp(1, rows.max(1));
+        let (prompts, images) = (together.saturating_mul(prompt), together.saturating_mul(image_tokens));
         let prefill = of
             .text_forward(prompts, adapted)
             .saturating_add(of.keys_and_values(prompts))
             .saturating_add(of.features(images))
             .max(of.vision_forward(images, adapted))
             .max(of.decoding(cached));
-        let formula = format!("{rows} prompts of {prompt} tokens read at once");
+        let formula = format!("{together} prompts of {prompt} tokens read at once");
         self.push(Phase::Rollout, "activations", prefill, formula);
         self.push(Phase::Rollout, "logits", of.logits(rows), format!("{rows} rows of the vocabulary"));
     }

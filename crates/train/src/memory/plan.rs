@@ -118,8 +118,9 @@ impl Planned for Plan {
         let mut all = Estimate::of_model(&of, values, prompt, completion);
         all.push(Phase::Always, "optimiser", times(adapter, 2), "2 moments of the adapter in f32".into());
         let image = n(self.image_tokens);
-        let formula = format!("pixels of {samples} prompts in f32, on the host");
-        all.push(Phase::Always, "images", of.patches(times(samples, image)), formula);
+        let formula =
+            format!("pixels of twice {samples} prompts in f32, on the host: the next step's are made ahead");
+        all.push(Phase::Always, "images", of.patches(times(2 * samples, image)), formula);
 
         let rows = n(self.rollout_batch).min(samples);
         all.push_rollout(&of, rows, length, image);

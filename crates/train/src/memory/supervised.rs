@@ -123,8 +123,9 @@ impl Planned for SupervisedPlan {
             "2 moments of what is trained, in f32".into(),
         );
         let image = n(self.image_tokens);
-        let formula = format!("pixels of {samples} prompts in f32, on the host");
-        all.push(Phase::Always, "images", of.patches(times(samples, image)), formula);
+        let formula =
+            format!("pixels of twice {samples} prompts in f32, on the host: the next step's are made ahead");
+        all.push(Phase::Always, "images", of.patches(times(2 * samples, image)), formula);
 
         let (images, adapted) = (times(batch, image), self.lora.is_some());
         let forward = of.text_forward(tokens, adapted).max(of.vision_forward(images, adapted));
