@@ -9,7 +9,9 @@ use smart_default::SmartDefault;
 use crate::document::Contradiction;
 use crate::limits;
 use crate::recipe::RunRecipe;
-use crate::sections::{Checkpoint, Length, Lora, MetricsLog, Model, Optim, Precision, Recompute, Rows};
+use crate::sections::{
+    Checkpoint, Length, Lora, MetricsLog, Model, Normalise, Optim, Precision, Recompute, Rows,
+};
 use crate::texts::filled;
 use crate::unset::Unset;
 

@@ -3,7 +3,8 @@
 use crate::memory::fit::{Change, change};
 use std::iter::Peekable;
 use vigos_models::Trained;
-use vigos_recipe::{Normalise, SftTrain, Train};
+use vigos_recipe::sft::SftTrain;
+use vigos_recipe::{Normalise, Train};
 use vigos_rollout::RolledOut;
 
 /// The cut of a step.

@@ -14,7 +14,7 @@ use crate::stream::{Fitting, Stream};
 use crate::supervised::CrossEntropy;
 use crate::training::{Finished, Training};
 use crate::update::Update;
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use vigos_data::{DataRequest, Dataset};

@@ -49,7 +49,7 @@ pub trait Forecast: Planned {
 /// A description, a reasoning and an answer hardly fit into fewer tokens.
 pub(super) const FEWEST_TOKENS: usize = 256;
 
-pub(super) fn change(key: &'static str, value: impl ToString) -> Change {
+pub(crate) fn change(key: &'static str, value: impl ToString) -> Change {
     Change { key, value: value.to_string() }
 }
 

@@ -3,6 +3,7 @@
 use super::fit::{Knob, Tunable, change};
 use super::plan::computed_again;
 use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
+use crate::micro_batches::MicroBatches;
 use burn::tensor::DType;
 use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;

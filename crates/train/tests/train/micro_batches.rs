@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use support::{Recorded, host, kit, relative, root, run};
 use vigos_models::peft;
 use vigos_recipe::sft::SftRecipe;
-use vigos_recipe::{Normalise, Recipe};
+use vigos_recipe::{Normalise, Recipe, RunRecipe};
 use vigos_train::micro_batches::MicroBatches;
 use vigos_train::replay::replay;
 use vigos_train::{Observer, SftOptions, sft};
