@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Once;
 use vigos_core::random::Key;
 pub use vigos_data::recorded::Finish;
+use vigos_kernels::read;
 use vigos_models::cache::{KeyValue, KvCache};
 use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel, phase};
 use vigos_processor::{ImagePatches, Sequence};
@@ -98,10 +99,11 @@ struct Live {
 
 impl Engine<'_> {
     /// Completes every request, in their order. `watch` is called after each step with the number of tokens
-    /// drawn so far and may stop the work.
+    /// drawn so far and may stop the work. Where the device is out of memory for so many rows, those that are not done
+    /// begin anew in half as many, once; their draws are the same.
     ///
     /// # Errors
-    /// If a prompt does not fit the model, no token can be drawn, or `watch` breaks.
+    /// If a prompt does not fit the model, no token can be drawn, the device fails, or `watch` breaks.
     pub fn run(
         &self,
         requests: &[Request],
@@ -112,8 +114,31 @@ impl Engine<'_> {
             let empty = || Completion { tokens: vec![], logprobs: vec![], finish: Finish::Length };
             return Ok(requests.iter().map(|_| empty()).collect());
         }
-        let longest = requests.iter().map(|r| r.prompt.ids.len()).max().unwrap_or(0);
         let rows = self.rows.clamp(1, requests.len().max(1));
+        match self.complete(requests, &mut done, rows, watch) {
+            Err(RolloutError::Model(error)) if rows > 1 && error.is_out_of_memory() => {
+                let fewer = rows.div_ceil(2);
+                tracing::warn!(
+                    "{error}; {rows} completions at a time were too many, going on with {fewer}; a smaller batch saves \
+                     the attempt"
+                );
+                self.model.device().memory_cleanup();
+                self.complete(requests, &mut done, fewer, watch)?;
+            }
+            other => other?,
+        }
+        Ok(done.into_iter().flatten().collect())
+    }
+
+    /// Completes the requests that are not done, so many rows at a time.
+    fn complete(
+        &self,
+        requests: &[Request],
+        done: &mut [Option<Completion>],
+        rows: usize,
+        watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<(), RolloutError> {
+        let longest = requests.iter().map(|r| r.prompt.ids.len()).max().unwrap_or(0);
         // Sequences that join later need room to the left to be moved into only now and then.
         let most = requests.iter().map(|r| self.most(r)).max().unwrap_or(0);
         self.tell_of_cut(longest);
@@ -121,11 +146,11 @@ impl Engine<'_> {
         let capacity = longest + most + slack;
         let mut cache = self.model.cache(rows, longest, capacity);
         let mut live: Vec<Option<Live>> = (0..rows).map(|_| None).collect();
-        let mut waiting: VecDeque<usize> = (0..requests.len()).collect();
-        let mut drawn = 0;
+        let mut waiting: VecDeque<usize> = (0..requests.len()).filter(|i| done[*i].is_none()).collect();
+        let mut drawn = done.iter().flatten().map(|completion| completion.tokens.len()).sum();
         loop {
             drawn += self.admit(requests, &mut waiting, &mut live, &mut cache)?;
-            self.retire(requests, &mut live, &mut cache, &mut done);
+            self.retire(requests, &mut live, &mut cache, done);
             if watch(drawn).is_break() {
                 return Err(RolloutError::Interrupted);
             }
@@ -141,9 +166,9 @@ impl Engine<'_> {
             let _decode = phase!(self.model.device(), "decode");
             cache.advance(longest, self.model.device());
             drawn += self.step(requests, &mut live, &mut cache)?;
-            self.retire(requests, &mut live, &mut cache, &mut done);
+            self.retire(requests, &mut live, &mut cache, done);
         }
-        Ok(done.into_iter().flatten().collect())
+        Ok(())
     }
 
     /// Tokens that a completion may have, one at least: no more than the model's context has room for.
@@ -239,9 +264,7 @@ impl Engine<'_> {
         logits: Tensor<2>,
     ) -> Result<usize, RolloutError> {
         let vocabulary = logits.dims()[1];
-        let values: Vec<f32> = logits
-            .try_into_vec_as()
-            .map_err(|e| ModelError::Device(format!("the device did not return the logits: {e}")))?;
+        let values: Vec<f32> = read(logits).map_err(ModelError::from)?;
         let mut count = 0;
         for (row, logits) in rows.zip(values.chunks(vocabulary)) {
             let Some(sequence) = &mut live[row] else { continue };

@@ -9,7 +9,7 @@
 //! minimised. What scores a token is the row that predicts it.
 
 use crate::dropout::{Dropping, dropout};
-use crate::finite::is_finite;
+use crate::finite::first_not_finite;
 use crate::metrics::{Distilled, Outcome};
 use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
 use crate::observer::Watch;
@@ -200,8 +200,7 @@ pub fn micro_batch(
     if let Some(row) = result.kl.iter().position(|kl| !kl.is_finite()) {
         let states =
             [("a teacher's hidden states", &teacher_hidden), ("the student's hidden states", &hidden)];
-        let first = states.into_iter().find(|(_, states)| !is_finite(states)).map(|(name, _)| name);
-        return Err(not_finite(row, first, &scored, method, &passes));
+        return Err(not_finite(row, first_not_finite(states)?, &scored, method, &passes));
     }
 
     let mut divergences = rows.iter().zip(&result.kl);
