@@ -34,10 +34,12 @@ pub(crate) struct Args {
 }
 
 /// Six short steps of the tiny model, a checkpoint behind each.
-const RUN: [&str; 8] = [
+const RUN: [&str; 10] = [
     "train",
     "configs/first-light.toml",
+    "data.limit=16",
     "train.steps=6",
+    "train.batch=2",
     "checkpoint.every=1",
     "checkpoint.keep=0",
     "log.rollouts_every=1",
