@@ -158,6 +158,31 @@ fn every_command_takes_names_of_the_hub_for_model_and_adapter() {
 }
 
 #[test]
+fn the_estimate_of_an_adapter_from_the_hub_has_its_own_ranks_and_fetches_no_tensor() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("adapter_config.json");
+    std::fs::copy(adapter().join("adapter_config.json"), &own).unwrap();
+    support::set_json(&own, "/rank_pattern", serde_json::json!({"q_proj": 8}));
+    let config = std::fs::read(&own).unwrap();
+    let files: [(&str, &[u8]); 2] = [("adapter_config.json", &config), ("adapter_model.safetensors", b"")];
+    server.add("models", "org/lora", "main", &files);
+    let recipe = root().join("configs/first-light.toml");
+    let bytes = |adapter: &str| {
+        let mut command = at(&server.endpoint, folder.path(), "0");
+        command.args(["doctor", "--json", "--set", &format!("model.adapter={adapter}"), "--config"]);
+        let report = ran(command.arg(&recipe).output().unwrap()).ok().json();
+        let parts = report["parts"].as_array().unwrap().clone();
+        parts.into_iter().find(|part| part["name"] == "adapter").unwrap()["bytes"].as_u64().unwrap()
+    };
+    let local = bytes(folder.path().to_str().unwrap());
+    assert_eq!(bytes("hf:org/lora"), local);
+    assert_ne!(bytes(adapter().to_str().unwrap()), local);
+    let fetched = |request: &server::Request| request.path.contains("adapter_model");
+    assert!(!server.requests().iter().any(fetched));
+}
+
+#[test]
 fn what_the_hub_has_in_another_format_or_as_something_else_is_called_by_its_name() {
     let server = Server::start();
     let read = |folder: &Path, name: &str| std::fs::read(folder.join(name)).unwrap();

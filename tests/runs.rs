@@ -67,6 +67,19 @@ fn a_folder_that_a_process_holds_is_left_alone_by_another() {
 }
 
 #[test]
+fn a_run_that_fails_says_what_was_saved_and_how_to_go_on() {
+    let (dir, data) = data_folder(&questions());
+    let run_dir = dir.path().join("run");
+    // The first step's weights are finite, and the second's logits are not.
+    let set = ["train.steps=3", "optim.lr=1e30", "optim.schedule=constant", "checkpoint.every=1"];
+    let ran = train(&recipe(&data), &run_dir, &set.map(|set| ["--set", set]).concat());
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    for part in ["not finite", "step-000001", "--resume"] {
+        assert!(ran.stderr.contains(part), "no {part:?} in {}", ran.stderr);
+    }
+}
+
+#[test]
 fn limits_that_a_run_was_lost_to_may_be_others_when_it_goes_on() {
     let (dir, data) = data_folder(&questions());
     let recipe = recipe(&data);

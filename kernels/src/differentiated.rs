@@ -5,8 +5,9 @@ use crate::divergence::Divergence;
 use crate::error::SpanKlError;
 use crate::reference::{agreement, log_probabilities, statistics};
 use crate::rows::{ActiveRow, SpanKlRows};
-use crate::tensors::{column, host};
+use crate::tensors::column;
 use burn::tensor::{Tensor, s};
+use vigos_operators::read;
 
 /// Statistics and gradient of checked rows, each under its own divergence. Rows that follow one another under one
 /// divergence are computed together.
@@ -35,7 +36,7 @@ pub(crate) fn differentiated(
         kl.extend(found.kl);
         slopes.push(found.slope);
     }
-    let rows_of = statistics(&kl, student, teacher, agrees);
+    let rows_of = statistics(&kl, student, teacher, agrees)?;
     let loss = rows.iter().zip(&rows_of).map(|(row, found)| row.counts(found.kl)).sum();
     let gradient = (Tensor::cat(slopes, 0) / temperature).cast(precision);
     Ok(SpanKlRows { loss, rows: rows_of, gradient })
@@ -65,7 +66,7 @@ impl Run<'_> {
             let found = format!("{} values for {} rows", rows.dims()[0], self.rows.len());
             return Err(self.refused(found, "one for each row"));
         }
-        let kl = host(rows.clone().inner());
+        let kl: Vec<f32> = read(rows.clone().inner())?;
         let weights: Vec<f32> = self.rows.iter().zip(&kl).map(|(row, kl)| weight(row, *kl)).collect();
         if weights.iter().all(|weight| *weight == 0.0) {
             return Ok(Found { kl, slope: student.zeros_like() });
@@ -82,7 +83,7 @@ impl Run<'_> {
         let slope = slope.mask_fill(weighed.equal_elem(0.0).expand(student.dims()), 0.0);
         // Through the softmax.
         let slope = slope.clone() - student.exp() * slope.sum_dim(1);
-        let sizes = host(slope.clone().abs().sum_dim(1));
+        let sizes: Vec<f32> = read(slope.clone().abs().sum_dim(1))?;
         if let Some(at) = sizes.iter().position(|size| !size.is_finite()) {
             let found = format!("a derivative that is no number at student row {}", self.rows[at].student);
             return Err(self.refused(found, "a finite one wherever the divergence is finite"));

@@ -1,8 +1,9 @@
-//! What the operator refuses.
+//! What the operator refuses, and where the device fails it.
 
 use burn::tensor::DType;
+use vigos_operators::DeviceError;
 
-/// Input that has no span KL.
+/// Input that has no span KL, or a device that did not compute it.
 ///
 /// Values are not looked at: a row of logits that is no distribution is reported in its [`crate::RowStatistics`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -84,6 +85,16 @@ pub enum SpanKlError {
         /// What it has to give.
         wanted: &'static str,
     },
+    /// The device failed.
+    #[error(transparent)]
+    Failed(#[from] DeviceError),
+}
+
+impl SpanKlError {
+    /// Whether the device was out of memory.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.is_out_of_memory())
+    }
 }
 
 /// A name that no divergence has.

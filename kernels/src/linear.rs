@@ -8,7 +8,7 @@ use crate::rows::{ActiveRow, RowLoss, RowStatistics, SpanKlRows};
 use crate::tensors::indices;
 use burn::tensor::{DType, IndexingUpdateOp, Tensor};
 use std::num::NonZeroUsize;
-use vigos_operators::{project, project_back};
+use vigos_operators::{computed, in_chunks, project, project_back};
 
 /// Memory that the logits of one chunk of rows take at most, in bytes: large enough for products to be efficient,
 /// small beside a model. Who goes over logits in chunks makes them of this size.
@@ -71,7 +71,8 @@ pub struct LinearLoss {
 ///
 /// # Errors
 /// If a tensor's shape, precision or device does not fit the student's, a row lies outside `student` or `teacher`, a
-/// temperature, weight or clip makes no sense, or a divergence gives what is none.
+/// temperature, weight or clip makes no sense, or a divergence gives what is none; if the device fails. One that is out of
+/// memory for a chunk is asked for half as many rows at a time, once.
 pub fn divergence_linear(
     student: &Tensor<2>,
     teacher: &Tensor<2>,
@@ -89,16 +90,17 @@ pub fn divergence_linear(
         }
     }
     let mut sum = Sum::new(Problem { student, teacher, head, rows });
-    for part in fused.chunks(chunk.get()) {
+    let (device, out_of_memory) = (student.device(), SpanKlError::is_out_of_memory);
+    in_chunks(&fused, chunk, &device, out_of_memory, |part| {
         let (numbers, losses): (Vec<usize>, Vec<RowLoss>) = part.iter().copied().unzip();
         let found = span_kl_stacked(sum.of.logits(&numbers), &losses, temperature)?;
-        sum = sum.add(&numbers, found);
-    }
-    for numbers in others.chunks(chunk.get()) {
+        sum.add(&numbers, found)
+    })?;
+    in_chunks(&others, chunk, &device, out_of_memory, |numbers| {
         let part: Vec<ActiveRow> = numbers.iter().map(|number| rows[*number]).collect();
         let found = differentiated(sum.of.logits(numbers), &part, temperature)?;
-        sum = sum.add(numbers, found);
-    }
+        sum.add(numbers, found)
+    })?;
     Ok(sum.finish())
 }
 
@@ -140,30 +142,30 @@ impl<'a> Sum<'a> {
         Self { loss: 0.0, statistics: vec![None; of.rows.len()], gradient, of }
     }
 
-    /// Adds a chunk: these active rows.
-    fn add(mut self, numbers: &[usize], found: SpanKlRows) -> Self {
+    /// Adds a chunk: these active rows; all of it, or nothing if the device fails.
+    fn add(&mut self, numbers: &[usize], found: SpanKlRows) -> Result<(), SpanKlError> {
         let (rows, device) = (self.of.rows, self.of.student.device());
-        self.loss += found.loss;
-        for (number, row) in numbers.iter().zip(&found.rows) {
-            self.statistics[*number] = Some(*row);
-        }
         let passes = |i: &usize| {
             let row = &rows[numbers[*i]];
             row.weight != 0.0 && !row.clips(found.rows[*i].kl)
         };
         let kept: Vec<usize> = (0..numbers.len()).filter(passes).collect();
-        if kept.is_empty() {
-            return self;
+        if !kept.is_empty() {
+            let upstream = if kept.len() == numbers.len() {
+                found.gradient
+            } else {
+                found.gradient.select(0, indices(kept.iter().copied(), &device))
+            };
+            let back = project_back(upstream, self.of.head).cast(DType::F32);
+            computed(&back)?;
+            let places = indices(kept.iter().map(|i| rows[numbers[*i]].student), &device);
+            self.gradient.inplace(|all| all.select_assign(0, places, back, IndexingUpdateOp::Add));
         }
-        let upstream = if kept.len() == numbers.len() {
-            found.gradient
-        } else {
-            found.gradient.select(0, indices(kept.iter().copied(), &device))
-        };
-        let back = project_back(upstream, self.of.head).cast(DType::F32);
-        let places = indices(kept.iter().map(|i| rows[numbers[*i]].student), &device);
-        self.gradient = self.gradient.select_assign(0, places, back, IndexingUpdateOp::Add);
-        self
+        self.loss += found.loss;
+        for (number, row) in numbers.iter().zip(&found.rows) {
+            self.statistics[*number] = Some(*row);
+        }
+        Ok(())
     }
 
     fn finish(self) -> LinearLoss {

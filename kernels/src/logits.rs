@@ -6,9 +6,9 @@ use crate::error::SpanKlError;
 use crate::operator::{SpanKlBackend, column};
 use crate::reference::composed;
 use crate::rows::{RowLoss, RowStatistics, SpanKlRows};
-use crate::tensors::host;
 use burn::backend::{Dispatch, DispatchTensorKind};
 use burn::tensor::{DType, Device, Tensor, TensorData, s};
+use vigos_operators::{DeviceError, read};
 
 /// The loss of rows of logits and its gradient, in f32 arithmetic whatever the precision of the logits.
 ///
@@ -38,7 +38,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData, s};
 ///
 /// # Errors
 /// If shapes, precisions or devices do not fit, there is not one of `rows` for each row of logits, or a
-/// temperature, weight or clip makes no sense.
+/// temperature, weight or clip makes no sense; if the device fails.
 pub fn span_kl(
     student: Tensor<2>,
     teacher: Tensor<2>,
@@ -47,7 +47,7 @@ pub fn span_kl(
 ) -> Result<SpanKlRows, SpanKlError> {
     check_pair(&student, &teacher, rows, temperature)?;
     if !is_native(&student) {
-        return Ok(composed(student, teacher, rows, temperature));
+        return Ok(composed(student, teacher, rows, temperature)?);
     }
     let arguments = pack(rows, &student.device());
     let (statistics, gradient) = <Dispatch as SpanKlBackend>::span_kl_rows(
@@ -56,7 +56,7 @@ pub fn span_kl(
         arguments.into_dispatch(),
         temperature as f32,
     );
-    Ok(unpack(Tensor::from_dispatch(statistics), Tensor::from_dispatch(gradient), rows))
+    Ok(unpack(Tensor::from_dispatch(statistics), Tensor::from_dispatch(gradient), rows)?)
 }
 
 /// The same for logits of both models in one tensor, the student's rows above the teacher's.
@@ -79,7 +79,7 @@ pub fn span_kl_stacked(
     check("stacked logits", &logits, rows, temperature)?;
     if !is_native(&logits) {
         let (student, teacher) = (logits.clone().slice(s![0..count, ..]), logits.slice(s![count.., ..]));
-        return Ok(composed(student, teacher, rows, temperature));
+        return Ok(composed(student, teacher, rows, temperature)?);
     }
     let arguments = pack(rows, &logits.device());
     let (statistics, gradient) = <Dispatch as SpanKlBackend>::span_kl_stacked(
@@ -87,7 +87,7 @@ pub fn span_kl_stacked(
         arguments.into_dispatch(),
         temperature as f32,
     );
-    Ok(unpack(Tensor::from_dispatch(statistics), Tensor::from_dispatch(gradient), rows))
+    Ok(unpack(Tensor::from_dispatch(statistics), Tensor::from_dispatch(gradient), rows)?)
 }
 
 /// The loss as a differentiable tensor, `[1]` in f32; only the student's logits get a gradient.
@@ -118,7 +118,7 @@ pub fn span_kl_loss(
 ) -> Result<Tensor<1>, SpanKlError> {
     check_pair(&student, &teacher, rows, temperature)?;
     if !is_native(&student) {
-        let result = composed(student.clone().inner(), teacher.inner(), rows, temperature);
+        let result = composed(student.clone().inner(), teacher.inner(), rows, temperature)?;
         // A product with the gradient has the right derivative; its value is taken away again.
         let linear = (student * Tensor::from_inner(result.gradient)).sum().cast(DType::F32);
         let value = linear.clone().detach();
@@ -148,7 +148,7 @@ pub fn span_kl_reference(
     temperature: f64,
 ) -> Result<SpanKlRows, SpanKlError> {
     check_pair(&student, &teacher, rows, temperature)?;
-    Ok(composed(student, teacher, rows, temperature))
+    Ok(composed(student, teacher, rows, temperature)?)
 }
 
 /// Refuses two tensors of logits that do not fit together.
@@ -216,8 +216,8 @@ fn floor(value: f64) -> f32 {
     if f64::from(rounded) > value { rounded.next_down() } else { rounded }
 }
 
-fn unpack(statistics: Tensor<2>, gradient: Tensor<2>, rows: &[RowLoss]) -> SpanKlRows {
-    let values = host(statistics);
+fn unpack(statistics: Tensor<2>, gradient: Tensor<2>, rows: &[RowLoss]) -> Result<SpanKlRows, DeviceError> {
+    let values: Vec<f32> = read(statistics)?;
     let statistics: Vec<RowStatistics> = values
         .chunks_exact(column::COUNT)
         .map(|row| RowStatistics {
@@ -228,5 +228,5 @@ fn unpack(statistics: Tensor<2>, gradient: Tensor<2>, rows: &[RowLoss]) -> SpanK
         })
         .collect();
     let loss = rows.iter().zip(&statistics).map(|(row, found)| row.counts(found.kl)).sum();
-    SpanKlRows { loss, rows: statistics, gradient }
+    Ok(SpanKlRows { loss, rows: statistics, gradient })
 }

@@ -2,9 +2,10 @@
 
 use crate::divergence::{Direction, relative_entropy};
 use crate::rows::{RowLoss, RowStatistics, SpanKlRows};
-use crate::tensors::{column, host};
+use crate::tensors::column;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Tensor};
+use vigos_operators::{DeviceError, read};
 
 /// The divergence of each row, unclipped, and its gradient.
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ pub(crate) fn composed(
     teacher: Tensor<2>,
     rows: &[RowLoss],
     temperature: f64,
-) -> SpanKlRows {
+) -> Result<SpanKlRows, DeviceError> {
     let (device, precision) = (student.device(), student.dtype());
     let agrees = agreement(student.clone(), teacher.clone());
     let (log_p, log_q) = (log_probabilities(student, temperature), log_probabilities(teacher, temperature));
@@ -54,7 +55,7 @@ pub(crate) fn composed(
             gradient: forward.gradient.mask_where(wide, reverse.gradient),
         }
     };
-    let statistics = statistics(&host(kl), log_p, log_q, agrees);
+    let statistics = statistics(&read::<f32, 2, _>(kl)?, log_p, log_q, agrees)?;
     let passes = |(row, found): (&RowLoss, &RowStatistics)| !row.clips(found.kl) && !found.kl.is_nan();
     let weights: Vec<f32> = rows
         .iter()
@@ -66,7 +67,7 @@ pub(crate) fn composed(
     let stopped = weights.clone().equal_elem(0.0).expand(gradient.dims());
     let gradient = (gradient * weights).mask_fill(stopped, 0.0).cast(precision);
     let loss = rows.iter().zip(&statistics).map(|(row, found)| row.counts(found.kl)).sum();
-    SpanKlRows { loss, rows: statistics, gradient }
+    Ok(SpanKlRows { loss, rows: statistics, gradient })
 }
 
 /// What is known of each row, given its divergence and whether both sides agree, `[R, 1]`.
@@ -75,9 +76,11 @@ pub(crate) fn statistics(
     student: Tensor<2>,
     teacher: Tensor<2>,
     agrees: Tensor<2>,
-) -> Vec<RowStatistics> {
-    let (student, teacher, agrees) = (host(entropy(student)), host(entropy(teacher)), host(agrees));
-    kl.iter()
+) -> Result<Vec<RowStatistics>, DeviceError> {
+    let (student, teacher) = (read::<f32, 2, _>(entropy(student))?, read::<f32, 2, _>(entropy(teacher))?);
+    let agrees = read::<f32, 2, _>(agrees)?;
+    let rows = kl
+        .iter()
         .zip(&student)
         .zip(teacher.iter().zip(&agrees))
         .map(|((kl, student), (teacher, agrees))| RowStatistics {
@@ -86,7 +89,8 @@ pub(crate) fn statistics(
             teacher_entropy: f64::from(*teacher),
             agrees: *agrees != 0.0,
         })
-        .collect()
+        .collect();
+    Ok(rows)
 }
 
 /// One where both have their largest logit at the same token, otherwise zero. `[R, 1]`

@@ -1,15 +1,6 @@
-//! Between tensors and the host.
+//! From the host to tensors.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-
-/// Reads a tensor back to the host.
-pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    match tensor.try_into_vec_as() {
-        Ok(values) => values,
-        // The device is gone: there is no state to go on from.
-        Err(error) => panic!("the device did not return its result: {error}"),
-    }
-}
 
 /// One value a row, `[R, 1]` in f32.
 pub(crate) fn column(values: Vec<f32>, device: &Device) -> Tensor<2> {

@@ -1,7 +1,7 @@
 //! The house: what stands on what, down to single files, and how large it is.
 //!
 //! Crates stand on floors ([`floors`]) and use what is below them. Inside a crate no two files use each other, directly
-//! or by way of others. Unsafe code is where it may be ([`confined`]). What this reads are the sources and `cargo metadata`; nothing is built for it.
+//! or by way of others. Unsafe code is where it may be ([`confined`]). The fuzz targets' lock is of these crates. What this reads are the sources and `cargo metadata`; nothing is built for it.
 
 mod circles;
 mod confined;
@@ -63,11 +63,24 @@ pub(crate) fn run() -> Result<()> {
     }
     let (unconfined, count) = confined::faults()?;
     faults.extend(unconfined);
+    if fuzz_lock_is_stale()? {
+        faults.push("fuzz/Cargo.lock is not of these crates; cargo update --workspace --manifest-path fuzz/Cargo.toml".into());
+    }
     if !faults.is_empty() {
         bail!("what is wrong with the house:\n\n{}", faults.join("\n"));
     }
     println!("\nevery arrow points down, no circles of files, {count} `unsafe` where they may be");
     Ok(())
+}
+
+/// Whether the fuzz targets' lock, which no build of the workspace looks at, was left behind by a change of the crates.
+fn fuzz_lock_is_stale() -> Result<bool> {
+    let metadata =
+        ["metadata", "--locked", "--offline", "--format-version", "1", "--manifest-path", "fuzz/Cargo.toml"];
+    let output = cargo().args(metadata).output()?;
+    // Packages that were never fetched are no matter.
+    Ok(!output.status.success()
+        && String::from_utf8_lossy(&output.stderr).contains("cannot update the lock file"))
 }
 
 /// A crate's name among its neighbours.

@@ -8,11 +8,11 @@ use anyhow::Result;
 use std::process::Command;
 
 /// Crates whose tests are run: whatever is in them, no list of files.
-const CRATES: [&str; 2] = ["vigos-kernels", "vigos-jpeg"];
+const CRATES: [&str; 3] = ["vigos-operators", "vigos-kernels", "vigos-jpeg"];
 
 pub(crate) fn run() -> Result<()> {
     let host = host()?;
-    let mut tests = nightly(&["test", "--profile", "quick", "--locked", "--target", &host]);
+    let mut tests = nightly(&["test", "--profile", "quick", "--locked", "--tests", "--target", &host]);
     tests.args(["--target-dir", "target/sanitize"]).args(CRATES.iter().flat_map(|name| ["--package", name]));
     // Threads of a pool outlive the tests, with what they hold.
     tests.env("RUSTFLAGS", "-Zsanitizer=address").env("ASAN_OPTIONS", "detect_leaks=0");

@@ -1,7 +1,8 @@
 //! How long each phase of a step takes: a listener for the spans of `vigos_models::phase`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 use tracing::span::Id;
 use tracing::{Level, Subscriber};
@@ -11,15 +12,16 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 use vigos_models::phase::TARGET;
 
-/// The time spent in each phase so far; that of a phase within another one counts for the inner one only.
+/// The time spent in each phase so far; that of a phase within another one counts for the inner one only, and threads that
+/// work side by side add up.
 #[derive(Clone, Debug, Default)]
 pub struct PhaseTimes(Arc<Mutex<Times>>);
 
 #[derive(Debug, Default)]
 struct Times {
     total: BTreeMap<&'static str, Duration>,
-    /// Phases under way, outermost first: when each began, and what inner ones took of it.
-    open: Vec<(Instant, Duration)>,
+    /// Phases under way on each thread, outermost first: when each began, and what inner ones took of it.
+    open: HashMap<ThreadId, Vec<(Instant, Duration)>>,
 }
 
 impl PhaseTimes {
@@ -38,16 +40,18 @@ impl PhaseTimes {
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for PhaseTimes {
     fn on_enter(&self, _: &Id, _: Context<'_, S>) {
         let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        times.open.push((Instant::now(), Duration::ZERO));
+        times.open.entry(thread::current().id()).or_default().push((Instant::now(), Duration::ZERO));
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
         let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some((begin, inner)), Some(span)) = (times.open.pop(), context.span(id)) else { return };
+        let Some(span) = context.span(id) else { return };
+        let open = times.open.entry(thread::current().id()).or_default();
+        let Some((begin, inner)) = open.pop() else { return };
         let whole = begin.elapsed();
-        *times.total.entry(span.name()).or_default() += whole.saturating_sub(inner);
-        if let Some((_, inner)) = times.open.last_mut() {
+        if let Some((_, inner)) = open.last_mut() {
             *inner += whole;
         }
+        *times.total.entry(span.name()).or_default() += whole.saturating_sub(inner);
     }
 }

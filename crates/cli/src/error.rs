@@ -89,7 +89,8 @@ impl CliError {
         }
     }
 
-    fn is_input(&self) -> bool {
+    /// Whether the user's input is at fault, rather than the machine.
+    pub(crate) fn is_input(&self) -> bool {
         match self {
             Self::Device(_) | Self::Process(_) | Self::Input { .. } => true,
             Self::Model(error) | Self::Rollout(RolloutError::Model(error)) => error.is_input(),
@@ -115,15 +116,15 @@ pub(crate) struct Brief {
 }
 
 impl Brief {
-    /// The words of an error.
-    pub(crate) fn of(error: &CliError) -> Self {
+    /// The words of an error; without a hint of its own `way_on` is it.
+    pub(crate) fn of(error: &CliError, way_on: impl FnOnce() -> Option<String>) -> Self {
         let hint = match error {
             CliError::Device(error) => Some(error.hint().to_string()),
             CliError::Input { hint, .. } if !hint.is_empty() => Some(hint.clone()),
             CliError::Model(ModelError::Tensors { .. }) => {
                 Some("the weights and the configuration must come from the same model".into())
             }
-            _ => None,
+            _ => way_on(),
         };
         Self { message: one_line(&error.to_string(), LONGEST).into_owned(), hint }
     }

@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod device;
 mod error;
+mod failure;
 mod host;
 mod inference;
 mod interrupt;
@@ -21,6 +22,7 @@ mod unclaimed;
 use args::{Cli, Command};
 use clap::Parser;
 use error::{Brief, CliError};
+use failure::{guarded, keep_panics, way_on};
 use miette::MietteHandlerOpts;
 use std::process::ExitCode;
 use tracing_chrome::FlushGuard;
@@ -33,12 +35,13 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let log = match start_log(&cli) {
         Ok(log) => log,
-        Err(error) => return report(error),
+        Err(error) => return report(error, &cli.command),
     };
-    match commands::run(&cli, &log.phases) {
+    keep_panics();
+    match guarded(|| commands::run(&cli, &log.phases)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ CliError::Stopped { .. }) => error.exit_code(),
-        Err(error) => report(error),
+        Err(error) => report(error, &cli.command),
     }
 }
 
@@ -74,7 +77,7 @@ fn start_log(cli: &Cli) -> Result<Log, CliError> {
     Ok(Log { phases, _trace: guard })
 }
 
-fn report(error: CliError) -> ExitCode {
+fn report(error: CliError, command: &Command) -> ExitCode {
     // Messages name their causes already, and are searched for by scripts, so they are kept on their lines.
     let opts = || {
         let opts = MietteHandlerOpts::new().without_cause_chain().wrap_lines(false);
@@ -82,7 +85,7 @@ fn report(error: CliError) -> ExitCode {
     };
     // Fails only if a hook is set, and none is.
     let _ = miette::set_hook(Box::new(move |_| Box::new(opts())));
-    let code = error.exit_code();
-    output::note(&format!("{:?}", miette::Report::new(Brief::of(&error))));
-    code
+    let way_on = || if error.is_input() { None } else { way_on(command) };
+    output::note(&format!("{:?}", miette::Report::new(Brief::of(&error, way_on))));
+    error.exit_code()
 }

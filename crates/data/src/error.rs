@@ -211,6 +211,14 @@ pub enum DatasetError {
     /// What the source of a scheme says.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// What a recipe's key names is not to be had.
+    #[error("{key}: {error}")]
+    Named {
+        /// The key.
+        key: String,
+        /// Why.
+        error: Box<DatasetError>,
+    },
     /// A row beyond the end was asked for.
     #[error("{} has {rows} rows; there is no row {index}, counted from 0", path.display())]
     NoSuchRow {
@@ -224,10 +232,22 @@ pub enum DatasetError {
 }
 
 impl DatasetError {
+    /// The same of what `key` names, if it is about the name; what is wrong within a data set says where.
+    pub(crate) fn of(self, key: &str) -> Self {
+        match self {
+            Self::BareName { .. }
+            | Self::UnknownScheme { .. }
+            | Self::Source(_)
+            | Self::Unsupported { .. } => Self::Named { key: key.to_owned(), error: Box::new(self) },
+            other => other,
+        }
+    }
+
     /// Whether the user's input is at fault, rather than the machine or the network.
     pub fn is_input(&self) -> bool {
         match self {
             Self::Source(error) => error.is_input,
+            Self::Named { error, .. } => error.is_input(),
             _ => true,
         }
     }

@@ -18,11 +18,11 @@ use crate::reading::Reading;
 /// A data set as a section of a recipe names it.
 #[derive(Clone, Debug)]
 pub struct DataRequest<'a> {
-    /// The section, for messages.
-    pub section: &'a str,
-    /// Its `path`: a file, a folder, or a name such as `SCHEME:NAME`.
+    /// The key that names it, for messages.
+    pub key: &'a str,
+    /// A file, a folder, or a name such as `SCHEME:NAME`.
     pub path: &'a Path,
-    /// Its `split`.
+    /// The `split` of the key's section.
     pub split: Option<&'a str>,
     /// What its rows are, and the names of their fields.
     pub fields: RowFields,
@@ -71,6 +71,10 @@ impl Sources {
     /// [`DatasetError`], [`DatasetError::UnknownScheme`] for a name that begins with a scheme that nobody
     /// registered.
     pub fn open(&self, request: &DataRequest, progress: &mut Progress) -> Result<Dataset, DatasetError> {
+        self.open_named(request, progress).map_err(|error| error.of(request.key))
+    }
+
+    fn open_named(&self, request: &DataRequest, progress: &mut Progress) -> Result<Dataset, DatasetError> {
         let DataRequest { path, split, fields, .. } = request;
         request.check_image_root()?;
         let open = || Dataset::open_with(path, *split, fields.clone(), request.reading());
@@ -125,30 +129,39 @@ impl DataRequest<'_> {
     /// [`DatasetError::Setting`].
     pub fn names_its_split(&self) -> Result<(), DatasetError> {
         let Some(split) = self.split else { return Ok(()) };
+        let section = self.key.split_once('.').map_or(self.key, |(section, _)| section);
         Err(DatasetError::Setting {
-            key: format!("{}.split", self.section),
+            key: format!("{section}.split"),
             found: format!("\"{split}\""),
-            wanted: format!("nothing: {}.path names the split", self.section),
+            wanted: format!("nothing: {} names the split", self.key),
         })
     }
 }
 
 impl<'a> DataRequest<'a> {
-    fn of(section: &'a str, path: &'a Path, fields: RowFields, rows: &'a Rows) -> Self {
+    fn of(path: &'a Path, fields: RowFields, rows: &'a Rows) -> Self {
         let (limit, image_root) = (rows.limit, rows.image_root.as_deref());
-        Self { section, path, split: None, fields, limit, image_root, max_bad_share: rows.max_bad_share }
+        Self {
+            key: "data.path",
+            path,
+            split: None,
+            fields,
+            limit,
+            image_root,
+            max_bad_share: rows.max_bad_share,
+        }
     }
 }
 
 impl<'a> From<&'a Data> for DataRequest<'a> {
     fn from(data: &'a Data) -> Self {
         let (split, fields) = (data.split.as_deref(), RowFields::from(&data.fields));
-        Self { split, ..Self::of("data", &data.path, fields, &data.rows) }
+        Self { split, ..Self::of(&data.path, fields, &data.rows) }
     }
 }
 
 impl<'a> From<&'a SftData> for DataRequest<'a> {
     fn from(data: &'a SftData) -> Self {
-        Self::of("data", &data.path, RowFields::from(&data.fields), &data.rows)
+        Self::of(&data.path, RowFields::from(&data.fields), &data.rows)
     }
 }

@@ -1,5 +1,7 @@
 //! Bounds on the texts of rows, and names in messages.
 
+use vigos_core::text::one_line;
+
 /// Most bytes of a question, an answer or a path.
 pub(crate) const MAX_TEXT: usize = 1 << 20;
 /// Most bytes of a row's name, which messages and file lists show.
@@ -24,10 +26,10 @@ fn limited(field: &str, text: &str, most: usize) -> Result<(), String> {
     }
 }
 
-/// Names for a message: the first of them, and each of a length that can be read.
+/// Names for a message: the first of them, each on one line and of a length that can be read.
 pub(crate) fn listed<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
     const MOST: usize = 12;
-    let names: Vec<String> = names.take(MOST + 1).map(|name| name.chars().take(40).collect()).collect();
+    let names: Vec<String> = names.take(MOST + 1).map(|name| one_line(name, 40).into_owned()).collect();
     match names.len() {
         0 => format!("no {what}"),
         1..=MOST => format!("the {what} {}", names.join(", ")),

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_data::Row;
-use vigos_hub::{Progress, adapter_folder};
-use vigos_models::{ActiveAdapter, Adapter, peft};
+use vigos_hub::Progress;
+use vigos_models::{ActiveAdapter, Adapter};
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker, Skip, UserTexts};
 use vigos_recipe::{Method, Recipe};
-use vigos_rollout::base::Base;
+use vigos_rollout::adapter::stored_adapter;
+use vigos_rollout::base::{Base, BaseFiles};
 use vigos_rollout::engine::RolloutError;
 use vigos_rollout::student::{GenerationSettings, Student};
 use vigos_rollout::{RolledOut, RunError};
@@ -25,13 +26,12 @@ pub(crate) struct Loaded<'a> {
 impl<'a> Loaded<'a> {
     /// Loads the base and the adapter that the recipe names.
     pub(crate) fn open(options: &Options<'a>, progress: &mut Progress) -> Result<Self, RunError> {
-        let base = Base::open(options.recipe, options.kit, options.device, progress)?;
-        let mut load = |path: &Path| -> Result<Adapter, RunError> {
-            let folder = adapter_folder(path, progress)?;
-            Ok(peft::load(&folder, base.model.architecture(), base.model.device())?)
-        };
-        let adapter = options.recipe.model.adapter.as_deref().map(&mut load).transpose()?;
-        Ok(Self { base, adapter })
+        let Options { recipe, kit, device, .. } = *options;
+        let base = BaseFiles::open(recipe, kit, progress)?;
+        // What is wrong with the adapter is said before the base's weights are loaded.
+        let mut load = |path| stored_adapter(path, base.model.config.architecture(), device, progress);
+        let adapter = recipe.model.adapter.as_deref().map(&mut load).transpose()?;
+        Ok(Self { base: base.load(device, progress)?, adapter })
     }
 
     /// The student, in eval mode.

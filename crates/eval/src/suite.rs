@@ -33,7 +33,7 @@ impl Suite {
         let eval = &recipe.eval;
         let data = DataRequest::from(&recipe.data);
         let asked = DataRequest {
-            section: "eval",
+            key: if eval.path.is_some() { "eval.path" } else { data.key },
             path: eval.path.as_ref().unwrap_or(&recipe.data.path),
             split: eval.split.as_deref(),
             limit: eval.limit,
@@ -57,7 +57,7 @@ impl Suite {
         };
         let mut parts = vec![main];
         if let Some(path) = &eval.prior {
-            let request = DataRequest { path, split: None, image_root: None, ..asked };
+            let request = DataRequest { key: "eval.prior", path, split: None, image_root: None, ..asked };
             let suite = sources.open(&request, progress)?;
             is_prior_suite(&suite, path)?;
             parts.push(Part::Rows(suite));

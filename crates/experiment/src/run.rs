@@ -10,6 +10,7 @@ use vigos_eval::palr::palr;
 use vigos_eval::{Options, evaluate};
 use vigos_recipe::Recipe;
 use vigos_recipe::experiment::Experiment;
+use vigos_rollout::base::BaseFiles;
 use vigos_rollout::{Kit, RunOptions};
 use vigos_train::checkpoint::Checkpoints;
 use vigos_train::train;
@@ -91,7 +92,7 @@ fn check(
             }
             let of_training = match trains {
                 true => vigos_train::distil::check(recipe, kit, device, &mut fetching),
-                false => Ok(()),
+                false => BaseFiles::open(recipe, kit, &mut fetching).map(drop),
             };
             of_training
                 .and_then(|()| vigos_eval::evaluate::check(recipe, &kit.sources, &mut fetching))
@@ -107,7 +108,9 @@ fn check(
 
 /// Whether two recipes name the same things.
 fn names_alike(a: &Recipe, b: &Recipe) -> bool {
-    a.model == b.model && a.data == b.data && a.eval == b.eval && a.method == b.method && a.lora == b.lora
+    let length = |recipe: &Recipe| recipe.train.max_prompt_tokens;
+    let named = a.model == b.model && a.data == b.data && a.eval == b.eval && length(a) == length(b);
+    named && a.method == b.method && a.lora == b.lora
 }
 
 /// An experiment under way.

@@ -27,6 +27,8 @@ pub(crate) enum Content {
     SideFiles,
     /// An adapter.
     Adapter,
+    /// An adapter without its tensors.
+    AdapterConfig,
     /// The Parquet files of this split of a data set.
     Split(String),
 }
@@ -35,7 +37,7 @@ impl Content {
     /// The kind of the repository.
     pub(crate) fn kind(&self) -> RepoType {
         match self {
-            Self::Model | Self::SideFiles | Self::Adapter => RepoType::Model,
+            Self::Model | Self::SideFiles | Self::Adapter | Self::AdapterConfig => RepoType::Model,
             Self::Split(_) => RepoType::Dataset,
         }
     }
@@ -43,7 +45,7 @@ impl Content {
     /// Where the hub's interface lists repositories of this kind.
     pub(crate) fn listing(&self) -> &'static str {
         match self {
-            Self::Model | Self::SideFiles | Self::Adapter => "api/models",
+            Self::Model | Self::SideFiles | Self::Adapter | Self::AdapterConfig => "api/models",
             Self::Split(_) => "api/datasets",
         }
     }
@@ -51,7 +53,7 @@ impl Content {
     /// What precedes the repository's name in the address of a file.
     pub(crate) fn prefix(&self) -> &'static str {
         match self {
-            Self::Model | Self::SideFiles | Self::Adapter => "",
+            Self::Model | Self::SideFiles | Self::Adapter | Self::AdapterConfig => "",
             Self::Split(_) => "datasets/",
         }
     }
@@ -61,13 +63,14 @@ impl Content {
         let those = |wanted: fn(&str) -> bool| files.iter().filter(|file| wanted(file)).cloned().collect();
         match self {
             Self::Model | Self::SideFiles => is_model(name, files)?,
-            Self::Adapter => is_adapter(name, files)?,
+            Self::Adapter | Self::AdapterConfig => is_adapter(name, files)?,
             Self::Split(_) => {}
         }
         match self {
             Self::Model => Ok(those(is_of_model)),
             Self::SideFiles => Ok(those(is_side_file)),
             Self::Adapter => Ok(those(|file| ADAPTER.contains(&file))),
+            Self::AdapterConfig => Ok(those(|file| file == ADAPTER[0])),
             Self::Split(split) => files_of_split(name, files, split),
         }
     }
@@ -78,6 +81,7 @@ impl Content {
             Self::Model => missing_of_model(folder, files),
             Self::SideFiles => missing_of(&SIDE_FILES, files),
             Self::Adapter => missing_of(&ADAPTER, files),
+            Self::AdapterConfig => missing_of(&ADAPTER[..1], files),
             Self::Split(_) => missing_shard(files),
         }
     }

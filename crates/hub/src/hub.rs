@@ -40,6 +40,14 @@ pub fn adapter_folder(path: &Path, progress: &mut Progress) -> Result<PathBuf, H
     if is_reference(path) { Hub::from_env()?.adapter(path, progress) } else { local(path) }
 }
 
+/// The same without the adapter's tensors.
+///
+/// # Errors
+/// As [`Hub::model`].
+pub fn adapter_config_folder(path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
+    if is_reference(path) { Hub::from_env()?.adapter_config(path, progress) } else { local(path) }
+}
+
 /// A path, unless nothing is there and it has the form of a name on the hub: that is what was meant.
 fn local(path: &Path) -> Result<PathBuf, HubError> {
     match bare_name(path) {
@@ -125,6 +133,14 @@ impl Hub {
     /// [`HubError`].
     pub fn adapter(&self, path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
         self.folder(path, Content::Adapter, progress)
+    }
+
+    /// The same without the tensors.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub fn adapter_config(&self, path: &Path, progress: &mut Progress) -> Result<PathBuf, HubError> {
+        self.folder(path, Content::AdapterConfig, progress)
     }
 
     fn folder(&self, path: &Path, content: Content, progress: &mut Progress) -> Result<PathBuf, HubError> {

@@ -28,7 +28,7 @@ mod reference;
 mod settings;
 
 pub use error::HubError;
-pub use hub::{Hub, adapter_folder, model_folder, side_files_folder};
+pub use hub::{Hub, adapter_config_folder, adapter_folder, model_folder, side_files_folder};
 pub use reference::{Reference, bare_name, is_reference};
 pub use settings::Settings;
 pub use vigos_core::files::Progress;

@@ -1,4 +1,5 @@
-//! Sizes that are fine one by one and too much together: refused when a recipe is read, before anything is made of them.
+//! Sizes that are fine one by one and too much together, or for a model: refused when a recipe is read, before anything is
+//! made of them.
 
 use crate::document::Contradiction;
 use crate::sections::Normalise;
@@ -52,6 +53,21 @@ pub(crate) fn decoding(section: &str, batch: usize, max_new_tokens: usize) -> Re
         wanted: format!("at most {DECODED_TOKENS}"),
         hint: String::new(),
     })
+}
+
+/// The most tokens of a sample where the recipe does not say.
+const MOST_TOKENS: usize = 32_768;
+
+/// The most tokens of something that a model reads, where `key` asks for so many and the model's context has `context`.
+pub(crate) fn in_context(key: &str, asked: Option<usize>, context: usize) -> Result<usize, Contradiction> {
+    let most = asked.unwrap_or(MOST_TOKENS.min(context));
+    within(most <= context, || Contradiction {
+        key: key.into(),
+        found: most.to_string(),
+        wanted: format!("at most the {context} of the model's context (max_position_embeddings)"),
+        hint: String::new(),
+    })?;
+    Ok(most)
 }
 
 fn within(is: bool, fault: impl FnOnce() -> Contradiction) -> Result<(), Contradiction> {

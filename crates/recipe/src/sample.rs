@@ -184,13 +184,18 @@ pub struct SampleMaker<'a> {
 }
 
 impl<'a> SampleMaker<'a> {
-    /// Makes samples of a recipe's data.
-    pub fn of(recipe: &'a Recipe, processor: &'a Processor, prompts: &'a Prompts) -> Self {
+    /// Makes samples of a recipe's data, with prompts of up to `max_prompt_tokens` tokens.
+    pub fn of(
+        recipe: &'a Recipe,
+        processor: &'a Processor,
+        prompts: &'a Prompts,
+        max_prompt_tokens: usize,
+    ) -> Self {
         Self {
             processor,
             prompts,
             method: &recipe.method,
-            max_prompt_tokens: recipe.train.max_prompt_tokens,
+            max_prompt_tokens,
             min_image_side: recipe.data.rows.min_image_side,
             max_image_pixels: recipe.data.rows.max_image_pixels,
         }
@@ -273,7 +278,7 @@ impl<'a> SampleMaker<'a> {
         };
         let images: &[ImagePatches] = if role.images { images } else { &[] };
         let prompt = user_prompt(self.processor, images, text, role.prefill);
-        prompt.map_err(|e| fail(role.name, e.to_string()))
+        prompt.map_err(|error| fail(role.name, told(&error)))
     }
 }
 
@@ -335,6 +340,14 @@ fn load_image(
     let _alone = is_large.then(|| LARGE_IMAGES.lock().unwrap_or_else(PoisonError::into_inner));
     let image = decode::decode(&encoded, &limits).map_err(fault)?;
     processor.patches(&image).map_err(|e| bad(e.to_string()))
+}
+
+/// Why there is no prompt, with the recipe's key where the model's template is at fault.
+pub(crate) fn told(error: &ProcessError) -> String {
+    match error {
+        ProcessError::Template(_) | ProcessError::SlotCount { .. } => format!("model.path: {error}"),
+        _ => error.to_string(),
+    }
 }
 
 /// The prompt of a user who shows images and then says `text`, which may be empty. Images that have a place in the

@@ -7,6 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
+use crate::document::Contradiction;
+use crate::limits::in_context;
 use crate::texts::{filled, names};
 use crate::unset::Unset;
 
@@ -244,10 +246,11 @@ pub struct Train {
     /// block, or keep them all, which takes a quarter less time. "auto" keeps them where they fit well.
     #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]
     pub recompute: Recompute,
-    /// A sample with a longer prompt is skipped and counted, never cut.
-    #[default(32768)]
-    #[schemars(range(min = 1), extend("x-resume" = ["train"]))]
-    pub max_prompt_tokens: usize,
+    /// A sample with a longer prompt is skipped and counted, never cut. At most the tokens of the model's context. 0:
+    /// those, or 32768 if they are more.
+    #[serde(with = "Unset::<usize>")]
+    #[schemars(extend("x-resume" = ["train"]))]
+    pub max_prompt_tokens: Option<usize>,
     /// Steps of a run that may come to a loss or a gradient that is not finite: they are left out, their rollouts
     /// written down. One more ends the run.
     #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]
@@ -259,6 +262,15 @@ impl Train {
     /// that `epochs` fills, the last one rounded up; none over an empty data set.
     pub fn total_steps(&self, samples: usize) -> usize {
         self.length.total_steps(samples, self.batch * self.accumulate)
+    }
+
+    /// The most tokens of a prompt for a model whose context has so many: there is room for one more.
+    ///
+    /// # Errors
+    /// If `max_prompt_tokens` is more than the context.
+    pub fn max_prompt_tokens(&self, context: usize) -> Result<usize, Contradiction> {
+        let most = in_context("train.max_prompt_tokens", self.max_prompt_tokens, context)?;
+        Ok(most.min(context.saturating_sub(1)))
     }
 }
 

@@ -204,24 +204,12 @@ impl RunRecipe for SftRecipe {
 }
 
 impl SftRecipe {
-    /// The most tokens of a sample where the recipe does not say.
-    const MOST_TOKENS: usize = 32_768;
-
     /// The most tokens of a sample, its completion included, for a model whose context has so many.
     ///
     /// # Errors
     /// If `train.max_tokens` is more than that.
     pub fn max_tokens(&self, context: usize) -> Result<usize, Contradiction> {
-        match self.train.max_tokens {
-            None => Ok(Self::MOST_TOKENS.min(context)),
-            Some(tokens) if tokens <= context => Ok(tokens),
-            Some(tokens) => Err(Contradiction {
-                key: "train.max_tokens".into(),
-                found: tokens.to_string(),
-                wanted: format!("at most the {context} of the model's context (max_position_embeddings)"),
-                hint: String::new(),
-            }),
-        }
+        limits::in_context("train.max_tokens", self.train.max_tokens, context)
     }
 
     /// Optimiser steps to train over a data set of `samples` rows.

@@ -3,9 +3,12 @@
 use crate::error::RunError;
 use burn::tensor::Device;
 use std::path::Path;
-use vigos_hub::{Progress, adapter_folder};
-use vigos_models::{Adapter, Architecture, LoraConfig, Projection, peft};
+use vigos_hub::{Progress, adapter_config_folder, adapter_folder};
+use vigos_models::{Adapter, AdapterConfig, Architecture, LoraConfig, Projection, peft};
 use vigos_recipe::Lora;
+
+/// The key that names an adapter.
+const KEY: &str = "model.adapter";
 
 /// The adapter to start from: a new one, or that of a PEFT folder or of what `hf:` names, which must be as `wanted`
 /// says; `progress` sees what has to be fetched from the hub.
@@ -21,7 +24,7 @@ pub fn open_adapter(
     progress: &mut Progress,
 ) -> Result<Adapter, RunError> {
     let Some(path) = path else { return Ok(Adapter::init(wanted, model, seed, device)) };
-    let mut adapter = peft::load(&adapter_folder(path, progress)?, model, device)?;
+    let mut adapter = stored_adapter(path, model, device, progress)?;
     // Patterns that give some layers another rank or α, or fewer layers, are the adapter's own to keep.
     let found = LoraConfig {
         rank: adapter.config.rank,
@@ -38,6 +41,35 @@ pub fn open_adapter(
     }
     adapter.config.dropout = wanted.dropout;
     Ok(adapter)
+}
+
+/// The adapter of a PEFT folder or of what `hf:` names, whatever its configuration; `progress` sees what has to be fetched
+/// from the hub.
+///
+/// # Errors
+/// If it cannot be read, or is none of this model's; the error names the key of recipes.
+pub fn stored_adapter(
+    path: &Path,
+    model: &Architecture,
+    device: &Device,
+    progress: &mut Progress,
+) -> Result<Adapter, RunError> {
+    let folder = adapter_folder(path, progress).map_err(RunError::from);
+    folder.and_then(|folder| Ok(peft::load(&folder, model, device)?)).map_err(|error| error.of(KEY))
+}
+
+/// What the adapter that a recipe starts from is, its own or a new one; of one on the hub only that is fetched, no tensor.
+///
+/// # Errors
+/// If a target is no layer that can carry one, or an adapter's configuration cannot be read.
+pub fn adapter_config(
+    lora: &Lora,
+    from: Option<&Path>,
+    progress: &mut Progress,
+) -> Result<AdapterConfig, RunError> {
+    let Some(path) = from else { return Ok((&lora_config(lora)?).into()) };
+    let folder = adapter_config_folder(path, progress).map_err(RunError::from);
+    folder.and_then(|folder| Ok(peft::read_config(&folder)?)).map_err(|error| error.of(KEY))
 }
 
 /// The adapter that a recipe asks for.

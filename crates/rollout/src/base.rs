@@ -17,6 +17,9 @@ use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::{Sample, SampleMaker};
 use vigos_recipe::{Precision, Recipe};
 
+/// The key that names a model.
+const KEY: &str = "model.path";
+
 /// What a model folder holds besides its weights: enough to make samples, and to plan memory.
 #[derive(Debug)]
 pub struct ModelFiles {
@@ -36,8 +39,17 @@ impl ModelFiles {
     /// `progress` sees what has to be fetched from the hub.
     ///
     /// # Errors
-    /// If a file is missing or wrong, or processor and model do not belong together.
+    /// If a file is missing or wrong, or processor and model do not belong together; the error names the key of recipes.
     pub fn open(
+        name: &Path,
+        families: &Families,
+        max_pixels: Option<usize>,
+        progress: &mut Progress,
+    ) -> Result<Self, RunError> {
+        Self::read(name, families, max_pixels, progress).map_err(|error| error.of(KEY))
+    }
+
+    fn read(
         name: &Path,
         families: &Families,
         max_pixels: Option<usize>,
@@ -60,7 +72,7 @@ impl ModelFiles {
     /// # Errors
     /// If it cannot be had.
     pub fn weights(&self, progress: &mut Progress) -> Result<PathBuf, RunError> {
-        Ok(model_folder(&self.name, progress)?)
+        model_folder(&self.name, progress).map_err(|error| RunError::from(error).of(KEY))
     }
 
     /// The bytes of a completion and where they come from.
@@ -80,6 +92,50 @@ pub struct Base<'a> {
     /// Its other files.
     pub files: ModelFiles,
     prompts: Prompts,
+    max_prompt_tokens: usize,
+}
+
+/// All that stands between a base and text, without the base's weights: what is wrong with anything else can be told
+/// before they are loaded.
+#[derive(Debug)]
+pub struct BaseFiles<'a> {
+    recipe: &'a Recipe,
+    /// The model's files.
+    pub model: ModelFiles,
+    prompts: Prompts,
+    /// The most tokens of a prompt.
+    pub max_prompt_tokens: usize,
+}
+
+impl<'a> BaseFiles<'a> {
+    /// Opens those of the base that a recipe names, with what `kit` brings along; `progress` sees what has to be fetched
+    /// from the hub.
+    ///
+    /// # Errors
+    /// If a file is missing or wrong, or the recipe asks for what the model has not.
+    pub fn open(recipe: &'a Recipe, kit: &Kit, progress: &mut Progress) -> Result<Self, RunError> {
+        let prompts = Prompts::with_contexts(&recipe.method, kit.contexts.clone())?;
+        let pixels = recipe.data.rows.max_pixels;
+        let model = ModelFiles::open(&recipe.model.path, &kit.families, pixels, progress)?;
+        let context = model.config.architecture().text.max_position_embeddings;
+        let max_prompt_tokens = recipe.train.max_prompt_tokens(context)?;
+        Ok(Self { recipe, model, prompts, max_prompt_tokens })
+    }
+
+    /// Makes samples ready for this model and method: no prompt fills the model's whole context.
+    pub fn samples(&self) -> SampleMaker<'_> {
+        SampleMaker::of(self.recipe, &self.model.processor, &self.prompts, self.max_prompt_tokens)
+    }
+
+    /// Loads the weights onto `device`; `progress` sees what has to be fetched from the hub.
+    ///
+    /// # Errors
+    /// If a file is missing or wrong.
+    pub fn load(self, device: &Device, progress: &mut Progress) -> Result<Base<'a>, RunError> {
+        let Self { recipe, model: files, prompts, max_prompt_tokens } = self;
+        let model = files.config.load(&files.weights(progress)?, device, dtype(recipe.train.precision))?;
+        Ok(Base { recipe, model: model.into(), files, prompts, max_prompt_tokens })
+    }
 }
 
 impl<'a> Base<'a> {
@@ -93,33 +149,12 @@ impl<'a> Base<'a> {
         device: &Device,
         progress: &mut Progress,
     ) -> Result<Self, RunError> {
-        let prompts = Prompts::with_contexts(&recipe.method, kit.contexts.clone())?;
-        let files =
-            ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.rows.max_pixels, progress)?;
-        Self::load(recipe, files, prompts, device, progress)
-    }
-
-    /// Loads the weights onto `device`, where the rest is open already.
-    ///
-    /// # Errors
-    /// As [`Base::open`].
-    pub fn load(
-        recipe: &'a Recipe,
-        files: ModelFiles,
-        prompts: Prompts,
-        device: &Device,
-        progress: &mut Progress,
-    ) -> Result<Self, RunError> {
-        let model = files.config.load(&files.weights(progress)?, device, dtype(recipe.train.precision))?;
-        Ok(Self { recipe, model: model.into(), files, prompts })
+        BaseFiles::open(recipe, kit, progress)?.load(device, progress)
     }
 
     /// Makes samples ready for this model and method: no prompt fills the model's whole context.
     pub fn samples(&self) -> SampleMaker<'_> {
-        let maker = SampleMaker::of(self.recipe, &self.files.processor, &self.prompts);
-        let context = self.model.architecture().text.max_position_embeddings;
-        let max_prompt_tokens = maker.max_prompt_tokens.min(context.saturating_sub(1));
-        SampleMaker { max_prompt_tokens, ..maker }
+        SampleMaker::of(self.recipe, &self.files.processor, &self.prompts, self.max_prompt_tokens)
     }
 
     /// A sample with a completion of these tokens, read for the format that the recipe's method asks for.

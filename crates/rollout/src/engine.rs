@@ -3,8 +3,8 @@
 //! A fixed number of rows decode together. A sequence that ends frees its row, and the next waiting prompt is
 //! prefilled into it; when nothing waits any more, free rows are dropped. Every draw is keyed by
 //! (seed, step, sample, position), so which rows a sequence shares a batch with does not enter its draws.
-//! On a CPU it does not enter its logits either, up to 32 rows; elsewhere they can differ by rounding, since a
-//! matrix product of another height may add in another order.
+//! On a CPU it does not enter its logits either; elsewhere they can differ by rounding, since a matrix product of
+//! another height may add in another order.
 
 use crate::prefill::{Prefilled, host};
 use crate::sampler::{Sampling, SamplingError, Seen};
@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Once;
 use vigos_core::random::Key;
 pub use vigos_data::recorded::Finish;
+use vigos_kernels::{EXACT_ROWS, on_cpu};
 use vigos_models::cache::KvCache;
 use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel, phase};
 use vigos_processor::{ImagePatches, Sequence};
@@ -30,7 +31,7 @@ pub struct Engine<'a> {
     pub stops: &'a [u32],
     /// Most tokens of a completion; it also ends where the model's context does.
     pub max_new_tokens: usize,
-    /// Sequences that decode together.
+    /// Sequences that decode together; on a CPU at most [`EXACT_ROWS`].
     pub rows: usize,
     /// Seed of the draws.
     pub seed: u64,
@@ -98,16 +99,16 @@ struct Live {
 
 impl Engine<'_> {
     /// Completes every request, in their order. `watch` is called after each step with the number of tokens
-    /// drawn so far and may stop the work.
+    /// drawn so far and may stop the work. Where the device is out of memory for so many rows, those that are not done
+    /// begin anew in half as many, once; their draws are the same.
     ///
     /// # Errors
-    /// If a prompt does not fit the model, no token can be drawn, or `watch` breaks.
+    /// If a prompt does not fit the model, no token can be drawn, the device fails, or `watch` breaks.
     pub fn run(
         &self,
         requests: &[Request],
         watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Vec<Completion>, RolloutError> {
-        let mut done: Vec<Option<Completion>> = vec![None; requests.len()];
         if let Some(request) = requests.iter().find(|r| r.prompt.ids.is_empty()) {
             return Err(RolloutError::EmptyPrompt { sample: request.sample });
         }
@@ -115,17 +116,57 @@ impl Engine<'_> {
             let empty = || Completion { tokens: vec![], logprobs: vec![], finish: Finish::Length };
             return Ok(requests.iter().map(|_| empty()).collect());
         }
+        match self.lanes(requests).as_slice() {
+            [] => Ok(Vec::new()),
+            [all] => self.lane(all, self.rows, watch),
+            lanes => self.side_by_side(lanes, watch),
+        }
+    }
+
+    /// Completes requests, so many rows at a time, or half as many where the device has not the memory.
+    pub(crate) fn lane(
+        &self,
+        requests: &[Request],
+        rows: usize,
+        watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Vec<Completion>, RolloutError> {
+        let mut done: Vec<Option<Completion>> = vec![None; requests.len()];
+        let most = if on_cpu(self.model.device()) { EXACT_ROWS } else { usize::MAX };
+        let rows = rows.min(most).clamp(1, requests.len().max(1));
+        match self.complete(requests, &mut done, rows, watch) {
+            Err(RolloutError::Model(error)) if rows > 1 && error.is_out_of_memory() => {
+                let fewer = rows.div_ceil(2);
+                tracing::warn!(
+                    "{error}; {rows} completions at a time were too many, going on with {fewer}; a smaller batch saves \
+                     the attempt"
+                );
+                self.model.device().memory_cleanup();
+                self.complete(requests, &mut done, fewer, watch)?;
+            }
+            other => other?,
+        }
+        Ok(done.into_iter().flatten().collect())
+    }
+
+    /// Completes the requests that are not done, so many rows at a time.
+    fn complete(
+        &self,
+        requests: &[Request],
+        done: &mut [Option<Completion>],
+        rows: usize,
+        watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<(), RolloutError> {
         let longest = requests.iter().map(|r| r.prompt.ids.len()).max().unwrap_or(0);
-        let rows = self.rows.clamp(1, requests.len().max(1));
         let capacity = requests.iter().map(|r| r.prompt.ids.len() + self.most(r)).max().unwrap_or(0);
         self.tell_of_cut(longest);
         let mut cache = self.model.cache(rows, longest, capacity);
         let mut live: Vec<Option<Live>> = (0..rows).map(|_| None).collect();
-        let mut waiting: VecDeque<usize> = (0..requests.len()).collect();
-        let (mut drawn, mut kept) = (0, None);
+        let mut waiting: VecDeque<usize> = (0..requests.len()).filter(|i| done[*i].is_none()).collect();
+        let mut drawn = done.iter().flatten().map(|completion| completion.tokens.len()).sum();
+        let mut kept = None;
         loop {
             drawn += self.admit(requests, &mut waiting, &mut live, &mut cache, &mut kept)?;
-            self.retire(requests, &mut live, &mut cache, &mut done);
+            self.retire(requests, &mut live, &mut cache, done);
             if watch(drawn).is_break() {
                 return Err(RolloutError::Interrupted);
             }
@@ -141,9 +182,9 @@ impl Engine<'_> {
             let _decode = phase!(self.model.device(), "decode");
             cache.advance();
             drawn += self.step(requests, &mut live, &mut cache)?;
-            self.retire(requests, &mut live, &mut cache, &mut done);
+            self.retire(requests, &mut live, &mut cache, done);
         }
-        Ok(done.into_iter().flatten().collect())
+        Ok(())
     }
 
     /// Tokens that a completion may have, one at least: no more than the model's context has room for.

@@ -9,13 +9,13 @@ use vigos_core::lock::LockError;
 use vigos_core::manifest::ManifestError;
 use vigos_data::DatasetError;
 use vigos_hub::HubError;
-use vigos_kernels::SpanKlError;
+use vigos_kernels::{DeviceError, SpanKlError};
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
-use vigos_recipe::RecipeError;
 use vigos_recipe::prompts::PromptError;
 use vigos_recipe::run_folder::FolderError;
 use vigos_recipe::sample::SampleError;
+use vigos_recipe::{Contradiction, RecipeError};
 
 /// An error of a run of any kind: training, evaluation, diagnosis.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +112,14 @@ pub enum RunError {
         /// What would fit.
         wanted: String,
     },
+    /// What a key of the recipe names cannot be used.
+    #[error("{key}: {error}")]
+    Named {
+        /// The key.
+        key: &'static str,
+        /// Why.
+        error: Box<RunError>,
+    },
     /// A number that a step came to is NaN or infinite; it says which. Nothing was changed by it.
     #[error("{0} is not finite (NaN or infinite)")]
     NotFinite(String),
@@ -143,6 +151,7 @@ impl RunError {
             Self::Lines(error) => error.is_input(),
             Self::Dataset(error) => error.is_input(),
             Self::Hub(error) => error.is_input(),
+            Self::Named { error, .. } => error.is_input(),
             Self::File(error)
             | Self::Folder(FolderError::File(error) | FolderError::Lock(LockError::File(error)))
             | Self::Manifest(ManifestError::File(error)) => error.is_input(),
@@ -151,11 +160,29 @@ impl RunError {
             _ => true,
         }
     }
+
+    /// The same of what `key` of the recipe names.
+    #[must_use]
+    pub fn of(self, key: &'static str) -> Self {
+        Self::Named { key, error: Box::new(self) }
+    }
+}
+
+impl From<Contradiction> for RunError {
+    fn from(Contradiction { key, found, wanted, .. }: Contradiction) -> Self {
+        Self::Setting { key, found, wanted }
+    }
 }
 
 impl From<RecipeError> for RunError {
     fn from(error: RecipeError) -> Self {
         Self::Recipe(Box::new(error))
+    }
+}
+
+impl From<DeviceError> for RunError {
+    fn from(error: DeviceError) -> Self {
+        Self::Model(error.into())
     }
 }
 

@@ -26,6 +26,7 @@ pub mod base;
 pub mod engine;
 mod error;
 mod kit;
+mod lanes;
 mod options;
 mod prefill;
 pub mod record;
@@ -37,6 +38,7 @@ pub mod student;
 
 pub use error::RunError;
 pub use kit::Kit;
+pub use lanes::works_side_by_side;
 pub use options::{RunOptions, Start};
 pub use prefill::PREFILL_TOKENS;
 pub use record::RolloutRecord;

@@ -2,7 +2,7 @@
 
 use crate::engine::{Engine, Request, RolloutError};
 use burn::tensor::Tensor;
-use vigos_kernels::on_cpu;
+use vigos_kernels::{on_cpu, read};
 use vigos_models::cache::KeyValue;
 use vigos_models::{ModelError, phase};
 use vigos_processor::{ImagePatches, Sequence};
@@ -67,8 +67,7 @@ impl Engine<'_> {
 /// The values of logits.
 ///
 /// # Errors
-/// If the device is lost.
+/// If the device fails.
 pub(crate) fn host(logits: Tensor<2>) -> Result<Vec<f32>, ModelError> {
-    let lost = |error| ModelError::Device(format!("the device did not return the logits: {error}"));
-    logits.try_into_vec_as().map_err(lost)
+    Ok(read(logits)?)
 }

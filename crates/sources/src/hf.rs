@@ -28,7 +28,7 @@ impl Scheme for HubDatasets {
         request.names_its_split()?;
         let RowFields::Questions(fields) = &request.fields else {
             return Err(DatasetError::Setting {
-                key: format!("{}.path", request.section),
+                key: request.key.to_owned(),
                 found: format!("\"{}\"", request.path.display()),
                 wanted: "a JSON Lines file of demonstrations: those of the hub are not read".into(),
             });

@@ -5,7 +5,7 @@
 //! use vigos_data::{Fields, DataRequest};
 //!
 //! let request = DataRequest {
-//!     section: "data",
+//!     key: "data.path",
 //!     path: "shapes:test?splits.test=20".as_ref(),
 //!     split: None,
 //!     fields: (&Fields::default()).into(),

@@ -22,7 +22,7 @@ fn name(split: &str) -> PathBuf {
 
 fn open(name: &Path, fields: RowFields, limit: Option<usize>) -> Result<Dataset, DatasetError> {
     let request = DataRequest {
-        section: "data",
+        key: "data.path",
         path: name,
         split: None,
         fields,
@@ -164,7 +164,7 @@ fn a_split_beside_a_name_that_says_it_is_refused() {
     let fields = RowFields::from(&Fields::default());
     for path in ["shapes:test", "hf:org/set@test"] {
         let request = DataRequest {
-            section: "eval",
+            key: "eval.path",
             path: path.as_ref(),
             split: Some("test"),
             fields: fields.clone(),

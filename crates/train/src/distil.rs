@@ -21,12 +21,10 @@ use vigos_data::{DataRequest, Dataset};
 use vigos_hub::Progress;
 use vigos_models::LoraConfig;
 use vigos_recipe::Recipe;
-use vigos_recipe::prompts::Prompts;
 use vigos_recipe::resume::Run;
 use vigos_recipe::run_folder::RunFolder;
-use vigos_recipe::sample::SampleMaker;
-use vigos_rollout::adapter::{lora_config, open_adapter};
-use vigos_rollout::base::{Base, ModelFiles, base_name};
+use vigos_rollout::adapter::{adapter_config, lora_config, open_adapter};
+use vigos_rollout::base::{BaseFiles, base_name};
 use vigos_rollout::student::GenerationSettings;
 use vigos_rollout::{Kit, RunError, RunOptions};
 
@@ -36,8 +34,7 @@ pub type TrainOptions<'a> = RunOptions<'a, Recipe>;
 /// What a run reads before it loads any weight.
 struct Prepared<'a> {
     dataset: Dataset,
-    prompts: Prompts,
-    files: ModelFiles,
+    base: BaseFiles<'a>,
     teaching: Teaching<'a>,
     lora: LoraConfig,
     generation: GenerationSettings,
@@ -46,11 +43,9 @@ struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     /// Opens what a recipe names; `progress` sees what has to be fetched.
     fn open(recipe: &'a Recipe, kit: &Kit, progress: &mut Progress) -> Result<Self, RunError> {
-        let pixels = recipe.data.rows.max_pixels;
         let prepared = Self {
             dataset: kit.sources.open(&DataRequest::from(&recipe.data), progress)?,
-            prompts: Prompts::with_contexts(&recipe.method, kit.contexts.clone())?,
-            files: ModelFiles::open(&recipe.model.path, &kit.families, pixels, progress)?,
+            base: BaseFiles::open(recipe, kit, progress)?,
             teaching: Teaching::new(&recipe.method, &kit.divergences)?,
             lora: lora_config(&recipe.lora)?,
             generation: GenerationSettings::of(recipe, recipe.train.seed),
@@ -66,9 +61,9 @@ impl<'a> Prepared<'a> {
 /// # Errors
 /// As [`train`] would meet before its first step.
 pub fn check(recipe: &Recipe, kit: &Kit, device: &Device, progress: &mut Progress) -> Result<(), RunError> {
-    let Prepared { files, lora, .. } = Prepared::open(recipe, kit, progress)?;
+    let Prepared { base, lora, .. } = Prepared::open(recipe, kit, progress)?;
     if let from @ Some(_) = recipe.model.adapter.as_deref() {
-        open_adapter(&lora, from, files.config.architecture(), recipe.train.seed, device, progress)?;
+        open_adapter(&lora, from, base.model.config.architecture(), recipe.train.seed, device, progress)?;
     }
     Ok(())
 }
@@ -86,23 +81,31 @@ pub fn train(
     let mut folder = RunFolder::open(run_dir, recipe, at.resumes(), Run::Train)?;
     folder.changes().iter().for_each(|change| observer.note(change));
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let Prepared { dataset, prompts, files, teaching, lora, generation } =
-        Prepared::open(recipe, kit, &mut fetching)?;
+    let Prepared { dataset, base, teaching, lora, generation } = Prepared::open(recipe, kit, &mut fetching)?;
     // What is wrong with the adapter to start from is said before anything is loaded.
-    let (from, seed, config) = (recipe.model.adapter.as_deref(), recipe.train.seed, files.config.clone());
+    let (from, seed, config) =
+        (recipe.model.adapter.as_deref(), recipe.train.seed, base.model.config.clone());
     let new = |observer: &mut dyn Observer| {
         let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
         open_adapter(&lora, from, config.architecture(), seed, device, &mut fetching)
     };
     let adapter = if at.resumes() { None } else { Some(new(observer)?) };
-    let maker = SampleMaker::of(recipe, &files.processor, &prompts);
-    let plan = Plan::of(recipe, None)?.with_first_rows(&maker, &dataset, recipe.train.seed);
-    let plan = plan.with_recompute(recipe.train.recompute, files.config.architecture(), memory);
-    observer.memory(&plan, files.config.architecture(), recipe.train.max_prompt_tokens);
-    let longest = longest_alone(&plan, files.config.architecture(), memory, recipe.train.max_prompt_tokens);
+    let (model, most) = (config.architecture(), base.max_prompt_tokens);
+    let planned = match &adapter {
+        Some(adapter) => Ok(adapter.config.clone()),
+        None => {
+            adapter_config(&recipe.lora, from, &mut |file, bytes, size| observer.fetching(file, bytes, size))
+        }
+    };
+    // A run that is gone on with has its adapter in its checkpoints, whatever became of the first one.
+    let planned = planned.or_else(|_| adapter_config(&recipe.lora, None, &mut |_, _, _| ()))?;
+    let plan = Plan::of(recipe, planned, most, None).with_first_rows(&base.samples(), &dataset, seed);
+    let plan = plan.with_recompute(recipe.train.recompute, model, memory);
+    observer.memory(&plan, model, most);
+    let longest = longest_alone(&plan, model, memory, most);
 
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let base = Base::load(recipe, files, prompts, device, &mut fetching)?;
+    let base = base.load(device, &mut fetching)?;
     let fine_tune =
         AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path), keep: plan.keep };
     let read = |path: &Path| fine_tune.restore(path);

@@ -9,13 +9,14 @@
 //! weighted sum of the losses is what is minimised. What scores a token is the row that predicts it.
 
 use crate::dropout::{Dropping, dropout};
-use crate::finite::is_finite;
+use crate::finite::first_not_finite;
 use crate::metrics::{Distilled, Outcome};
 use crate::micro_batches::{MicroBatches, StepGradient};
 use crate::objective::{Objective, StepLoss};
 use crate::observer::Watch;
 use crate::scored::{Scored, ScoredToken, Term, Work};
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,7 +27,11 @@ use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, Vision
 use vigos_processor::ImagePatches;
 use vigos_recipe::{Method, Normalise, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
-use vigos_rollout::{RolledOut, RunError};
+use vigos_rollout::{RolledOut, RunError, works_side_by_side};
+
+/// Completions of a piece of a small model's micro-batch. A constant: the pieces, and with them the rounding, must not
+/// depend on the machine.
+const PIECE: usize = 4;
 
 /// The objective of a method: its teachers, each a context of the frozen base.
 pub(crate) struct Distillation<'a> {
@@ -62,24 +67,58 @@ impl Objective for Distillation<'_> {
         let mut rollouts = rollouts.into_iter().peekable();
         while let Some(rollouts) = self.cut.next(&mut rollouts) {
             watch.go_on()?;
-            let dropout = dropout(self.dropping, step, rollouts.iter(), self.model.device());
-            let adapter = ActiveAdapter { adapter: weights, dropout: dropout.as_ref() };
             let mean_over = match self.cut.normalise {
                 Normalise::Step => whole.clone(),
                 Normalise::MicroBatch => taught_tokens(method, &rollouts),
             };
-            let batch = part(self.model, adapter, &self.teaching, rollouts, &mean_over, self.keep)?;
-            gradient.add(batch.gradient);
-            loss += batch.loss / divisor as f64;
-            for (name, term) in &batch.terms {
-                terms.entry(name.clone()).or_default().add(term, divisor);
+            for batch in self.pieces(weights, rollouts, &mean_over, step)? {
+                gradient.add(batch.gradient);
+                loss += batch.loss / divisor as f64;
+                for (name, term) in &batch.terms {
+                    terms.entry(name.clone()).or_default().add(term, divisor);
+                }
+                scoring += batch.scoring;
+                update += batch.update;
+                scored.extend(batch.scored);
             }
-            scoring += batch.scoring;
-            update += batch.update;
-            scored.extend(batch.scored);
         }
         let outcome = Outcome::Distilled(Box::new(Distilled::new(method, terms, &scored)));
         Ok(StepLoss { loss, gradient: gradient.finish(weights), outcome, scored, scoring, update })
+    }
+}
+
+impl Distillation<'_> {
+    /// A micro-batch, in pieces that are computed side by side where that is faster.
+    fn pieces(
+        &self,
+        weights: &Adapter,
+        mut rollouts: Vec<RolledOut>,
+        mean_over: &[usize],
+        step: u64,
+    ) -> Result<Vec<MicroBatch>, RunError> {
+        let piece = |rollouts: Vec<RolledOut>| {
+            let dropout = dropout(self.dropping, step, rollouts.iter(), self.model.device());
+            let adapter = ActiveAdapter { adapter: weights, dropout: dropout.as_ref() };
+            part(self.model, adapter, &self.teaching, rollouts, mean_over, self.keep)
+        };
+        if rollouts.len() <= PIECE || !works_side_by_side(self.model) {
+            return Ok(vec![piece(rollouts)?]);
+        }
+        let begin = Instant::now();
+        let mut pieces = Vec::new();
+        while !rollouts.is_empty() {
+            let rest = rollouts.split_off(PIECE.min(rollouts.len()));
+            pieces.push(std::mem::replace(&mut rollouts, rest));
+        }
+        let mut computed: Vec<MicroBatch> = pieces.into_par_iter().map(piece).collect::<Result<_, _>>()?;
+        // Each has the share of the time that passed which it has of all work.
+        let works = |batch: &MicroBatch| batch.scoring.seconds + batch.update.seconds;
+        let share = begin.elapsed().as_secs_f64() / computed.iter().map(works).sum::<f64>().max(1e-9);
+        for batch in &mut computed {
+            batch.scoring.seconds *= share;
+            batch.update.seconds *= share;
+        }
+        Ok(computed)
     }
 }
 
@@ -230,8 +269,7 @@ fn part(
     if let Some(row) = result.kl.iter().position(|kl| !kl.is_finite()) {
         let states =
             [("a teacher's hidden states", &teacher_hidden), ("the student's hidden states", &hidden)];
-        let first = states.into_iter().find(|(_, states)| !is_finite(states)).map(|(name, _)| name);
-        return Err(not_finite(row, first, &scored, method, &passes));
+        return Err(not_finite(row, first_not_finite(states)?, &scored, method, &passes));
     }
 
     let mut divergences = rows.iter().zip(&result.kl);

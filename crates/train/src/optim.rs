@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
+use vigos_kernels::{DeviceError, read};
 use vigos_models::Trained;
 use vigos_recipe::{Optim, Schedule};
 
@@ -76,13 +77,16 @@ pub fn learning_rate(settings: &Optim, step: usize, total: usize) -> f64 {
 }
 
 /// L2 norm over all tensors together.
-pub fn global_norm(gradient: &impl Trained) -> f64 {
+///
+/// # Errors
+/// If the device fails.
+pub fn global_norm(gradient: &impl Trained) -> Result<f64, DeviceError> {
     let squares: Vec<Tensor<1>> = gradient.tensors().into_iter().map(|(_, t)| t.square().sum()).collect();
     if squares.is_empty() {
-        return 0.0;
+        return Ok(0.0);
     }
-    let squares: Vec<f32> = Tensor::cat(squares, 0).try_into_vec_as().unwrap_or_else(|_| vec![f32::NAN]);
-    squares.into_iter().map(f64::from).sum::<f64>().sqrt()
+    let squares: Vec<f32> = read(Tensor::cat(squares, 0))?;
+    Ok(squares.into_iter().map(f64::from).sum::<f64>().sqrt())
 }
 
 /// Scales the gradient down to `max_norm` over all tensors together, if its norm is above; 0 is off.

@@ -7,11 +7,10 @@ use serde::Serialize;
 use vigos_data::{BadRow, DataRequest, Row};
 use vigos_hub::Progress;
 use vigos_processor::{ImagePatches, Processor};
-use vigos_recipe::prompts::Prompts;
 use vigos_recipe::reference_target;
 use vigos_recipe::sample::{Role, SampleMaker, Skip};
 use vigos_recipe::{Recipe, When};
-use vigos_rollout::base::ModelFiles;
+use vigos_rollout::base::BaseFiles;
 use vigos_rollout::{Kit, RunError};
 
 /// A row and its prompts.
@@ -79,12 +78,10 @@ pub struct SlotPreview {
 /// If the recipe, a template, the data set or the model's files are wrong, or the row is not there or cannot be
 /// used.
 pub fn preview(recipe: &Recipe, row: usize, kit: &Kit, progress: &mut Progress) -> Result<Preview, RunError> {
-    let prompts = Prompts::with_contexts(&recipe.method, kit.contexts.clone())?;
+    let base = BaseFiles::open(recipe, kit, progress)?;
     let dataset = kit.sources.open(&DataRequest::from(&recipe.data), progress)?;
     let source = dataset.load(row)?.map_err(|BadRow { origin, id, reason }| unusable(origin, id, reason))?;
-    let files = ModelFiles::open(&recipe.model.path, &kit.families, recipe.data.rows.max_pixels, progress)?;
-    let processor = &files.processor;
-    let maker = SampleMaker::of(recipe, processor, &prompts);
+    let maker = base.samples();
     let images = maker
         .images(&source)
         .map_err(|skip| unusable(source.origin.clone(), source.id.clone(), skip.to_string()))?;
@@ -95,9 +92,9 @@ pub fn preview(recipe: &Recipe, row: usize, kit: &Kit, progress: &mut Progress) 
     let prompts = roles
         .map(|(role, when)| prompt(&maker, &source, &role, when, &reference, &images))
         .collect::<Result<Vec<_>, _>>()?;
-    let long = prompts.iter().find(|prompt| prompt.tokens > recipe.train.max_prompt_tokens);
+    let long = prompts.iter().find(|prompt| prompt.tokens > maker.max_prompt_tokens);
     let skipped = long.map(|p| Skip::LongPrompt { role: p.role.clone(), tokens: p.tokens }.to_string());
-    let images = images.iter().map(|image| image_preview(image, processor)).collect();
+    let images = images.iter().map(|image| image_preview(image, maker.processor)).collect();
     let Row { id, problem, answer, origin, .. } = source;
     Ok(Preview { row, id, origin, problem, answer, reference, images, prompts, skipped })
 }

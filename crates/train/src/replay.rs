@@ -17,7 +17,7 @@ use vigos_models::{ActiveAdapter, peft};
 use vigos_recipe::run_folder::FolderError;
 use vigos_recipe::{Method, Recipe};
 use vigos_rollout::adapter::{lora_config, open_adapter};
-use vigos_rollout::base::{Base, base_name};
+use vigos_rollout::base::{BaseFiles, base_name};
 use vigos_rollout::spans::Spans;
 use vigos_rollout::{Kit, RolledOut, RunError};
 
@@ -89,9 +89,11 @@ pub fn replay(
     }
     let teaching = Teaching::new(&recipe.method, &kit.divergences)?;
     let wanted = lora_config(&recipe.lora)?;
-    let base = Base::open(recipe, kit, device, progress)?;
+    let base = BaseFiles::open(recipe, kit, progress)?;
     let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
-    let adapter = open_adapter(&wanted, from, base.model.architecture(), seed, device, progress)?;
+    // What is wrong with the adapter is said before the base's weights are loaded.
+    let adapter = open_adapter(&wanted, from, base.model.config.architecture(), seed, device, progress)?;
+    let base = base.load(device, progress)?;
     let rows = recorded(rollouts, &base, kit, progress)?;
     let total = recipe.train.total_steps(rows.len());
     let dropping = Dropping { probability: recipe.lora.dropout, seed };

@@ -18,8 +18,7 @@ use burn::tensor::{DType, Device};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use vigos_data::{DataRequest, Dataset};
-use vigos_models::{Architecture, Parameters};
-use vigos_recipe::Contradiction;
+use vigos_models::Parameters;
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::resume::Run;
 use vigos_recipe::run_folder::RunFolder;
@@ -53,7 +52,7 @@ pub fn sft(
     let maker = DemonstrationMaker {
         processor: &files.processor,
         stop: files.stops[0],
-        max_tokens: max_tokens(recipe, model)?,
+        max_tokens: recipe.max_tokens(model.text.max_position_embeddings)?,
         min_image_side: recipe.data.rows.min_image_side,
         max_image_pixels: recipe.data.rows.max_image_pixels,
     };
@@ -64,7 +63,8 @@ pub fn sft(
             Some(open_adapter(&wanted, from, model, recipe.train.seed, device, &mut fetching)?)
         }
     };
-    let plan = SupervisedPlan::of(recipe)?.with_first_rows(&maker, &dataset, recipe.train.seed);
+    let planned = adapter.as_ref().map(|adapter| adapter.config.clone());
+    let plan = SupervisedPlan::of(recipe, planned).with_first_rows(&maker, &dataset, recipe.train.seed);
     let plan = plan.with_recompute(recipe.train.recompute, model, memory);
     observer.memory(&plan, model, maker.max_tokens);
     let samples = Fitting { maker, longest: longest_alone(&plan, model, memory, maker.max_tokens) };
@@ -113,13 +113,6 @@ pub fn sft(
             .run(weights, dataset, folder, &mut Watch { observer, stop })
         }
     }
-}
-
-/// The most tokens of a sample for a model.
-fn max_tokens(recipe: &SftRecipe, model: &Architecture) -> Result<usize, RunError> {
-    recipe
-        .max_tokens(model.text.max_position_embeddings)
-        .map_err(|Contradiction { key, found, wanted, .. }| RunError::Setting { key, found, wanted })
 }
 
 /// What does not change in a run.

@@ -22,7 +22,7 @@ use crate::stream::Stream;
 use crate::update::{Update, Updated};
 use std::path::PathBuf;
 use std::time::Instant;
-use vigos_models::phase;
+use vigos_models::{Trained, phase};
 use vigos_recipe::sample::Sample;
 use vigos_rollout::RunError;
 
@@ -209,7 +209,8 @@ where
     /// Saves the state as it is, unless it is one that nothing could go on from.
     fn save(&self, recorder: &Recorder, watch: &mut Watch) -> Result<PathBuf, RunError> {
         let (weights, optimiser) = (&self.update.weights, &self.update.optimiser);
-        if let Some(name) = first_not_finite(weights) {
+        let tensors = weights.tensors();
+        if let Some(name) = first_not_finite(tensors.iter().map(|(name, tensor)| (name, tensor)))? {
             return Err(RunError::NotFinite(format!(
                 "after step {}, {name} of the weights",
                 self.state.step

@@ -51,11 +51,11 @@ impl<'a, W: Trained> Update<'a, W> {
     /// Makes the update of step `step`, counted from 0: the gradient clipped by its global norm, then AdamW.
     ///
     /// # Errors
-    /// [`RunError::NotFinite`] if the gradient's norm is not; then nothing is changed.
+    /// [`RunError::NotFinite`] if the gradient's norm is not; if the device fails. Then nothing is changed.
     pub(crate) fn apply(&mut self, gradient: W, step: usize) -> Result<Updated, RunError> {
         let _optimiser = phase!(self.device, "optimiser");
         let lr = learning_rate(self.settings, step, self.total);
-        let grad_norm = global_norm(&gradient);
+        let grad_norm = global_norm(&gradient)?;
         if !grad_norm.is_finite() {
             return Err(RunError::NotFinite("the gradient".into()));
         }

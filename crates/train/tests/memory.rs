@@ -188,7 +188,7 @@ fn forward_and_backward_of_a_micro_batch_take_what_was_estimated() {
                 &precision,
             ];
             // The image's 256 tokens stand for the prompt, the rest of the sequence for the completion.
-            let plan = Plan { max_new_tokens: 512, ..Plan::of(&recipe(&set), Some(256)).unwrap() };
+            let plan = Plan { max_new_tokens: 512, ..planned(&recipe(&set), Some(256)) };
             let estimate = plan.estimate(&model.architecture);
             let lora = lora_config(&recipe(&set).lora).unwrap();
             let adapter = Adapter::init(&lora, &model.architecture, 1, &model.device);
@@ -259,7 +259,7 @@ fn a_supervised_micro_batch_takes_what_was_estimated() {
         let dropping = Dropping { probability: 0.0, seed: 1 };
         let plan = SupervisedPlan {
             dtype: DType::F32,
-            lora: None,
+            adapter: None,
             keep: Keep::Inputs,
             cut: MicroBatches { batch: 2, accumulate: 1, tokens: None, normalise: Normalise::Step },
             prompt_tokens: 768,
@@ -280,7 +280,7 @@ fn a_supervised_micro_batch_takes_what_was_estimated() {
         }
         let lora = LoraConfig { rank: 8, alpha: 16.0, dropout: 0.0, targets: Projection::ALL.to_vec() };
         let adapter = Adapter::init(&lora, &model.architecture, 1, &device);
-        let plan = SupervisedPlan { lora: Some(lora), ..plan };
+        let plan = SupervisedPlan { adapter: Some((&lora).into()), ..plan };
         let fine_tune = AdapterFineTune { base: model.clone(), name: "base".into(), keep: Keep::Inputs };
         // An adapter's graph is counted with its dropout.
         let dropping = Dropping { probability: 0.05, ..dropping };
@@ -292,7 +292,13 @@ fn a_supervised_micro_batch_takes_what_was_estimated() {
 /// The published recipe's settings.
 fn vigos_3b(overrides: &[&str]) -> Plan {
     let set = ["rollout.batch=32", "train.batch=2", "train.accumulate=16", "train.precision=bf16"];
-    Plan::of(&recipe(&[&set[..], overrides].concat()), None).unwrap()
+    planned(&recipe(&[&set[..], overrides].concat()), None)
+}
+
+/// The plan of a recipe that trains a new adapter.
+fn planned(recipe: &Recipe, prompt_tokens: Option<usize>) -> Plan {
+    let lora = lora_config(&recipe.lora).unwrap();
+    Plan::of(recipe, (&lora).into(), 32_768, prompt_tokens)
 }
 
 fn config_3b() -> Arc<Architecture> {

@@ -4,13 +4,15 @@
 //! [`adapted`] is a frozen layer with its low-rank update, [`attention`] attends within packed sequences and
 //! [`decode_attention`] over a cache, [`rms_norm`], [`gated`] and [`rotate`] are what stands between. [`project`] and
 //! [`project_back`] are products with a frozen weight. On the CPU each is one operator with a backward of its own;
-//! elsewhere it is made of others, as its `…_reference` is everywhere.
+//! elsewhere it is made of others, as its `…_reference` is everywhere. [`read`] is how results come back, and [`in_chunks`]
+//! how a device that is out of memory gets less at a time.
 //!
 //! Nothing here knows of models, text or files. `vigos-kernels` passes all of it on.
 
 mod adapted;
 mod attention;
 mod decode;
+mod device;
 #[cfg(feature = "flex")]
 mod flex;
 mod gate;
@@ -22,10 +24,11 @@ mod rotary;
 pub use adapted::{Update, adapted, adapted_reference};
 pub use attention::{Segment, Segments, attention, attention_reference};
 pub use decode::{Columns, decode_attention, decode_attention_reference};
+pub use device::{DeviceError, computed, in_chunks, read};
 #[cfg(feature = "flex")]
 pub use flex::vector;
 pub use gate::{gated, gated_reference};
 pub use norm::{rms_norm, rms_norm_reference};
 pub use placement::on_cpu;
-pub use projection::{project, project_back};
+pub use projection::{EXACT_ROWS, project, project_back};
 pub use rotary::{rotate, rotate_reference};

@@ -52,7 +52,12 @@ impl Scan {
             if dc > 3 || ac > 3 || members.iter().any(|member| member.component == component) {
                 return Err(JpegError::Damaged("a scan that names a table or a component wrongly"));
             }
+            let is_sequential = !frame.is_progressive;
             let target = &mut frame.components[component];
+            // Each scan of a sequential file has all there is of its components; libjpeg ends where the first had them all.
+            if is_sequential && target.quantization.is_some() {
+                return Err(JpegError::Damaged("a second scan of a component whose first had all of it"));
+            }
             if target.quantization.is_none() {
                 let table = tables
                     .quantization

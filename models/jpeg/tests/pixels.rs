@@ -93,6 +93,22 @@ fn a_huffman_table_that_libjpeg_refuses_is_refused() {
 }
 
 #[test]
+fn a_second_scan_of_what_a_sequential_file_had_already_is_refused() {
+    for name in ["gray.jpg", "q95s2.jpg"] {
+        let mut bytes = file(name);
+        let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+        let again = bytes[scan..].to_vec();
+        bytes.truncate(bytes.len() - 2);
+        bytes.extend(again);
+        let error = decode(&bytes, SIZE.0, SIZE.1).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "found a second scan of a component whose first had all of it: the file is damaged"
+        );
+    }
+}
+
+#[test]
 fn an_image_of_another_size_than_was_announced_is_refused_before_memory_is_taken() {
     let error = decode(&file("gray.jpg"), 34, 21).unwrap_err();
     assert_eq!(error.to_string(), "found 33 by 21 pixels, wanted 34 by 21");

@@ -85,9 +85,11 @@ pub enum ProcessError {
     },
     /// The template does not write one image token for each image part.
     #[error(
-        "expected {expected} image tokens, found {found}: the chat template does not show every image once"
+        "{template}: expected {expected} image tokens, found {found}: the chat template does not show every image once"
     )]
     SlotCount {
+        /// The template's file.
+        template: String,
         /// Image parts in the messages.
         expected: usize,
         /// Image tokens in the rendered text.
@@ -200,7 +202,7 @@ impl Processor {
             }
         }
         if found != parts {
-            return Err(ProcessError::SlotCount { expected: parts, found });
+            return Err(ProcessError::SlotCount { template: self.template.name(), expected: parts, found });
         }
         Ok(Prompt { sequence: Sequence { ids, images }, text: guard.lift(&text).into_owned() })
     }

@@ -4,7 +4,7 @@
 //! people's programs, so a render has a budget that bounds both its time and its memory.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use minijinja::value::{Serde, Value, ValueKind, merge_maps};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
@@ -39,6 +39,8 @@ const MAX_OUTPUT_BYTES: usize = 32 << 20;
 pub struct ChatTemplate {
     environment: Environment<'static>,
     tokens: NamedTokens,
+    /// Where it came from, if from a file.
+    file: Option<PathBuf>,
 }
 
 /// Tokens that a template knows by name, as text; those that the model lacks are `None`, and undefined in the
@@ -89,6 +91,14 @@ pub enum TemplateError {
     /// The template fails while it runs.
     #[error("the chat template fails: {0:#}")]
     Render(Error),
+    /// One of these of the template in a file.
+    #[error("{}: {error}", file.display())]
+    In {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        error: Box<TemplateError>,
+    },
 }
 
 impl From<KeyError> for TemplateError {
@@ -104,15 +114,17 @@ impl ChatTemplate {
     /// If there is none, or it cannot be read or compiled.
     pub fn from_dir(folder: &Path) -> Result<Self, TemplateError> {
         let tokenizer = TokenizerConfig::of_folder(folder)?;
-        let jinja = folder.join(JINJA_FILE);
-        let source = if let Some(found) = in_json(&folder.join(PROCESSOR_FILE))? {
-            Some(found)
-        } else if let Some(found) = in_json(&folder.join(JSON_FILE))? {
-            Some(found)
+        let [processor, json, jinja, last] =
+            [PROCESSOR_FILE, JSON_FILE, JINJA_FILE, TOKENIZER_FILE].map(|name| folder.join(name));
+        let (file, source) = if let Some(found) = in_json(&processor)? {
+            (processor, Some(found))
+        } else if let Some(found) = in_json(&json)? {
+            (json, Some(found))
         } else if jinja.exists() {
-            Some(files::read_text(&jinja, MAX_FILE_BYTES)?)
+            let found = files::read_text(&jinja, MAX_FILE_BYTES)?;
+            (jinja, Some(found))
         } else {
-            default_template(&tokenizer.keys()?)?
+            (last, default_template(&tokenizer.keys()?)?)
         };
         let missing = || TemplateError::Missing { folder: folder.display().to_string() };
         let tokens = NamedTokens {
@@ -121,7 +133,15 @@ impl ChatTemplate {
             pad_token: tokenizer.named("pad_token"),
             unk_token: tokenizer.named("unk_token"),
         };
-        Self::new(&source.ok_or_else(missing)?, tokens)
+        match Self::new(&source.ok_or_else(missing)?, tokens) {
+            Ok(template) => Ok(Self { file: Some(file), ..template }),
+            Err(error) => Err(TemplateError::In { file, error: error.into() }),
+        }
+    }
+
+    /// What it is called in messages: its file.
+    pub(crate) fn name(&self) -> String {
+        self.file.as_ref().map_or_else(|| "the chat template".to_owned(), |file| file.display().to_string())
     }
 
     /// Compiles a template.
@@ -143,7 +163,7 @@ impl ChatTemplate {
         environment.add_test("sequence", is_sequence);
         let source = generation_blocks_to_ifs(&with_plain_line_ends(source));
         environment.add_template_owned(NAME, source).map_err(TemplateError::Syntax)?;
-        Ok(Self { environment, tokens })
+        Ok(Self { environment, tokens, file: None })
     }
 
     /// The text of `messages`: a sequence of maps with `role` and `content`, the latter a text or a sequence of
@@ -180,10 +200,14 @@ impl ChatTemplate {
             Value::from(Serde(variables)),
             given,
         ]));
-        match text {
+        let text = match text {
             Ok(text) if text.len() > MAX_OUTPUT_BYTES => Err(TemplateError::Runaway),
             other => other.map_err(render_error),
-        }
+        };
+        text.map_err(|error| match &self.file {
+            Some(file) => TemplateError::In { file: file.clone(), error: error.into() },
+            None => error,
+        })
     }
 }
 

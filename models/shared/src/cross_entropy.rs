@@ -12,8 +12,9 @@ use crate::model::VisionLanguageModel;
 use crate::packed::Target;
 use crate::rows::indices;
 use crate::scoring::{check_targets, token_column};
-use burn::tensor::{DType, IndexingUpdateOp, Tensor};
-use vigos_kernels::project_back;
+use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor};
+use std::num::NonZeroUsize;
+use vigos_kernels::{computed, in_chunks, project_back, read};
 
 /// A loss over some tokens.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub struct CrossEntropy {
 }
 
 /// The loss of `targets`, each of weight `weight`, and its gradient for the hidden states, `[T, D]` in f32.
-/// `chunk` rows of logits exist at a time.
+/// `chunk` rows of logits exist at a time, or half as many where the device is out of memory for them.
 ///
 /// # Shapes
 /// - `hidden`: `[T, D]`, after the final norm
@@ -41,7 +42,7 @@ pub fn cross_entropy(
 ) -> Result<(CrossEntropy, Tensor<2>), ModelError> {
     let mut gradient = hidden.zeros_like().cast(DType::F32);
     let loss = each_chunk(model, hidden, targets, weight, chunk, |rows, back| {
-        gradient = back.into_hidden(model, gradient.clone(), rows);
+        gradient.inplace(|all| all.select_assign(0, rows, back.back, IndexingUpdateOp::Add));
     })?;
     Ok((loss, gradient))
 }
@@ -60,8 +61,8 @@ pub fn cross_entropy_with_head(
     let mut head = model.head().zeros_like().cast(DType::F32);
     let mut gradient = hidden.zeros_like().cast(DType::F32);
     let loss = each_chunk(model, hidden, targets, weight, chunk, |rows, back| {
-        head = head.clone() + back.logits.clone().transpose().matmul(back.hidden.clone());
-        gradient = back.into_hidden(model, gradient.clone(), rows);
+        head.inplace(|all| all + back.logits.transpose().matmul(back.hidden));
+        gradient.inplace(|all| all.select_assign(0, rows, back.back, IndexingUpdateOp::Add));
     })?;
     Ok((loss, Upstream { hidden: gradient, head }))
 }
@@ -72,19 +73,8 @@ struct ChunkGradient {
     hidden: Tensor<2>,
     /// ∂L/∂logits. `[R, V]`
     logits: Tensor<2>,
-}
-
-impl ChunkGradient {
-    /// `gradient`, `[T, D]`, with this chunk's part added to these rows.
-    fn into_hidden(
-        self,
-        model: &dyn VisionLanguageModel,
-        gradient: Tensor<2>,
-        rows: Vec<usize>,
-    ) -> Tensor<2> {
-        let back = project_back(self.logits, model.head()).cast(DType::F32);
-        gradient.select_assign(0, indices(rows, model.device()), back, IndexingUpdateOp::Add)
-    }
+    /// ∂L/∂(hidden states), in f32. `[R, D]`
+    back: Tensor<2>,
 }
 
 /// The loss, chunk by chunk; `visit` sees the rows of each and what goes back from them.
@@ -94,13 +84,14 @@ fn each_chunk(
     targets: &[Target],
     weight: f64,
     chunk: usize,
-    mut visit: impl FnMut(Vec<usize>, ChunkGradient),
+    mut visit: impl FnMut(Tensor<1, Int>, ChunkGradient),
 ) -> Result<CrossEntropy, ModelError> {
     check_targets(model, hidden, targets)?;
     let mut total = CrossEntropy { loss: 0.0, correct: 0 };
-    for targets in targets.chunks(chunk.max(1)) {
-        let rows: Vec<usize> = targets.iter().map(|t| t.row).collect();
-        let hidden = hidden.clone().select(0, indices(rows.iter().copied(), model.device()));
+    let chunk = NonZeroUsize::new(chunk).unwrap_or(NonZeroUsize::MIN);
+    in_chunks(targets, chunk, model.device(), ModelError::is_out_of_memory, |targets| {
+        let rows = indices(targets.iter().map(|t| t.row), model.device());
+        let hidden = hidden.clone().select(0, rows.clone());
         let logits = model.logits(hidden.clone());
         let tokens = token_column(targets, model.device());
 
@@ -110,17 +101,19 @@ fn each_chunk(
         let sums = powers.clone().sum_dim(1);
         let log_p = top.clone() - largest.clone() - sums.clone().log();
         let numbers = Tensor::cat(vec![log_p, top, largest], 1);
-        let numbers: Vec<f32> = numbers
-            .try_into_vec_as()
-            .map_err(|e| ModelError::Device(format!("the device did not return the loss: {e}")))?;
+        let numbers: Vec<f32> = read(numbers)?;
+        let ones = Tensor::full([targets.len(), 1], -weight, (model.device(), DType::F32));
+        let logits = powers * (sums.recip() * weight);
+        let logits = logits.scatter(1, tokens, ones, IndexingUpdateOp::Add).cast(model.dtype());
+        let back = project_back(logits.clone(), model.head()).cast(DType::F32);
+        computed(&back)?;
+        // Nothing of the chunk counts before all of it is computed.
         for [log_p, top, largest] in numbers.as_chunks::<3>().0 {
             total.loss -= weight * f64::from(*log_p);
             total.correct += usize::from(top >= largest);
         }
-        let ones = Tensor::full([targets.len(), 1], -weight, (model.device(), DType::F32));
-        let logits = powers * (sums.recip() * weight);
-        let logits = logits.scatter(1, tokens, ones, IndexingUpdateOp::Add).cast(model.dtype());
-        visit(rows, ChunkGradient { hidden, logits });
-    }
+        visit(rows, ChunkGradient { hidden, logits, back });
+        Ok(())
+    })?;
     Ok(total)
 }

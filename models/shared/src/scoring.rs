@@ -5,6 +5,8 @@ use crate::model::VisionLanguageModel;
 use crate::packed::Target;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use std::num::NonZeroUsize;
+use vigos_kernels::{in_chunks, read};
 
 /// What the model's softmax says at a token.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,7 +19,8 @@ pub struct TokenScore {
     pub top1: u32,
 }
 
-/// Scores every target under the unmodified softmax, in f32, `chunk` rows of logits at a time.
+/// Scores every target under the unmodified softmax, in f32, `chunk` rows of logits at a time, or half as many where the
+/// device is out of memory for them.
 ///
 /// # Shapes
 /// - `hidden`: `[T, D]`, after the final norm
@@ -32,11 +35,13 @@ pub fn score_tokens(
 ) -> Result<Vec<TokenScore>, ModelError> {
     check_targets(model, hidden, targets)?;
     let mut scores = Vec::with_capacity(targets.len());
-    for targets in targets.chunks(chunk.max(1)) {
+    let chunk = NonZeroUsize::new(chunk).unwrap_or(NonZeroUsize::MIN);
+    in_chunks(targets, chunk, model.device(), ModelError::is_out_of_memory, |targets| {
         let rows: Vec<usize> = targets.iter().map(|t| t.row).collect();
         let logits = model.logits_at(hidden, &rows).cast(DType::F32);
         scores.extend(score_rows(logits, targets)?);
-    }
+        Ok(())
+    })?;
     Ok(scores)
 }
 
@@ -73,9 +78,7 @@ fn score_rows(logits: Tensor<2>, targets: &[Target]) -> Result<Vec<TokenScore>, 
     let excluded = p.clone().equal_elem(0.0);
     let entropy = (p * log_p.clone()).mask_fill(excluded, 0.0).sum_dim(1).neg();
     let numbers = Tensor::cat(vec![log_p.gather(1, tokens), entropy], 1);
-    let failed = |e: String| ModelError::Device(format!("the device did not return the scores: {e}"));
-    let numbers: Vec<f32> = numbers.try_into_vec_as().map_err(|e| failed(e.to_string()))?;
-    let top1: Vec<i32> = top1.try_into_vec_as().map_err(|e| failed(e.to_string()))?;
+    let (numbers, top1): (Vec<f32>, Vec<i32>) = (read(numbers)?, read(top1)?);
     let (pairs, _) = numbers.as_chunks::<2>();
     Ok(pairs
         .iter()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use vigos_core::keys::KeyError;
 use vigos_core::text::one_line;
+use vigos_operators::DeviceError;
 
 /// An error of this crate; every message says where, what was found and what was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +102,8 @@ pub enum ModelError {
     #[error("{0}")]
     Prompt(String),
     /// The device failed.
-    #[error("{0}")]
-    Device(String),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
 }
 
 /// Faults that a message shows of those at the beginning of a list, and of those at its end: what is missing comes
@@ -134,5 +135,10 @@ impl ModelError {
     /// Whether the user's input is at fault, rather than the machine.
     pub fn is_input(&self) -> bool {
         !matches!(self, Self::Write { .. } | Self::Device(_))
+    }
+
+    /// Whether the device was out of memory.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Device(error) if error.is_out_of_memory())
     }
 }

@@ -22,16 +22,24 @@ pub(crate) struct Args {
     /// How many times each fault is tried.
     #[arg(long, value_name = "N", default_value_t = 5)]
     times: u32,
+    /// How many runs are killed at random moments, if not as many.
+    #[arg(long, value_name = "N")]
+    kills: Option<u32>,
+    /// How many checkpoints are damaged, if not as many.
+    #[arg(long, value_name = "N")]
+    damages: Option<u32>,
     /// Seed of moments and damages. The moments are those of a clock: a seed gives about the same ones again.
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
 }
 
 /// Six short steps of the tiny model, a checkpoint behind each.
-const RUN: [&str; 8] = [
+const RUN: [&str; 10] = [
     "train",
     "configs/first-light.toml",
+    "data.limit=16",
     "train.steps=6",
+    "train.batch=2",
     "checkpoint.every=1",
     "checkpoint.keep=0",
     "log.rollouts_every=1",
@@ -49,24 +57,32 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     finish(train(&command, &whole))?;
     let length = begun.elapsed();
     println!("left alone: {:.1} s", length.as_secs_f64());
-    for number in 1..=args.times {
+    let (runs, mut kills) = (args.kills.unwrap_or(args.times), 0);
+    for number in 1..=runs {
         let folder = out.join(format!("killed-{number}"));
         let moments = killed(&command, &folder, length, &mut random)?;
         same(&whole, &folder)?;
-        println!("killed after {} s: the same", moments.join(" s, after "));
+        kills += moments.len();
+        println!("{number}: killed after {} s: the same", moments.join(" s, after "));
     }
-    for number in 1..=args.times {
+    let damages = args.damages.unwrap_or(args.times);
+    for number in 1..=damages {
         let folder = out.join(format!("damaged-{number}"));
         copy(&whole, &folder)?;
         let damage = damage(&folder, &mut random)?;
-        finish(train(&command, &folder)).with_context(|| damage.clone())?;
+        let said = finish(train(&command, &folder)).with_context(|| damage.clone())?;
+        ensure!(said.contains("step-000006 cannot be used"), "{damage}: nothing was said of it: {said}");
         same(&whole, &folder).with_context(|| damage.clone())?;
-        println!("{damage}: the same");
+        println!("{number}: {damage}: the same");
     }
     between_operations(&command, &whole, &out, args.times, &mut random)?;
     full_disk(&command, &whole, &out, args.times, &mut random)?;
     two_writers(&command, &whole, &out, args.times)?;
-    println!("\nno fault changed a number; the folders are in {}", out.display());
+    println!(
+        "\nno fault changed a number: {runs} runs killed at random moments ({kills} kills), {damages} checkpoints damaged, \
+         the others {} times each",
+        args.times
+    );
     Ok(())
 }
 
@@ -153,10 +169,12 @@ fn train(command: &Path, folder: &Path) -> Command {
     train
 }
 
-fn finish(mut command: Command) -> Result<()> {
+/// Lets a run come to its end; what it says.
+fn finish(mut command: Command) -> Result<String> {
     let output = command.output().with_context(|| line(&command))?;
-    ensure!(output.status.success(), "{}: {}", line(&command), String::from_utf8_lossy(&output.stderr));
-    Ok(())
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{}: {said}", line(&command));
+    Ok(said)
 }
 
 /// A run that is killed up to three times and then left to finish; when it was killed.
@@ -196,14 +214,14 @@ fn damage(folder: &Path, random: &mut Random) -> Result<String> {
     Ok(what)
 }
 
-/// Fails if a run left something else than the one that was left alone.
+/// Fails if a run left something else than the one that was left alone; its folder is kept then.
 fn same(whole: &Path, folder: &Path) -> Result<()> {
     let findings = Pair { old: whole, new: folder }.compare()?;
     let differences: Vec<String> = findings.into_values().flat_map(|finding| finding.differences).collect();
     if !differences.is_empty() {
         bail!("{} is not as {}:\n{}", folder.display(), whole.display(), differences.join("\n"));
     }
-    Ok(())
+    fs::remove_dir_all(folder).with_context(|| folder.display().to_string())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -32,6 +32,16 @@ pub(crate) struct TrainArgs {
     pub(crate) print_config: bool,
 }
 
+impl TrainArgs {
+    /// Folder of the run.
+    pub(crate) fn run_dir(&self) -> PathBuf {
+        self.run_dir.clone().unwrap_or_else(|| {
+            let name = self.config.file_stem().unwrap_or(self.config.as_os_str());
+            PathBuf::from("runs").join(name)
+        })
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Overrides {
     /// Override one key of the recipe, such as optim.lr=1e-5. May be given several times.

@@ -12,11 +12,10 @@ use std::sync::Arc;
 use vigos::kit;
 use vigos_data::DataRequest;
 use vigos_hub::{Progress, Reference, is_reference, side_files_folder};
-use vigos_models::ModelConfig;
+use vigos_models::{AdapterConfig, ModelConfig};
 use vigos_recipe::Recipe;
-use vigos_recipe::prompts::Prompts;
-use vigos_recipe::sample::SampleMaker;
-use vigos_rollout::base::ModelFiles;
+use vigos_rollout::adapter::adapter_config;
+use vigos_rollout::base::BaseFiles;
 use vigos_rollout::{Kit, RunError};
 use vigos_train::memory::plan::Plan;
 
@@ -41,7 +40,9 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
     let progress = &mut |file: &str, bytes, size| transfer.set(file, bytes, size);
     let kit = kit();
     let model = shape(&recipe.model.path, &kit, progress)?;
-    let mut plan = Plan::of(&recipe, args.prompt_tokens)?;
+    let context = model.architecture().text.max_position_embeddings;
+    let most = recipe.train.max_prompt_tokens(context).map_err(RunError::from)?;
+    let mut plan = Plan::of(&recipe, adapter(&recipe, progress)?, most, args.prompt_tokens);
     if args.prompt_tokens.is_none() {
         match with_data(plan.clone(), &recipe, &kit, progress) {
             Ok(planned) => plan = planned,
@@ -53,7 +54,7 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
         }
     }
     transfer.finish();
-    let outlook = Outlook::of_run(&plan, model.architecture(), available, recipe.train.max_prompt_tokens);
+    let outlook = Outlook::of_run(&plan, model.architecture(), available, most);
     if args.json { output::json(&outlook) } else { output::data(&outlook.table()) }
 }
 
@@ -64,12 +65,22 @@ fn with_data(plan: Plan, recipe: &Recipe, kit: &Kit, progress: &mut Progress) ->
     }
     let request = DataRequest::from(&recipe.data);
     let dataset = kit.sources.open(&request, progress).map_err(|error| error.to_string())?;
-    let prompts = Prompts::with_contexts(&recipe.method, kit.contexts.clone()).map_err(|e| e.to_string())?;
-    let pixels = recipe.data.rows.max_pixels;
-    let files = ModelFiles::open(&recipe.model.path, &kit.families, pixels, progress)
-        .map_err(|error| error.to_string())?;
-    let maker = SampleMaker::of(recipe, &files.processor, &prompts);
-    Ok(plan.with_first_rows(&maker, &dataset, recipe.train.seed))
+    let base = BaseFiles::open(recipe, kit, progress).map_err(|error| error.to_string())?;
+    Ok(plan.with_first_rows(&base.samples(), &dataset, recipe.train.seed))
+}
+
+/// The adapter that the recipe trains. One on the hub that cannot be had is taken for what `[lora]` says.
+fn adapter(recipe: &Recipe, progress: &mut Progress) -> Result<AdapterConfig, RunError> {
+    let from = recipe.model.adapter.as_deref();
+    match adapter_config(&recipe.lora, from, progress) {
+        Err(reason) if from.is_some_and(is_reference) => {
+            note(&format!(
+                "estimated with an adapter as [lora] says, as the recipe's cannot be looked at: {reason}"
+            ));
+            adapter_config(&recipe.lora, None, progress)
+        }
+        found => found,
+    }
 }
 
 /// The configuration of the recipe's model, or where that is not to be had of the published model of its name.

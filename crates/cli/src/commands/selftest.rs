@@ -1,5 +1,6 @@
 //! What a device computes, held against f64 on the host.
 
+use crate::failure::words;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
 use std::num::NonZeroUsize;
@@ -63,10 +64,8 @@ struct Found {
 
 /// Runs a check. A backend reports trouble by a panic, which a check-up has to outlive.
 fn guarded(name: &'static str, run: impl FnOnce() -> Result<Found, String>) -> Check {
-    let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        Err(text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("the backend panicked").to_owned())
-    });
+    let outcome = catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|panic| Err(words(panic.as_ref()).unwrap_or("the backend panicked").to_owned()));
     let (found, failure) = match outcome {
         Ok(found) => (Some(found), None),
         Err(failure) => (None, Some(failure)),

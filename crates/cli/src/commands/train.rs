@@ -8,7 +8,6 @@ use crate::interrupt::Stop;
 use crate::output::{self, note};
 use crate::progress::Run;
 use crate::recipe;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use vigos::kit;
 use vigos_recipe::Recipe;
@@ -58,10 +57,7 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<F, RunError>,
     done: impl FnOnce(F, &RunOptions<R>, &Stop) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    let run_dir = args.run_dir.clone().unwrap_or_else(|| {
-        let name = args.config.file_stem().unwrap_or(args.config.as_os_str());
-        PathBuf::from("runs").join(name)
-    });
+    let run_dir = args.run_dir();
     let overrides = args.overrides.in_run(&run_dir, args.resume)?;
     let recipe: R = recipe::load(&args.config, &overrides)?;
     if args.print_config {

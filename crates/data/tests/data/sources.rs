@@ -46,7 +46,7 @@ fn open(sources: &Sources, path: &Path, limit: Option<usize>) -> Result<Dataset,
     let fields = (&Fields::default()).into();
     sources.open(
         &DataRequest {
-            section: "data",
+            key: "data.path",
             path,
             split: None,
             fields,

@@ -57,6 +57,16 @@ fn an_adapter_is_its_two_files() {
     names.sort();
     assert_eq!(names, ["adapter_config.json", "adapter_model.safetensors"]);
     assert_eq!(adapter(&fixture.offline()).unwrap(), folder);
+    fixture.server.add("models", "org/other", "main", &files);
+    fixture.server.requests();
+    let config = |hub: &Hub| hub.adapter_config("hf:org/other".as_ref(), &mut |_, _, _| {});
+    assert_eq!(fs::read(config(&fixture.hub()).unwrap().join("adapter_config.json")).unwrap(), b"{}");
+    assert_eq!(
+        gets(&fixture.server.requests()),
+        ["main", "adapter_config.json"],
+        "no tensors for what it is"
+    );
+    assert!(config(&fixture.offline()).is_ok());
     files.remove(2);
     fixture.server.add("models", "org/half", "main", &files);
     let half = fixture.hub().adapter("hf:org/half".as_ref(), &mut |_, _, _| {});

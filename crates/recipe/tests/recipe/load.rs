@@ -37,7 +37,18 @@ fn what_is_left_out_has_the_published_values() {
     assert_eq!((optim.lr, optim.betas, optim.eps, optim.weight_decay), (5e-6, (0.9, 0.999), 1e-8, 0.0));
     assert_eq!((optim.schedule, optim.warmup_steps, optim.max_grad_norm), (Schedule::Linear, 0, 0.1));
     assert_eq!(recipe.train.batch * recipe.train.accumulate, 32);
-    assert_eq!(recipe.train.max_prompt_tokens, 32768);
+    assert_eq!(recipe.train.max_prompt_tokens(128_000).unwrap(), 32_768);
+}
+
+#[test]
+fn a_prompt_leaves_room_in_the_context_and_a_longer_one_than_that_cannot_be_asked_for() {
+    let most = |set: &str, context| parse(&[set]).train.max_prompt_tokens(context);
+    assert_eq!(most("train.max_prompt_tokens=0", 2048).unwrap(), 2047);
+    assert_eq!(most("train.max_prompt_tokens=2048", 2048).unwrap(), 2047);
+    assert_eq!(most("train.max_prompt_tokens=100", 2048).unwrap(), 100);
+    let refused = most("train.max_prompt_tokens=2049", 2048).unwrap_err();
+    assert_eq!((refused.key.as_str(), refused.found.as_str()), ("train.max_prompt_tokens", "2049"));
+    assert!(refused.wanted.contains("at most the 2048"), "{}", refused.wanted);
 }
 
 #[test]

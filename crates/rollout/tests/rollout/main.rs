@@ -4,6 +4,7 @@
 mod engine;
 mod families;
 mod neutral;
+mod out_of_memory;
 mod recorded;
 mod sampler;
 mod sampler_properties;

@@ -8,11 +8,10 @@ use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::gradient::Keep;
 use vigos_models::memory::{Footprint, adapter_values};
-use vigos_models::{AdapterConfig, Architecture, peft};
+use vigos_models::{AdapterConfig, Architecture};
 use vigos_recipe::sample::{SampleMaker, UserTexts};
 use vigos_recipe::{Recipe, Recompute, Teacher, When};
 use vigos_rollout::RunError;
-use vigos_rollout::adapter::lora_config;
 use vigos_rollout::base::dtype;
 
 /// What decides how much memory a run takes.
@@ -39,24 +38,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a recipe for prompts of up to `prompt_tokens` tokens, or [`PROMPT_TOKENS`] unless given; never
-    /// more than the recipe takes. Every token of a prompt may be an image's.
-    ///
-    /// # Errors
-    /// If the recipe names a layer that no model has.
-    pub fn of(recipe: &Recipe, prompt_tokens: Option<usize>) -> Result<Self, RunError> {
+    /// The plan of a recipe that trains this adapter, for prompts of up to `prompt_tokens` tokens, or [`PROMPT_TOKENS`]
+    /// unless given; never more than `most`. Every token of a prompt may be an image's.
+    pub fn of(recipe: &Recipe, adapter: AdapterConfig, most: usize, prompt_tokens: Option<usize>) -> Self {
         let readers = |rollouts: When| {
             let reads = |t: &&Teacher| t.runs() && (t.when == When::Always || t.when == rollouts);
             recipe.method.teachers.iter().filter(reads).count()
         };
-        let prompt_tokens = prompt_tokens.unwrap_or(PROMPT_TOKENS).min(recipe.train.max_prompt_tokens);
-        Ok(Self {
+        let prompt_tokens = prompt_tokens.unwrap_or(PROMPT_TOKENS).min(most);
+        Self {
             dtype: dtype(recipe.train.precision),
-            adapter: match recipe.model.adapter.as_deref().map(peft::read_config) {
-                Some(Ok(adapter)) => adapter,
-                // What is wrong with it is the run's to say; one on the hub is taken for what the recipe says.
-                _ => (&lora_config(&recipe.lora)?).into(),
-            },
+            adapter,
             rollout_batch: recipe.rollout.sampling.batch,
             max_new_tokens: recipe.rollout.sampling.max_new_tokens,
             cut: MicroBatches::from(&recipe.train),
@@ -64,7 +56,7 @@ impl Plan {
             image_tokens: prompt_tokens,
             readings: readers(When::Valid).max(readers(When::Invalid)),
             keep: keep(recipe.train.recompute, u64::MAX, None),
-        })
+        }
     }
 
     /// The same plan for the longest prompts of a data set in the order of `seed`, as far as its first rows tell; as

@@ -9,12 +9,10 @@ use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::gradient::Keep;
 use vigos_models::memory::{Footprint, adapter_values};
-use vigos_models::{AdapterConfig, Architecture, LoraConfig};
+use vigos_models::{AdapterConfig, Architecture};
 use vigos_recipe::Recompute;
 use vigos_recipe::demonstration::DemonstrationMaker;
-use vigos_recipe::sft::{SftRecipe, TrainedWeights};
-use vigos_rollout::RunError;
-use vigos_rollout::adapter::lora_config;
+use vigos_recipe::sft::SftRecipe;
 use vigos_rollout::base::dtype;
 
 /// Tokens of a completion where no row tells.
@@ -26,7 +24,7 @@ pub struct SupervisedPlan {
     /// Number format of a frozen base and of the activations.
     pub dtype: DType,
     /// The adapter that is trained; without one all weights are.
-    pub lora: Option<LoraConfig>,
+    pub adapter: Option<AdapterConfig>,
     /// What the forward keeps for its backward.
     pub keep: Keep,
     /// How a step is cut.
@@ -40,24 +38,18 @@ pub struct SupervisedPlan {
 }
 
 impl SupervisedPlan {
-    /// The plan of a recipe for prompts of [`PROMPT_TOKENS`] tokens, all of which may be an image's.
-    ///
-    /// # Errors
-    /// If the recipe names a layer that no model has.
-    pub fn of(recipe: &SftRecipe) -> Result<Self, RunError> {
-        let lora = match recipe.train.weights {
-            TrainedWeights::All => None,
-            TrainedWeights::Adapter => Some(lora_config(&recipe.lora)?),
-        };
-        Ok(Self {
+    /// The plan of a recipe that trains this adapter, or all weights, for prompts of [`PROMPT_TOKENS`] tokens, all of which
+    /// may be an image's.
+    pub fn of(recipe: &SftRecipe, adapter: Option<AdapterConfig>) -> Self {
+        Self {
             dtype: dtype(recipe.train.precision),
-            lora,
+            adapter,
             keep: keep(recipe.train.recompute, u64::MAX, None),
             cut: MicroBatches::from(&recipe.train),
             prompt_tokens: PROMPT_TOKENS,
             image_tokens: PROMPT_TOKENS,
             completion_tokens: COMPLETION_TOKENS,
-        })
+        }
     }
 
     /// The same plan for the longest samples of a data set in the order of `seed`, as far as its first rows tell; as it is
@@ -92,9 +84,9 @@ impl SupervisedPlan {
     fn trained_on(&self, model: &Architecture) -> [u64; 3] {
         let (prompt, image) = (self.prompt_tokens as u64, self.image_tokens as u64);
         let length = prompt.saturating_add(self.completion_tokens as u64);
-        let through_vision = self.lora.as_ref().is_none_or(|lora| {
+        let through_vision = self.adapter.as_ref().is_none_or(|adapter| {
             // A vision tower without an adapter is not gone back through.
-            model.sites(&lora.targets).iter().any(|site| site.vision)
+            adapter.placements(model).unwrap_or_default().iter().any(|placement| placement.site.vision)
         });
         let traced = if through_vision { self.cut.rows(length).saturating_mul(image) } else { 0 };
         [self.cut.tokens(length), length, traced]
@@ -110,10 +102,9 @@ impl Planned for SupervisedPlan {
         let [tokens, length, traced] = self.trained_on(model);
         let (batch, samples) = (self.cut.rows(length), n(self.cut.samples()));
         let several = self.cut.several(length);
-        let adapter = self.lora.as_ref().map_or(0, |lora| {
-            adapter_values(&AdapterConfig::from(lora).placements(model).unwrap_or_default())
-        });
-        let values = if self.lora.is_some() { adapter } else { of.parameters() };
+        let adapter = self.adapter.as_ref();
+        let adapter = adapter.map_or(0, |a| adapter_values(&a.placements(model).unwrap_or_default()));
+        let values = if self.adapter.is_some() { adapter } else { of.parameters() };
         let trained = times(values, 4);
 
         let mut all = Estimate::of_model(&of, adapter, prompt, completion);
@@ -128,7 +119,7 @@ impl Planned for SupervisedPlan {
             format!("pixels of twice {samples} prompts in f32, on the host: the next step's are made ahead");
         all.push(Phase::Always, "images", of.patches(times(2 * samples, image)), formula);
 
-        let (images, adapted) = (times(batch, image), self.lora.is_some());
+        let (images, adapted) = (times(batch, image), self.adapter.is_some());
         let forward = of.text_forward(tokens, adapted).max(of.vision_forward(images, adapted));
         let loss = of.loss(tokens, times(batch, completion), LOGITS_BUDGET as u64);
         let block = of.text_graph(tokens, length).max(of.vision_graph(traced, image));
@@ -166,7 +157,7 @@ const KNOBS: [Knob<SupervisedPlan>; 2] = [
     Knob {
         // All weights are trained in f32.
         lower: |plan| {
-            let can = plan.lora.is_some() && plan.dtype != DType::BF16;
+            let can = plan.adapter.is_some() && plan.dtype != DType::BF16;
             can.then(|| SupervisedPlan { dtype: DType::BF16, ..plan.clone() })
         },
         changes: |_| vec![change("train.precision", "bf16")],

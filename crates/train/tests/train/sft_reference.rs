@@ -66,7 +66,7 @@ impl Run {
         for _ in 0..3 {
             let weights = after.last().unwrap();
             let MicroBatch { loss, gradient, .. } = micro_batch(&full, weights, &rollouts, STILL, 0).unwrap();
-            let norm = global_norm(&gradient);
+            let norm = global_norm(&gradient).unwrap();
             losses.push(loss);
             norms.push(norm);
             kept.get_or_insert_with(|| gradient.clone());

@@ -121,7 +121,7 @@ fn a_template_that_hides_images_is_refused() {
     std::fs::write(folder.join("chat_template.jinja"), "{% for m in messages %}{{ m.role }}{% endfor %}")
         .unwrap();
     let error = Processor::from_dir(&folder).unwrap().prompt(&ask("Why?"), "", &[WIDE]).unwrap_err();
-    assert!(matches!(error, ProcessError::SlotCount { expected: 1, found: 0 }), "{error}");
+    assert!(matches!(error, ProcessError::SlotCount { expected: 1, found: 0, .. }), "{error}");
 }
 
 #[test]

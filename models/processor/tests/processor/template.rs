@@ -221,6 +221,13 @@ fn the_template_is_found_in_every_place() {
     assert_eq!(found().unwrap(), "json<e>");
     write("processor_config.json", &json!({"chat_template": "config{{ eos_token }}"}).to_string());
     assert_eq!(found().unwrap(), "config<e>");
+    // What is wrong with it is said of the file that it was found in.
+    for broken in ["{% if %}", "{{ nothing.at.all }}"] {
+        write("processor_config.json", &json!({"chat_template": broken}).to_string());
+        let error = found().unwrap_err().to_string();
+        let file = folder.join("processor_config.json").display().to_string();
+        assert!(error.starts_with(&file) && error.contains("the chat template"), "{error}");
+    }
     write("tokenizer_config.json", "{");
     assert!(matches!(found(), Err(TemplateError::File(_))));
 }
