@@ -69,7 +69,7 @@ pub fn run(on: On, sizes: Sizes) -> Result<Report, BenchError> {
         let batch = micro_batch(bench.model.as_ref(), active, &teaching, rollouts.clone(), keep)?;
         let _optimiser = phase!(&bench.device, "optimiser");
         loss = batch.loss;
-        let norm = global_norm(&batch.gradient);
+        let norm = global_norm(&batch.gradient)?;
         let clipped = clip_global_norm(batch.gradient, norm, optim.max_grad_norm);
         adapter = optimiser.update(&adapter, &clipped, optim.lr, &optim);
         Ok::<_, RunError>(())

@@ -1,7 +1,6 @@
 //! The student as evaluation needs it: base, perhaps an adapter, sampling in eval mode.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_data::Row;
