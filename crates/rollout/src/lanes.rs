@@ -1,23 +1,13 @@
 //! Several batches side by side. On a CPU the products of a small model are too small for several cores to share, so each
 //! core decodes completions of its own; a completion is the same whatever decodes beside it.
 
+use crate::cores::{alone, works_side_by_side};
 use crate::engine::{Completion, Engine, Request, RolloutError};
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use tracing::dispatcher;
-use vigos_kernels::on_cpu;
-use vigos_models::VisionLanguageModel;
-
-/// The most values of a model that is small: about what the cores' shared cache holds.
-const SMALL: u64 = 8 << 20;
-
-/// Whether cores do better each with work of its own than together with one operator after the other: on a CPU, with a
-/// small model.
-pub fn works_side_by_side(model: &dyn VisionLanguageModel) -> bool {
-    on_cpu(model.device()) && model.architecture().values() <= SMALL
-}
 
 impl Engine<'_> {
     /// The requests in as many parts as are completed side by side. The completions of a prompt stay together.
@@ -61,7 +51,7 @@ impl Engine<'_> {
                 };
                 threads.push(scope.spawn(move || {
                     let completed =
-                        dispatcher::with_default(listens, || self.lane(requests, rows, &mut tell));
+                        alone(|| dispatcher::with_default(listens, || self.lane(requests, rows, &mut tell)));
                     // What one lane cannot do the others need not begin.
                     stop.fetch_or(completed.is_err(), Ordering::Relaxed);
                     completed
@@ -71,7 +61,8 @@ impl Engine<'_> {
             let mut drawn = vec![0; lanes.len()];
             for (lane, count) in counts {
                 drawn[lane] = count;
-                if watch(drawn.iter().sum()).is_break() {
+                // Lanes that were stopped end after the token that they are at.
+                if !stop.load(Ordering::Relaxed) && watch(drawn.iter().sum()).is_break() {
                     stop.store(true, Ordering::Relaxed);
                 }
             }

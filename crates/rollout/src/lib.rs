@@ -23,6 +23,7 @@
 
 pub mod adapter;
 pub mod base;
+mod cores;
 pub mod engine;
 mod error;
 mod kit;
@@ -36,9 +37,9 @@ pub mod sampler;
 pub mod spans;
 pub mod student;
 
+pub use cores::{side_by_side, works_side_by_side};
 pub use error::RunError;
 pub use kit::Kit;
-pub use lanes::works_side_by_side;
 pub use options::{RunOptions, Start};
 pub use prefill::PREFILL_TOKENS;
 pub use record::RolloutRecord;

@@ -1,5 +1,6 @@
 //! Reading prompts: the first half of a completion.
 
+use crate::cores::side_by_side;
 use crate::engine::{Engine, Request, RolloutError};
 use burn::tensor::Tensor;
 use vigos_kernels::{on_cpu, read};
@@ -29,23 +30,31 @@ impl Request<'_> {
 }
 
 impl Engine<'_> {
-    /// How many of these prompts, one at least, are read by one forward. On a CPU each has one of its own, which costs
-    /// nothing there, so that no other prompt enters the rounding of its numbers.
+    /// How many of these prompts, one at least, are read together.
     pub(crate) fn together<'a>(&self, prompts: impl Iterator<Item = &'a Request<'a>>) -> usize {
-        let most = if on_cpu(self.model.device()) { 0 } else { PREFILL_TOKENS };
         let within = |tokens: &mut usize, prompt: &Request| {
             *tokens += prompt.prompt.ids.len();
-            (*tokens <= most).then_some(())
+            (*tokens <= PREFILL_TOKENS).then_some(())
         };
-        prompts.scan(0, within).count().max(1)
+        let most = if on_cpu(self.model.device()) { rayon::current_num_threads() } else { usize::MAX };
+        prompts.scan(0, within).take(most).count().max(1)
     }
 
-    /// Reads prompts, one forward for all.
+    /// Reads prompts: one forward for all, or on a CPU each by itself on a core of its own, so that no other prompt enters
+    /// the rounding of its numbers.
     ///
     /// # Errors
-    /// If one does not fit the model.
+    /// If one does not fit the model, or the device fails.
     pub(crate) fn prefill(&self, prompts: &[&Request]) -> Result<Vec<Prefilled>, RolloutError> {
         let _prefill = phase!(self.model.device(), "prefill");
+        if prompts.len() == 1 || !on_cpu(self.model.device()) {
+            return self.read(prompts);
+        }
+        let read = side_by_side(prompts.to_vec(), |prompt| self.read(&[prompt]));
+        Ok(read.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    fn read(&self, prompts: &[&Request]) -> Result<Vec<Prefilled>, RolloutError> {
         let images: Vec<&ImagePatches> = prompts.iter().flat_map(|r| r.images).collect();
         let features = self.model.encode_images(&images, self.adapter);
         let sequences: Vec<&Sequence> = prompts.iter().map(|r| r.prompt).collect();

@@ -16,7 +16,6 @@ use crate::objective::{Objective, StepLoss};
 use crate::observer::Watch;
 use crate::scored::{Scored, ScoredToken, Term, Work};
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,7 +26,7 @@ use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, Vision
 use vigos_processor::ImagePatches;
 use vigos_recipe::{Method, Normalise, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
-use vigos_rollout::{RolledOut, RunError, works_side_by_side};
+use vigos_rollout::{RolledOut, RunError, side_by_side, works_side_by_side};
 
 /// Completions of a piece of a small model's micro-batch. A constant: the pieces, and with them the rounding, must not
 /// depend on the machine.
@@ -110,7 +109,8 @@ impl Distillation<'_> {
             let rest = rollouts.split_off(PIECE.min(rollouts.len()));
             pieces.push(std::mem::replace(&mut rollouts, rest));
         }
-        let mut computed: Vec<MicroBatch> = pieces.into_par_iter().map(piece).collect::<Result<_, _>>()?;
+        let mut computed: Vec<MicroBatch> =
+            side_by_side(pieces, piece).into_iter().collect::<Result<_, _>>()?;
         // Each has the share of the time that passed which it has of all work.
         let works = |batch: &MicroBatch| batch.scoring.seconds + batch.update.seconds;
         let share = begin.elapsed().as_secs_f64() / computed.iter().map(works).sum::<f64>().max(1e-9);

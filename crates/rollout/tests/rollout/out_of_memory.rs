@@ -123,7 +123,9 @@ fn completed(recorded: &[Recorded], rows: usize) -> (Result<Vec<Completion>, Rol
     let numbered = recorded.iter().zip(0..);
     let requests: Vec<Request> =
         numbered.map(|(r, sample)| Request { prompt: &r.prompt, images: &r.images, sample }).collect();
-    let found = engine.run(&requests, &mut |_| ControlFlow::Continue(()));
+    // On one core, so that all rows are one batch.
+    let core = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let found = core.install(|| engine.run(&requests, &mut |_| ControlFlow::Continue(())));
     (found, model.steps.into_inner())
 }
 
