@@ -80,6 +80,17 @@ fn a_run_that_fails_says_what_was_saved_and_how_to_go_on() {
 }
 
 #[test]
+fn what_a_killed_process_was_writing_is_gone_when_the_run_goes_on() {
+    let (dir, data) = data_folder(&questions());
+    let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
+    train(&recipe, &run_dir, &["--set", "train.steps=1", "--set", "log.rollouts_every=1"]).ok();
+    let left = [run_dir.join(".writing-Ab3"), run_dir.join("rollouts/.writing-x")];
+    left.iter().for_each(|file| std::fs::write(file, "half").unwrap());
+    train(&recipe, &run_dir, &["--resume", "--set", "train.steps=2"]).ok();
+    assert!(!left.iter().any(|file| file.exists()));
+}
+
+#[test]
 fn limits_that_a_run_was_lost_to_may_be_others_when_it_goes_on() {
     let (dir, data) = data_folder(&questions());
     let recipe = recipe(&data);

@@ -59,6 +59,25 @@ impl FileError {
     }
 }
 
+/// How the name of a file begins that is being written.
+const UNFINISHED: &str = ".writing-";
+
+/// Removes what a process left in `folder` that was killed while it wrote a file there; nobody may be writing to it.
+///
+/// # Errors
+/// [`FileError::Io`] if the folder cannot be listed or a file cannot be removed.
+pub fn remove_unfinished(folder: &Path) -> Result<(), FileError> {
+    let failed = |e| FileError::io("list", folder, e);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED));
+        if is_one && entry.file_type().map_err(failed)?.is_file() {
+            fs::remove_file(entry.path()).map_err(|e| FileError::io("remove", &entry.path(), e))?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes the file at `path` with `fill`, so that a reader or a crash meets the old content or the new one,
 /// never a part.
 ///
@@ -74,7 +93,7 @@ pub fn write_atomic(
 ) -> Result<(), FileError> {
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".writing-");
+    builder.prefix(UNFINISHED);
     // Temporary files are private by default; this one becomes an ordinary file, so the umask decides.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -157,6 +176,19 @@ mod tests {
         write_atomic_bytes(&path, b"new and longer").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new and longer");
         assert_eq!(names(dir.path()), ["state.bin"]);
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".writing-Ab3", "state.bin", ".lock"] {
+            fs::write(dir.path().join(name), b"1").unwrap();
+        }
+        fs::create_dir(dir.path().join(".writing-step-000001")).unwrap();
+        remove_unfinished(dir.path()).unwrap();
+        let mut left = names(dir.path());
+        left.sort();
+        assert_eq!(left, [".lock", ".writing-step-000001", "state.bin"]);
     }
 
     #[test]

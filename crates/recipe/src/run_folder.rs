@@ -4,12 +4,13 @@ use crate::resume::{Run, free};
 use crate::{RecipeError, RunRecipe};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
+use vigos_core::files::{FileError, read_limited, remove_unfinished, write_atomic_bytes};
 use vigos_core::leaves::leaves;
 use vigos_core::lock::{FolderLock, LockError};
 
 const CONFIG: &str = "config.toml";
 const OVERRIDES: &str = "overrides.json";
+const ROLLOUTS: &str = "rollouts";
 const MAX_CONFIG: u64 = 1 << 20;
 
 /// Why a folder cannot be a run's.
@@ -113,6 +114,12 @@ impl RunFolder {
         if !self.resumes && taken(&self.path) {
             return Err(is_taken(&self.path));
         }
+        // Of a process that was killed: the folder is ours now.
+        for folder in [self.path.clone(), self.path.join(ROLLOUTS)] {
+            if folder.is_dir() {
+                remove_unfinished(&folder)?;
+            }
+        }
         if !overrides.is_empty() {
             let text = serde_json::to_vec(overrides).unwrap_or_default();
             write_atomic_bytes(&self.path.join(OVERRIDES), &text)?;
@@ -161,7 +168,7 @@ impl RunFolder {
     }
 
     fn snapshots(&self) -> Result<PathBuf, FileError> {
-        let folder = self.path.join("rollouts");
+        let folder = self.path.join(ROLLOUTS);
         std::fs::create_dir_all(&folder).map_err(|e| FileError::io("create", &folder, e))?;
         Ok(folder)
     }
