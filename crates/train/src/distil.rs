@@ -9,6 +9,7 @@ use crate::memory::fit::longest_alone;
 use crate::memory::plan::Plan;
 use crate::observer::{Observer, Watch};
 use crate::recorder::{Recorder, Writing};
+use crate::recordings::Recordings;
 use crate::rollout::Sampled;
 use crate::stream::{Fitting, Stream};
 use crate::training::{Finished, Training};
@@ -27,6 +28,7 @@ use vigos_recipe::sample::SampleMaker;
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{Base, ModelFiles, base_name};
 use vigos_rollout::student::GenerationSettings;
+use vigos_rollout::transcript::Transcripts;
 use vigos_rollout::{Kit, RunError, RunOptions};
 
 /// What to train, and where.
@@ -117,6 +119,10 @@ pub fn train(
         every: recipe.log.metrics.every,
         rollouts_every: recipe.log.rollouts_every,
         rollouts_max: recipe.log.rollouts_max,
+        recordings: (recipe.log.record.tokens > 0).then_some(Recordings {
+            transcripts: Transcripts { record: &recipe.log.record, processor: &base.files.processor },
+            method: &recipe.method,
+        }),
         tensorboard: recipe.log.metrics.tensorboard,
         max_bad_share: recipe.data.rows.max_bad_share,
     };
@@ -134,6 +140,7 @@ pub fn train(
             keep: plan.keep,
             batch,
             accumulate,
+            log: &recipe.log,
         },
         update: Update::new(weights, optimiser, &recipe.optim, total),
         fine_tune: &fine_tune,

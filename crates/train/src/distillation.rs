@@ -12,6 +12,7 @@ use crate::dropout::{Dropping, dropout};
 use crate::finite::is_finite;
 use crate::metrics::{Distilled, Outcome};
 use crate::objective::{MeanGradient, Objective, StepLoss, next_batch};
+use crate::observed::{Probe, Sight};
 use crate::observer::Watch;
 use crate::scored::{Scored, ScoredToken, Term, Work};
 use burn::tensor::Tensor;
@@ -23,7 +24,7 @@ use vigos_models::gradient::Keep;
 use vigos_models::rows::indices;
 use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, VisionLanguageModel, phase};
 use vigos_processor::ImagePatches;
-use vigos_recipe::{Method, Teacher};
+use vigos_recipe::{Log, Method, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::{RolledOut, RunError};
 
@@ -41,6 +42,8 @@ pub(crate) struct Distillation<'a> {
     pub(crate) batch: usize,
     /// Micro-batches of a step.
     pub(crate) accumulate: usize,
+    /// What is recorded, and when.
+    pub(crate) log: &'a Log,
 }
 
 impl Objective for Distillation<'_> {
@@ -63,7 +66,8 @@ impl Objective for Distillation<'_> {
             watch.go_on()?;
             let dropout = dropout(self.dropping, step, rollouts.iter(), self.model.device());
             let adapter = ActiveAdapter { adapter: weights, dropout: dropout.as_ref() };
-            let batch = micro_batch(self.model, adapter, &self.teaching, rollouts, self.keep)?;
+            let probe = Probe::of(self.log, step, scored.len());
+            let batch = recorded(self.model, adapter, &self.teaching, rollouts, self.keep, probe)?;
             gradient.add(&batch.gradient);
             loss += batch.loss / self.accumulate as f64;
             for (name, term) in &batch.terms {
@@ -138,6 +142,18 @@ pub fn micro_batch(
     rollouts: Vec<RolledOut>,
     keep: Keep,
 ) -> Result<MicroBatch, RunError> {
+    recorded(model, adapter, teaching, rollouts, keep, None)
+}
+
+/// The same, with what `probe` wants recorded of it.
+fn recorded(
+    model: &dyn VisionLanguageModel,
+    adapter: ActiveAdapter,
+    teaching: &Teaching,
+    rollouts: Vec<RolledOut>,
+    keep: Keep,
+    probe: Option<Probe>,
+) -> Result<MicroBatch, RunError> {
     let Teaching { method, divergences } = teaching;
     let passes: Vec<Pass> = rollouts
         .iter()
@@ -151,8 +167,8 @@ pub fn micro_batch(
     for Pass { pass, .. } in &passes {
         terms.entry(method.teachers[pass.teacher].name.clone()).or_default().tokens += pass.active.len();
     }
-    let mut scored: Vec<Scored> =
-        rollouts.into_iter().map(|rollout| Scored { rollout, tokens: Vec::new() }).collect();
+    let unscored = |rollout| Scored { rollout, tokens: Vec::new(), observed: None };
+    let mut scored: Vec<Scored> = rollouts.into_iter().map(unscored).collect();
     if passes.is_empty() {
         let gradient = adapter.adapter.zeros();
         let (scoring, update) = (Work::default(), Work::default());
@@ -217,6 +233,17 @@ pub fn micro_batch(
             let token = ScoredToken { position: token.position, teacher: pass.teacher, kl, clipped };
             scored[*rollout].tokens.push(token);
         }
+    }
+    if let Some(probe) = probe {
+        let sight = Sight {
+            model,
+            packed: &packed,
+            student: &hidden,
+            teachers: &teacher_hidden,
+            statistics: &result.rows,
+            temperature: method.temperature,
+        };
+        probe.observe(&sight, &mut scored)?;
     }
     let backward = phase!(model.device(), "backward");
     let gradient = match passing {
