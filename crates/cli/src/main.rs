@@ -12,6 +12,7 @@ mod inference;
 mod interrupt;
 mod memory;
 mod output;
+mod pages;
 mod progress;
 mod recipe;
 mod trials;

@@ -2,6 +2,9 @@
 
 use crate::charts::fits;
 
+/// The page of the documentation that has the entries.
+pub const PAGE: &str = "docs/metrics.md";
+
 /// A metric of `metrics.jsonl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {

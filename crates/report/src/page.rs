@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::verdict::{Verdict, digits, duration, percent, seconds};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -115,7 +116,7 @@ fn render(runs: &[Run]) -> Result<String, ReportError> {
         data => data(runs),
         written => jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string(),
         version => env!("CARGO_PKG_VERSION"),
-        runs => shown,
+        runs => Value::from(Serde(&shown)),
         has_rollouts => runs.iter().any(|run| !run.snapshots.rollouts.is_empty()),
         has_curves => runs.iter().any(|run| run.curves.is_some()),
         has_items => runs.iter().any(|run| run.evaluations.as_ref().is_some_and(|e| !e.items.is_empty())),
