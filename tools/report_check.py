@@ -81,10 +81,11 @@ class Browser:
                 self.socket = connect(line.split("listening on ")[1].strip(), max_size=1 << 28)
                 break
         self.number, self.events, self.session = 0, [], None
-        target = self.call("Target.createTarget", url="about:blank", width=width, height=height)["targetId"]
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ["Page", "Runtime", "Log", "Network"]:
             self.call(f"{domain}.enable")
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def call(self, method, **parameters):
         self.number += 1
@@ -142,7 +143,8 @@ class Browser:
         if selector:
             box = self.run(f"(() => {{ const b = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
                            " return [b.left + scrollX, b.top + scrollY, b.width, b.height]; })()")
-            clip = {"clip": {"x": box[0], "y": box[1], "width": box[2], "height": min(box[3], height or box[3]), "scale": 1}}
+            clip = {"clip": {"x": box[0] - 16, "y": box[1] - 16, "width": box[2] + 32,
+                             "height": min(box[3] + 32, height or box[3] + 32), "scale": 1}}
         data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, **clip)["data"]
         Path(path).write_bytes(base64.b64decode(data))
 
@@ -412,16 +414,20 @@ def main():
 
 
 def shots(browser, folder):
+    """Pictures of the parts; the window is high, as what is far below it is not painted."""
+    browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=5000, deviceScaleFactor=1, mobile=False)
     browser.run("document.getElementById('step').value = 0; document.getElementById('step').dispatchEvent(new Event('input'))")
     browser.run("document.querySelector('.pane .tokens').focus()")
     browser.press("ArrowRight", 4)
     for theme in ["light", "dark"]:
         browser.theme(theme)
         browser.run("new Promise((done) => setTimeout(done, 100))")
+        browser.run("window.scrollTo(0, 0)")
         for name in ["overview", "curves", "rollouts", "items"]:
             if browser.run(f"!!document.getElementById('{name}')"):
                 browser.shot(folder / f"{name}-{theme}.png", f"#{name}", 1400)
     browser.theme("light")
+    browser.call("Emulation.setDeviceMetricsOverride", width=1360, height=1000, deviceScaleFactor=1, mobile=False)
 
 
 if __name__ == "__main__":

@@ -58,10 +58,15 @@
   const shownRuns = new Set(data.runs.map((_, index) => index));
   const charts = [];
 
-  function ticks(low, high, count) {
+  // The round distance of about so many marks between two values.
+  function distance(low, high, count) {
     const raw = (high - low) / count || 1;
     const power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= raw);
+    return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= raw * 0.999);
+  }
+
+  function ticks(low, high, count) {
+    const step = distance(low, high, count);
     const found = [];
     for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-6; at += step) found.push(Number(at.toPrecision(12)));
     return found;
@@ -134,6 +139,11 @@
       if (x0 > x1) { this.svg.setAttribute("aria-label", `${this.spec.title}: no values`); return; }
       if (!this.log && y0 > 0 && y0 < 0.6 * y1) y0 = 0;
       if (y0 === y1) { const pad = Math.abs(y0) * 0.1 || 1; y0 -= this.log ? 0 : pad; y1 += pad; }
+      if (!this.log) {
+        const step = distance(y0, y1, 4);
+        y0 = Math.floor(y0 / step + 1e-9) * step;
+        y1 = Math.ceil(y1 / step - 1e-9) * step;
+      }
       if (x0 === x1) { x0 -= 1; x1 += 1; }
       const fit = this.log ? Math.log10 : (value) => value;
       const [low, high] = [fit(y0), fit(y1)];
@@ -303,7 +313,7 @@
           rollout.valid ? badge("yes", "valid format") : badge("no", `invalid: ${(rollout.reason || "format").replace(/_/g, " ")}`),
           rollout.correct ? badge("yes", "agrees with the reference") : badge("no", "does not agree")),
         make("div", { class: "asked" },
-          rollout.images.length ? make("div", {}, rollout.images.map((picture, index) => this.picture(data.pictures[picture], index))) : null,
+          rollout.images.length ? make("div", { class: "pictures" }, rollout.images.map((picture, index) => this.picture(data.pictures[picture], index))) : null,
           make("div", {},
             make("p", { class: "label" }, "Question"), make("p", { class: "text" }, text(rollout.problem)),
             make("p", { class: "label" }, "Reference"), make("p", { class: "text" }, rollout.answer),
@@ -418,7 +428,7 @@
       const reason = why.length ? why : [make("p", {}, rollout.valid ? "Nobody teaches it: delimiters and what stands between the parts belong to no span." : "Nobody teaches it.")];
       const tops = readers.filter(({ from, index }) => from.top.length > index).map((reader) => this.top(reader, at));
       this.detail.replaceChildren(
-        make("h4", {}, "“", make("span", { class: "token" }, visible(tokens.pieces[at])), `” token ${at} of ${rollout.length}, id ${tokens.ids[at]}, ${SPANS[tokens.spans[at]] || SPANS["-"]}`),
+        make("h4", {}, "“", make("span", { class: "token" }, visible(tokens.pieces[at])), `” at position ${at} of ${rollout.length} tokens, id ${tokens.ids[at]}, ${SPANS[tokens.spans[at]] || SPANS["-"]}`),
         ...reason, table,
         tops.length ? make("div", { class: "tops" }, tops) : make("p", { class: "muted" }, "Most probable tokens were not recorded; log.record.top_k asks for them."));
     }
