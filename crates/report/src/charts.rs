@@ -59,7 +59,7 @@ pub(crate) fn charts(runs: &[&Curves]) -> Vec<Chart> {
         }
         let lines: Vec<[String; 2]> = lines.into_values().flatten().collect();
         if let Some([first, _]) = lines.first() {
-            let about = glossary::entry(first).map_or(String::new(), |entry| entry.what.to_owned());
+            let about = glossary::entry(first).map_or(String::new(), |entry| entry.what.replace('`', ""));
             charts.push(Chart { title, unit, about, lines });
         }
     }

@@ -25,7 +25,7 @@ impl Limits {
 
     /// Bytes of the rollouts of one of so many runs.
     pub(crate) fn rollout_bytes(&self, runs: usize) -> usize {
-        self.bytes * 6 / 10 / runs.max(1)
+        self.bytes * 7 / 10 / runs.max(1)
     }
 
     /// Bytes of the evaluations of one of so many runs.

@@ -199,8 +199,13 @@ fn fitting(steps: Vec<(usize, Vec<Rollout>)>, most: usize, bytes: usize) -> Vec<
     let size = |rollout: &Rollout| serde_json::to_string(rollout).map_or(0, |text| text.len() + 1);
     let mut steps: Vec<(usize, Vec<Rollout>)> = steps;
     let mut sizes: Vec<usize> = steps.iter().map(|(_, rollouts)| rollouts.iter().map(size).sum()).collect();
-    while steps.len() > 1 && sizes.iter().sum::<usize>() > bytes {
-        let fewer = (steps.len() / 2).max(1);
+    loop {
+        let total: usize = sizes.iter().sum();
+        if steps.len() < 2 || total <= bytes {
+            break;
+        }
+        // As many as the average says, and fewer in any case.
+        let fewer = (steps.len() * bytes / total).clamp(1, steps.len() - 1);
         (steps, sizes) = (spread(&steps, fewer), spread(&sizes, fewer));
     }
     let mut left = bytes;

@@ -34,7 +34,7 @@
   const percent = (log) => {
     if (log === null || log === undefined) return "–";
     const share = 100 * Math.exp(log);
-    return (share >= 0.1 ? share.toFixed(1) : share.toPrecision(2)) + " %";
+    return share >= 0.1 ? `${share.toFixed(1)}\u00a0%` : share >= 0.01 ? `${share.toFixed(2)}\u00a0%` : "<\u00a00.01\u00a0%";
   };
 
   // Theme: what the system says, until someone says otherwise; paper is light.
@@ -138,6 +138,7 @@
       this.keys.replaceChildren();
       if (x0 > x1) { this.svg.setAttribute("aria-label", `${this.spec.title}: no values`); return; }
       if (!this.log && y0 > 0 && y0 < 0.6 * y1) y0 = 0;
+      if (y0 === 0 && y1 === 0) y1 = 1;
       if (y0 === y1) { const pad = Math.abs(y0) * 0.1 || 1; y0 -= this.log ? 0 : pad; y1 += pad; }
       if (!this.log) {
         const step = distance(y0, y1, 4);
