@@ -59,7 +59,8 @@ fn a_recording_has_the_divergences_of_the_loss_and_the_scores_of_the_model() {
         json!({"id": line["id"], "image": "wide.png", "prompt": user, "prefill": prefill,
                "completion_token_ids": line["tokens"]["ids"]})
     });
-    std::fs::write(dir.path().join("in.jsonl"), input.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    std::fs::write(dir.path().join("in.jsonl"), input.map(|line| format!("{line}\n")).collect::<String>())
+        .unwrap();
     let (input, output) = (dir.path().join("in.jsonl"), dir.path().join("out.jsonl"));
     let names = [model(), input, output.clone()].map(|path| path.to_str().unwrap().to_owned());
     run(["score", "--model", &names[0], "--input", &names[1], "--output", &names[2]]).ok();
@@ -75,7 +76,10 @@ fn a_recording_has_the_divergences_of_the_loss_and_the_scores_of_the_model() {
             assert_eq!(top["ids"][0], score["top1"][at]);
             let place = top["ids"].as_array().unwrap().iter().position(|id| *id == tokens["ids"][at]);
             let rank = tokens["rank"][at].as_u64().unwrap() as usize;
-            assert!(place.is_none_or(|place| place + 1 == rank) && (place.is_some() || rank > 5), "{at}: {line}");
+            assert!(
+                place.is_none_or(|place| place + 1 == rank) && (place.is_some() || rank > 5),
+                "{at}: {line}"
+            );
         }
     }
 }
@@ -91,7 +95,11 @@ fn recording_changes_no_number_and_leaves_nothing_when_it_is_off() {
     assert_eq!(metrics(&with), metrics(&without));
     assert!(support::adapter_bytes(&with, 2) == support::adapter_bytes(&without, 2), "the adapters differ");
     for step in ["rollouts/step-000001.jsonl", "rollouts/step-000002.jsonl"] {
-        assert_eq!(std::fs::read(with.join(step)).unwrap(), std::fs::read(without.join(step)).unwrap(), "{step}");
+        assert_eq!(
+            std::fs::read(with.join(step)).unwrap(),
+            std::fs::read(without.join(step)).unwrap(),
+            "{step}"
+        );
     }
 }
 
@@ -111,7 +119,8 @@ fn a_recording_is_bounded_by_its_keys() {
     assert!(line["length"].as_u64().unwrap() > 3);
     let [width, height] = ["width", "height"].map(|side| line["images"][0][side].as_u64().unwrap());
     assert_eq!(width.max(height), 20);
-    let positions = line["supervised"].as_array().unwrap().iter().flat_map(|s| s["positions"].as_array().unwrap());
+    let positions =
+        line["supervised"].as_array().unwrap().iter().flat_map(|s| s["positions"].as_array().unwrap());
     assert!(positions.map(|p| p.as_u64().unwrap()).all(|position| position < 3));
 }
 
@@ -126,11 +135,13 @@ fn a_run_ends_with_its_page_and_three_sentences() {
     let shown = &page["runs"][0];
     assert_eq!(shown["steps"], json!([1.0, 2.0]));
     let file = lines(&run_dir.join("recordings/step-000002.jsonl"));
-    let rollout = shown["rollouts"].as_array().unwrap().iter().find(|r| r["step"] == 2 && r["row"] == 1).unwrap();
+    let rollout =
+        shown["rollouts"].as_array().unwrap().iter().find(|r| r["step"] == 2 && r["row"] == 1).unwrap();
     assert_eq!((&rollout["tokens"], &rollout["id"]), (&file[1]["tokens"], &file[1]["id"]));
     assert_eq!(rollout["supervised"], file[1]["supervised"]);
     assert!(page["pictures"][0].as_str().unwrap().starts_with("data:image/"));
-    let environment: Value = serde_json::from_slice(&std::fs::read(run_dir.join("environment.json")).unwrap()).unwrap();
+    let environment: Value =
+        serde_json::from_slice(&std::fs::read(run_dir.join("environment.json")).unwrap()).unwrap();
     assert_eq!(environment["version"], env!("CARGO_PKG_VERSION"));
     assert!(environment["device"].is_string() && environment["peak_memory_bytes"].is_u64());
 }
@@ -146,7 +157,8 @@ fn a_page_is_made_of_several_runs_and_of_what_is_no_run_none() {
     let ran = run(["report", one, other, "--out", page]).ok();
     assert!(ran.stderr.contains("report written to"), "{}", ran.stderr);
     let found = data(&out);
-    let names: Vec<&str> = found["runs"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        found["runs"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["one", "other"]);
     run(["report", dir.path().to_str().unwrap(), "--out", page]).refused(&["metrics.jsonl", "folder that"]);
     run(["report", "no/such/run", "--out", page]).refused(&["no/such/run"]);

@@ -1,5 +1,6 @@
 //! A run's metrics as curves of a bounded number of points, read line by line.
 
+use crate::visible::visible;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -94,7 +95,7 @@ impl Curves {
             }
             let Some(value) = leaf.as_f64() else {
                 if leaf.is_null() {
-                    *self.lost.entry(name).or_default() += 1;
+                    *self.lost.entry(visible(&name, LONGEST_NAME)).or_default() += 1;
                 }
                 continue;
             };
@@ -109,6 +110,7 @@ impl Curves {
     }
 
     fn value(&mut self, name: String, at: usize, value: f64) {
+        let name = visible(&name, LONGEST_NAME);
         if !self.series.contains_key(&name) && self.series.len() >= MOST_NAMES {
             return;
         }
