@@ -12,6 +12,7 @@ mod mistaken_folders;
 mod model_configs;
 mod model_folders;
 mod prompts;
+mod report;
 mod runs;
 mod score;
 mod setup;

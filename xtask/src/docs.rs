@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use std::fs;
 
 /// Packages with an example `docs` that writes, each with the test that compares.
-const PACKAGES: [(&str, &str); 2] = [("vigos-recipe", "recipe"), ("vigos-world", "world")];
+const PACKAGES: [(&str, &str); 3] =
+    [("vigos-recipe", "recipe"), ("vigos-report", "report"), ("vigos-world", "world")];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

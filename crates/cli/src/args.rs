@@ -4,6 +4,7 @@ mod bench;
 mod data;
 mod experiment;
 mod recipe;
+mod report;
 mod train;
 
 pub(crate) use bench::{
@@ -12,6 +13,7 @@ pub(crate) use bench::{
 pub(crate) use data::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
 pub(crate) use experiment::ExperimentArgs;
 pub(crate) use recipe::{PresetsArgs, SchemaArgs};
+pub(crate) use report::ReportArgs;
 pub(crate) use train::{Overrides, TrainArgs};
 
 use crate::device::Choice;
@@ -128,6 +130,15 @@ pub(crate) enum Command {
         same command goes on. The tables go to stdout; the results' folder gets them as results.md, \
         every number as results.json, and the plots as SVG and PNG. docs/experiment.md explains the file.")]
     Experiment(ExperimentArgs),
+    /// Make one page of runs: what ran, curves, rollouts token by token, evaluations.
+    #[command(after_help = "Examples:\n  \
+        vigos report runs/shapes --out shapes.html\n  \
+        vigos report runs/shapes runs/shapes-opsd --out both.html\n  \
+        vigos report runs/shapes-eval runs/shapes-palr --out answers.html\n\n\
+        The page is one file below 10 MB that loads nothing: open it in a browser, send it to someone. It shows what \
+        the folders have; what is not there is left out and said so. A run writes its own as report.html in its \
+        folder when it ends, and every report.every steps. docs/report.md explains it.")]
+    Report(ReportArgs),
     /// Make a model folder with random weights, for tests and benchmarks.
     #[command(after_help = "Example:\n  \
         vigos init assets/tiny-qwen2_5-vl/config.json --out tiny --seed 1\n\n\

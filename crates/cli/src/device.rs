@@ -205,6 +205,12 @@ pub(crate) fn available_memory(device: &Device) -> Option<u64> {
     crate::host::available_memory()
 }
 
+/// The name of a device's backend.
+pub(crate) fn name_of(device: &Device) -> String {
+    let backend = COMPILED.iter().find(|backend| backend.devices().contains(device));
+    backend.map_or_else(|| format!("{device:?}"), |backend| backend.name.to_owned())
+}
+
 impl Backend {
     /// Its devices on this machine.
     pub(crate) fn devices(&self) -> Vec<Device> {

@@ -9,6 +9,7 @@ use vigos_core::text::one_line;
 use vigos_experiment::ExperimentError;
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
+use vigos_report::ReportError;
 use vigos_rollout::RunError;
 use vigos_rollout::engine::RolloutError;
 use vigos_world::WorldError;
@@ -34,6 +35,9 @@ pub(crate) enum CliError {
     /// An experiment stopped.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
+    /// A page of runs could not be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// The drawn world's configuration is wrong, or it could not be written.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -97,6 +101,7 @@ impl CliError {
             Self::Rollout(error) => matches!(error, RolloutError::EmptyPrompt { .. }),
             Self::Lines(error) => error.is_input(),
             Self::Experiment(error) => error.is_input(),
+            Self::Report(error) => error.is_input(),
             Self::World(error) => error.is_input(),
             Self::Train(error) => error.is_input(),
             Self::Failed(_) | Self::Stopped { .. } => false,

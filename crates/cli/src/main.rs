@@ -13,6 +13,7 @@ mod inference;
 mod interrupt;
 mod memory;
 mod output;
+mod pages;
 mod progress;
 mod recipe;
 mod trace;

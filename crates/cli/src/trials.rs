@@ -1,6 +1,7 @@
 //! How far an experiment is: a line for each run, and within it what its training and evaluations show.
 
 use crate::output::note;
+use crate::pages::end_with_page;
 use crate::progress::{Items, Run, Transfer, clock};
 use std::time::Duration;
 use vigos_experiment::Watch;
@@ -49,6 +50,7 @@ impl Watch for Trials<'_> {
     }
 
     fn done(&mut self, run: &vigos_experiment::Run, number: usize, total: usize, left: Duration) {
+        end_with_page(&run.folder);
         note(&format!(
             "run {number}/{total} done: {}; about {} left for all",
             self.name(run),

@@ -56,6 +56,6 @@ pub use row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row};
 pub use schema::schema;
 pub use sections::{
     Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Normalise, Optim, Palr,
-    Precision, Recompute, Rollout, Rows, Sampling, Schedule, Train,
+    Precision, Recompute, Record, Report, Rollout, Rows, Sampling, Schedule, Train,
 };
 pub use teacher::{Divergence, Reads, Span, Teacher, When};

@@ -13,7 +13,7 @@ use crate::limits;
 use crate::method::Method;
 use crate::preset::{Fidelity, Preset};
 use crate::schema::schema;
-use crate::sections::{Checkpoint, Data, Eval, Log, Lora, Model, Optim, Palr, Rollout, Train};
+use crate::sections::{Checkpoint, Data, Eval, Log, Lora, Model, Optim, Palr, Report, Rollout, Train};
 
 /// A whole recipe, nothing left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +48,10 @@ pub struct Recipe {
     #[serde(default)]
     #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]
     pub log: Log,
+    /// The page that shows the run.
+    #[serde(default)]
+    #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]
+    pub report: Report,
     /// How the student is evaluated.
     #[serde(default)]
     #[schemars(extend("x-resume" = ["train", "palr"]))]

@@ -151,6 +151,14 @@ impl RunFolder {
         Ok(self.snapshots()?.join(format!("step-{step:06}.jsonl")))
     }
 
+    /// The recording of the tokens of a step's snapshot, in a folder that is made if it is missing.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn recording(&self, step: usize) -> Result<PathBuf, FileError> {
+        Ok(self.made("recordings")?.join(format!("step-{step:06}.jsonl")))
+    }
+
     /// What a step was about that was given up, beside the snapshots of rollouts.
     ///
     /// # Errors
@@ -168,7 +176,11 @@ impl RunFolder {
     }
 
     fn snapshots(&self) -> Result<PathBuf, FileError> {
-        let folder = self.path.join(ROLLOUTS);
+        self.made(ROLLOUTS)
+    }
+
+    fn made(&self, name: &str) -> Result<PathBuf, FileError> {
+        let folder = self.path.join(name);
         std::fs::create_dir_all(&folder).map_err(|e| FileError::io("create", &folder, e))?;
         Ok(folder)
     }

@@ -365,6 +365,34 @@ pub struct Log {
     #[default(8)]
     #[schemars(range(min = 1))]
     pub rollouts_max: usize,
+    /// What is recorded of the tokens of those rollouts.
+    pub record: Record,
+}
+
+/// The `[log.record]` section: what a snapshot's rollouts are recorded with, token by token, for `vigos report`.
+#[derive(Debug, Clone, PartialEq, Eq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Record {
+    /// Tokens of a rollout of a snapshot that are recorded with their probabilities, ranks and divergences, the first
+    /// ones. 0: no recording.
+    #[default(512)]
+    #[schemars(range(max = 1_000_000))]
+    pub tokens: usize,
+    /// Most probable tokens of the student and of the teacher to record with each.
+    #[schemars(range(max = 100))]
+    pub top_k: usize,
+    /// Longer side in pixels that a rollout's images are scaled down to. 0: no images.
+    #[default(160)]
+    #[schemars(range(max = 4096))]
+    pub image_side: usize,
+}
+
+/// The `[report]` section: the page that shows a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Report {
+    /// Steps after which `report.html` is written anew while the run goes on. 0: at its end only.
+    pub every: usize,
 }
 
 /// What of the metrics is written: keys of `[log]`.

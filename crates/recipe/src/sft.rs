@@ -10,7 +10,7 @@ use crate::document::Contradiction;
 use crate::limits;
 use crate::recipe::RunRecipe;
 use crate::sections::{
-    Checkpoint, Length, Lora, MetricsLog, Model, Normalise, Optim, Precision, Recompute, Rows,
+    Checkpoint, Length, Lora, MetricsLog, Model, Normalise, Optim, Precision, Recompute, Report, Rows,
 };
 use crate::texts::filled;
 use crate::unset::Unset;
@@ -42,6 +42,10 @@ pub struct SftRecipe {
     #[serde(default)]
     #[schemars(extend("x-resume" = ["sft"]))]
     pub log: MetricsLog,
+    /// The page that shows the run.
+    #[serde(default)]
+    #[schemars(extend("x-resume" = ["sft"]))]
+    pub report: Report,
 }
 
 /// The optimiser's defaults where a model learns what it did not know.

@@ -6,7 +6,7 @@
 //! - [`sampler`] draws one token from a row of logits, reproducibly.
 //! - [`spans`] finds the description, the reasoning and the answer in a sampled completion.
 //! - [`routing`] says which teacher supervises which of its tokens.
-//! - [`record`] is what is written down of it.
+//! - [`record`] is what is written down of it, [`transcript`] the same token by token.
 //!
 //! ```
 //! use vigos_recipe::Fidelity;
@@ -36,6 +36,7 @@ pub mod routing;
 pub mod sampler;
 pub mod spans;
 pub mod student;
+pub mod transcript;
 
 pub use cores::{side_by_side, works_side_by_side};
 pub use error::RunError;

@@ -10,6 +10,7 @@ use crate::memory::plan::Plan;
 use crate::micro_batches::MicroBatches;
 use crate::observer::{Observer, Watch};
 use crate::recorder::{Recorder, Writing};
+use crate::recordings::Recordings;
 use crate::rollout::Sampled;
 use crate::stream::{Fitting, Stream};
 use crate::training::{Finished, Training};
@@ -26,6 +27,7 @@ use vigos_recipe::run_folder::RunFolder;
 use vigos_rollout::adapter::{adapter_config, lora_config, open_adapter};
 use vigos_rollout::base::{BaseFiles, base_name};
 use vigos_rollout::student::GenerationSettings;
+use vigos_rollout::transcript::Transcripts;
 use vigos_rollout::{Kit, RunError, RunOptions};
 
 /// What to train, and where.
@@ -121,6 +123,10 @@ pub fn train(
         every: recipe.log.metrics.every,
         rollouts_every: recipe.log.rollouts_every,
         rollouts_max: recipe.log.rollouts_max,
+        recordings: (recipe.log.record.tokens > 0).then_some(Recordings {
+            transcripts: Transcripts { record: &recipe.log.record, processor: &base.files.processor },
+            method: &recipe.method,
+        }),
         tensorboard: recipe.log.metrics.tensorboard,
         max_bad_share: recipe.data.rows.max_bad_share,
     };
@@ -131,7 +137,14 @@ pub fn train(
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(samples)),
         rollout: Sampled { base: &base, generation, per_sample },
-        objective: Distillation { model: base.model.as_ref(), teaching, dropping, keep: plan.keep, cut },
+        objective: Distillation {
+            model: base.model.as_ref(),
+            teaching,
+            dropping,
+            keep: plan.keep,
+            cut,
+            log: &recipe.log,
+        },
         update: Update::new(weights, optimiser, &recipe.optim, total, device),
         fine_tune: &fine_tune,
         samples: cut.samples() / per_sample,

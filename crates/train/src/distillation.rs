@@ -13,6 +13,7 @@ use crate::finite::first_not_finite;
 use crate::metrics::{Distilled, Outcome};
 use crate::micro_batches::{MicroBatches, StepGradient};
 use crate::objective::{Objective, StepLoss};
+use crate::observed::{Probe, Sight};
 use crate::observer::Watch;
 use crate::scored::{Scored, ScoredToken, Term, Work};
 use burn::tensor::Tensor;
@@ -24,7 +25,7 @@ use vigos_models::gradient::Keep;
 use vigos_models::rows::indices;
 use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, VisionLanguageModel, phase};
 use vigos_processor::ImagePatches;
-use vigos_recipe::{Method, Normalise, Teacher};
+use vigos_recipe::{Log, Method, Normalise, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::{RolledOut, RunError, side_by_side, works_side_by_side};
 
@@ -44,6 +45,8 @@ pub(crate) struct Distillation<'a> {
     pub(crate) keep: Keep,
     /// How a step is cut.
     pub(crate) cut: MicroBatches,
+    /// What is recorded, and when.
+    pub(crate) log: &'a Log,
 }
 
 impl Objective for Distillation<'_> {
@@ -70,7 +73,7 @@ impl Objective for Distillation<'_> {
                 Normalise::Step => whole.clone(),
                 Normalise::MicroBatch => taught_tokens(method, &rollouts),
             };
-            for batch in self.pieces(weights, rollouts, &mean_over, step)? {
+            for batch in self.pieces(weights, rollouts, &mean_over, step, scored.len())? {
                 gradient.add(batch.gradient);
                 loss += batch.loss / divisor as f64;
                 for (name, term) in &batch.terms {
@@ -87,27 +90,30 @@ impl Objective for Distillation<'_> {
 }
 
 impl Distillation<'_> {
-    /// A micro-batch, in pieces that are computed side by side where that is faster.
+    /// A micro-batch, whose first completion is number `first` of the step, in pieces that are computed side by side where
+    /// that is faster.
     fn pieces(
         &self,
         weights: &Adapter,
         mut rollouts: Vec<RolledOut>,
         mean_over: &[usize],
         step: u64,
+        first: usize,
     ) -> Result<Vec<MicroBatch>, RunError> {
-        let piece = |rollouts: Vec<RolledOut>| {
+        let piece = |(first, rollouts): (usize, Vec<RolledOut>)| {
             let dropout = dropout(self.dropping, step, rollouts.iter(), self.model.device());
             let adapter = ActiveAdapter { adapter: weights, dropout: dropout.as_ref() };
-            part(self.model, adapter, &self.teaching, rollouts, mean_over, self.keep)
+            let probe = Probe::of(self.log, step, first);
+            part(self.model, adapter, &self.teaching, rollouts, mean_over, self.keep, probe)
         };
         if rollouts.len() <= PIECE || !works_side_by_side(self.model) {
-            return Ok(vec![piece(rollouts)?]);
+            return Ok(vec![piece((first, rollouts))?]);
         }
         let begin = Instant::now();
         let mut pieces = Vec::new();
         while !rollouts.is_empty() {
             let rest = rollouts.split_off(PIECE.min(rollouts.len()));
-            pieces.push(std::mem::replace(&mut rollouts, rest));
+            pieces.push((first + pieces.len() * PIECE, std::mem::replace(&mut rollouts, rest)));
         }
         let mut computed: Vec<MicroBatch> =
             side_by_side(pieces, piece).into_iter().collect::<Result<_, _>>()?;
@@ -201,10 +207,11 @@ pub fn micro_batch(
     keep: Keep,
 ) -> Result<MicroBatch, RunError> {
     let mean_over = taught_tokens(teaching.method, &rollouts);
-    part(model, adapter, teaching, rollouts, &mean_over, keep)
+    part(model, adapter, teaching, rollouts, &mean_over, keep, None)
 }
 
-/// The part of a micro-batch in a step whose losses are means over so many tokens of each teacher.
+/// The part of a micro-batch in a step whose losses are means over so many tokens of each teacher, with what
+/// `probe` wants recorded of it.
 fn part(
     model: &dyn VisionLanguageModel,
     adapter: ActiveAdapter,
@@ -212,6 +219,7 @@ fn part(
     rollouts: Vec<RolledOut>,
     mean_over: &[usize],
     keep: Keep,
+    probe: Option<Probe>,
 ) -> Result<MicroBatch, RunError> {
     let Teaching { method, divergences } = teaching;
     let passes = passes(method, &rollouts);
@@ -220,8 +228,8 @@ fn part(
     for Pass { pass, .. } in &passes {
         terms.entry(method.teachers[pass.teacher].name.clone()).or_default().tokens += pass.active.len();
     }
-    let mut scored: Vec<Scored> =
-        rollouts.into_iter().map(|rollout| Scored { rollout, tokens: Vec::new() }).collect();
+    let unscored = |rollout| Scored { rollout, tokens: Vec::new(), observed: None };
+    let mut scored: Vec<Scored> = rollouts.into_iter().map(unscored).collect();
     if passes.is_empty() {
         let gradient = adapter.adapter.zeros();
         let (scoring, update) = (Work::default(), Work::default());
@@ -285,6 +293,17 @@ fn part(
             let token = ScoredToken { position: token.position, teacher: pass.teacher, kl, clipped };
             scored[*rollout].tokens.push(token);
         }
+    }
+    if let Some(probe) = probe {
+        let sight = Sight {
+            model,
+            packed: &packed,
+            student: &hidden,
+            teachers: &teacher_hidden,
+            statistics: &result.rows,
+            temperature: method.temperature,
+        };
+        probe.observe(&sight, &mut scored)?;
     }
     let backward = phase!(model.device(), "backward");
     let gradient = match passing {

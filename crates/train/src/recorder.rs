@@ -4,6 +4,7 @@ use crate::checkpoint::{Checkpoints, State};
 use crate::metrics::{Metrics, scalars};
 use crate::optim::AdamW;
 use crate::quarantine::Quarantine;
+use crate::recordings::Recordings;
 use crate::scored::Scored;
 use crate::tensorboard::TensorBoard;
 use serde::Serialize;
@@ -25,6 +26,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) rollouts_every: usize,
     /// Rollouts in a snapshot at most.
     pub(crate) rollouts_max: usize,
+    /// What is recorded of a snapshot's tokens, if anything is.
+    pub(crate) recordings: Option<Recordings<'a>>,
     /// Whether to write for TensorBoard too.
     pub(crate) tensorboard: bool,
     /// Share of the rows read that may be unusable.
@@ -72,8 +75,12 @@ impl<'a> Recorder<'a> {
         let Writing { every, rollouts_every, rollouts_max, .. } = self.writing;
         let step = metrics.step;
         if rollouts_every > 0 && step.is_multiple_of(rollouts_every) {
-            let kept = scored.len().min(rollouts_max);
-            snapshot(&self.folder.rollouts(step)?, &scored[..kept])?;
+            let kept = &scored[..scored.len().min(rollouts_max)];
+            snapshot(&self.folder.rollouts(step)?, kept)?;
+            if let Some(recordings) = self.writing.recordings {
+                let lines = kept.iter().enumerate().map(|(row, scored)| recordings.line(step, row, scored));
+                write_lines(&self.folder.recording(step)?, lines)?;
+            }
         }
         if step.is_multiple_of(every.max(1)) || step == total {
             self.metrics.write(metrics)?;

@@ -9,6 +9,8 @@ pub struct Scored {
     pub rollout: RolledOut,
     /// Its supervised tokens: teacher by teacher, in the order of the table.
     pub tokens: Vec<ScoredToken>,
+    /// What is recorded of it, where it is one of a snapshot.
+    pub observed: Option<Observed>,
 }
 
 /// One supervised token.
@@ -22,6 +24,29 @@ pub struct ScoredToken {
     pub kl: f64,
     /// Whether it is above its clip.
     pub clipped: bool,
+}
+
+/// A token as a distribution has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// Its log-probability, in nats.
+    pub logprob: f64,
+    /// Entropy of the distribution, in nats.
+    pub entropy: f64,
+    /// How many tokens are more probable, and 1.
+    pub rank: u32,
+    /// The most probable tokens and their log-probabilities, the most probable one first.
+    pub top: Vec<(u32, f64)>,
+}
+
+/// What is recorded of a completion.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// Its first tokens, as the student has them.
+    pub student: Vec<Seen>,
+    /// Of these the supervised ones, as their teachers have them: in the order of [`Scored::tokens`], in which those that
+    /// are beyond the recorded ones are left out.
+    pub teachers: Vec<Seen>,
 }
 
 /// How much a phase did, and how long it took.

@@ -157,6 +157,7 @@ impl<F: FineTune> Supervised<'_, F> {
             every: recipe.log.every,
             rollouts_every: 0,
             rollouts_max: 0,
+            recordings: None,
             tensorboard: recipe.log.tensorboard,
             max_bad_share: recipe.data.rows.max_bad_share,
         };

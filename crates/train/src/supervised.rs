@@ -59,7 +59,11 @@ impl<F: FineTune> Objective for CrossEntropy<'_, F> {
             loss += batch.loss / divisor as f64;
             tokens += batch.tokens;
             correct += batch.correct;
-            scored.extend(rollouts.into_iter().map(|rollout| Scored { rollout, tokens: Vec::new() }));
+            scored.extend(rollouts.into_iter().map(|rollout| Scored {
+                rollout,
+                tokens: Vec::new(),
+                observed: None,
+            }));
         }
         let token_accuracy = correct as f64 / tokens.max(1) as f64;
         let outcome = Outcome::Supervised(Supervised { token_accuracy, tokens });

@@ -127,6 +127,43 @@ fn patchify(image: &RgbImage, config: &ImageConfig) -> ImagePatches {
     ImagePatches { grid, values }
 }
 
+/// The image that was cut into patches, as the vision tower sees it: [`patches`] backwards, but for the resizing. Of a
+/// film it is the first frame; patches that fit no grid of this model give nothing.
+pub fn unpatched(patches: &ImagePatches, config: &ImageConfig) -> Option<RgbImage> {
+    let patch = config.patch_size as usize;
+    let Grid { h, w, .. } = patches.grid;
+    let size = CHANNELS * config.temporal_patch_size as usize * patch * patch;
+    let still = h.checked_mul(w)?.checked_mul(size)?;
+    let values = patches.values.get(..still).filter(|values| !values.is_empty())?;
+    let (width, height) = (w.checked_mul(patch)?, h.checked_mul(patch)?);
+    let mut image = RgbImage::new(width.try_into().ok()?, height.try_into().ok()?);
+    let pixels: &mut [u8] = &mut image;
+    for ((y, x), values) in
+        merge_order(patches.grid, config.merge_size as usize).zip(values.chunks_exact(size))
+    {
+        for (channel, planes) in values.chunks_exact(size / CHANNELS).enumerate() {
+            for (at, value) in planes[..patch * patch].iter().enumerate() {
+                let (row, column) = (y * patch + at / patch, x * patch + at % patch);
+                pixels[(row * width + column) * CHANNELS + channel] = byte(*value, channel, config);
+            }
+        }
+    }
+    Some(image)
+}
+
+/// The byte that a value of a patch stands for.
+fn byte(value: f32, channel: usize, config: &ImageConfig) -> u8 {
+    let mut value = f64::from(value);
+    if config.do_normalize {
+        value = value * f64::from(config.std[channel]) + f64::from(config.mean[channel]);
+    }
+    if config.do_rescale {
+        value /= config.rescale_factor;
+    }
+    // A cast saturates.
+    value.round() as u8
+}
+
 /// The `(y, x)` of every patch, block by block of `merge` by `merge`.
 fn merge_order(grid: Grid, merge: usize) -> impl Iterator<Item = (usize, usize)> {
     let blocks = (0..grid.h / merge).flat_map(move |y| (0..grid.w / merge).map(move |x| (y, x)));

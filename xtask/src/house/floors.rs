@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 /// From the bottom up. A new crate gets its place here.
 const FLOORS: [&[&str]; 9] = [
     &["vigos-core", "vigos-jpeg", "vigos-operators", "xtask"],
-    &["vigos-hub", "vigos-kernels", "vigos-processor", "vigos-stored"],
+    &["vigos-hub", "vigos-kernels", "vigos-processor", "vigos-recording", "vigos-stored"],
     &["vigos-models", "vigos-recipe"],
-    &["vigos-data", "vigos-grade", "vigos-qwen", "vigos-world"],
+    &["vigos-data", "vigos-grade", "vigos-qwen", "vigos-report", "vigos-world"],
     &["vigos-rollout", "vigos-sources"],
     &["vigos-eval", "vigos-fuzz", "vigos-train"],
     &["vigos-bench", "vigos-experiment"],

@@ -9,6 +9,9 @@ use std::path::Path;
 /// Keys whose values a clock gives.
 const CLOCK: [&str; 3] = ["seconds", "tokens_per_second", "samples_per_second"];
 
+/// Files that say when, where and how fast.
+const TIMES: [&str; 2] = ["environment.json", "report.html"];
+
 /// What a kind of file came to: those of all steps together.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Finding {
@@ -38,7 +41,7 @@ impl Pair<'_> {
                 _ if path.file_name() == Some(".lock".as_ref()) => {
                     finding.remarks.insert("not compared: who held it".into());
                 }
-                _ if shown.starts_with("tensorboard/") => {
+                _ if shown.starts_with("tensorboard/") || TIMES.contains(&shown.as_str()) => {
                     finding.remarks.insert("not compared: times".into());
                 }
                 (true, true) => self.compare_file(&shown, finding)?,

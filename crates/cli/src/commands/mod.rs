@@ -13,6 +13,7 @@ mod palr;
 mod presets;
 mod prompts;
 mod replay;
+mod report;
 mod schema;
 mod score;
 mod selftest;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli, phases: &PhaseTimes) -> Result<(), CliError> {
         Command::Eval(args) => eval::run(args, device),
         Command::Palr(args) => palr::run(args, device),
         Command::Experiment(args) => experiment::run(args, device),
+        Command::Report(args) => report::run(args),
         Command::Init(args) => init::run(args),
         Command::Data(args) => data::run(args),
         Command::Merge(args) => merge::run(args, device),

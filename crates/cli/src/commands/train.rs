@@ -6,6 +6,7 @@ use crate::device::{Choice, available_memory};
 use crate::error::CliError;
 use crate::interrupt::Stop;
 use crate::output::{self, note};
+use crate::pages::{Pages, end_with_page, say_how_it_went};
 use crate::progress::Run;
 use crate::recipe;
 use std::sync::atomic::AtomicBool;
@@ -27,9 +28,11 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
         }
         train(options, observer, stop)
     };
-    with_recipe::<Recipe, _>(args, device, checked, |finished, options, stop| {
+    let every = |recipe: &Recipe| recipe.report.every;
+    with_recipe(args, device, every, checked, |finished, options, stop| {
         note(&format!("adapter saved to {}", finished.output.display()));
         if finished.interrupted {
+            end_with_page(options.run_dir);
             note(&format!("stopped after step {}; go on with --resume", finished.steps));
             return Err(stop.stopped());
         }
@@ -39,21 +42,29 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
             let after = Some(finished.output.clone());
             let students = [("before", recipe.model.adapter.clone()), (step.as_str(), after)];
             let folder = options.run_dir.join("eval");
-            super::eval::side_by_side(recipe, &students, &folder, options.device, options.kit, stop)?;
+            let compared =
+                super::eval::side_by_side(recipe, &students, &folder, options.device, options.kit, stop);
+            end_with_page(options.run_dir);
+            compared?;
+            say_how_it_went(options.run_dir);
             let (adapter, run_dir, kit) = (finished.output.as_path(), options.run_dir, options.kit);
             note(&what_next(&Done { recipe, run_dir, adapter, device, kit }));
+        } else {
+            end_with_page(options.run_dir);
+            say_how_it_went(options.run_dir);
         }
         Ok(())
     })
 }
 
-/// Reads the recipe, and shows it or trains by it; `done` sees how the run ended, and goes on from there.
+/// Reads the recipe, and shows it or trains by it; `every` is how many steps there are between pages, `done` sees how the run ended, and goes on from there.
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(super) fn with_recipe<R: RunRecipe, F>(
     args: &TrainArgs,
     device: &Choice,
+    every: impl FnOnce(&R) -> usize,
     train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<F, RunError>,
     done: impl FnOnce(F, &RunOptions<R>, &Stop) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
@@ -67,7 +78,7 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     let device = device.open()?;
     let stop = Stop::listen(args.save_by)?;
     let memory = available_memory(&device);
-    let mut progress = Run::new(memory);
+    let mut pages = Pages::new(Run::new(memory), &run_dir, every(&recipe), &device);
     let start = match (args.resume, args.at) {
         (false, _) => Start::Anew,
         (true, None) => Start::Resumed,
@@ -80,7 +91,7 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
         memory,
         ..RunOptions::new(&recipe, &run_dir, &kit, &device)
     };
-    let finished = train(&options, &mut progress, stop.flag());
-    progress.finish();
+    let finished = train(&options, &mut pages, stop.flag());
+    pages.finish();
     done(finished?, &options, &stop)
 }

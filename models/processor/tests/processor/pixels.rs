@@ -34,6 +34,17 @@ fn the_same_size_is_the_same_image() {
 }
 
 #[test]
+fn an_image_comes_back_from_its_patches() {
+    let config = ImageConfig::from_dir(&common::model()).unwrap();
+    let image = decode::open(&common::shared("images/wide.png"), &DecodeLimits::default()).unwrap();
+    let cut = patches::patches(&image, &config).unwrap();
+    let (height, width) = config.resized(image.height(), image.width()).unwrap();
+    assert_eq!(patches::unpatched(&cut, &config), Some(resize_bicubic(&image, width, height)));
+    let short = vigos_processor::ImagePatches { values: cut.values[1..].to_vec(), ..cut };
+    assert_eq!(patches::unpatched(&short, &config), None);
+}
+
+#[test]
 fn sizes_round_half_to_even() {
     assert_eq!(smart_resize(70, 70, 28, 3136, 12_845_056), Ok((56, 56)));
     assert_eq!(smart_resize(98, 126, 28, 3136, 12_845_056), Ok((112, 112)));

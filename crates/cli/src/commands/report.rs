@@ -1,0 +1,16 @@
+//! `vigos report`: runs in, one page to look at out.
+
+use crate::args::ReportArgs;
+use crate::error::CliError;
+use crate::output::note;
+use vigos_report::{Limits, write};
+
+/// Runs the command.
+///
+/// # Errors
+/// If a folder has nothing of a run in it, or the page cannot be written.
+pub(crate) fn run(args: &ReportArgs) -> Result<(), CliError> {
+    let bytes = write(&args.runs, &args.out, &Limits::default())?;
+    note(&format!("report written to {}, {:.1} MB", args.out.display(), bytes as f64 / 1e6));
+    Ok(())
+}
