@@ -1,6 +1,7 @@
 //! Sizes that are fine one by one and too much together: refused when a recipe is read, before anything is made of them.
 
 use crate::document::Contradiction;
+use crate::layout::DataLayout;
 
 /// The most samples of an optimiser step: all of them are in memory at a time.
 const STEP_SAMPLES: usize = 65_536;
@@ -26,6 +27,17 @@ pub(crate) fn decoding(section: &str, batch: usize, max_new_tokens: usize) -> Re
         found: format!("{max_new_tokens} with {section}.batch = {batch}, {tokens} tokens decoded together"),
         wanted: format!("at most {DECODED_TOKENS}"),
         hint: String::new(),
+    })
+}
+
+/// Refuses a layout that has fields of its own, and beside it other names for `field`, which that layout does not read.
+pub(crate) fn layout(layout: DataLayout, field: &str, is_renamed: bool) -> Result<(), Contradiction> {
+    let reads_it = matches!(layout, DataLayout::Auto | DataLayout::Rows);
+    within(reads_it || !is_renamed, || Contradiction {
+        key: format!("data.fields.{field}"),
+        found: format!("a name of its own with data.layout = {:?}", layout.name()),
+        wanted: "none, as that layout has names of its own".into(),
+        hint: "data.layout = \"rows\" reads the fields that data.fields names".into(),
     })
 }
 

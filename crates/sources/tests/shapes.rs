@@ -29,6 +29,8 @@ fn open(name: &Path, fields: RowFields, limit: Option<usize>) -> Result<Dataset,
         limit,
         image_root: None,
         max_bad_share: 0.0,
+        layout: Default::default(),
+        turns: Default::default(),
     };
     vigos_sources::standard().open(&request, &mut |_, _, _| ())
 }
@@ -171,6 +173,8 @@ fn a_split_beside_a_name_that_says_it_is_refused() {
             limit: None,
             image_root: None,
             max_bad_share: 0.0,
+            layout: Default::default(),
+            turns: Default::default(),
         };
         let error = vigos_sources::standard().open(&request, &mut |_, _, _| ()).unwrap_err();
         let wanted = "eval.split: found \"test\", wanted nothing: eval.path names the split";
