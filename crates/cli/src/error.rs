@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use vigos_core::jsonl::JsonLinesError;
 use vigos_core::text::one_line;
 use vigos_experiment::ExperimentError;
+use vigos_inspect::InspectError;
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
 use vigos_rollout::RunError;
@@ -34,6 +35,9 @@ pub(crate) enum CliError {
     /// An experiment stopped.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
+    /// A data set could not be looked at or written anew.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
     /// The drawn world's configuration is wrong, or it could not be written.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -96,6 +100,7 @@ impl CliError {
             Self::Rollout(error) => matches!(error, RolloutError::EmptyPrompt { .. }),
             Self::Lines(error) => error.is_input(),
             Self::Experiment(error) => error.is_input(),
+            Self::Inspect(error) => error.is_input(),
             Self::World(error) => error.is_input(),
             Self::Train(error) => error.is_input(),
             Self::Failed(_) | Self::Stopped { .. } => false,

@@ -12,9 +12,9 @@ use crate::generated::Generated;
 use crate::order::Order;
 use crate::parquet::{Table, WINDOW_BYTES};
 use crate::reading::Reading;
-use crate::records::{Texts, read_rows};
-use crate::row_result::RowResult;
+use crate::records::{Held, Texts, read_rows};
 use crate::stored::Stored;
+use serde_json::{Map, Value};
 use vigos_layouts::RowFields;
 use vigos_recipe::Turns;
 use vigos_recipe::row::{BadRow, Row, missing_file};
@@ -27,13 +27,14 @@ use vigos_recipe::row::{BadRow, Row, missing_file};
 #[derive(Debug)]
 pub struct Dataset {
     path: PathBuf,
+    format: String,
     source: Source,
     count: NonZeroUsize,
 }
 
 #[derive(Debug)]
 enum Source {
-    Held(Vec<RowResult>),
+    Held(Held),
     Stored(Expanded),
     Generated(Generated),
 }
@@ -120,12 +121,13 @@ impl Dataset {
         fields: &RowFields,
         reading: Reading,
     ) -> Result<Self, DatasetError> {
+        let name = format::name(format, files);
         let stored: Box<dyn Stored> = match format {
             Format::Parquet => Box::new(Table::open(files, fields, reading)?),
             Format::Arrow => Box::new(ArrowTable::open(files, fields, reading)?),
             Format::Archive => Box::new(Archives::open(files, fields, reading)?),
             Format::Text => match read_rows(path, files, fields, reading)? {
-                Texts::Held(rows) => return Self::new(path, rows.len(), Source::Held(rows)),
+                Texts::Held(held) => return Self::new(path, name, held.rows.len(), Source::Held(held)),
                 Texts::Indexed(rows) => Box::new(rows),
             },
         };
@@ -133,7 +135,7 @@ impl Dataset {
             Turns::Each => Expanded::each(stored, reading.limit)?,
             Turns::Refuse | Turns::Last => Expanded::one(stored),
         };
-        Self::new(path, expanded.rows(), Source::Stored(expanded))
+        Self::new(path, name, expanded.rows(), Source::Stored(expanded))
     }
 
     /// A data set of `rows` rows that are generated when they are loaded: `generate` gives the same row for the same
@@ -146,11 +148,17 @@ impl Dataset {
         rows: usize,
         generate: impl Fn(usize) -> Result<Row, BadRow> + Send + Sync + 'static,
     ) -> Result<Self, DatasetError> {
-        Self::new(path, rows, Source::Generated(Generated::new(rows, generate)))
+        Self::new(path, "generated".into(), rows, Source::Generated(Generated::new(rows, generate)))
     }
 
-    fn new(path: &Path, rows: usize, source: Source) -> Result<Self, DatasetError> {
-        Ok(Self { count: not_empty(path, rows)?, path: path.to_owned(), source })
+    fn new(path: &Path, format: String, rows: usize, source: Source) -> Result<Self, DatasetError> {
+        Ok(Self { count: not_empty(path, rows)?, path: path.to_owned(), format, source })
+    }
+
+    /// What it was read as: `jsonl`, `json`, `csv`, `tsv`, `parquet`, `arrow` or `webdataset`, with `.gz` or `.zst` behind
+    /// it where its first file is called so, or `generated`.
+    pub fn format(&self) -> &str {
+        &self.format
     }
 
     /// The number of rows.
@@ -192,22 +200,23 @@ impl Dataset {
     pub fn read(&self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
         let rows = self.count.get();
         let row = match &self.source {
-            Source::Held(rows) => rows.get(index).cloned(),
+            Source::Held(held) => held.rows.get(index).cloned(),
             Source::Stored(stored) => stored.load(index)?,
             Source::Generated(rows) => rows.load(index),
         };
         row.ok_or_else(|| DatasetError::NoSuchRow { path: self.path.clone(), index, rows })
     }
 
-    /// The names of the fields that row `index` is read from, in their order, where rows are read again from what is
-    /// stored: not of tables, of compressed text and of what is generated.
+    /// The fields that row `index` is read from, in their order, of some formats only their names: of tables and of text
+    /// that is compressed those of the first row. None of a data set that is generated.
     ///
     /// # Errors
     /// As [`Dataset::load`].
-    pub fn fields(&self, index: usize) -> Result<Option<serde_json::Map<String, serde_json::Value>>, DatasetError> {
+    pub fn fields(&self, index: usize) -> Result<Option<Map<String, Value>>, DatasetError> {
         match &self.source {
             Source::Stored(stored) => stored.fields(index),
-            Source::Held(_) | Source::Generated(_) => Ok(None),
+            Source::Held(held) => Ok(held.fields.clone()),
+            Source::Generated(_) => Ok(None),
         }
     }
 }

@@ -47,6 +47,25 @@ impl Format {
     }
 }
 
+/// What files of a format are called in reports, the first of them with how it is compressed.
+pub(crate) fn name(format: Format, files: &[PathBuf]) -> String {
+    let first = files.first().map(PathBuf::as_path).unwrap_or(Path::new(""));
+    let found = ending(first).unwrap_or_default();
+    let kind = match format {
+        Format::Parquet => "parquet",
+        Format::Arrow => "arrow",
+        Format::Archive => "webdataset",
+        Format::Text if ["json", "csv", "tsv"].contains(&found.as_str()) => &found,
+        Format::Text => "jsonl",
+    };
+    let packed = match first.extension().and_then(|ending| ending.to_str()) {
+        Some("gz" | "tgz") => ".gz",
+        Some("zst" | "zstd") => ".zst",
+        _ => "",
+    };
+    format!("{kind}{packed}")
+}
+
 /// The files directly in `folder` that are data, else those in its folder `data`, of the split asked for or of the only
 /// one, sorted by name. They are of one format: that which comes first of those that are there.
 ///

@@ -109,8 +109,18 @@ pub enum Role {
 }
 
 impl Row {
+    /// The question with a mark for each of its own images, those that come before its text first: all that the marks of
+    /// what is said before leave over.
+    pub fn marked_problem(&self) -> String {
+        let marks = |text: &str| text.matches(IMAGE_MARK).count();
+        let user = |turn: &&Turn| turn.speaker == Speaker::User;
+        let before: usize = self.before.iter().filter(user).map(|turn| marks(&turn.text)).sum();
+        let unmarked = self.images.len().saturating_sub(before + marks(&self.problem));
+        format!("{}{}", IMAGE_MARK.repeat(unmarked), self.problem)
+    }
+
     /// The question with every mark of an image as its place in a prompt.
-    pub(crate) fn placed_problem(&self) -> String {
+    pub fn placed_problem(&self) -> String {
         self.problem.replace(IMAGE_MARK, IMAGE_PLACE.encode_utf8(&mut [0; 4]))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::answer::reference_target;
 use crate::prompts::Prompts;
-use crate::row::{IMAGE_MARK, IMAGE_PLACE, ImageSource, Row, Turn, shortened};
+use crate::row::{IMAGE_MARK, IMAGE_PLACE, ImageSource, Row, Speaker, Turn, shortened};
 use crate::{Method, Recipe, Teacher};
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -359,7 +359,11 @@ pub fn conversation_prompt(
     let mut left = grids.len();
     let mut messages = Vec::new();
     for turn in before {
-        let parts = parts(&turn.text, IMAGE_MARK, &mut left);
+        // Whoever else says `<image>` says a word.
+        let parts = match turn.speaker {
+            Speaker::User => parts(&turn.text, IMAGE_MARK, &mut left),
+            Speaker::System | Speaker::Assistant => vec![Part::Text(turn.text.clone())],
+        };
         messages.push(Message { role: turn.speaker.name().to_owned(), parts });
     }
     let mut place = [0; 4];

@@ -22,6 +22,7 @@ pub mod checkpoint;
 pub mod distil;
 pub mod distillation;
 pub mod dropout;
+pub mod dry_run;
 pub mod fine_tune;
 mod finite;
 mod health;
@@ -46,6 +47,7 @@ mod training;
 mod update;
 
 pub use distil::{TrainOptions, train};
+pub use dry_run::{DryRun, dry_run};
 pub use observer::Observer;
 pub use sft::{SftOptions, sft};
 pub use training::Finished;

@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 10] = [
     &["vigos-models", "vigos-recipe"],
     &["vigos-grade", "vigos-layouts", "vigos-qwen", "vigos-world"],
     &["vigos-data"],
-    &["vigos-rollout", "vigos-sources"],
+    &["vigos-inspect", "vigos-rollout", "vigos-sources"],
     &["vigos-eval", "vigos-fuzz", "vigos-train"],
     &["vigos-bench", "vigos-experiment"],
     &["vigos"],

@@ -25,6 +25,7 @@ use crate::row_result::RowResult;
 use crate::tally::Tally;
 use input::{Input, Kind};
 use record::Record;
+use serde_json::{Map, Value};
 use vigos_core::files::folder_of;
 use vigos_layouts::{Reader, RowFields};
 use vigos_recipe::row::{BadRow, ImageSource, Row};
@@ -42,7 +43,15 @@ pub(crate) enum Texts {
     /// Where they stand.
     Indexed(Indexed),
     /// All of them.
-    Held(Vec<RowResult>),
+    Held(Held),
+}
+
+/// Rows in memory.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) rows: Vec<RowResult>,
+    /// The fields of the first.
+    pub(crate) fields: Option<Map<String, Value>>,
 }
 
 /// Reads the rows of these files as one data set that `path` stands for. Images need not be there yet.
@@ -78,18 +87,21 @@ fn held(
     inputs: Vec<Input>,
     reader: &Reader,
     reading: Reading,
-) -> Result<Vec<RowResult>, DatasetError> {
+) -> Result<Held, DatasetError> {
     let limit = reading.limit.unwrap_or(usize::MAX);
-    let mut rows = Held::of(path, reading.max_bad_share, MAX_HELD);
+    let mut first = None;
+    let mut rows = Holding::of(path, reading.max_bad_share, MAX_HELD);
     for input in inputs {
         let root = reading.image_root.unwrap_or_else(|| folder_of(&input.path)).to_owned();
         for record in records(input)?.take(limit - rows.rows.len()) {
-            for row in made(&record?, reader, &root).into_iter().take(limit - rows.rows.len()) {
+            let record = record?;
+            for row in made(&record, reader, &root).into_iter().take(limit - rows.rows.len()) {
                 rows.add(row)?;
             }
+            first = first.or(record.fields.ok());
         }
     }
-    rows.finish()
+    Ok(Held { rows: rows.finish()?, fields: first })
 }
 
 fn made(record: &Record, reader: &Reader, root: &Path) -> Vec<RowResult> {
@@ -100,7 +112,7 @@ fn made(record: &Record, reader: &Reader, root: &Path) -> Vec<RowResult> {
 }
 
 /// The rows so far.
-struct Held {
+struct Holding {
     path: PathBuf,
     tally: Tally,
     /// Most bytes of memory.
@@ -112,7 +124,7 @@ struct Held {
     held: usize,
 }
 
-impl Held {
+impl Holding {
     fn of(path: &Path, share: f64, most: usize) -> Self {
         let tally = Tally::of(path, share);
         Self { path: path.to_owned(), tally, most, rows: Vec::new(), inline: 0, held: 0 }
@@ -177,7 +189,7 @@ mod tests {
     #[test]
     fn rows_that_take_more_memory_than_they_may_are_refused_with_a_way_out() {
         let bad = || Err(BadRow { origin: "a".into(), id: "b".into(), reason: "c".repeat(1000) });
-        let mut rows = Held::of(Path::new("rows.jsonl"), 1.0, 2500);
+        let mut rows = Holding::of(Path::new("rows.jsonl"), 1.0, 2500);
         rows.add(bad()).unwrap();
         let message = rows.add(bad()).unwrap_err().to_string();
         for part in ["rows.jsonl: its rows take more than 2500 bytes", "Parquet", "data.limit"] {
