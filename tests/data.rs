@@ -35,7 +35,10 @@ fn a_check_says_what_a_file_holds_and_names_the_first_bad_rows() {
     }
     assert!(bad[2]["origin"].as_str().unwrap().ends_with("rows.jsonl:9"), "{bad:?}");
     assert_eq!(found["answers"]["number"], 5);
-    assert_eq!((&found["answers"]["hard"], &found["answers"]["first_hard"][0]["row"]), (&json!(1), &json!(5)));
+    assert_eq!(
+        (&found["answers"]["hard"], &found["answers"]["first_hard"][0]["row"]),
+        (&json!(1), &json!(5))
+    );
     assert_eq!(found["duplicates"], json!({"rows": 1, "ids": 1}));
     assert!(found["prompts"].is_null() && found["estimate"].is_null());
 
@@ -54,7 +57,10 @@ fn a_check_of_a_recipe_measures_prompts_with_its_model_and_estimates_steps() {
     let tokens = |role: usize| shown["prompts"][role]["tokens"].as_u64().unwrap();
     let longest = (0..4).map(tokens).max().unwrap();
     let prompts = &found["prompts"];
-    assert_eq!((prompts["student"]["max"].as_u64(), prompts["longest"]["max"].as_u64()), (Some(tokens(0)), Some(longest)));
+    assert_eq!(
+        (prompts["student"]["max"].as_u64(), prompts["longest"]["max"].as_u64()),
+        (Some(tokens(0)), Some(longest))
+    );
     let estimate = &found["estimate"];
     assert_eq!([&estimate["steps"], &estimate["samples_per_step"]], [3, 2]);
     assert_eq!(estimate["prompt_tokens"], 6 * tokens(0));
@@ -132,7 +138,11 @@ fn a_row_that_cannot_be_used_ends_a_conversion_or_is_left_out_on_request() {
     let args = ["data", "convert", data.to_str().unwrap(), "--out", out.to_str().unwrap()];
     let refused = run(args);
     assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("gone.png") && refused.stderr.contains("--max-bad-share"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("gone.png") && refused.stderr.contains("--max-bad-share"),
+        "{}",
+        refused.stderr
+    );
     assert!(!out.exists());
     let done = run(args.into_iter().chain(["--max-bad-share", "0.2"])).ok();
     assert!(done.stderr.contains("4 rows written") && done.stderr.contains("1 left out"), "{}", done.stderr);

@@ -148,15 +148,22 @@ fn samples(file: File, number: usize, limit: usize) -> Result<Vec<Sample>, Strin
             return Err(format!("it has more than {MAX_ENTRIES} members, wanted fewer"));
         }
         let path = entry.path_bytes();
-        let path = std::str::from_utf8(&path).map_err(|_| format!("member {}: its name is not UTF-8", count + 1))?;
+        let path =
+            std::str::from_utf8(&path).map_err(|_| format!("member {}: its name is not UTF-8", count + 1))?;
         let shown = one_line(path, 80).into_owned();
         if path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains(['\\', '\0']) {
-            return Err(format!("member {shown:?}: its name leads out of the archive, wanted one that stays within"));
+            return Err(format!(
+                "member {shown:?}: its name leads out of the archive, wanted one that stays within"
+            ));
         }
         match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous => {}
             EntryType::Directory | EntryType::XGlobalHeader => continue,
-            other => return Err(format!("member {shown:?}: found an entry of type {other:?}, wanted plain files")),
+            other => {
+                return Err(format!(
+                    "member {shown:?}: found an entry of type {other:?}, wanted plain files"
+                ));
+            }
         }
         let (start, bytes) = (entry.raw_file_position(), entry.size());
         if start.checked_add(bytes).is_none_or(|end| end > size) {
@@ -164,7 +171,9 @@ fn samples(file: File, number: usize, limit: usize) -> Result<Vec<Sample>, Strin
         }
         let (folder, base) = path.rsplit_once('/').unwrap_or(("", path));
         // Without an ending, or hidden: what systems leave in archives.
-        let Some((stem, endings)) = base.split_once('.').filter(|(stem, _)| !stem.is_empty()) else { continue };
+        let Some((stem, endings)) = base.split_once('.').filter(|(stem, _)| !stem.is_empty()) else {
+            continue;
+        };
         let name = if folder.is_empty() { stem.to_owned() } else { format!("{folder}/{stem}") };
         let member = Member { endings: endings.to_ascii_lowercase(), start, bytes };
         let is_full = samples.len() >= limit;
@@ -181,7 +190,10 @@ impl Sample {
     /// The fields that its members make, the pictures in that of `image` or in `images`.
     fn fields(&self, file: &ArchiveFile, image: &str) -> Result<Map<String, Value>, String> {
         if self.members.len() > MAX_MEMBERS {
-            return Err(format!("found {} members of its name, wanted at most {MAX_MEMBERS}", self.members.len()));
+            return Err(format!(
+                "found {} members of its name, wanted at most {MAX_MEMBERS}",
+                self.members.len()
+            ));
         }
         let plain = file.unpacked.as_deref().unwrap_or(&file.path);
         let mut source = File::open(plain).map_err(|e| e.to_string())?;
@@ -207,7 +219,10 @@ impl Sample {
                         ("", _) => "text",
                         (name, _) => name,
                     };
-                    texts.insert(field.to_owned(), Value::String(text.trim_end_matches(['\r', '\n']).to_owned()));
+                    texts.insert(
+                        field.to_owned(),
+                        Value::String(text.trim_end_matches(['\r', '\n']).to_owned()),
+                    );
                 }
                 // Features, masks, whatever else somebody keeps beside them.
                 _ => {}

@@ -34,7 +34,10 @@ impl Expanded {
                 if places.len() >= limit {
                     break;
                 }
-                places.push((u32::try_from(record).unwrap_or(u32::MAX), u32::try_from(row).unwrap_or(u32::MAX)));
+                places.push((
+                    u32::try_from(record).unwrap_or(u32::MAX),
+                    u32::try_from(row).unwrap_or(u32::MAX),
+                ));
             }
         }
         Ok(Self { stored, places: Some(places) })

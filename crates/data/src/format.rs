@@ -71,16 +71,15 @@ pub(crate) fn name(format: Format, files: &[PathBuf]) -> String {
 ///
 /// # Errors
 /// If there are none, or there is no such split or nothing to choose from.
-pub(crate) fn of_folder(
-    folder: &Path,
-    split: Option<&str>,
-) -> Result<(Format, Vec<PathBuf>), DatasetError> {
+pub(crate) fn of_folder(folder: &Path, split: Option<&str>) -> Result<(Format, Vec<PathBuf>), DatasetError> {
     let mut found = first_of(list(folder)?);
     let data = folder.join("data");
     if found.is_none() && data.is_dir() {
         found = first_of(list(&data)?);
     }
-    let Some((format, mut files)) = found else { return Err(DatasetError::NoFiles { path: folder.to_owned() }) };
+    let Some((format, mut files)) = found else {
+        return Err(DatasetError::NoFiles { path: folder.to_owned() });
+    };
     let splits: BTreeSet<String> = files.iter().filter_map(|file| split_of(&unpacked_name(file))).collect();
     let fault = |wanted: Option<&str>| DatasetError::Split {
         path: folder.to_owned(),
@@ -110,7 +109,8 @@ fn first_of(files: Vec<PathBuf>) -> Option<(Format, Vec<PathBuf>)> {
 
 /// The name without the ending of compression.
 fn unpacked_name(file: &Path) -> PathBuf {
-    let is_packed = file.extension().is_some_and(|found| ["gz", "zst", "zstd"].iter().any(|known| found == *known));
+    let is_packed =
+        file.extension().is_some_and(|found| ["gz", "zst", "zstd"].iter().any(|known| found == *known));
     if is_packed { file.with_extension("") } else { file.to_owned() }
 }
 

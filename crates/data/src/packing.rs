@@ -53,12 +53,17 @@ impl Packing {
 /// # Errors
 /// If it cannot be read or unpacked, or is packed to become far larger than data does.
 pub(crate) fn unpacked(path: &Path) -> Result<Option<TempPath>, DatasetError> {
+    unpacked_to(path, ALWAYS)
+}
+
+/// The same; `always` is how large it may become however small it is.
+fn unpacked_to(path: &Path, always: u64) -> Result<Option<TempPath>, DatasetError> {
     let failed = |action| move |e| DatasetError::from(FileError::io(action, path, e));
     let file = File::open(path).map_err(failed("open"))?;
     let size = file.metadata().map_err(failed("read"))?.len();
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let Some(packing) = Packing::of(reader.fill_buf().map_err(failed("read"))?) else { return Ok(None) };
-    let most = size.saturating_mul(MOST_TIMES).max(ALWAYS);
+    let most = size.saturating_mul(MOST_TIMES).max(always);
     let mut plain = packing.unpacked(reader).map_err(failed("unpack"))?.take(most.saturating_add(1));
     let temporary = NamedTempFile::new().map_err(failed("make room to unpack"))?;
     let mut writer = BufWriter::new(temporary);
@@ -69,4 +74,34 @@ pub(crate) fn unpacked(path: &Path) -> Result<Option<TempPath>, DatasetError> {
     writer.flush().map_err(failed("unpack"))?;
     let temporary = writer.into_inner().map_err(|e| failed("unpack")(e.into_error()))?;
     Ok(Some(temporary.into_temp_path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_unpacks_to_far_more_than_data_does_is_refused_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("set.tar.zst");
+        for (name, packed) in [
+            ("zst", zstd::encode_all(&vec![0; 1 << 20][..], 1).unwrap()),
+            ("gz", {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+                encoder.write_all(&vec![0; 1 << 20]).unwrap();
+                encoder.finish().unwrap()
+            }),
+        ] {
+            std::fs::write(&path, packed).unwrap();
+            let error = unpacked_to(&path, 1000).unwrap_err().to_string();
+            assert!(
+                error.contains("unpack to more than") && error.contains("set.tar.zst"),
+                "{name}: {error}"
+            );
+            let whole = unpacked_to(&path, 1 << 20).unwrap().unwrap();
+            assert_eq!(std::fs::metadata(&whole).unwrap().len(), 1 << 20, "{name}");
+        }
+        std::fs::write(&path, "plain").unwrap();
+        assert!(unpacked_to(&path, 1000).unwrap().is_none());
+    }
 }

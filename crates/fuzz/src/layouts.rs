@@ -37,7 +37,10 @@ pub fn layouts(data: &[u8]) {
                     assert!(!row.images.is_empty());
                     assert!(row.demonstration.is_some() || !row.answer.trim().is_empty());
                     for image in &row.images {
-                        assert!(!matches!(image, ImageSource::File(file) if !file.starts_with(&folder)), "{image:?}");
+                        assert!(
+                            !matches!(image, ImageSource::File(file) if !file.starts_with(&folder)),
+                            "{image:?}"
+                        );
                     }
                 }
             }

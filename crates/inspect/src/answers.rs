@@ -35,7 +35,8 @@ fn is_letter(text: &str) -> bool {
 
 /// Whether the grader takes a text for a value: it is equal to itself written otherwise, and has a digit.
 fn is_number(text: &str) -> bool {
-    let has_letters = text.chars().filter(|letter| letter.is_alphabetic()).count() > 3 && !text.contains('\\');
+    let has_letters =
+        text.chars().filter(|letter| letter.is_alphabetic()).count() > 3 && !text.contains('\\');
     text.contains(|letter: char| letter.is_ascii_digit()) && !has_letters && grade(&format!("({text})"), text)
 }
 

@@ -71,11 +71,7 @@ pub fn check(
 ///
 /// # Errors
 /// As [`check`].
-pub fn layouts(
-    dataset: &Dataset,
-    fields: &RowFields,
-    report: &mut Report,
-) -> Result<(), InspectError> {
+pub fn layouts(dataset: &Dataset, fields: &RowFields, report: &mut Report) -> Result<(), InspectError> {
     for row in 0..dataset.count().get().min(LAID_OUT) {
         let Some(found) = dataset.fields(row)? else { continue };
         let name = recognised(&found, fields).map_or("unknown", |layout| layout.name());
@@ -154,12 +150,8 @@ impl Counts {
 
 /// Looks at a row and its images.
 fn look(dataset: &Dataset, number: usize, how: &Looked) -> Result<Seen, InspectError> {
-    let mut seen = Seen {
-        row: Err(BadRow::new(String::new(), "", "")),
-        missing: 0,
-        broken: 0,
-        sizes: Vec::new(),
-    };
+    let mut seen =
+        Seen { row: Err(BadRow::new(String::new(), "", "")), missing: 0, broken: 0, sizes: Vec::new() };
     let row = match dataset.read(number)? {
         Ok(row) => row,
         Err(bad) => return Ok(Seen { row: Err(bad), ..seen }),

@@ -98,10 +98,11 @@ impl Rows<'_> {
             let bad = match self.dataset.read(number)? {
                 Err(bad) => bad,
                 Ok(row) => {
-                    let fault = row.images.iter().find_map(|image| match pictures::look(image, self.max_pixels) {
-                        Picture::Sound(_) => None,
-                        Picture::Missing(reason) | Picture::Broken(reason) => Some(reason),
-                    });
+                    let fault =
+                        row.images.iter().find_map(|image| match pictures::look(image, self.max_pixels) {
+                            Picture::Sound(_) => None,
+                            Picture::Missing(reason) | Picture::Broken(reason) => Some(reason),
+                        });
                     match fault {
                         None => {
                             self.converted.rows += 1;

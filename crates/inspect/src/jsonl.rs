@@ -106,10 +106,8 @@ fn line(row: &Row, names: Vec<String>) -> Value {
             fields.insert("completion".into(), json!(learnt.completion))
         }
     };
-    for (name, label) in [("kind", &row.labels.kind)] {
-        if let Some(label) = label {
-            fields.insert(name.into(), json!(label));
-        }
+    if let Some(kind) = &row.labels.kind {
+        fields.insert("kind".into(), json!(kind));
     }
     Value::Object(fields)
 }

@@ -32,4 +32,4 @@ pub use check::check;
 pub use convert::{Converted, convert};
 pub use error::InspectError;
 pub use look::{Looked, Reader};
-pub use report::{Answers, BadOne, Duplicates, Images, Lengths, Plan, Prompts, Report};
+pub use report::{Answers, BadOne, Duplicates, HardOne, Images, Lengths, Plan, Prompts, Report};

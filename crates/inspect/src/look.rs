@@ -72,8 +72,13 @@ impl Reader<'_> {
             }
             Self::Demonstrations(maker) => {
                 let Some(learnt) = &row.demonstration else { return Err("found no answer to learn".into()) };
-                let prompt =
-                    conversation_prompt(maker.processor, &row.before, &images, &row.placed_problem(), &learnt.prefill);
+                let prompt = conversation_prompt(
+                    maker.processor,
+                    &row.before,
+                    &images,
+                    &row.placed_problem(),
+                    &learnt.prefill,
+                );
                 let student = prompt.map_err(|e| e.to_string())?.sequence.ids.len();
                 let completion = maker.processor.tokenizer().encode_plain(&learnt.completion);
                 let longest = student + completion.map_err(|e| e.to_string())?.len() + 1;

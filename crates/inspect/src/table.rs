@@ -81,10 +81,8 @@ impl Group {
             Field::new("bytes", DataType::Binary, true),
             Field::new("path", DataType::Utf8, true),
         ]);
-        let image = StructBuilder::new(
-            image,
-            vec![Box::new(BinaryBuilder::new()), Box::new(StringBuilder::new())],
-        );
+        let image =
+            StructBuilder::new(image, vec![Box::new(BinaryBuilder::new()), Box::new(StringBuilder::new())]);
         Self {
             rows: 0,
             id: StringBuilder::new(),
@@ -126,6 +124,8 @@ impl Group {
             ("problem", Arc::new(self.problem.finish())),
             ("answer", Arc::new(self.answer.finish())),
         ];
-        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+        RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, column)| (name, column, true)),
+        )
     }
 }

@@ -51,7 +51,10 @@ fn choice(field: &str, value: &Value) -> Result<String, String> {
         }
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(truth) => Ok(truth.to_string()),
-        other => Err(format!("field {field:?}: found {} as a choice, wanted a text that is not blank", kind(other))),
+        other => Err(format!(
+            "field {field:?}: found {} as a choice, wanted a text that is not blank",
+            kind(other)
+        )),
     }
 }
 
@@ -109,14 +112,18 @@ pub(crate) fn right(field: &str, answer: &Value, choices: &[String]) -> Result<S
     let said = match answer {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) => number.to_string(),
-        other => return Err(format!("field {field:?}: found {}, wanted the choice that is right", kind(other))),
+        other => {
+            return Err(format!("field {field:?}: found {}, wanted the choice that is right", kind(other)));
+        }
     };
     let mut meant: Vec<usize> = Vec::new();
     let letter = said.trim_start_matches('(').trim_end_matches([')', '.', ':']);
     if let [letter @ (b'A'..=b'Z' | b'a'..=b'z')] = letter.as_bytes() {
         meant.push(usize::from(letter.to_ascii_uppercase() - b'A'));
     }
-    meant.extend(choices.iter().enumerate().filter(|(_, text)| text.eq_ignore_ascii_case(&said)).map(|(n, _)| n));
+    meant.extend(
+        choices.iter().enumerate().filter(|(_, text)| text.eq_ignore_ascii_case(&said)).map(|(n, _)| n),
+    );
     meant.extend(said.parse::<usize>());
     meant.retain(|number| *number < choices.len());
     meant.sort_unstable();

@@ -31,7 +31,9 @@ impl Conversation {
                     said.turns.push((Speaker::System, Marked::bare(text)));
                 }
                 (Speaker::System, ..) => {
-                    return Err("found a turn of the system within the conversation, wanted one before it".into());
+                    return Err(
+                        "found a turn of the system within the conversation, wanted one before it".into()
+                    );
                 }
                 (Speaker::User, Some(Speaker::User), None) => {
                     return Err("found two turns of the user in a row, wanted one".into());
@@ -47,7 +49,9 @@ impl Conversation {
                     return Err("found two turns of the assistant in a row, several answers to one question; wanted one".into());
                 }
                 (Speaker::Assistant, ..) => {
-                    return Err("found no turn of the user before the assistant's, wanted a question first".into());
+                    return Err(
+                        "found no turn of the user before the assistant's, wanted a question first".into()
+                    );
                 }
             }
         }

@@ -186,7 +186,9 @@ impl Entry<'_> {
             // Some list the pictures of the turns a second time.
             if !own.is_empty() && own.len() != brought {
                 let own = own.len();
-                return Err(fault(format!("found {brought} images in it and {own} beside it, wanted either")));
+                return Err(fault(format!(
+                    "found {brought} images in it and {own} beside it, wanted either"
+                )));
             }
             own.clear();
         }
@@ -206,7 +208,12 @@ impl Entry<'_> {
                 });
                 let marked = marked.collect::<Result<Vec<_>, _>>()?;
                 let unmarked = first.len();
-                Ok(Shown { speaker, text: said.text, unmarked, images: first.into_iter().chain(marked).collect() })
+                Ok(Shown {
+                    speaker,
+                    text: said.text,
+                    unmarked,
+                    images: first.into_iter().chain(marked).collect(),
+                })
             })
             .collect()
     }

@@ -18,8 +18,20 @@ pub(crate) const CHOICES: [&str; 2] = ["choices", "options"];
 pub(crate) const LETTERS: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
 /// What other fields are read, whatever the layout.
 const OTHERS: [&str; 14] = [
-    "image", "images", "conversations", "messages", "system", "prompt", "question", "input", "kind", "triple", "role",
-    "wording", "wrong_answers", "problem_id",
+    "image",
+    "images",
+    "conversations",
+    "messages",
+    "system",
+    "prompt",
+    "question",
+    "input",
+    "kind",
+    "triple",
+    "role",
+    "wording",
+    "wrong_answers",
+    "problem_id",
 ];
 
 /// The layout of a record with these fields; none if it has none that is known. A field without a value is none.

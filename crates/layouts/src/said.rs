@@ -110,14 +110,20 @@ impl<'a> Record<'a> {
         };
         let choices = choices::of(self.0)?;
         let (answer_field, answer) = self.first(&VQA_ANSWERS).ok_or_else(|| {
-            format!("no field \"answer\", wanted it or one of {}", VQA_ANSWERS.get(1..).unwrap_or_default().join(", "))
+            format!(
+                "no field \"answer\", wanted it or one of {}",
+                VQA_ANSWERS.get(1..).unwrap_or_default().join(", ")
+            )
         })?;
         let answer = one_of(answer_field, answer)?;
         let (text, answer) = match choices.is_empty() {
             true => (question.clone(), answer_of(answer_field, answer)?),
-            false => (choices::listed_in(question, &choices), choices::right(answer_field, answer, &choices)?),
+            false => {
+                (choices::listed_in(question, &choices), choices::right(answer_field, answer, &choices)?)
+            }
         };
-        let conversation = Conversation { answer: Some(answer), ..Conversation::question(Marked::plain(&text)) };
+        let conversation =
+            Conversation { answer: Some(answer), ..Conversation::question(Marked::plain(&text)) };
         Ok(Said { field, conversation })
     }
 

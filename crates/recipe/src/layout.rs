@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a row of a data set says its question, its images and its answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum DataLayout {
     /// Whichever of the others a row has, told by its fields.
@@ -28,15 +30,8 @@ pub enum DataLayout {
 
 impl DataLayout {
     /// All that a row can have.
-    pub const ALL: [Self; 7] = [
-        Self::Rows,
-        Self::Llava,
-        Self::Messages,
-        Self::Sharegpt,
-        Self::Trl,
-        Self::Vqa,
-        Self::Instruction,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Rows, Self::Llava, Self::Messages, Self::Sharegpt, Self::Trl, Self::Vqa, Self::Instruction];
 
     /// Its name in recipes.
     pub fn name(self) -> &'static str {

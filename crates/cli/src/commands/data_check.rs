@@ -41,7 +41,10 @@ impl Named {
         set.extend(read.set.iter().cloned());
         if !input.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml")) {
             // What its keys say of data sets is all that is asked of it.
-            let alone = format!("model.path = \"none\"\ntrain.epochs = 1\ndata.path = {}\n", toml_text(&input.to_string_lossy()));
+            let alone = format!(
+                "model.path = \"none\"\ntrain.epochs = 1\ndata.path = {}\n",
+                toml_text(&input.to_string_lossy())
+            );
             let recipe = Recipe::parse(&alone, "the arguments", &set).map_err(RunError::from)?;
             return Ok(Self::Alone(Box::new(recipe)));
         }
@@ -104,8 +107,7 @@ pub(super) fn look(named: &Named) -> Result<Report, CliError> {
         other => other?,
     };
     let mut counter: Option<Counter> = None;
-    let mut progress =
-        |done, total| counter.get_or_insert_with(|| Counter::new("rows", total)).set(done);
+    let mut progress = |done, total| counter.get_or_insert_with(|| Counter::new("rows", total)).set(done);
     let rows = named.rows();
     let images = ImageLimits { min_side: rows.min_image_side, max_pixels: rows.max_image_pixels };
     let mut transfer = Transfer::default();
@@ -130,7 +132,11 @@ pub(super) fn look(named: &Named) -> Result<Report, CliError> {
                 processor: &files.processor,
                 stop: files.stops.first().copied().unwrap_or_default(),
                 max_tokens: recipe.max_tokens(context).map_err(|fault| {
-                    CliError::input(fault.key, format!("found {}, wanted {}", fault.found, fault.wanted), &fault.hint)
+                    CliError::input(
+                        fault.key,
+                        format!("found {}, wanted {}", fault.found, fault.wanted),
+                        &fault.hint,
+                    )
                 })?,
                 min_image_side: images.min_side,
                 max_image_pixels: images.max_pixels,
@@ -184,7 +190,8 @@ pub(super) fn text(report: &Report) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     let mixed: Vec<String> = layouts.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    let mixed = if layouts.len() > 1 { format!(" (of the first rows: {})", mixed.join(", ")) } else { String::new() };
+    let mixed =
+        if layouts.len() > 1 { format!(" (of the first rows: {})", mixed.join(", ")) } else { String::new() };
     let _ = writeln!(text, "layout     {layout}{mixed}");
     let _ = writeln!(text, "format     {format}");
     let _ = writeln!(text, "columns    {}", columns.join(", "));
@@ -192,13 +199,20 @@ pub(super) fn text(report: &Report) -> String {
     for (reason, count) in &report.left_out {
         let _ = writeln!(text, "left out   {count}: {}", reason.replace('_', " "));
     }
-    let _ = write!(text, "images     {} found, {} missing, {} broken", images.found, images.missing, images.broken);
+    let _ = write!(
+        text,
+        "images     {} found, {} missing, {} broken",
+        images.found, images.missing, images.broken
+    );
     if let (Some([w, h]), Some([width, height])) = (images.smallest, images.largest) {
         let _ = write!(text, "; from {w} x {h} to {width} x {height} pixels");
     }
     if let Some(prompts) = &report.prompts {
         let line = |of: &Lengths| {
-            format!("{} to {} tokens, half of them up to {}, 95 % up to {}", of.min, of.max, of.median, of.p95)
+            format!(
+                "{} to {} tokens, half of them up to {}, 95 % up to {}",
+                of.min, of.max, of.median, of.p95
+            )
         };
         let _ = write!(text, "\nprompts    the student's {}", line(&prompts.student));
         let _ = write!(text, "\n           the longest   {}", line(&prompts.longest));
@@ -220,7 +234,8 @@ pub(super) fn text(report: &Report) -> String {
         );
     }
     for bad in &report.first_bad {
-        let _ = write!(text, "\nbad row    {} (id `{}`, row {}): {}", bad.origin, bad.id, bad.row, bad.reason);
+        let _ =
+            write!(text, "\nbad row    {} (id `{}`, row {}): {}", bad.origin, bad.id, bad.row, bad.reason);
     }
     text
 }
@@ -237,8 +252,7 @@ pub(super) fn convert(args: &ConvertArgs) -> Result<(), CliError> {
     let named = Named::of(&args.input, &args.read)?;
     let dataset = named.open()?;
     let mut counter: Option<Counter> = None;
-    let mut progress =
-        |done, total| counter.get_or_insert_with(|| Counter::new("rows", total)).set(done);
+    let mut progress = |done, total| counter.get_or_insert_with(|| Counter::new("rows", total)).set(done);
     let most = named.rows().max_image_pixels;
     let Converted { rows, images, bad, first_bad } =
         vigos_inspect::convert(&dataset, &args.out, share, most, &mut progress)?;

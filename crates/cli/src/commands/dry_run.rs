@@ -10,10 +10,12 @@ use crate::memory::bytes;
 use crate::output;
 use crate::progress::{Run, Transfer, clock};
 use crate::recipe;
+use serde_json::Value;
 use std::fmt::Write;
 use std::path::Path;
 use vigos::kit;
 use vigos_recipe::Recipe;
+use vigos_rollout::spans::{Reason, Spans};
 use vigos_rollout::{RolloutRecord, RunOptions};
 use vigos_train::preview::preview;
 use vigos_train::{DryRun, dry_run};
@@ -47,23 +49,40 @@ pub(super) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
 
 /// A completion with its spans and its verdict.
 fn rollout(record: &RolloutRecord) -> String {
-    let RolloutRecord { completion, completion_token_ids, valid, reason, predicted, correct, spans, .. } = record;
+    let RolloutRecord { completion, completion_token_ids, valid, reason, predicted, correct, spans, .. } =
+        record;
     let mut text = format!("{completion}\n\ntokens     {}", completion_token_ids.len());
     // Writing to a string does not fail.
     let _ = match (valid, reason) {
-        (false, Some(reason)) => write!(text, "\nverdict    invalid: {reason:?}"),
+        (false, Some(reason)) => write!(text, "\nverdict    invalid: {}", words(reason)),
         _ => write!(text, "\nverdict    valid"),
     };
-    if let Some(spans) = spans {
-        let _ = write!(text, "\nspans      {spans:?}");
+    if let Some(Spans { description, reasoning_answer }) = spans {
+        let (first, second) = (places(description), places(reasoning_answer));
+        let _ = write!(text, "\nspans      description {first}; reasoning and answer {second}");
     }
     let answer = predicted.as_deref().unwrap_or("none");
     let _ = write!(text, "\nanswer     {answer}, {}", if *correct { "right" } else { "not right" });
     text
 }
 
+/// What is wrong with a completion, in words.
+fn words(reason: &Reason) -> String {
+    let name = serde_json::to_value(reason).ok();
+    name.as_ref().and_then(Value::as_str).unwrap_or("its format").replace('_', " ")
+}
+
+/// How many tokens there are, and between which places.
+fn places(tokens: &[usize]) -> String {
+    match (tokens.first(), tokens.last()) {
+        (Some(first), Some(last)) => format!("{} tokens in {first}..{}", tokens.len(), last + 1),
+        _ => "no token".into(),
+    }
+}
+
 fn estimate(tried: &DryRun) -> String {
-    let DryRun { samples, seconds: [completing, learning], steps, total_seconds, disk_bytes, loss, .. } = tried;
+    let DryRun { samples, seconds: [completing, learning], steps, total_seconds, disk_bytes, loss, .. } =
+        tried;
     let supervised: Vec<String> =
         tried.supervised.iter().map(|(teacher, tokens)| format!("{teacher} {tokens}")).collect();
     let supervised = if supervised.is_empty() { "none".into() } else { supervised.join(", ") };

@@ -88,7 +88,8 @@ impl ArrowFile {
                 return Ok(Self { path: path.to_owned(), schema, columns, dictionaries, batches });
             };
             let header = message.read_header(&mut file)?;
-            let said = root_as_message(&header).map_err(|e| format!("the message at byte {at} is damaged: {e}"))?;
+            let said =
+                root_as_message(&header).map_err(|e| format!("the message at byte {at} is damaged: {e}"))?;
             match (said.header_type(), &schema) {
                 (MessageHeader::Schema, None) => {
                     let found = said.header_as_schema().ok_or("its schema is damaged")?;
@@ -111,12 +112,16 @@ impl ArrowFile {
                     let number = batches.len();
                     let records = batch.length();
                     if !(0..=MAX_RECORDS).contains(&records) {
-                        return Err(format!("batch {number} has {records} records, at most {MAX_RECORDS} are taken"));
+                        return Err(format!(
+                            "batch {number} has {records} records, at most {MAX_RECORDS} are taken"
+                        ));
                     }
                     batches.push(Batch { number, records: usize::try_from(records).unwrap_or(0), message });
                 }
                 (_, None) => return Err("found no schema, wanted one before anything else".into()),
-                (other, Some(_)) => return Err(format!("found a message of type {other:?}, wanted batches of records")),
+                (other, Some(_)) => {
+                    return Err(format!("found a message of type {other:?}, wanted batches of records"));
+                }
             }
             at = message.end();
         }

@@ -23,7 +23,7 @@ use crate::packing::unpacked;
 use crate::reading::Reading;
 use crate::row_result::RowResult;
 use crate::stored::Stored;
-use messages::{Batch, ArrowFile};
+use messages::{ArrowFile, Batch};
 
 /// What messages call it.
 const KIND: &str = "Arrow";
@@ -118,7 +118,9 @@ impl ArrowTable {
             let batch = guarded(|| file.opened.read(&group.batch));
             *last = Some(Decoded { group: place, batch });
         }
-        let batch = last.as_ref().map_or(Err("it was not read".to_owned()), |decoded| decoded.batch.as_ref().map_err(Clone::clone));
+        let batch = last.as_ref().map_or(Err("it was not read".to_owned()), |decoded| {
+            decoded.batch.as_ref().map_err(Clone::clone)
+        });
         let record = match batch {
             Ok(batch) => guarded(|| values::record(batch, at)),
             Err(reason) => Err(format!("it cannot be read as {KIND}: {reason}")),
@@ -141,7 +143,12 @@ impl Stored for ArrowTable {
     }
 
     fn groups(&self) -> Option<Vec<RowGroup>> {
-        Some(self.groups.iter().map(|group| RowGroup { rows: group.records, bytes: group.batch.bytes() }).collect())
+        Some(
+            self.groups
+                .iter()
+                .map(|group| RowGroup { rows: group.records, bytes: group.batch.bytes() })
+                .collect(),
+        )
     }
 
     fn fields(&self, index: usize) -> Result<Option<Map<String, Value>>, DatasetError> {

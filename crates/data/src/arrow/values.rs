@@ -112,7 +112,9 @@ fn value(array: &dyn Array, at: usize, room: &mut Room, depth: usize) -> Result<
             });
             Value::Object(each.collect::<Result<_, String>>()?)
         }
-        other => return Err(format!("found {other}, wanted texts, numbers, bytes, or lists and structs of them")),
+        other => {
+            return Err(format!("found {other}, wanted texts, numbers, bytes, or lists and structs of them"));
+        }
     })
 }
 

@@ -218,9 +218,7 @@ impl Stored for Table {
             let folder = self.image_root.as_deref().unwrap_or_else(|| folder_of(&file.path));
             let number = index + 1;
             match &file.columns {
-                Some(columns) => {
-                    Ok(vec![cells::row(batch, at, columns, number, origin.to_owned(), folder)])
-                }
+                Some(columns) => Ok(vec![cells::row(batch, at, columns, number, origin.to_owned(), folder)]),
                 None => match values::record(batch, at) {
                     Ok(record) => Ok(self.reader.rows(&record, origin, number, folder)),
                     Err(reason) => Err(BadRow::new(origin.to_owned(), &number.to_string(), &reason)),

@@ -146,7 +146,10 @@ mod tests {
         for n in 0..2 {
             let rows = index.rows(n).unwrap().unwrap();
             let Ok(row) = &rows[0] else { panic!("{rows:?}") };
-            assert_eq!((row.problem.as_str(), row.answer.as_str()), (&*format!("p{n}"), &*format!("ü, {n}]")));
+            assert_eq!(
+                (row.problem.as_str(), row.answer.as_str()),
+                (&*format!("p{n}"), &*format!("ü, {n}]"))
+            );
             assert_eq!(row.id, (n + 1).to_string());
         }
         std::fs::write(&path, "").unwrap();

@@ -82,12 +82,7 @@ fn records(input: Input) -> Result<Records, DatasetError> {
 }
 
 /// All rows, kept in memory.
-fn held(
-    path: &Path,
-    inputs: Vec<Input>,
-    reader: &Reader,
-    reading: Reading,
-) -> Result<Held, DatasetError> {
+fn held(path: &Path, inputs: Vec<Input>, reader: &Reader, reading: Reading) -> Result<Held, DatasetError> {
     let limit = reading.limit.unwrap_or(usize::MAX);
     let mut first = None;
     let mut rows = Holding::of(path, reading.max_bad_share, MAX_HELD);
@@ -147,8 +142,7 @@ impl Holding {
             return too_much("the pictures in its rows", MAX_INLINE, advice);
         }
         if self.held > self.most {
-            let advice =
-                "keep them in plain JSON Lines or Parquet, of which a part is in memory at a time, or take fewer by data.limit";
+            let advice = "keep them in plain JSON Lines or Parquet, of which a part is in memory at a time, or take fewer by data.limit";
             return too_much("its rows", self.most, advice);
         }
         self.rows.push(row);

@@ -14,9 +14,8 @@ use super::record::{Bytes, MAX_ROW, Record};
 use crate::error::DatasetError;
 
 /// Columns whose cells may be JSON: what other layouts keep in lists.
-const NESTED: [&str; 9] = [
-    "image", "images", "conversations", "messages", "prompt", "completion", "choices", "options", "answers",
-];
+const NESTED: [&str; 9] =
+    ["image", "images", "conversations", "messages", "prompt", "completion", "choices", "options", "answers"];
 
 /// The records of a file.
 ///
@@ -57,9 +56,7 @@ pub(super) fn records(
         };
         match read {
             Ok(false) => None,
-            Ok(true) => {
-                Some(Ok(at(line, fields(&names, &cells))))
-            }
+            Ok(true) => Some(Ok(at(line, fields(&names, &cells)))),
             Err(e) => match e.kind() {
                 csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
                     let line = pos.as_ref().map_or(line, |position| position.line() as usize);

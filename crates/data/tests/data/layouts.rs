@@ -91,8 +91,10 @@ fn kind(values: &[&Value]) -> DataType {
         return DataType::Null;
     }
     if some.iter().any(|value| value.is_array()) {
-        let items: Vec<&Value> =
-            some.iter().flat_map(|value| value.as_array().map_or(vec![*value], |items| items.iter().collect())).collect();
+        let items: Vec<&Value> = some
+            .iter()
+            .flat_map(|value| value.as_array().map_or(vec![*value], |items| items.iter().collect()))
+            .collect();
         return DataType::List(Arc::new(Field::new("item", kind(&items), true)));
     }
     if some.iter().all(|value| value.is_object()) {
@@ -154,10 +156,13 @@ fn fill(builder: &mut dyn ArrayBuilder, kind: &DataType, value: &Value) {
 /// The records as a table of Arrow.
 fn batch(records: &[Map<String, Value>]) -> RecordBatch {
     let column = |name: &String| -> (String, ArrayRef) {
-        let values: Vec<&Value> = records.iter().map(|record| record.get(name).unwrap_or(&Value::Null)).collect();
+        let values: Vec<&Value> =
+            records.iter().map(|record| record.get(name).unwrap_or(&Value::Null)).collect();
         // A question that has no text of its own beside turns: two files of one layout would not mix them.
         let kind = match kind(&values) {
-            DataType::List(_) if values.iter().any(|value| value.is_string()) && name != "image" => DataType::Utf8,
+            DataType::List(_) if values.iter().any(|value| value.is_string()) && name != "image" => {
+                DataType::Utf8
+            }
             kind => kind,
         };
         if kind == DataType::Null {
@@ -325,8 +330,7 @@ fn a_folder_is_read_in_one_format_and_in_one_split() {
     write("train-00001-of-00002.jsonl.zst", &zstandard(line(2).as_bytes()));
     write("notes.csv", b"a,b\n1,2\n");
     let problems = |split: Option<&str>| -> Vec<String> {
-        let set =
-            Dataset::open_with(folder.path(), split, &Fields::default(), Reading::default()).unwrap();
+        let set = Dataset::open_with(folder.path(), split, &Fields::default(), Reading::default()).unwrap();
         rows(&set).into_iter().map(|row| row.problem).collect()
     };
     assert_eq!(problems(None), ["p0", "p1", "p2"]);

@@ -153,7 +153,10 @@ fn a_conversation_is_refused_or_its_last_question_is_asked_or_each() {
     let each: Vec<Row> = rows(record, Turns::Each).into_iter().map(Result::unwrap).collect();
     assert_eq!(each.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["s9-1", "s9-2", "s9-3"]);
     assert_eq!(each.iter().map(|row| row.images.len()).collect::<Vec<_>>(), [1, 2, 2]);
-    assert_eq!(each.iter().map(|row| row.answer.as_str()).collect::<Vec<_>>(), ["A square.", "a circle", "no"]);
+    assert_eq!(
+        each.iter().map(|row| row.answer.as_str()).collect::<Vec<_>>(),
+        ["A square.", "a circle", "no"]
+    );
     assert_eq!(each[1].problem, "And this? <image>");
     assert_eq!(Row { id: last.id.clone(), ..each[2].clone() }, last);
     // A conversation of one question is a row of its own name.
@@ -163,9 +166,7 @@ fn a_conversation_is_refused_or_its_last_question_is_asked_or_each() {
 #[test]
 fn a_row_that_almost_has_a_layout_says_what_is_wrong() {
     let talk = |turns: Value| json!({"image": "wide.png", "conversations": turns});
-    let vqa = |choices: Value, answer: Value| {
-        json!({"image": "wide.png", "question": "Which?", "choices": choices, "answer": answer})
-    };
+    let vqa = |choices: Value, answer: Value| json!({"image": "wide.png", "question": "Which?", "choices": choices, "answer": answer});
     for (record, parts) in [
         // Images that are more or fewer than their places.
         (
@@ -181,7 +182,10 @@ fn a_row_that_almost_has_a_layout_says_what_is_wrong() {
             talk(json!([{"from": "human", "value": "p"}, {"from": "gpt", "value": " "}])),
             ["\"conversations\"", "found a blank turn of the assistant, wanted a text"],
         ),
-        (json!({"image": "wide.png", "prompt": "p", "completion": ""}), ["\"completion\"", "found a blank string"]),
+        (
+            json!({"image": "wide.png", "prompt": "p", "completion": ""}),
+            ["\"completion\"", "found a blank string"],
+        ),
         (json!({"image": "wide.png", "question": "p", "answer": ""}), ["\"answer\"", "found a blank string"]),
         (json!({"image": "wide.png", "problem": "p", "answer": ""}), ["\"answer\"", "found a blank string"]),
         (json!({"image": "wide.png", "prompt": "p"}), ["no field \"answer\"", "image, prompt"]),
@@ -194,14 +198,19 @@ fn a_row_that_almost_has_a_layout_says_what_is_wrong() {
         (talk(json!([{"value": "p"}])), ["found a turn without `role` or `from`", "who speaks"]),
         // Several answers.
         (
-            talk(json!([{"from": "human", "value": "p"}, {"from": "gpt", "value": "x"}, {"from": "gpt", "value": "y"}])),
+            talk(
+                json!([{"from": "human", "value": "p"}, {"from": "gpt", "value": "x"}, {"from": "gpt", "value": "y"}]),
+            ),
             ["two turns of the assistant in a row", "several answers"],
         ),
         (
             json!({"image": "wide.png", "question": "p", "answers": ["x", "y"]}),
             ["\"answers\": found several answers, 2 of them, wanted one", "the most frequent"],
         ),
-        (json!({"image": "wide.png", "problem": "p", "answer": ["x", "y"]}), ["\"answer\"", "found a list of 2 answers, wanted one"]),
+        (
+            json!({"image": "wide.png", "problem": "p", "answer": ["x", "y"]}),
+            ["\"answer\"", "found a list of 2 answers, wanted one"],
+        ),
         // Turns out of order.
         (
             talk(json!([{"from": "human", "value": "p"}, {"from": "human", "value": "q"}])),
@@ -213,14 +222,23 @@ fn a_row_that_almost_has_a_layout_says_what_is_wrong() {
             ["found a turn of the system within the conversation", "before it"],
         ),
         // Choices.
-        (vqa(json!(["a", "b"]), json!(2)), ["\"answer\": found \"2\", wanted one of 2 choices", "counted from 0"]),
+        (
+            vqa(json!(["a", "b"]), json!(2)),
+            ["\"answer\": found \"2\", wanted one of 2 choices", "counted from 0"],
+        ),
         (vqa(json!(["a", "b"]), json!("c")), ["\"answer\": found \"c\"", "its letter"]),
-        (vqa(json!(["1", "2", "3"]), json!("1")), ["\"answer\": found \"1\", which can mean several", "write the letter"]),
+        (
+            vqa(json!(["1", "2", "3"]), json!("1")),
+            ["\"answer\": found \"1\", which can mean several", "write the letter"],
+        ),
         (vqa(json!(["a"]), json!(0)), ["\"choices\": found one choice", "two or more"]),
         (vqa(json!(["a", null]), json!(0)), ["\"choices\": found null as a choice", "not blank"]),
         (vqa(json!("a or b"), json!(0)), ["\"choices\": found a string", "a list of choices"]),
         // Nothing that is known.
-        (json!({"image": "wide.png", "caption": "a cat"}), ["no field \"problem\"; found the fields image, caption", "data.fields"]),
+        (
+            json!({"image": "wide.png", "caption": "a cat"}),
+            ["no field \"problem\"; found the fields image, caption", "data.fields"],
+        ),
         (json!({"prompt": "p", "completion": "x"}), ["no field \"image\"", "prompt, completion"]),
         (
             json!({"image": "https://example.org/a.png", "prompt": "p", "completion": "x"}),
@@ -261,8 +279,23 @@ fn a_question_of_which_the_choices_are_listed_keeps_its_own_list() {
 
 fn values() -> impl Strategy<Value = Value> {
     let words = prop::sample::select(vec![
-        "", " ", "<image>", "p", "A", "wide.png", "../x", "human", "gpt", "user", "assistant", "system", "['a', 'b']",
-        "data:image/png;base64,iVBO", "https://x", "image", "text",
+        "",
+        " ",
+        "<image>",
+        "p",
+        "A",
+        "wide.png",
+        "../x",
+        "human",
+        "gpt",
+        "user",
+        "assistant",
+        "system",
+        "['a', 'b']",
+        "data:image/png;base64,iVBO",
+        "https://x",
+        "image",
+        "text",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -272,7 +305,19 @@ fn values() -> impl Strategy<Value = Value> {
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {
         let keys = prop::sample::select(vec![
-            "from", "value", "role", "content", "type", "text", "image", "image_url", "url", "path", "bytes", "answer", "label",
+            "from",
+            "value",
+            "role",
+            "content",
+            "type",
+            "text",
+            "image",
+            "image_url",
+            "url",
+            "path",
+            "bytes",
+            "answer",
+            "label",
         ]);
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
