@@ -5,15 +5,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
 use arrow_array::RecordBatch;
 use arrow_array::builder::{
     ArrayBuilder, BooleanBuilder, Float64Builder, ListBuilder, StringBuilder, StructBuilder,
 };
-use arrow_array::{ArrayRef, new_null_array};
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, Field, Schema};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use vigos_data::{DataLayout, Dataset, DemonstrationFields, Fields, ImageSource, Reading, Row, Turns};
 
 use crate::writer;
@@ -88,7 +88,7 @@ fn columns(records: &[Map<String, Value>]) -> Vec<String> {
 fn kind(values: &[&Value]) -> DataType {
     let some: Vec<&Value> = values.iter().copied().filter(|value| !value.is_null()).collect();
     if some.is_empty() {
-        return DataType::Null;
+        return DataType::Utf8;
     }
     if some.iter().any(|value| value.is_array()) {
         let items: Vec<&Value> = some
@@ -153,26 +153,58 @@ fn fill(builder: &mut dyn ArrayBuilder, kind: &DataType, value: &Value) {
     }
 }
 
+/// The record with one type in each column, as a table has it and JSON need not.
+fn columnar(record: &Map<String, Value>) -> Map<String, Value> {
+    let parts = |said: &Value| match said {
+        Value::String(text) => json!([{"type": "text", "text": text}]),
+        parts => parts.clone(),
+    };
+    let turns = |role: &str, said: &Value| match said {
+        Value::String(text) => json!([{"role": role, "content": [{"type": "text", "text": text}]}]),
+        turns => turns
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|turn| json!({"role": turn["role"], "content": parts(&turn["content"])}))
+            .collect(),
+    };
+    let is_trl = record.contains_key("prompt");
+    let each = record.iter().map(|(name, value)| {
+        let value = match (name.as_str(), value) {
+            ("messages", turns_of) => turns("user", turns_of),
+            ("prompt", said) => turns("user", said),
+            ("completion", said) => turns("assistant", said),
+            ("images", Value::Array(images)) if is_trl => {
+                images.iter().map(|image| json!({"path": image.get("path").unwrap_or(image)})).collect()
+            }
+            ("choices", Value::Object(lists)) => lists["text"].clone(),
+            ("options", Value::Array(_)) => json!(value.to_string()),
+            ("answers", Value::Array(items)) => {
+                items.iter().map(|item| item.get("answer").unwrap_or(item).clone()).collect()
+            }
+            (_, value) => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    each.collect()
+}
+
 /// The records as a table of Arrow.
 fn batch(records: &[Map<String, Value>]) -> RecordBatch {
+    let records: Vec<_> = records.iter().map(columnar).collect();
     let column = |name: &String| -> (String, ArrayRef) {
         let values: Vec<&Value> =
             records.iter().map(|record| record.get(name).unwrap_or(&Value::Null)).collect();
-        // A question that has no text of its own beside turns: two files of one layout would not mix them.
-        let kind = match kind(&values) {
-            DataType::List(_) if values.iter().any(|value| value.is_string()) && name != "image" => {
-                DataType::Utf8
-            }
-            kind => kind,
-        };
-        if kind == DataType::Null {
-            return (name.clone(), new_null_array(&DataType::Utf8, values.len()));
-        }
+        let kind = kind(&values);
         let mut builder = arrow_array::builder::make_builder(&kind, values.len());
         values.iter().for_each(|value| fill(builder.as_mut(), &kind, value));
         (name.clone(), builder.finish())
     };
-    RecordBatch::try_from_iter(columns(records).iter().map(column)).unwrap()
+    RecordBatch::try_from_iter_with_nullable(columns(&records).iter().map(|name| {
+        let (name, column) = column(name);
+        (name, column, true)
+    }))
+    .unwrap()
 }
 
 fn arrow(batch: &RecordBatch, packing: Option<CompressionType>) -> Vec<u8> {
@@ -404,5 +436,36 @@ fn a_file_that_is_damaged_or_hostile_is_refused_by_what_is_wrong() {
     ] {
         let message = refused(name, &content);
         assert!(message.contains(part) && message.chars().count() < 600, "{name} {part}: {message}");
+    }
+}
+
+/// Files of pyarrow's and of Python's tarfile, where the readers' fuzzing begins too.
+#[test]
+fn what_the_usual_writers_write_is_read() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.png"), b"").unwrap();
+    let rows_of = |from: &str, name: &str| {
+        let path = folder.path().join(name);
+        fs::copy(corpus.join(from), &path).unwrap();
+        let set =
+            Dataset::open(&path, &Fields::default(), None).unwrap_or_else(|error| panic!("{from}: {error}"));
+        let row = |index| set.load(index).unwrap().unwrap_or_else(|bad| panic!("{from}: {}", bad.reason));
+        (0..set.count().get())
+            .map(row)
+            .map(|row| (row.problem, row.answer, row.images.len()))
+            .collect::<Vec<_>>()
+    };
+    let row = |problem: &str, answer: &str| (problem.to_owned(), answer.to_owned(), 1);
+    for name in ["arrow/stream", "arrow/file", "arrow/lz4", "arrow/zstd"] {
+        assert_eq!(rows_of(name, "rows.arrow"), [row("p", "x"), row("q", "y")], "{name}");
+    }
+    let chosen = |question: &str, answer: &str| row(&format!("{question}\nA. a\nB. b"), answer);
+    assert_eq!(
+        rows_of("arrow/dictionary", "rows.feather"),
+        [chosen("p", "A"), chosen("q", "B"), chosen("p", "B")]
+    );
+    for name in ["archive/json", "archive/texts", "archive/long"] {
+        assert_eq!(rows_of(name, "rows.tar"), [row("p", "x")], "{name}");
     }
 }
