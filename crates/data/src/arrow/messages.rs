@@ -128,6 +128,11 @@ impl ArrowFile {
         Err(format!("found more than {MAX_MESSAGES} messages, wanted fewer; write it with larger batches"))
     }
 
+    /// The names of all columns.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.schema.fields().iter().map(|field| field.name().as_str())
+    }
+
     pub(super) fn batches(&self) -> &[Batch] {
         &self.batches
     }

@@ -80,8 +80,8 @@ fn a_question_its_images_and_the_answer_are_what_the_layout_says() {
         (problem.to_owned(), answer.to_owned(), images.iter().map(|name| (*name).to_owned()).collect())
     };
     let two = ["wide.png", "tall.png"];
-    for (layout, row, problem, answer, images) in [
-        (DataLayout::Rows, 0, "How many cups stand on the table?", "3", &["wide.png"][..]),
+    let cases: &[(DataLayout, usize, &str, &str, &[&str])] = &[
+        (DataLayout::Rows, 0, "How many cups stand on the table?", "3", &["wide.png"]),
         (DataLayout::Rows, 8, "Are the two alike?", "false", &two),
         (DataLayout::Rows, 9, "Is <image> larger than <image>?", "yes", &two),
         (DataLayout::Llava, 0, "How many cups stand on the table?", "3", &["wide.png"]),
@@ -101,8 +101,9 @@ fn a_question_its_images_and_the_answer_are_what_the_layout_says() {
         (DataLayout::Vqa, 8, "What is it?", "a cat", &["wide.png"]),
         (DataLayout::Vqa, 9, "What is on the photo?", "grass", &["photo.jpg"]),
         (DataLayout::Instruction, 8, "Answer the question.\nWhat colour is it?", "teal", &["wide.png"]),
-    ] {
-        assert_eq!(of(layout, row), wanted(problem, answer, images), "{} row {row}", layout.name());
+    ];
+    for (layout, row, problem, answer, images) in cases {
+        assert_eq!(of(*layout, *row), wanted(problem, answer, images), "{} row {row}", layout.name());
     }
 }
 
