@@ -181,9 +181,3 @@ fn a_split_beside_a_name_that_says_it_is_refused() {
         assert_eq!(error.to_string(), wanted, "{path}");
     }
 }
-
-#[test]
-fn demonstrations_of_the_hub_are_refused_without_asking_it() {
-    let error = demonstrations("hf:org/set@train".as_ref(), None).unwrap_err();
-    assert!(error.is_input() && error.to_string().contains("a JSON Lines file"), "{error}");
-}
