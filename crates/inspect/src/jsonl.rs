@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use vigos_core::files::{FileError, folder_of, write_atomic, write_atomic_bytes};
 use vigos_data::{ImageSource, Row};
 
-use crate::convert::{Converted, Rows, images_of, make_folder, unused};
 use crate::error::InspectError;
 use crate::pictures::{below, ending};
+use crate::rows::{Converted, Rows, images_of, make_folder, unused};
 
 /// Writes all rows to `out`. An image file that lies below the folder of `out` is named where it is, every other image is
 /// written to a folder beside it.

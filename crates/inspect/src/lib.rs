@@ -26,10 +26,12 @@ mod jsonl;
 mod look;
 mod pictures;
 mod report;
+mod rows;
 mod table;
 
 pub use check::check;
-pub use convert::{Converted, convert};
+pub use convert::convert;
 pub use error::InspectError;
 pub use look::{Looked, Reader};
 pub use report::{Answers, BadOne, Duplicates, HardOne, Images, Lengths, Plan, Prompts, Report};
+pub use rows::Converted;

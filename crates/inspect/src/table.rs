@@ -15,8 +15,8 @@ use tempfile::NamedTempFile;
 use vigos_core::files::{FileError, folder_of};
 use vigos_data::{ImageSource, Row};
 
-use crate::convert::{Converted, Rows, make_folder};
 use crate::error::InspectError;
+use crate::rows::{Converted, Rows, make_folder};
 
 /// Rows of a row group.
 const GROUP: usize = 100;

@@ -10,8 +10,9 @@ use vigos_core::files::{FileError, folder_of};
 use vigos_layouts::Reader;
 
 use super::input::{Input, Kind};
+use super::made::{made, records};
 use super::record::{Bytes, Record};
-use super::{made, records, syntax};
+use super::syntax;
 use crate::error::DatasetError;
 use crate::order::RowGroup;
 use crate::reading::Reading;

@@ -9,6 +9,7 @@ mod indexed;
 mod input;
 mod lines;
 mod list;
+mod made;
 mod record;
 mod syntax;
 mod table;
@@ -24,7 +25,7 @@ use crate::reading::Reading;
 use crate::row_result::RowResult;
 use crate::tally::Tally;
 use input::{Input, Kind};
-use record::Record;
+use made::{made, records};
 use serde_json::{Map, Value};
 use vigos_core::files::folder_of;
 use vigos_layouts::{Reader, RowFields};
@@ -34,9 +35,6 @@ use vigos_recipe::row::{BadRow, ImageSource, Row};
 const MAX_INLINE: usize = 1 << 30;
 /// Most bytes of memory that rows take, all together.
 const MAX_HELD: usize = 4 << 30;
-
-/// Records in their order; after an error nothing follows.
-type Records = Box<dyn Iterator<Item = Result<Record, DatasetError>>>;
 
 /// Rows of text files.
 pub(crate) enum Texts {
@@ -73,14 +71,6 @@ pub(crate) fn read_rows(
     }
 }
 
-fn records(input: Input) -> Result<Records, DatasetError> {
-    Ok(match input.kind() {
-        Kind::Lines => Box::new(lines::records(input)),
-        Kind::List => Box::new(list::records(input)),
-        Kind::Table { separator } => Box::new(table::records(input, separator)?),
-    })
-}
-
 /// All rows, kept in memory.
 fn held(path: &Path, inputs: Vec<Input>, reader: &Reader, reading: Reading) -> Result<Held, DatasetError> {
     let limit = reading.limit.unwrap_or(usize::MAX);
@@ -97,13 +87,6 @@ fn held(path: &Path, inputs: Vec<Input>, reader: &Reader, reading: Reading) -> R
         }
     }
     Ok(Held { rows: rows.finish()?, fields: first })
-}
-
-fn made(record: &Record, reader: &Reader, root: &Path) -> Vec<RowResult> {
-    match &record.fields {
-        Ok(fields) => reader.rows(fields, &record.origin, record.number, root),
-        Err(reason) => vec![Err(BadRow::new(record.origin.clone(), &record.number.to_string(), reason))],
-    }
 }
 
 /// The rows so far.
