@@ -3,6 +3,7 @@
 
 mod bad_inputs;
 mod bench;
+mod data;
 mod eval;
 mod experiment;
 mod generate;

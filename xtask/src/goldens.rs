@@ -19,7 +19,7 @@ struct Golden {
     writes: &'static str,
 }
 
-const GOLDENS: [Golden; 4] = [
+const GOLDENS: [Golden; 5] = [
     Golden {
         name: "sft",
         script: &["tools/sft_reference.py"],
@@ -35,6 +35,14 @@ const GOLDENS: [Golden; 4] = [
         command: false,
         needs: "-r tools/requirements.txt",
         writes: "models/processor/tests/fixtures/templates.json",
+    },
+    Golden {
+        name: "layouts",
+        script: &["tools/layout_prompts.py"],
+        example: None,
+        command: false,
+        needs: "transformers==4.57.1 pillow numpy jinja2",
+        writes: "tests/fixtures/layouts/prompts.json",
     },
     Golden {
         name: "adapters",

@@ -10,11 +10,13 @@ mod train;
 pub(crate) use bench::{
     BenchArgs, BenchDecodeArgs, BenchDirection, BenchLossArgs, BenchModelArgs, BenchPrecision, BenchStepArgs,
 };
-pub(crate) use data::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
+pub(crate) use data::{
+    CheckArgs, ConvertArgs, DataArgs, DataCommand, ReadArgs, RowFormat, ShapesArgs, TokenizerArgs,
+};
 pub(crate) use experiment::ExperimentArgs;
 pub(crate) use recipe::{PresetsArgs, SchemaArgs};
 pub(crate) use report::ReportArgs;
-pub(crate) use train::{Overrides, TrainArgs};
+pub(crate) use train::{DistilArgs, Overrides, TrainArgs};
 
 use crate::device::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -58,9 +60,10 @@ pub(crate) enum Command {
         vigos train configs/shapes.toml\n  \
         vigos train configs/vigos-3b.toml --device cuda:0 --run-dir runs/a \\\n      \
         --set optim.lr=1e-5\n  \
-        vigos train configs/vigos-3b.toml --run-dir runs/a --resume\n\n\
+        vigos train configs/vigos-3b.toml --run-dir runs/a --resume\n  \
+        vigos train configs/shapes.toml --dry-run\n\n\
         Ctrl-C saves the last whole step and ends (exit code 130); --resume goes on from there.")]
-    Train(TrainArgs),
+    Train(DistilArgs),
     /// Train on given completions: all weights of a model, or an adapter.
     #[command(after_help = "Examples:\n  \
         vigos sft configs/first-lessons.toml\n  \

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use vigos_core::jsonl::JsonLinesError;
 use vigos_core::text::one_line;
 use vigos_experiment::ExperimentError;
+use vigos_inspect::InspectError;
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
 use vigos_report::ReportError;
@@ -38,6 +39,9 @@ pub(crate) enum CliError {
     /// A page of runs could not be made.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A data set could not be looked at or written anew.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
     /// The drawn world's configuration is wrong, or it could not be written.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -102,6 +106,7 @@ impl CliError {
             Self::Lines(error) => error.is_input(),
             Self::Experiment(error) => error.is_input(),
             Self::Report(error) => error.is_input(),
+            Self::Inspect(error) => error.is_input(),
             Self::World(error) => error.is_input(),
             Self::Train(error) => error.is_input(),
             Self::Failed(_) | Self::Stopped { .. } => false,

@@ -1,7 +1,7 @@
 //! The edge where what fails without an error becomes one: a backend whose device is lost panics, and so does a fault of
 //! this program. And how to go on with a run that failed.
 
-use crate::args::Command;
+use crate::args::{Command, DistilArgs};
 use crate::error::CliError;
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
@@ -46,7 +46,7 @@ pub(crate) fn words(panic: &(dyn Any + Send)) -> Option<&str> {
 
 /// How to go on with the training that a command was about, if something of it was saved.
 pub(crate) fn way_on(command: &Command) -> Option<String> {
-    let (Command::Train(args) | Command::Sft(args)) = command else { return None };
+    let (Command::Train(DistilArgs { run: args, .. }) | Command::Sft(args)) = command else { return None };
     let (_, saved) = Checkpoints::of(&args.run_dir()).list().ok()?.pop()?;
     let saved = saved.display();
     Some(format!(

@@ -1,43 +1,49 @@
 //! A data set of questions about images or of demonstrations, whatever its format.
 
-use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use crate::archive::Archives;
+use crate::arrow::ArrowTable;
 use crate::error::{DatasetError, not_empty};
-use crate::fields::RowFields;
+use crate::expanded::Expanded;
+use crate::format::{self, Format};
 use crate::generated::Generated;
-use crate::order::{Order, RowGroup};
-use crate::parquet::{Table, WINDOW_BYTES, files};
+use crate::order::Order;
+use crate::parquet::{Table, WINDOW_BYTES};
 use crate::reading::Reading;
-use crate::records::{self, RowResult, read_rows};
-use vigos_recipe::Fields;
+use crate::records::{Held, Texts, read_rows};
+use crate::stored::Stored;
+use serde_json::{Map, Value};
+use vigos_layouts::RowFields;
+use vigos_recipe::Turns;
 use vigos_recipe::row::{BadRow, Row, missing_file};
 
 /// An open data set; it has at least one row.
 ///
-/// Of a text file all rows are in memory and their images on disk. Of Parquet only the footers are in memory,
-/// and the row groups that were read last, up to a fixed number of bytes. Generated rows are generated anew whenever
-/// they are loaded.
+/// Of JSON the places of the rows are in memory, of tables and compressed text the rows, of Parquet, Arrow and archives
+/// what tells where rows are, and what was read last, up to a fixed number of bytes. Images stay where they are.
+/// Generated rows are generated anew whenever they are loaded.
 #[derive(Debug)]
 pub struct Dataset {
     path: PathBuf,
+    format: String,
     source: Source,
     count: NonZeroUsize,
 }
 
 #[derive(Debug)]
 enum Source {
-    Text(Vec<RowResult>),
-    Parquet(Table),
+    Held(Held),
+    Stored(Expanded),
     Generated(Generated),
 }
 
 impl Dataset {
-    /// Opens what is at `path`: JSON Lines or a JSON array (`.jsonl`, `.json`), a table (`.csv`, `.tsv`), these
-    /// compressed by gzip too, a `.parquet` file, or a folder of Parquet files of a single split; demonstrations are in
-    /// a text file, whatever it is called. With `limit` only the first so many rows are used. The images need not be
-    /// there yet, see [`Dataset::load`].
+    /// Opens what is at `path`: JSON Lines or a JSON array (`.jsonl`, `.json`), a table (`.csv`, `.tsv`), `.parquet`,
+    /// `.arrow` or `.feather`, an archive (`.tar`), any of these compressed by gzip or Zstandard, or a folder of files of
+    /// one of these kinds and of a single split. With `limit` only the first so many rows are used. The images need not
+    /// be there yet, see [`Dataset::load`].
     ///
     /// ```
     /// use std::path::Path;
@@ -63,7 +69,7 @@ impl Dataset {
     }
 
     /// The same with more to say of how; `split` is one of a folder: the files called `SPLIT.parquet` or
-    /// `SPLIT-….parquet`.
+    /// `SPLIT-….parquet`, or with the ending of another format.
     ///
     /// # Errors
     /// As [`Dataset::open`], and [`DatasetError::Split`] if there is no such split or nothing to choose from. Of a text
@@ -75,46 +81,61 @@ impl Dataset {
         reading: Reading,
     ) -> Result<Self, DatasetError> {
         let fields = fields.into();
-        let no_split = |wanted: &str| DatasetError::Split {
-            path: path.to_owned(),
-            wanted: Some(wanted.to_owned()),
-            found: Vec::new(),
-        };
-        let names = match (&fields, split) {
-            (RowFields::Questions(names), _) => names,
-            (RowFields::Demonstrations(_), None) => return Self::open_text(path, &fields, reading),
-            (RowFields::Demonstrations(_), Some(split)) => return Err(no_split(split)),
-        };
         if path.is_dir() {
-            return Self::open_parquet(path, files::of_folder(path, split)?, names, reading);
+            let (format, files) = format::of_folder(path, split)?;
+            return Self::of_files(path, format, &files, &fields, reading);
         }
-        let is_parquet =
-            path.extension().and_then(OsStr::to_str).is_some_and(|e| e.eq_ignore_ascii_case("parquet"));
-        match (records::is_text(path), is_parquet, split) {
-            (false, false, _) => Err(DatasetError::Unsupported { path: path.to_owned() }),
-            (_, _, Some(split)) => Err(no_split(split)),
-            (true, ..) => Self::open_text(path, &fields, reading),
-            (_, true, _) => Self::open_parquet(path, vec![path.to_owned()], names, reading),
+        let format = match Format::of(path) {
+            Some(format) => format,
+            // Demonstrations may be called as somebody likes.
+            None if matches!(fields, RowFields::Demonstrations(_)) => Format::Text,
+            None => return Err(DatasetError::Unsupported { path: path.to_owned() }),
+        };
+        match split {
+            Some(wanted) => Err(DatasetError::Split {
+                path: path.to_owned(),
+                wanted: Some(wanted.to_owned()),
+                found: Vec::new(),
+            }),
+            None => Self::of_files(path, format, &[path.to_owned()], &fields, reading),
         }
     }
 
-    fn open_text(path: &Path, fields: &RowFields, reading: Reading) -> Result<Self, DatasetError> {
-        let rows = read_rows(path, fields, reading)?;
-        Self::new(path, rows.len(), Source::Text(rows))
-    }
-
-    /// Opens these Parquet files as one data set of questions, in this order. `path` stands for it in messages.
+    /// Opens these Parquet files as one data set, in this order. `path` stands for it in messages.
     ///
     /// # Errors
     /// As [`Dataset::open`].
     pub fn open_parquet(
         path: &Path,
-        files: Vec<PathBuf>,
-        fields: &Fields,
+        files: &[PathBuf],
+        fields: &RowFields,
         reading: Reading,
     ) -> Result<Self, DatasetError> {
-        let table = Table::open(files, fields, reading)?;
-        Self::new(path, table.rows(), Source::Parquet(table))
+        Self::of_files(path, Format::Parquet, files, fields, reading)
+    }
+
+    fn of_files(
+        path: &Path,
+        format: Format,
+        files: &[PathBuf],
+        fields: &RowFields,
+        reading: Reading,
+    ) -> Result<Self, DatasetError> {
+        let name = format::name(format, files);
+        let stored: Box<dyn Stored> = match format {
+            Format::Parquet => Box::new(Table::open(files, fields, reading)?),
+            Format::Arrow => Box::new(ArrowTable::open(files, fields, reading)?),
+            Format::Archive => Box::new(Archives::open(files, fields, reading)?),
+            Format::Text => match read_rows(path, files, fields, reading)? {
+                Texts::Held(held) => return Self::new(path, name, held.rows.len(), Source::Held(held)),
+                Texts::Indexed(rows) => Box::new(rows),
+            },
+        };
+        let expanded = match reading.turns {
+            Turns::Each => Expanded::each(stored, reading.limit)?,
+            Turns::Refuse | Turns::Last => Expanded::one(stored),
+        };
+        Self::new(path, name, expanded.rows(), Source::Stored(expanded))
     }
 
     /// A data set of `rows` rows that are generated when they are loaded: `generate` gives the same row for the same
@@ -127,11 +148,17 @@ impl Dataset {
         rows: usize,
         generate: impl Fn(usize) -> Result<Row, BadRow> + Send + Sync + 'static,
     ) -> Result<Self, DatasetError> {
-        Self::new(path, rows, Source::Generated(Generated::new(rows, generate)))
+        Self::new(path, "generated".into(), rows, Source::Generated(Generated::new(rows, generate)))
     }
 
-    fn new(path: &Path, rows: usize, source: Source) -> Result<Self, DatasetError> {
-        Ok(Self { count: not_empty(path, rows)?, path: path.to_owned(), source })
+    fn new(path: &Path, format: String, rows: usize, source: Source) -> Result<Self, DatasetError> {
+        Ok(Self { count: not_empty(path, rows)?, path: path.to_owned(), format, source })
+    }
+
+    /// What it was read as: `jsonl`, `json`, `csv`, `tsv`, `parquet`, `arrow` or `webdataset`, with `.gz` or `.zst` behind
+    /// it where its first file is called so, or `generated`.
+    pub fn format(&self) -> &str {
+        &self.format
     }
 
     /// The number of rows.
@@ -140,14 +167,14 @@ impl Dataset {
     }
 
     /// The shuffled order to read the rows in under the run's seed: over all rows, but friendly to row groups
-    /// over Parquet.
+    /// over Parquet and Arrow.
     pub fn order(&self, seed: u64) -> Order {
         match &self.source {
-            Source::Text(_) | Source::Generated(_) => Order::new(seed, self.count),
-            Source::Parquet(table) => {
-                let groups: Vec<RowGroup> = table.groups().collect();
-                Order::of_row_groups(seed, &groups, WINDOW_BYTES)
-            }
+            Source::Held(_) | Source::Generated(_) => Order::new(seed, self.count),
+            Source::Stored(stored) => match stored.groups() {
+                Some(groups) => Order::of_row_groups(seed, &groups, WINDOW_BYTES),
+                None => Order::new(seed, self.count),
+            },
         }
     }
 
@@ -157,19 +184,39 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError::NoSuchRow`], and for Parquet a file that cannot be opened or a row group that is too large.
     pub fn load(&self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
-        let rows = self.count.get();
-        let row = match &self.source {
-            Source::Text(rows) => rows.get(index).cloned(),
-            Source::Parquet(table) => table.load(index)?,
-            Source::Generated(rows) => rows.load(index),
-        };
-        match row {
-            None => Err(DatasetError::NoSuchRow { path: self.path.clone(), index, rows }),
-            Some(Err(bad)) => Ok(Err(bad)),
-            Some(Ok(row)) => Ok(match missing_file(&row.images) {
+        Ok(match self.read(index)? {
+            Err(bad) => Err(bad),
+            Ok(row) => match missing_file(&row.images) {
                 None => Ok(row),
                 Some(reason) => Err(BadRow::new(row.origin, &row.id, &reason)),
-            }),
+            },
+        })
+    }
+
+    /// The same, whether its image files are there or not.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn read(&self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
+        let rows = self.count.get();
+        let row = match &self.source {
+            Source::Held(held) => held.rows.get(index).cloned(),
+            Source::Stored(stored) => stored.load(index)?,
+            Source::Generated(rows) => rows.load(index),
+        };
+        row.ok_or_else(|| DatasetError::NoSuchRow { path: self.path.clone(), index, rows })
+    }
+
+    /// The fields that row `index` is read from, in their order, of some formats only their names: of tables and of text
+    /// that is compressed those of the first row. None of a data set that is generated.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn fields(&self, index: usize) -> Result<Option<Map<String, Value>>, DatasetError> {
+        match &self.source {
+            Source::Stored(stored) => stored.fields(index),
+            Source::Held(held) => Ok(held.fields.clone()),
+            Source::Generated(_) => Ok(None),
         }
     }
 }

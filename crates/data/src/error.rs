@@ -9,16 +9,15 @@ use thiserror::Error;
 use vigos_core::files::FileError;
 use vigos_recipe::row::BadRow;
 
-use crate::fields::way_out;
-use crate::texts;
+use vigos_layouts::{texts, way_out};
 
 /// Why a data set could not be opened or read on.
 #[derive(Debug, Error)]
 pub enum DatasetError {
     /// Not a kind of data set that is read.
     #[error(
-        "unsupported data set {}: expected a .jsonl file or .json, .csv or .tsv (.gz too), a .parquet file or a folder \
-         of Parquet files",
+        "unsupported data set {}: expected a .jsonl file or .json, .csv, .tsv, .parquet, .arrow, .feather or .tar (with .gz \
+         or .zst too), or a folder of such files",
         path.display()
     )]
     Unsupported {
@@ -98,9 +97,10 @@ pub enum DatasetError {
         /// What to do.
         advice: &'static str,
     },
-    /// A folder has no Parquet file.
+    /// A folder has no file of rows.
     #[error(
-        "{} has no .parquet file, nor has its folder data; name the folder that holds the files",
+        "{} has no file of rows (.parquet, .arrow, .tar, .jsonl, .csv, .json), nor has its folder data; name the folder \
+         that holds the files",
         path.display()
     )]
     NoFiles {
@@ -121,6 +121,29 @@ pub enum DatasetError {
         wanted: Option<String>,
         /// What the names of the files tell.
         found: Vec<String>,
+    },
+    /// A compressed file becomes far larger than data does.
+    #[error(
+        "{}: found {size} bytes that unpack to more than {most}, which no data does; unpack it by hand if it is meant so",
+        path.display()
+    )]
+    Unpacks {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        size: u64,
+        /// The most bytes that it may become.
+        most: u64,
+    },
+    /// An Arrow file or an archive is damaged or has a feature that is not read.
+    #[error("{}: cannot be read as {kind}: {reason}", path.display())]
+    Container {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        kind: &'static str,
+        /// What is wrong, and where.
+        reason: String,
     },
     /// A Parquet file is damaged or has a feature that is not read.
     #[error("{}: cannot be read as Parquet: {reason}; fetch or write the file again", path.display())]

@@ -17,25 +17,32 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod archive;
+mod arrow;
 pub mod dataset;
 mod error;
-mod fields;
+mod expanded;
+mod format;
 mod generated;
 pub mod given;
+mod guard;
 pub mod order;
+mod packing;
 mod parquet;
-mod places;
 mod reading;
 pub mod recorded;
 mod records;
+mod row_result;
 pub mod sources;
-mod texts;
+mod stored;
+mod tally;
 pub mod vilp;
 
 pub use dataset::Dataset;
 pub use error::{DatasetError, SourceError};
-pub use fields::{DemonstrationFields, Fields, RowFields};
 pub use order::{Order, RowGroup, sample_at};
 pub use reading::Reading;
 pub use sources::{DataRequest, Scheme, Sources};
-pub use vigos_recipe::row::{BadRow, Demonstration, ImageSource, Labels, Place, Role, Row};
+pub use vigos_layouts::{DemonstrationFields, RowFields, recognised};
+pub use vigos_recipe::row::{BadRow, Demonstration, ImageSource, Labels, Place, Role, Row, Speaker, Turn};
+pub use vigos_recipe::{DataLayout, Fields, Turns};

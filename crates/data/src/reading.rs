@@ -1,6 +1,9 @@
-//! How much of a data set is read, and what of it may be bad.
+//! How much of a data set is read, how, and what of it may be bad.
 
 use std::path::Path;
+
+use vigos_layouts::{Reader, RowFields};
+use vigos_recipe::{DataLayout, Turns};
 
 /// Which rows are read, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -9,6 +12,18 @@ pub struct Reading<'a> {
     pub limit: Option<usize>,
     /// The folder that image paths are relative to, instead of the data set's own.
     pub image_root: Option<&'a Path>,
-    /// Share of the rows that may be unusable; with 0 the first one is an error, where all are read on opening.
+    /// Share of the rows that may be unusable; with 0 the first one is an error, where all are read on opening. Above 1
+    /// nothing is judged, not even if none can be used.
     pub max_bad_share: f64,
+    /// Where rows say what.
+    pub layout: DataLayout,
+    /// What becomes of conversations of several questions.
+    pub turns: Turns,
+}
+
+impl Reading<'_> {
+    /// What makes rows with these fields of records.
+    pub(crate) fn reader(&self, fields: &RowFields) -> Reader {
+        Reader { fields: fields.clone(), layout: self.layout, turns: self.turns }
+    }
 }

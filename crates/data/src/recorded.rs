@@ -101,6 +101,7 @@ impl Recorded {
             id: self.id.clone(),
             origin: self.origin.clone(),
             problem: self.problem.clone(),
+            before: Vec::new(),
             answer: self.answer.clone(),
             images: self.image.iter().chain(&self.images).map(file).collect::<Result<_, _>>()?,
             labels: Labels::default(),

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vigos_core::files::Progress;
+use vigos_layouts::RowFields;
 use vigos_recipe::sft::SftData;
-use vigos_recipe::{Data, Rows};
+use vigos_recipe::{Data, DataLayout, Rows, Turns};
 
 use crate::dataset::Dataset;
 use crate::error::DatasetError;
-use crate::fields::RowFields;
 use crate::reading::Reading;
 
 /// A data set as a section of a recipe names it.
@@ -32,6 +32,10 @@ pub struct DataRequest<'a> {
     pub image_root: Option<&'a Path>,
     /// Share of the rows that may be unusable.
     pub max_bad_share: f64,
+    /// Where rows say what.
+    pub layout: DataLayout,
+    /// What becomes of conversations of several questions.
+    pub turns: Turns,
 }
 
 /// Opens the data sets whose names begin with a scheme.
@@ -108,8 +112,8 @@ fn scheme_of(path: &Path) -> Option<&str> {
 impl DataRequest<'_> {
     /// Which rows are to be read, and how.
     pub fn reading(&self) -> Reading<'_> {
-        let Self { limit, image_root, max_bad_share, .. } = *self;
-        Reading { limit, image_root, max_bad_share }
+        let Self { limit, image_root, max_bad_share, layout, turns, .. } = *self;
+        Reading { limit, image_root, max_bad_share, layout, turns }
     }
 
     fn check_image_root(&self) -> Result<(), DatasetError> {
@@ -141,15 +145,9 @@ impl DataRequest<'_> {
 impl<'a> DataRequest<'a> {
     fn of(path: &'a Path, fields: RowFields, rows: &'a Rows) -> Self {
         let (limit, image_root) = (rows.limit, rows.image_root.as_deref());
-        Self {
-            key: "data.path",
-            path,
-            split: None,
-            fields,
-            limit,
-            image_root,
-            max_bad_share: rows.max_bad_share,
-        }
+        let Rows { max_bad_share, layout, turns, .. } = *rows;
+        let key = "data.path";
+        Self { key, path, split: None, fields, limit, image_root, max_bad_share, layout, turns }
     }
 }
 

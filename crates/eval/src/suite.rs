@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use vigos_data::vilp::{Vilp, Wording};
-use vigos_data::{BadRow, DataRequest, Dataset, Fields, Row, Sources};
+use vigos_data::{BadRow, DataLayout, DataRequest, Dataset, Fields, Row, Sources};
 use vigos_hub::Progress;
 use vigos_recipe::Layout;
 use vigos_recipe::Recipe;
@@ -37,6 +37,8 @@ impl Suite {
             path: eval.path.as_ref().unwrap_or(&recipe.data.path),
             split: eval.split.as_deref(),
             limit: eval.limit,
+            // What `data.layout` says is said of the training data.
+            layout: DataLayout::Auto,
             ..data.clone()
         };
         let mut vilp = |wording| {

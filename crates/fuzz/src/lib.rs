@@ -8,6 +8,7 @@
 mod answers;
 mod completions;
 mod images;
+mod layouts;
 mod manifest;
 mod parts;
 mod prompts;
@@ -22,10 +23,11 @@ mod weights;
 pub use answers::{boxes, grade};
 pub use completions::{replay, score};
 pub use images::{image, jpeg};
+pub use layouts::layouts;
 pub use manifest::manifest;
 pub use prompts::{prompt, template};
 pub use recipes::recipe;
-pub use rows::{parquet, rows};
+pub use rows::{archive, arrow, parquet, rows};
 #[cfg(feature = "models")]
 pub use spans::spans;
 #[cfg(feature = "models")]
@@ -38,10 +40,13 @@ pub type Body = fn(&[u8]);
 pub const BODIES: &[(&str, Body)] = &[
     #[cfg(feature = "models")]
     ("adapter", adapter),
+    ("archive", archive),
+    ("arrow", arrow),
     ("boxes", boxes),
     ("grade", grade),
     ("image", image),
     ("jpeg", jpeg),
+    ("layouts", layouts),
     ("manifest", manifest),
     ("parquet", parquet),
     ("prompt", prompt),

@@ -1,7 +1,7 @@
 //! From a row with an answer to learn to what the model reads and learns.
 
 use crate::row::Row;
-use crate::sample::{ImageLimits, Sample, SampleError, Skip, load_images, told, user_prompt};
+use crate::sample::{ImageLimits, Sample, SampleError, Skip, conversation_prompt, load_images, told};
 use vigos_processor::Processor;
 
 /// Makes samples of rows that bring their completion.
@@ -41,8 +41,14 @@ impl DemonstrationMaker<'_> {
             Ok(images) => images,
             Err(skip) => return Ok(Err(skip)),
         };
-        let prompt = user_prompt(self.processor, &images, row.placed_problem(), &demonstration.prefill)
-            .map_err(|e| fail("prompt", told(&e)))?;
+        let prompt = conversation_prompt(
+            self.processor,
+            &row.before,
+            &images,
+            &row.placed_problem(),
+            &demonstration.prefill,
+        )
+        .map_err(|e| fail("prompt", told(&e)))?;
         let student = prompt.sequence;
         let mut completion = self
             .processor

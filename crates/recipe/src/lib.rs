@@ -26,6 +26,7 @@ mod error;
 pub mod experiment;
 mod keys;
 pub mod kinds;
+mod layout;
 mod limits;
 mod method;
 mod preset;
@@ -49,10 +50,11 @@ pub use context::{Context, Contexts};
 pub use document::Contradiction;
 pub use error::RecipeError;
 pub use keys::{Key, keys};
+pub use layout::{DataLayout, Turns};
 pub use method::Method;
 pub use preset::{Fidelity, Preset};
 pub use recipe::{Recipe, RunRecipe};
-pub use row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row};
+pub use row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row, Speaker, Turn};
 pub use schema::schema;
 pub use sections::{
     Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Normalise, Optim, Palr,

@@ -2,6 +2,7 @@
 //! made of them.
 
 use crate::document::Contradiction;
+use crate::layout::DataLayout;
 use crate::sections::Normalise;
 
 /// The most samples of an optimiser step: all of them are in memory at a time.
@@ -68,6 +69,17 @@ pub(crate) fn in_context(key: &str, asked: Option<usize>, context: usize) -> Res
         hint: String::new(),
     })?;
     Ok(most)
+}
+
+/// Refuses a layout that has fields of its own, and beside it other names for `field`, which that layout does not read.
+pub(crate) fn layout(layout: DataLayout, field: &str, is_renamed: bool) -> Result<(), Contradiction> {
+    let reads_it = matches!(layout, DataLayout::Auto | DataLayout::Rows);
+    within(reads_it || !is_renamed, || Contradiction {
+        key: format!("data.fields.{field}"),
+        found: format!("a name of its own with data.layout = {:?}", layout.name()),
+        wanted: "none, as that layout has names of its own".into(),
+        hint: "data.layout = \"rows\" reads the fields that data.fields names".into(),
+    })
 }
 
 fn within(is: bool, fault: impl FnOnce() -> Contradiction) -> Result<(), Contradiction> {

@@ -13,7 +13,9 @@ use crate::limits;
 use crate::method::Method;
 use crate::preset::{Fidelity, Preset};
 use crate::schema::schema;
-use crate::sections::{Checkpoint, Data, Eval, Log, Lora, Model, Optim, Palr, Report, Rollout, Train};
+use crate::sections::{
+    Checkpoint, Data, Eval, Fields, Log, Lora, Model, Optim, Palr, Report, Rollout, Train,
+};
 
 /// A whole recipe, nothing left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -151,6 +153,9 @@ impl RunRecipe for Recipe {
         for (section, sampling) in [("rollout", &self.rollout.sampling), ("eval", &self.eval.sampling)] {
             limits::decoding(section, sampling.batch, sampling.max_new_tokens)?;
         }
+        let (fields, usual) = (&self.data.fields, Fields::default());
+        limits::layout(self.data.rows.layout, "problem", fields.problem != usual.problem)?;
+        limits::layout(self.data.rows.layout, "answer", fields.answer != usual.answer)?;
         self.method.check()
     }
 }

@@ -20,6 +20,9 @@ pub struct Row {
     pub id: String,
     /// The question. Each [`IMAGE_MARK`] in it is the place of an image; those without one come before the text.
     pub problem: String,
+    /// What is said before the question: what a system is told, and the turns of a conversation. Their [`IMAGE_MARK`]s
+    /// are the places of the first images.
+    pub before: Vec<Turn>,
     /// The reference answer as the data set has it; see [`crate::reference_target`].
     pub answer: String,
     /// At least one image.
@@ -30,6 +33,37 @@ pub struct Row {
     pub labels: Labels,
     /// The answer to learn, where the row is for supervised training.
     pub demonstration: Option<Demonstration>,
+}
+
+/// A turn of what is said before a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Who speaks.
+    pub speaker: Speaker,
+    /// What is said.
+    pub text: String,
+}
+
+/// Who speaks in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// Who tells the model how to answer.
+    System,
+    /// Who asks.
+    User,
+    /// Who answers.
+    Assistant,
+}
+
+impl Speaker {
+    /// The name that chat templates have for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
 }
 
 /// An answer that a model is to learn.
@@ -75,8 +109,18 @@ pub enum Role {
 }
 
 impl Row {
+    /// The question with a mark for each of its own images, those that come before its text first: all that the marks of
+    /// what is said before leave over.
+    pub fn marked_problem(&self) -> String {
+        let marks = |text: &str| text.matches(IMAGE_MARK).count();
+        let user = |turn: &&Turn| turn.speaker == Speaker::User;
+        let before: usize = self.before.iter().filter(user).map(|turn| marks(&turn.text)).sum();
+        let unmarked = self.images.len().saturating_sub(before + marks(&self.problem));
+        format!("{}{}", IMAGE_MARK.repeat(unmarked), self.problem)
+    }
+
     /// The question with every mark of an image as its place in a prompt.
-    pub(crate) fn placed_problem(&self) -> String {
+    pub fn placed_problem(&self) -> String {
         self.problem.replace(IMAGE_MARK, IMAGE_PLACE.encode_utf8(&mut [0; 4]))
     }
 }

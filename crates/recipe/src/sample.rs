@@ -2,7 +2,7 @@
 
 use crate::answer::reference_target;
 use crate::prompts::Prompts;
-use crate::row::{IMAGE_PLACE, ImageSource, Row, shortened};
+use crate::row::{IMAGE_MARK, IMAGE_PLACE, ImageSource, Row, Speaker, Turn, shortened};
 use crate::{Method, Recipe, Teacher};
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -140,6 +140,8 @@ pub struct Role<'a> {
     pub template: &'a str,
     /// Whether it is shown the images; its template says what else.
     pub images: bool,
+    /// Whether it is shown the question, and with it what is said before.
+    pub question: bool,
     /// Text that its answer starts with.
     pub prefill: &'a str,
 }
@@ -151,6 +153,7 @@ impl<'a> Role<'a> {
             name: "student",
             template: &method.student_prompt,
             images: true,
+            question: true,
             prefill: &method.student_prefill,
         }
     }
@@ -161,6 +164,7 @@ impl<'a> Role<'a> {
             name: &teacher.name,
             template: &teacher.prompt,
             images: teacher.sees_images(),
+            question: teacher.sees_question(),
             prefill: &teacher.prefill,
         }
     }
@@ -277,7 +281,8 @@ impl<'a> SampleMaker<'a> {
             }
         };
         let images: &[ImagePatches] = if role.images { images } else { &[] };
-        let prompt = user_prompt(self.processor, images, text, role.prefill);
+        let before: &[Turn] = if role.question { &source.before } else { &[] };
+        let prompt = conversation_prompt(self.processor, before, images, &text, role.prefill);
         prompt.map_err(|error| fail(role.name, told(&error)))
     }
 }
@@ -350,31 +355,57 @@ pub(crate) fn told(error: &ProcessError) -> String {
     }
 }
 
-/// The prompt of a user who shows images and then says `text`, which may be empty. Images that have a place in the
-/// text are shown there, the last ones of all; for a reader who is shown none their places are nothing.
+/// The prompt of a user who shows images and then says `text`, which may be empty, after the turns `before`. Images that
+/// have a place in a text are shown there, those of the turns first and the last ones of all in the text; the others come
+/// before it. For a reader who is shown none their places are nothing.
 ///
 /// # Errors
 /// If the template or the tokenizer refuses it.
-pub fn user_prompt(
+pub fn conversation_prompt(
     processor: &Processor,
+    before: &[Turn],
     images: &[ImagePatches],
-    text: String,
+    text: &str,
     prefill: &str,
 ) -> Result<Prompt, ProcessError> {
     let grids: Vec<Grid> = images.iter().map(|i| i.grid).collect();
-    let places = text.matches(IMAGE_PLACE).count();
-    let (before, texts) = match grids.len().checked_sub(places) {
-        Some(before) => (before, text.split(IMAGE_PLACE).map(str::to_owned).collect()),
-        None => (grids.len(), vec![text.replace(IMAGE_PLACE, "")]),
-    };
-    let mut parts = vec![Part::Image; before];
-    for (number, text) in texts.into_iter().enumerate() {
-        if number > 0 {
+    let mut left = grids.len();
+    let mut messages = Vec::new();
+    for turn in before {
+        // Whoever else says `<image>` says a word.
+        let parts = match turn.speaker {
+            Speaker::User => parts(&turn.text, IMAGE_MARK, &mut left),
+            Speaker::System | Speaker::Assistant => vec![Part::Text(turn.text.clone())],
+        };
+        messages.push(Message { role: turn.speaker.name().to_owned(), parts });
+    }
+    let mut place = [0; 4];
+    let place = IMAGE_PLACE.encode_utf8(&mut place);
+    let unplaced = left.checked_sub(text.matches(&*place).count());
+    let mut question = vec![Part::Image; unplaced.unwrap_or(left)];
+    // With fewer images than places none has one.
+    left = if unplaced.is_some() { left - question.len() } else { 0 };
+    question.extend(parts(text, place, &mut left));
+    messages.push(Message::user(question));
+    processor.prompt(&messages, prefill, &grids)
+}
+
+/// A text cut at its marks of images, of which the first `left` are images and the rest nothing.
+fn parts(text: &str, mark: &str, left: &mut usize) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut said = String::new();
+    for (number, piece) in text.split(mark).enumerate() {
+        if number > 0 && *left > 0 {
+            *left -= 1;
+            if !said.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut said)));
+            }
             parts.push(Part::Image);
         }
-        if !text.is_empty() {
-            parts.push(Part::Text(text));
-        }
+        said.push_str(piece);
     }
-    processor.prompt(&[Message::user(parts)], prefill, &grids)
+    if !said.is_empty() {
+        parts.push(Part::Text(said));
+    }
+    parts
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use crate::document::Contradiction;
+use crate::layout::{DataLayout, Turns};
 use crate::limits::in_context;
 use crate::texts::{filled, names};
 use crate::unset::Unset;
@@ -27,11 +28,11 @@ pub struct Model {
 /// The `[data]` section. Relative paths start at the working directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Data {
-    /// The data set: a JSON Lines file, a Parquet file, a folder of Parquet files, `hf:ORG/NAME@SPLIT`, or
-    /// `shapes:SPLIT`, see [world.md](world.md).
+    /// The data set: a file of rows or a folder of such files, in one of the formats of [data.md](data.md),
+    /// `hf:ORG/NAME@SPLIT`, or `shapes:SPLIT`, see [world.md](world.md).
     #[schemars(schema_with = "filled")]
     pub path: PathBuf,
-    /// Split to read from a folder of Parquet files. Empty: the only one.
+    /// Split to read from a folder of files. Empty: the only one.
     #[serde(default, with = "Unset::<String>")]
     pub split: Option<String>,
     /// Which rows are used.
@@ -46,6 +47,12 @@ pub struct Data {
 #[derive(Debug, Clone, SmartDefault, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Rows {
+    /// How rows say their question, images and answer, see [data.md](data.md). "auto" tells it of each row by its
+    /// fields.
+    pub layout: DataLayout,
+    /// What becomes of a conversation of several questions: its row is refused, its last question is asked with all
+    /// that was said before, or each of its questions is.
+    pub turns: Turns,
     /// Use the first so many rows only. 0: all.
     #[serde(with = "Unset::<usize>")]
     pub limit: Option<usize>,
@@ -138,7 +145,7 @@ pub struct Rollout {
     /// Completions of a sample. The completions of a step are train.batch times train.accumulate, so its samples are so
     /// many times fewer; prompt and images are read once for all of a sample.
     #[default(1)]
-    #[schemars(range(min = 1, max = 4096), extend("x-resume" = ["eval", "palr"]))]
+    #[schemars(range(min = 1, max = 4096))]
     pub per_sample: usize,
 }
 

@@ -61,7 +61,8 @@ fn checkpoint() -> Checkpoint {
 /// The `[data]` section of a supervised recipe. Relative paths start at the working directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SftData {
-    /// A JSON Lines file of demonstrations, see [sft.md](sft.md), or `shapes:warmup`, see [world.md](world.md).
+    /// A file or folder of demonstrations, see [sft.md](sft.md), in one of the formats of [data.md](data.md), or
+    /// `shapes:warmup`, see [world.md](world.md).
     #[schemars(schema_with = "filled")]
     pub path: PathBuf,
     /// Which rows are used.
@@ -180,6 +181,9 @@ impl RunRecipe for SftRecipe {
     fn agrees(&self) -> Result<(), Contradiction> {
         limits::step(self.train.batch, self.train.accumulate)?;
         limits::cut(self.train.tokens_per_micro_batch, self.train.normalise)?;
+        let (fields, usual) = (&self.data.fields, SftFields::default());
+        limits::layout(self.data.rows.layout, "prompt", fields.prompt != usual.prompt)?;
+        limits::layout(self.data.rows.layout, "completion", fields.completion != usual.completion)?;
         if self.train.weights == TrainedWeights::Adapter {
             return Ok(());
         }

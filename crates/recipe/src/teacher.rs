@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::context::{Context, shows_images};
+use crate::context::{Context, PROBLEM, shows_images};
 use crate::texts::{name, word_or_own};
 
 /// The text after which a completion starts with its description.
@@ -58,6 +58,11 @@ impl Teacher {
     /// Whether it is shown the images.
     pub fn sees_images(&self) -> bool {
         shows_images(&self.context)
+    }
+
+    /// Whether it is shown the question.
+    pub fn sees_question(&self) -> bool {
+        self.context.iter().any(|context| context.name() == PROBLEM)
     }
 
     /// Whether it is run at all: with a weight of 0 it is not.

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use vigos_core::files::Progress;
-use vigos_data::{DataRequest, Dataset, DatasetError, RowFields, Scheme, SourceError};
+use vigos_data::{DataRequest, Dataset, DatasetError, Scheme, SourceError};
 use vigos_hub::{Hub, HubError, bare_name};
 
 /// Endings of files with rows.
-const FILES: [&str; 6] = ["jsonl", "json", "csv", "tsv", "gz", "parquet"];
+const FILES: [&str; 11] =
+    ["jsonl", "json", "csv", "tsv", "gz", "zst", "parquet", "arrow", "feather", "tar", "tgz"];
 
 /// Opens `hf:ORG/NAME@SPLIT`, from the hub that the environment names.
 #[derive(Clone, Copy, Debug)]
@@ -26,18 +27,11 @@ impl Scheme for HubDatasets {
 
     fn open(&self, request: &DataRequest, progress: &mut Progress) -> Result<Dataset, DatasetError> {
         request.names_its_split()?;
-        let RowFields::Questions(fields) = &request.fields else {
-            return Err(DatasetError::Setting {
-                key: request.key.to_owned(),
-                found: format!("\"{}\"", request.path.display()),
-                wanted: "a JSON Lines file of demonstrations: those of the hub are not read".into(),
-            });
-        };
         let fault = |error: HubError| {
             let is_input = error.is_input();
             SourceError::new(error, is_input)
         };
         let files = Hub::from_env().and_then(|hub| hub.dataset(request.path, progress)).map_err(fault)?;
-        Dataset::open_parquet(request.path, files, fields, request.reading())
+        Dataset::open_parquet(request.path, &files, &request.fields, request.reading())
     }
 }

@@ -12,6 +12,8 @@
 //!     limit: Some(5),
 //!     image_root: None,
 //!     max_bad_share: 0.0,
+//!     layout: Default::default(),
+//!     turns: Default::default(),
 //! };
 //! let dataset = vigos_sources::standard().open(&request, &mut |_file, _bytes, _size| ())?;
 //! assert_eq!(dataset.count().get(), 5);

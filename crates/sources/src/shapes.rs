@@ -89,6 +89,7 @@ fn demonstrations(name: &Path, limit: Option<usize>) -> Result<Dataset, DatasetE
             images: vec![picture(sample, &origin)?],
             problem: prompt.map_err(|e| bad(&origin, sample.id(), e.to_string()))?,
             answer: String::new(),
+            before: Vec::new(),
             demonstration: Some(Demonstration {
                 prefill: warmup.form.prefill().to_owned(),
                 completion: warmup.completion(),
@@ -143,6 +144,7 @@ fn question(sample: &Sample, answer: &str, origin: &str) -> Result<Row, BadRow> 
         id: sample.id(),
         problem: sample.problem(),
         answer: answer.to_owned(),
+        before: Vec::new(),
         images: vec![picture(sample, origin)?],
         origin: place(origin, sample),
         labels: Labels { kind: Some(sample.question.kind().word().to_owned()), ..Labels::default() },

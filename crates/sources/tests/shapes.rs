@@ -29,6 +29,8 @@ fn open(name: &Path, fields: RowFields, limit: Option<usize>) -> Result<Dataset,
         limit,
         image_root: None,
         max_bad_share: 0.0,
+        layout: Default::default(),
+        turns: Default::default(),
     };
     vigos_sources::standard().open(&request, &mut |_, _, _| ())
 }
@@ -171,15 +173,11 @@ fn a_split_beside_a_name_that_says_it_is_refused() {
             limit: None,
             image_root: None,
             max_bad_share: 0.0,
+            layout: Default::default(),
+            turns: Default::default(),
         };
         let error = vigos_sources::standard().open(&request, &mut |_, _, _| ()).unwrap_err();
         let wanted = "eval.split: found \"test\", wanted nothing: eval.path names the split";
         assert_eq!(error.to_string(), wanted, "{path}");
     }
-}
-
-#[test]
-fn demonstrations_of_the_hub_are_refused_without_asking_it() {
-    let error = demonstrations("hf:org/set@train".as_ref(), None).unwrap_err();
-    assert!(error.is_input() && error.to_string().contains("a JSON Lines file"), "{error}");
 }

@@ -34,17 +34,20 @@ use vigos_rollout::{Kit, RunError, RunOptions};
 pub type TrainOptions<'a> = RunOptions<'a, Recipe>;
 
 /// What a run reads before it loads any weight.
-struct Prepared<'a> {
-    dataset: Dataset,
-    base: BaseFiles<'a>,
-    teaching: Teaching<'a>,
-    lora: LoraConfig,
-    generation: GenerationSettings,
+pub(crate) struct Prepared<'a> {
+    pub(crate) dataset: Dataset,
+    pub(crate) base: BaseFiles<'a>,
+    pub(crate) teaching: Teaching<'a>,
+    pub(crate) lora: LoraConfig,
+    pub(crate) generation: GenerationSettings,
 }
 
 impl<'a> Prepared<'a> {
     /// Opens what a recipe names; `progress` sees what has to be fetched.
-    fn open(recipe: &'a Recipe, kit: &Kit, progress: &mut Progress) -> Result<Self, RunError> {
+    ///
+    /// # Errors
+    /// If something of it is wrong.
+    pub(crate) fn open(recipe: &'a Recipe, kit: &Kit, progress: &mut Progress) -> Result<Self, RunError> {
         let prepared = Self {
             dataset: kit.sources.open(&DataRequest::from(&recipe.data), progress)?,
             base: BaseFiles::open(recipe, kit, progress)?,

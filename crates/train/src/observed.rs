@@ -6,7 +6,7 @@
 use crate::scored::{Observed, Scored, Seen};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorData};
-use vigos_kernels::{LOGITS_BUDGET, RowStatistics, chunk_rows};
+use vigos_kernels::{LOGITS_BUDGET, RowStatistics, chunk_rows, read};
 use vigos_models::{ModelError, Packed, Target, VisionLanguageModel};
 use vigos_recipe::Log;
 
@@ -115,12 +115,8 @@ fn rows_of(logits: Tensor<2>, targets: &[Target], top_k: usize) -> Result<Vec<Se
         log_p = log_p.scatter(1, best.clone(), nothing, IndexingUpdateOp::Add);
         tops.push(best);
     }
-    let failed = |e: String| ModelError::Device(format!("the device did not return what is recorded: {e}"));
-    let numbers: Vec<f32> = Tensor::cat(numbers, 1).try_into_vec_as().map_err(|e| failed(e.to_string()))?;
-    let tops: Vec<i32> = match tops.is_empty() {
-        true => Vec::new(),
-        false => Tensor::cat(tops, 1).try_into_vec_as().map_err(|e| failed(e.to_string()))?,
-    };
+    let numbers: Vec<f32> = read(Tensor::cat(numbers, 1))?;
+    let tops: Vec<i32> = if tops.is_empty() { Vec::new() } else { read(Tensor::cat(tops, 1))? };
     let seen = numbers.chunks_exact(3 + top_k).enumerate().map(|(row, numbers)| {
         let ids = &tops[row * top_k..(row + 1) * top_k];
         Seen {

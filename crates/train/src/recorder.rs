@@ -6,7 +6,6 @@ use crate::optim::AdamW;
 use crate::quarantine::Quarantine;
 use crate::recordings::Recordings;
 use crate::scored::Scored;
-use crate::tensorboard::TensorBoard;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,6 +13,7 @@ use vigos_core::jsonl::JsonLines;
 use vigos_recipe::Checkpoint;
 use vigos_recipe::run_folder::RunFolder;
 use vigos_rollout::{RolloutRecord, RunError};
+use vigos_tensorboard::TensorBoard;
 
 /// What a recipe says of what is written down.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@
 //! | [`models`] | [`VisionLanguageModel`], adapters, and the folders that they come in |
 //! | [`recipe`] | [`Recipe`]: what a run is, its teacher table, its prompts, its samples |
 //! | [`data`] | data sets by name |
+//! | [`inspect`](mod@inspect) | what a data set holds, looked at and written anew |
 //! | [`grade`] | which answers are right |
 //! | [`rollout`] | the student and its completions, read for their spans |
 //! | [`train`](mod@train) | the loop, its objectives, checkpoints |
@@ -31,6 +32,7 @@ pub use vigos_core as core;
 pub use vigos_data as data;
 pub use vigos_eval as eval;
 pub use vigos_grade as grade;
+pub use vigos_inspect as inspect;
 pub use vigos_kernels as kernels;
 pub use vigos_models as models;
 pub use vigos_processor as processor;

@@ -3,12 +3,20 @@
 use std::collections::BTreeSet;
 
 /// From the bottom up. A new crate gets its place here.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["vigos-core", "vigos-jpeg", "vigos-operators", "xtask"],
-    &["vigos-hub", "vigos-kernels", "vigos-processor", "vigos-recording", "vigos-stored"],
+    &[
+        "vigos-hub",
+        "vigos-kernels",
+        "vigos-processor",
+        "vigos-recording",
+        "vigos-stored",
+        "vigos-tensorboard",
+    ],
     &["vigos-models", "vigos-recipe"],
-    &["vigos-data", "vigos-grade", "vigos-qwen", "vigos-report", "vigos-world"],
-    &["vigos-rollout", "vigos-sources"],
+    &["vigos-grade", "vigos-layouts", "vigos-qwen", "vigos-world"],
+    &["vigos-data", "vigos-report"],
+    &["vigos-inspect", "vigos-rollout", "vigos-sources"],
     &["vigos-eval", "vigos-fuzz", "vigos-train"],
     &["vigos-bench", "vigos-experiment"],
     &["vigos"],

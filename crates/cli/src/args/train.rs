@@ -43,6 +43,16 @@ impl TrainArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DistilArgs {
+    #[command(flatten)]
+    pub(crate) run: TrainArgs,
+    /// Everything but the optimiser: check the rows, plan the memory, show a prompt of each role and one rollout, and
+    /// estimate time and disk. Nothing is written.
+    #[arg(long, conflicts_with_all = ["resume", "print_config"])]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Overrides {
     /// Override one key of the recipe, such as optim.lr=1e-5. May be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]

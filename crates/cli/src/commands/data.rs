@@ -1,5 +1,6 @@
 //! `vigos data`: the drawn world, and a tokenizer for a model that starts from nothing.
 
+use super::data_check;
 use crate::args::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
 use crate::error::CliError;
 use crate::output::note;
@@ -24,6 +25,8 @@ const TEXTS: [&str; 4] = ["problem", "answer", "prompt", "completion"];
 /// If the input is wrong, or the folder is taken or cannot be written.
 pub(crate) fn run(args: &DataArgs) -> Result<(), CliError> {
     match &args.what {
+        DataCommand::Check(args) => data_check::check(args),
+        DataCommand::Convert(args) => data_check::convert(args),
         DataCommand::Shapes(args) => shapes(args),
         DataCommand::Tokenizer(args) => tokenizer(args),
     }

@@ -2,7 +2,9 @@
 
 mod bench;
 mod data;
+mod data_check;
 mod doctor;
+mod dry_run;
 mod estimate;
 mod eval;
 mod experiment;

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &PromptsArgs) -> Result<(), CliError> {
     if args.json { output::json(&found) } else { output::data(text(&found).trim_end()) }
 }
 
-fn text(preview: &Preview) -> String {
+pub(super) fn text(preview: &Preview) -> String {
     let Preview { row, id, origin, problem, answer, reference, images, prompts, skipped } = preview;
     // Writing to a string does not fail.
     let mut text = format!("row {row} (id `{id}`), {origin}\n");

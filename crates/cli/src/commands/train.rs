@@ -1,7 +1,8 @@
 //! `vigos train`: a recipe in, a run folder out.
 
+use super::dry_run;
 use super::what_next::{Done, what_next};
-use crate::args::TrainArgs;
+use crate::args::{DistilArgs, TrainArgs};
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
 use crate::interrupt::Stop;
@@ -20,7 +21,11 @@ use vigos_train::{Observer, RunOptions, train};
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
-pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
+pub(crate) fn run(args: &DistilArgs, device: &Choice) -> Result<(), CliError> {
+    if args.dry_run {
+        return dry_run::run(&args.run, device);
+    }
+    let args = &args.run;
     let checked = |options: &RunOptions<Recipe>, observer: &mut dyn Observer, stop: &AtomicBool| {
         if options.recipe.eval.around {
             let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);

@@ -13,8 +13,8 @@ use arrow_schema::DataType;
 use vigos_core::paths::contained;
 
 use super::columns::{Column, Columns};
-use crate::places;
-use crate::texts::{check_length, check_name};
+use vigos_layouts::of_images;
+use vigos_layouts::texts::{check_length, check_name};
 use vigos_recipe::row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row};
 
 /// Most images of a row.
@@ -45,13 +45,13 @@ pub(super) fn row(
             return Err(format!("column {:?}: found a blank text, wanted an answer", columns.answer.name));
         }
         let images = cells.images(&columns.image)?;
-        let problem = places::of_images(&problem, problem.matches(IMAGE_MARK).count(), images.len())
+        let problem = of_images(&problem, problem.matches(IMAGE_MARK).count(), images.len())
             .map_err(|reason| format!("column {:?}: {reason}", columns.problem.name))?;
         Ok((problem, answer, images, cells.labels(columns)?))
     });
     match made {
         Ok((problem, answer, images, labels)) => {
-            Ok(Row { id, problem, answer, images, origin, labels, demonstration: None })
+            Ok(Row { id, problem, before: Vec::new(), answer, images, origin, labels, demonstration: None })
         }
         Err(reason) => Err(BadRow::new(origin, &id, &reason)),
     }

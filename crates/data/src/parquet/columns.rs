@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, FieldRef, Fields as Children, Schema, SchemaRef};
 
 use crate::error::DatasetError;
-use vigos_recipe::Fields;
+use serde_json::{Map, Value};
+use vigos_layouts::{Reader, recognised};
+use vigos_recipe::{DataLayout, Fields};
 
 /// A column found by its name.
 #[derive(Clone, Debug)]
@@ -111,6 +113,19 @@ impl Columns {
 pub(super) fn with_views(schema: &Schema) -> SchemaRef {
     let fields: Vec<FieldRef> = schema.fields().iter().map(view).collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+/// Whether the rows of a file with these columns are read by a layout that has columns of its own.
+pub(super) fn is_laid_out<'a>(names: impl Iterator<Item = &'a str>, reader: &Reader) -> bool {
+    let there = |name: &str| (name.to_owned(), Value::Bool(true));
+    match reader.layout {
+        DataLayout::Rows => false,
+        DataLayout::Auto => {
+            let found = recognised(&names.map(there).collect::<Map<_, _>>(), &reader.fields);
+            found.is_some_and(|layout| layout != DataLayout::Rows)
+        }
+        _ => true,
+    }
 }
 
 fn view(field: &FieldRef) -> FieldRef {

@@ -7,13 +7,11 @@
 mod cells;
 mod columns;
 mod delta;
-pub(crate) mod files;
 mod pages;
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -26,12 +24,19 @@ use parquet::basic::Compression;
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use vigos_core::files::{FileError, folder_of};
 
+use crate::arrow::values;
 use crate::error::DatasetError;
+use crate::guard;
 use crate::order::RowGroup;
+use crate::packing::unpacked;
 use crate::reading::Reading;
-use columns::{Columns, with_views};
-use vigos_recipe::Fields;
-use vigos_recipe::row::{BadRow, Row};
+use crate::row_result::RowResult;
+use crate::stored::Stored;
+use columns::{Columns, is_laid_out, with_views};
+use serde_json::{Map, Value};
+use tempfile::TempPath;
+use vigos_layouts::{Reader, RowFields, is_read};
+use vigos_recipe::row::BadRow;
 
 /// Memory for decoded row groups, in bytes.
 pub(crate) const CACHE_BYTES: u64 = 256 << 20;
@@ -52,6 +57,7 @@ const BATCH: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Table {
     files: Vec<TableFile>,
+    reader: Reader,
     /// What image paths are relative to, instead of their file's folder.
     image_root: Option<PathBuf>,
     groups: Vec<Group>,
@@ -64,9 +70,13 @@ type Cache = VecDeque<Decoded>;
 
 #[derive(Debug)]
 struct TableFile {
+    /// Its name in messages, and what image paths are relative to.
     path: PathBuf,
+    /// Where its bytes are, if it was compressed as a whole.
+    unpacked: Option<TempPath>,
     metadata: ArrowReaderMetadata,
-    columns: Columns,
+    /// The columns of a row; none where rows are read by a layout.
+    columns: Option<Columns>,
     /// Places of the leaf columns that are read.
     leaves: Vec<usize>,
 }
@@ -97,18 +107,28 @@ struct Decoded {
 
 impl Table {
     /// Reads the footers of `files`, and of no more files than `limit` rows need.
-    pub(crate) fn open(files: Vec<PathBuf>, fields: &Fields, reading: Reading) -> Result<Self, DatasetError> {
+    pub(crate) fn open(
+        files: &[PathBuf],
+        fields: &RowFields,
+        reading: Reading,
+    ) -> Result<Self, DatasetError> {
         let limit = reading.limit.unwrap_or(usize::MAX);
         let image_root = reading.image_root.map(Path::to_owned);
-        let mut table =
-            Self { files: Vec::new(), image_root, groups: Vec::new(), rows: 0, cache: Mutex::default() };
+        let mut table = Self {
+            files: Vec::new(),
+            reader: reading.reader(fields),
+            image_root,
+            groups: Vec::new(),
+            rows: 0,
+            cache: Mutex::default(),
+        };
         for path in files {
             if table.rows >= limit {
                 break;
             }
-            let file = guarded(&path, || TableFile::open(&path, fields))?;
+            let file = guarded(path, || TableFile::open(path, &table.reader))?;
             for number in 0..file.metadata.metadata().num_row_groups() {
-                let group = guarded(&path, || file.group(number))?;
+                let group = guarded(path, || file.group(number))?;
                 let rows = group.stored.min(limit - table.rows);
                 if rows > 0 {
                     let (file, first_row) = (table.files.len(), table.rows);
@@ -121,18 +141,13 @@ impl Table {
         Ok(table)
     }
 
-    /// The number of rows.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// The row groups that the rows are in, in their order.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = RowGroup> + '_ {
-        self.groups.iter().map(|group| RowGroup { rows: group.rows, bytes: group.bytes })
-    }
-
-    /// Row `index` of the table, or nothing beyond its end. The rows of a damaged row group are bad rows, each.
-    pub(crate) fn load(&self, index: usize) -> Result<Option<Result<Row, BadRow>>, DatasetError> {
+    /// Does `with` with the decoded row `index` of the table: its file, its batch, its place there, and where it stands.
+    /// Nothing beyond the end. The rows of a damaged row group are bad rows, each.
+    fn with_row<T>(
+        &self,
+        index: usize,
+        with: impl Fn(&TableFile, &RecordBatch, usize, &str) -> Result<T, BadRow>,
+    ) -> Result<Option<Result<T, BadRow>>, DatasetError> {
         let place = self.groups.partition_point(|group| group.first_row <= index).checked_sub(1);
         let Some((place, group)) = place.and_then(|p| Some((p, *self.groups.get(p)?))) else {
             return Ok(None);
@@ -157,11 +172,7 @@ impl Table {
             Err(reason) => return damaged(reason.clone()),
         };
         let Some(batch) = batch else { return Ok(None) };
-        let row = guarded(&file.path, || {
-            let folder = self.image_root.as_deref().unwrap_or_else(|| folder_of(&file.path));
-            Ok(cells::row(batch, at % BATCH, &file.columns, index + 1, origin.clone(), folder))
-        });
-        match row {
+        match guarded(&file.path, || Ok(with(file, batch, at % BATCH, &origin))) {
             Err(DatasetError::Parquet { reason, .. }) => damaged(reason),
             other => other.map(Some),
         }
@@ -197,10 +208,45 @@ impl Table {
     }
 }
 
+impl Stored for Table {
+    fn records(&self) -> usize {
+        self.rows
+    }
+
+    fn rows(&self, index: usize) -> Result<Option<Vec<RowResult>>, DatasetError> {
+        let made = self.with_row(index, |file, batch, at, origin| {
+            let folder = self.image_root.as_deref().unwrap_or_else(|| folder_of(&file.path));
+            let number = index + 1;
+            match &file.columns {
+                Some(columns) => Ok(vec![cells::row(batch, at, columns, number, origin.to_owned(), folder)]),
+                None => match values::record(batch, at) {
+                    Ok(record) => Ok(self.reader.rows(&record, origin, number, folder)),
+                    Err(reason) => Err(BadRow::new(origin.to_owned(), &number.to_string(), &reason)),
+                },
+            }
+        })?;
+        Ok(made.map(|made| made.unwrap_or_else(|bad| vec![Err(bad)])))
+    }
+
+    fn groups(&self) -> Option<Vec<RowGroup>> {
+        Some(self.groups.iter().map(|group| RowGroup { rows: group.rows, bytes: group.bytes }).collect())
+    }
+
+    fn fields(&self, index: usize) -> Result<Option<Map<String, Value>>, DatasetError> {
+        // Names alone: what the cells of a picture hold is nobody's question.
+        let found = self.with_row(index, |file, _, _, _| {
+            let schema = file.metadata.schema();
+            Ok(schema.fields().iter().map(|field| (field.name().clone(), Value::Bool(true))).collect())
+        })?;
+        Ok(found.and_then(Result::ok))
+    }
+}
+
 impl TableFile {
-    fn open(path: &Path, fields: &Fields) -> Result<Self, DatasetError> {
+    fn open(path: &Path, reader: &Reader) -> Result<Self, DatasetError> {
         let fault = |reason: String| DatasetError::Parquet { path: path.to_owned(), reason };
-        let mut file = open(path)?;
+        let unpacked = unpacked(path)?;
+        let mut file = open(unpacked.as_deref().unwrap_or(path))?;
         check_footer(&mut file).map_err(fault)?;
         // The schema is taken from the columns themselves: the copy of it that Arrow stores may differ.
         let options = ArrowReaderOptions::new()
@@ -210,14 +256,30 @@ impl TableFile {
         let schema = with_views(plain.schema());
         let metadata = ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(schema))
             .map_err(|e| fault(e.to_string()))?;
-        let columns = Columns::find(path, metadata.schema(), fields)?;
-        let roots = columns.indices();
+        let names = metadata.schema().fields().iter().map(|field| field.name().as_str());
+        let (columns, roots) = match &reader.fields {
+            RowFields::Questions(fields) if !is_laid_out(names.clone(), reader) => {
+                let columns = Columns::find(path, metadata.schema(), fields)?;
+                let roots = columns.indices();
+                (Some(columns), roots)
+            }
+            fields => {
+                let read = names.enumerate().filter(|(_, name)| is_read(name, fields));
+                (None, read.map(|(place, _)| place).collect())
+            }
+        };
         let schema = metadata.parquet_schema();
         let leaves =
             (0..schema.num_columns()).filter(|leaf| roots.contains(&schema.get_column_root_idx(*leaf)));
-        let file = Self { path: path.to_owned(), leaves: leaves.collect(), metadata, columns };
+        let leaves = leaves.collect();
+        let file = Self { path: path.to_owned(), unpacked, leaves, metadata, columns };
         file.check_codecs()?;
         Ok(file)
+    }
+
+    /// Where its bytes are.
+    fn plain(&self) -> &Path {
+        self.unpacked.as_deref().unwrap_or(&self.path)
     }
 
     /// Refuses pages that cannot be decompressed before a run has begun on those that can.
@@ -259,7 +321,7 @@ impl TableFile {
         /// A view is 16 bytes; levels of nesting and validity take less than so many more.
         const BYTES_PER_VALUE: u64 = 24;
         let metadata = self.metadata.metadata().row_group(number);
-        let mut file = open(&self.path)?;
+        let mut file = open(self.plain())?;
         let mut total = 0_u64;
         for leaf in &self.leaves {
             let (start, length) = metadata.column(*leaf).byte_range();
@@ -270,7 +332,7 @@ impl TableFile {
             self.limited(number, "bytes", total, MAX_GROUP_BYTES)?;
             if promise.has_lengths {
                 let rows = usize::try_from(metadata.num_rows()).unwrap_or_default();
-                let more = delta::expanded(open(&self.path)?, metadata.column(*leaf), rows)
+                let more = delta::expanded(open(self.plain())?, metadata.column(*leaf), rows)
                     .map_err(|reason| self.fault(format!("row group {number}: {reason}")))?;
                 total = total.saturating_add(more);
                 self.limited(number, "bytes", total, MAX_GROUP_BYTES)?;
@@ -283,7 +345,7 @@ impl TableFile {
         let fault = |reason: String| self.fault(format!("row group {}: {reason}", group.number));
         let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), self.leaves.iter().copied());
         let reader =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(open(&self.path)?, self.metadata.clone())
+            ParquetRecordBatchReaderBuilder::new_with_metadata(open(self.plain())?, self.metadata.clone())
                 .with_projection(mask)
                 .with_row_groups(vec![group.number])
                 .with_batch_size(BATCH)
@@ -319,15 +381,9 @@ fn sound<T>(result: Result<T, DatasetError>) -> Result<Result<T, String>, Datase
 }
 
 /// Runs what calls the decoder, which on some damaged files panics where it should return an error.
-///
-/// What it leaves behind is dropped, so nothing half done is seen afterwards.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, DatasetError>) -> Result<T, DatasetError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
-        let reason = format!("the decoder gave up: {}", said.unwrap_or("it did not say why"));
-        Err(DatasetError::Parquet { path: path.to_owned(), reason })
-    })
+    let fault = |reason| DatasetError::Parquet { path: path.to_owned(), reason };
+    guard::guarded(|| Ok(work())).map_err(fault)?
 }
 
 fn open(path: &Path) -> Result<File, DatasetError> {

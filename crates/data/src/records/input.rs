@@ -4,24 +4,26 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
 use vigos_core::files::FileError;
 use vigos_core::pointer;
 
 use crate::error::DatasetError;
+use crate::format::ending;
+use crate::packing::Packing;
 
 /// Bytes that are looked at before anything is read.
 const LOOK: u64 = 4 << 10;
 /// What some programs write before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Ends of names of files with rows, without that of gzip.
-pub(super) const EXTENSIONS: [&str; 5] = ["jsonl", "ndjson", "json", "csv", "tsv"];
-
 /// An open file, decompressed, at its first byte that is text.
 pub(super) struct Input {
     pub(super) path: PathBuf,
     pub(super) reader: Box<dyn BufRead>,
+    /// Bytes before the text that are none of it.
+    pub(super) skipped: u64,
+    /// Whether it is compressed.
+    pub(super) is_packed: bool,
     start: Vec<u8>,
 }
 
@@ -39,33 +41,30 @@ pub(super) enum Kind {
     },
 }
 
-/// Whether a file of this name may hold rows as text.
-pub(crate) fn is_text(path: &Path) -> bool {
-    extension(path).is_some_and(|found| EXTENSIONS.contains(&found.as_str()))
-}
-
 impl Input {
     pub(super) fn open(path: &Path) -> Result<Self, DatasetError> {
         let failed = |action| move |e| DatasetError::from(FileError::io(action, path, e));
         let mut reader: Box<dyn BufRead> =
             Box::new(BufReader::new(File::open(path).map_err(failed("open"))?));
         let mut start = look(&mut reader).map_err(failed("read"))?;
-        if start.starts_with(&[0x1f, 0x8b]) {
+        let packing = Packing::of(&start);
+        if let Some(packing) = packing {
             let whole = Cursor::new(start).chain(reader);
-            reader = Box::new(BufReader::new(MultiGzDecoder::new(whole)));
+            reader = Box::new(BufReader::new(packing.unpacked(whole).map_err(failed("unpack"))?));
             start = look(&mut reader).map_err(failed("read"))?;
         }
         if let Some((found, wanted)) = foreign(&start) {
             return Err(DatasetError::NoText { path: path.to_owned(), found, wanted });
         }
-        let start = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&start).to_vec();
-        let reader = Box::new(Cursor::new(start.clone()).chain(reader));
-        Ok(Self { path: path.to_owned(), reader, start })
+        let text = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&start).to_vec();
+        let skipped = (start.len() - text.len()) as u64;
+        let reader = Box::new(Cursor::new(text.clone()).chain(reader));
+        Ok(Self { path: path.to_owned(), reader, skipped, is_packed: packing.is_some(), start: text })
     }
 
     /// A table is told by its name, a list by its bracket.
     pub(super) fn kind(&self) -> Kind {
-        match extension(&self.path).as_deref() {
+        match ending(&self.path).as_deref() {
             Some("tsv") => Kind::Table { separator: b'\t' },
             Some("csv") => Kind::Table { separator: self.separator() },
             _ if self.start.trim_ascii_start().starts_with(b"[") => Kind::List,
@@ -101,17 +100,10 @@ fn foreign(start: &[u8]) -> Option<(&'static str, &'static str)> {
         [b'P', b'K', 3, 4, ..] => {
             ("a zip archive or a spreadsheet", "JSON Lines or CSV: unpack or export it")
         }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("a file compressed by Zstandard", "it plain or compressed by gzip"),
+        [b'A', b'R', b'R', b'O', b'W', b'1', ..] => ("an Arrow file", "the name to end with .arrow"),
         _ if start.trim_ascii_start().starts_with(b"<") => {
             ("a web page or XML", "rows: was a page saved in the place of the file?")
         }
         _ => return None,
     })
-}
-
-/// The end of a name, in small letters, without that of gzip.
-fn extension(path: &Path) -> Option<String> {
-    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    name.rsplit_once('.').map(|(_, extension)| extension.to_owned())
 }

@@ -5,25 +5,29 @@ use std::io::{BufRead, Read};
 use vigos_core::files::FileError;
 
 use super::input::Input;
-use super::record::{MAX_ROW, Record};
+use super::record::{Bytes, MAX_ROW, Record};
 use super::syntax;
 use crate::error::DatasetError;
 
 /// The records of a file; blank lines are none. The last line need not have a line break.
 pub(super) fn records(input: Input) -> impl Iterator<Item = Result<Record, DatasetError>> {
-    let mut lines = Lines { input, line: 0, ended: false };
+    let offset = input.skipped;
+    let mut lines = Lines { input, line: 0, offset, ended: false };
     std::iter::from_fn(move || lines.next_record().transpose())
 }
 
 struct Lines {
     input: Input,
     line: usize,
+    /// Bytes of the text that were read.
+    offset: u64,
     ended: bool,
 }
 
 impl Lines {
     fn next_record(&mut self) -> Result<Option<Record>, DatasetError> {
         while !self.ended {
+            let start = self.offset;
             let text = match self.next_line() {
                 Ok(text) => text,
                 Err(e) => {
@@ -37,7 +41,8 @@ impl Lines {
                 Err(reason) => Err(reason.clone()),
             };
             let origin = format!("{}:{}", self.input.path.display(), self.line);
-            return Ok(Some(Record { origin, number: self.line, fields }));
+            let bytes = Bytes { start, length: text.as_ref().map_or(0, Vec::len) };
+            return Ok(Some(Record { origin, number: self.line, bytes, fields }));
         }
         Ok(None)
     }
@@ -47,7 +52,8 @@ impl Lines {
         self.line += 1;
         let mut text = Vec::new();
         // Two more than the limit: a line break, and a byte that shows that the line is too long.
-        (&mut self.input.reader).take(MAX_ROW as u64 + 2).read_until(b'\n', &mut text)?;
+        let read = (&mut self.input.reader).take(MAX_ROW as u64 + 2).read_until(b'\n', &mut text)?;
+        self.offset += read as u64;
         let whole = text.pop_if(|byte| *byte == b'\n').is_some();
         if text.len() <= MAX_ROW {
             self.ended = !whole;
@@ -71,6 +77,7 @@ impl Lines {
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let used = end.map_or(buffer.len(), |at| at + 1);
             self.input.reader.consume(used);
+            self.offset += used as u64;
             if end.is_some() {
                 return Ok(true);
             }

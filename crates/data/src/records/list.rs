@@ -5,13 +5,14 @@ use std::io::BufRead;
 use vigos_core::files::FileError;
 
 use super::input::Input;
-use super::record::{MAX_ROW, Record};
+use super::record::{Bytes, MAX_ROW, Record};
 use super::syntax;
 use crate::error::DatasetError;
 
 /// The records of a file whose first letter is a bracket.
 pub(super) fn records(input: Input) -> impl Iterator<Item = Result<Record, DatasetError>> {
-    let mut list = List { input, number: 0, line: 1, put_back: None, ended: false };
+    let offset = input.skipped;
+    let mut list = List { input, number: 0, line: 1, offset, put_back: None, ended: false };
     std::iter::from_fn(move || {
         if list.ended {
             return None;
@@ -27,6 +28,8 @@ struct List {
     /// Elements begun.
     number: usize,
     line: usize,
+    /// Bytes of the text that were read.
+    offset: u64,
     /// A byte to be read again.
     put_back: Option<u8>,
     ended: bool,
@@ -53,9 +56,11 @@ impl List {
             };
         }
         self.number += 1;
+        let start = self.offset.saturating_sub(1);
         let (text, end) = self.element(first)?;
         let origin = format!("{}: row {}", self.input.path.display(), self.number);
-        let record = Record { origin, number: self.number, fields: syntax::object(&text) };
+        let bytes = Bytes { start, length: text.len() };
+        let record = Record { origin, number: self.number, bytes, fields: syntax::object(&text) };
         // A comma was all there is between two elements; a bracket ends the next one before it begins.
         self.put_back = Some(end).filter(|end| *end == b']');
         Ok(Some(record))
@@ -97,6 +102,7 @@ impl List {
         let buffer = self.input.reader.fill_buf().map_err(|e| FileError::io("read", &self.input.path, e))?;
         let Some(byte) = buffer.first().copied() else { return Ok(None) };
         self.input.reader.consume(1);
+        self.offset += 1;
         self.line += usize::from(byte == b'\n');
         Ok(Some(byte))
     }

@@ -1,9 +1,10 @@
 //! A JSON text to a row's fields, or to what keeps it from being JSON.
 
 use serde_json::{Map, Value};
+use vigos_layouts::texts::kind;
 
 /// The fields of the object that `text` is.
-pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
+pub(crate) fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
     if let Err(fault) = std::str::from_utf8(text) {
         let (byte, column) =
             (text.get(fault.valid_up_to()).copied().unwrap_or_default(), fault.valid_up_to() + 1);
@@ -16,19 +17,6 @@ pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, String> {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(other) => Err(format!("found {}, wanted a JSON object with the row's fields", kind(&other))),
         Err(fault) => Err(explained(text, &fault)),
-    }
-}
-
-/// What a value is, for a message; texts are not shown.
-pub(super) fn kind(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Array(items) if items.is_empty() => "an empty list".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-        Value::String(text) if text.trim().is_empty() => "a blank string".to_owned(),
-        Value::String(_) => "a string".to_owned(),
-        scalar => scalar.to_string(),
     }
 }
 

@@ -10,11 +10,12 @@ use serde_json::{Map, Value};
 use vigos_core::files::FileError;
 
 use super::input::Input;
-use super::record::{MAX_ROW, Record};
+use super::record::{Bytes, MAX_ROW, Record};
 use crate::error::DatasetError;
 
 /// Columns whose cells may be JSON: what other layouts keep in lists.
-const NESTED: [&str; 6] = ["image", "images", "conversations", "messages", "prompt", "completion"];
+const NESTED: [&str; 9] =
+    ["image", "images", "conversations", "messages", "prompt", "completion", "choices", "options", "answers"];
 
 /// The records of a file.
 ///
@@ -46,18 +47,22 @@ pub(super) fn records(
         left.set(MAX_ROW);
         let read = if ended { Ok(false) } else { table.read_byte_record(&mut cells) };
         let line = cells.position().map_or(0, |position| position.line() as usize);
-        let origin = |line: usize| format!("{}:{line}", path.display());
+        // A cell may have line breaks and quotes: its bytes are not looked for again.
+        let at = |line: usize, fields| Record {
+            origin: format!("{}:{line}", path.display()),
+            number: line,
+            bytes: Bytes::default(),
+            fields,
+        };
         match read {
             Ok(false) => None,
-            Ok(true) => {
-                Some(Ok(Record { origin: origin(line), number: line, fields: fields(&names, &cells) }))
-            }
+            Ok(true) => Some(Ok(at(line, fields(&names, &cells)))),
             Err(e) => match e.kind() {
                 csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
                     let line = pos.as_ref().map_or(line, |position| position.line() as usize);
                     let reason =
                         format!("found {len} cells, wanted {expected_len} as the first line has names");
-                    Some(Ok(Record { origin: origin(line), number: line, fields: Err(reason) }))
+                    Some(Ok(at(line, Err(reason))))
                 }
                 _ => {
                     ended = true;

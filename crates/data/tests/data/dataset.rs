@@ -95,8 +95,8 @@ fn a_limit_takes_the_first_rows_and_reads_no_further() {
 #[test]
 fn a_missing_field_is_named_with_the_line_and_what_was_found() {
     let good = r#"{"image": "a", "problem": "p", "answer": "x"}"#;
-    let message = refused(&format!("{good}\n{}", r#"{"image": "a", "question": "p", "answer": "x"}"#));
-    for part in ["set.jsonl:2", "\"problem\"", "image, question, answer", "data.fields.problem=question"] {
+    let message = refused(&format!("{good}\n{}", r#"{"image": "a", "text": "p", "answer": "x"}"#));
+    for part in ["set.jsonl:2", "\"problem\"", "image, text, answer", "data.fields.problem=text"] {
         assert!(message.contains(part), "{message}");
     }
     for (field, line) in [
@@ -174,14 +174,14 @@ fn a_missing_image_makes_a_bad_row_and_no_other() {
 #[test]
 fn other_kinds_of_data_sets_are_refused_as_such() {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["set.xml", "set", "set.parquet.gz"] {
+    for name in ["set.xml", "set", "set.xlsx.gz"] {
         let message = Dataset::open(name.as_ref(), &Fields::default(), None).unwrap_err().to_string();
         assert!(message.contains("expected a .jsonl file"), "{message}");
     }
     let folder = dir.path().join("folder.jsonl");
     fs::create_dir(&folder).unwrap();
     let message = Dataset::open(&folder, &Fields::default(), None).unwrap_err().to_string();
-    assert!(message.contains("has no .parquet file"), "{message}");
+    assert!(message.contains("has no file of rows"), "{message}");
     let message =
         Dataset::open_with("a.jsonl".as_ref(), Some("train"), &Fields::default(), Reading::default());
     assert!(message.unwrap_err().to_string().contains("there is no split \"train\""));

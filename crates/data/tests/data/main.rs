@@ -3,6 +3,7 @@
 
 mod dataset;
 mod demonstrations;
+mod layouts;
 mod parquet;
 mod records;
 mod sample;

@@ -154,14 +154,14 @@ fn a_missing_column_is_named_with_the_file_and_the_columns_found() {
     let text = texts(&[Some("t")]);
     write(
         &file,
-        &table(vec![("image", structs(&[bytes(b"i")])), ("question", text.clone()), ("answer", text)]),
+        &table(vec![("image", structs(&[bytes(b"i")])), ("text", text.clone()), ("answer", text)]),
         1,
     );
     let message = open(&file).unwrap_err().to_string();
-    for part in ["set.parquet", "\"problem\"", "image, question, answer", "data.fields"] {
+    for part in ["set.parquet", "\"problem\"", "image, text, answer", "data.fields"] {
         assert!(message.contains(part), "{message}");
     }
-    let fields = Fields { problem: "question".into(), ..Fields::default() };
+    let fields = Fields { problem: "text".into(), ..Fields::default() };
     assert!(Dataset::open(&file, &fields, None).is_ok());
 }
 
@@ -242,16 +242,16 @@ fn columns_of_other_names_are_listed_with_the_key_that_takes_the_likely_one() {
         write(&file, &table(all), 1);
         open(&file).unwrap_err().to_string()
     };
-    let message = written(["question", "answer"]);
-    for part in ["no column \"problem\"", "image, question, answer", "data.fields.problem=question"] {
+    let message = written(["text", "answer"]);
+    for part in ["no column \"problem\"", "image, text, answer", "data.fields.problem=text"] {
         assert!(message.contains(part), "{message}");
     }
     let message = written(["problem", "Answers"]);
     assert!(message.ends_with("such as data.fields.answer=Answers"), "{message}");
     let message = written(["problem", "choices"]);
     assert!(message.ends_with("name another one under data.fields"), "{message}");
-    let fields = Fields { problem: "question".into(), ..Fields::default() };
-    written(["question", "answer"]);
+    let fields = Fields { problem: "text".into(), ..Fields::default() };
+    written(["text", "answer"]);
     assert_eq!(Dataset::open(&file, &fields, None).unwrap().count().get(), 1);
 }
 

@@ -263,7 +263,7 @@ fn a_fault_of_a_row_is_a_bad_row_where_some_may_be_and_counted_over_the_whole_fi
         r#"{"id": "named", "image": "a.png", "problem": null, "answer": "x"}"#,
         r#"{"image": "a.png", "problem": "p", "answer": ["x"]}"#,
         r#"{"image": "../a.png", "problem": "p", "answer": "x"}"#,
-        r#"{"image": "a.png", "question": "p", "answer": "x"}"#,
+        r#"{"image": "a.png", "caption": "p", "answer": "x"}"#,
         r#"{"image": "a.png", "problem": "p", "answer": "x", "score": NaN}"#,
         "no JSON",
         "3",

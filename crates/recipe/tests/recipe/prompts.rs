@@ -174,6 +174,7 @@ fn a_program_brings_contexts_of_its_own() {
         id: "1".into(),
         problem: "Which?".into(),
         answer: "teal".into(),
+        before: Vec::new(),
         images: Vec::new(),
         origin: "f:1".into(),
         labels: Default::default(),

@@ -140,6 +140,7 @@ impl Recorded {
                     origin: "result.json".into(),
                     problem: text("problem"),
                     answer: text("answer"),
+                    before: Vec::new(),
                     images: vec![ImageSource::File(root().join("tests/fixtures/images").join(text("image")))],
                     labels: vigos_data::Labels::default(),
                     demonstration: None,

@@ -1,6 +1,6 @@
 //! What the rows of a data set are, and the names that their fields have.
 
-pub use vigos_recipe::Fields;
+use vigos_recipe::Fields;
 pub use vigos_recipe::sft::SftFields as DemonstrationFields;
 
 /// What rows are read as, and the names of their fields.
@@ -35,7 +35,7 @@ const ELSEWHERE: [(&str, &[&str]); 5] = [
 
 /// What to do about a field that is not among those `found`: the key that names another one, with the one that is
 /// probably meant.
-pub(crate) fn way_out<'a>(field: &str, found: impl Iterator<Item = &'a str>) -> String {
+pub fn way_out<'a>(field: &str, found: impl Iterator<Item = &'a str>) -> String {
     let other = || {
         let (_, names) = ELSEWHERE.iter().find(|(name, _)| *name == field)?;
         let found: Vec<&str> = found.collect();

@@ -4,6 +4,16 @@
 //! one `Event` message. Of that message four fields are needed, so they are encoded here by hand.
 //! A resumed run writes a file of its own beside the old one; TensorBoard reads both as one run and forgets
 //! the steps of the old file that the new one repeats.
+//!
+//! ```
+//! # fn main() -> Result<(), vigos_core::files::FileError> {
+//! # let folder = tempfile::tempdir().map_err(|e| vigos_core::files::FileError::io("create", "x".as_ref(), e))?;
+//! let mut board = vigos_tensorboard::TensorBoard::create(folder.path())?;
+//! board.scalars(1, 0.0, [("loss", 0.5), ("lr", 1e-4)])?;
+//! assert!(board.path().starts_with(folder.path()));
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -1,19 +1,26 @@
 //! Bounds on the texts of rows, and names in messages.
 
+use serde_json::Value;
 use vigos_core::text::one_line;
 
 /// Most bytes of a question, an answer or a path.
-pub(crate) const MAX_TEXT: usize = 1 << 20;
+pub const MAX_TEXT: usize = 1 << 20;
 /// Most bytes of a row's name, which messages and file lists show.
 const MAX_NAME: usize = 1 << 10;
 
 /// Refuses a text that is longer than any should be.
-pub(crate) fn check_length(field: &str, text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// What was found and wanted in which field.
+pub fn check_length(field: &str, text: &str) -> Result<(), String> {
     limited(field, text, MAX_TEXT)
 }
 
 /// Refuses a row's name that is none.
-pub(crate) fn check_name(field: &str, text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// As [`check_length`].
+pub fn check_name(field: &str, text: &str) -> Result<(), String> {
     limited(field, text, MAX_NAME)
 }
 
@@ -26,8 +33,21 @@ fn limited(field: &str, text: &str, most: usize) -> Result<(), String> {
     }
 }
 
+/// What a value is, for a message; texts are not shown.
+pub fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Array(items) if items.is_empty() => "an empty list".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::String(text) if text.trim().is_empty() => "a blank string".to_owned(),
+        Value::String(_) => "a string".to_owned(),
+        scalar => scalar.to_string(),
+    }
+}
+
 /// Names for a message: the first of them, each on one line and of a length that can be read.
-pub(crate) fn listed<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
+pub fn listed<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
     const MOST: usize = 12;
     let names: Vec<String> = names.take(MOST + 1).map(|name| one_line(name, 40).into_owned()).collect();
     match names.len() {

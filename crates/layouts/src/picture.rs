@@ -10,7 +10,7 @@ use serde_json::Value;
 use vigos_core::paths::contained;
 use vigos_recipe::row::ImageSource;
 
-use super::syntax::kind;
+use crate::texts::kind;
 
 /// How pictures begin in base64: JPEG, PNG, GIF and WebP.
 const STARTS: [&str; 4] = ["/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR"];
@@ -18,7 +18,7 @@ const STARTS: [&str; 4] = ["/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR"];
 const SHORTEST: usize = 48;
 
 /// Where the picture is that `value` names or holds. Paths are relative to `root` and stay below it.
-pub(super) fn source(value: &Value, root: &Path) -> Result<ImageSource, String> {
+pub(crate) fn source(value: &Value, root: &Path) -> Result<ImageSource, String> {
     match value {
         Value::String(text) => of_text(text, root),
         Value::Object(fields) => {

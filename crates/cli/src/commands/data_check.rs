@@ -1,0 +1,264 @@
+//! `vigos data check` and `vigos data convert`: what a data set holds, and the same written anew.
+
+use crate::args::{CheckArgs, ConvertArgs, ReadArgs};
+use crate::error::CliError;
+use crate::output::{self, note};
+use crate::progress::{Counter, Transfer};
+use crate::recipe;
+use serde_json::Value;
+use std::fmt::Write;
+use std::path::Path;
+use vigos::kit;
+use vigos_data::{DataLayout, DataRequest, Dataset, DatasetError};
+use vigos_inspect::{Converted, InspectError, Lengths, Looked, Plan, Reader, Report, check as look_at};
+use vigos_recipe::demonstration::DemonstrationMaker;
+use vigos_recipe::sample::ImageLimits;
+use vigos_recipe::sft::SftRecipe;
+use vigos_recipe::{Recipe, Rows, RunRecipe};
+use vigos_rollout::RunError;
+use vigos_rollout::base::{BaseFiles, ModelFiles};
+
+/// Who names a data set.
+pub(super) enum Named {
+    /// A recipe of `vigos train`.
+    Training(Box<Recipe>),
+    /// A recipe of `vigos sft`.
+    Supervised(Box<SftRecipe>),
+    /// Nobody: it is given by itself, as a recipe without a model.
+    Alone(Box<Recipe>),
+}
+
+impl Named {
+    /// What a path and arguments name.
+    fn of(input: &Path, read: &ReadArgs) -> Result<Self, CliError> {
+        let quoted = |key: &str, value: &str| format!("data.{key}={}", toml_text(value));
+        let mut set = Vec::new();
+        set.extend(read.layout.as_ref().map(|layout| quoted("layout", layout)));
+        set.extend(read.turns.as_ref().map(|turns| quoted("turns", turns)));
+        set.extend(read.image_root.as_ref().map(|root| quoted("image_root", &root.to_string_lossy())));
+        set.extend(read.split.as_ref().map(|split| quoted("split", split)));
+        set.extend(read.set.iter().cloned());
+        if !input.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml")) {
+            // What its keys say of data sets is all that is asked of it.
+            let alone = format!(
+                "model.path = \"none\"\ntrain.epochs = 1\ndata.path = {}\n",
+                toml_text(&input.to_string_lossy())
+            );
+            let recipe = Recipe::parse(&alone, "the arguments", &set).map_err(RunError::from)?;
+            return Ok(Self::Alone(Box::new(recipe)));
+        }
+        let of_training = recipe::load::<Recipe>(input, &set);
+        match (of_training, SftRecipe::load(input, &set)) {
+            (Ok(recipe), _) => Ok(Self::Training(Box::new(recipe))),
+            (Err(_), Ok(recipe)) => Ok(Self::Supervised(Box::new(recipe))),
+            (Err(error), Err(_)) => Err(error.into()),
+        }
+    }
+
+    fn rows(&self) -> &Rows {
+        match self {
+            Self::Training(recipe) | Self::Alone(recipe) => &recipe.data.rows,
+            Self::Supervised(recipe) => &recipe.data.rows,
+        }
+    }
+
+    fn request(&self) -> DataRequest<'_> {
+        match self {
+            Self::Training(recipe) | Self::Alone(recipe) => DataRequest::from(&recipe.data),
+            Self::Supervised(recipe) => DataRequest::from(&recipe.data),
+        }
+    }
+
+    /// The data set, whatever share of its rows is bad.
+    fn open(&self) -> Result<Dataset, CliError> {
+        let mut transfer = Transfer::default();
+        let request = DataRequest { max_bad_share: f64::INFINITY, ..self.request() };
+        let opened = kit().sources.open(&request, &mut |file, bytes, size| transfer.set(file, bytes, size));
+        transfer.finish();
+        Ok(opened.map_err(InspectError::from)?)
+    }
+}
+
+/// A text as TOML has it, which is as JSON has it.
+fn toml_text(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// Runs `vigos data check`.
+///
+/// # Errors
+/// If the arguments or the recipe are wrong, or the data set cannot be opened.
+pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
+    let named = Named::of(&args.input, &args.read)?;
+    let report = look(&named)?;
+    if args.json { output::json(&report) } else { output::data(text(&report).trim_end()) }
+}
+
+/// Looks at every row.
+///
+/// # Errors
+/// If the data set or what the recipe names cannot be opened.
+pub(super) fn look(named: &Named) -> Result<Report, CliError> {
+    let dataset = match named.open() {
+        Err(CliError::Inspect(InspectError::Data(DatasetError::Empty { .. }))) => {
+            return Ok(Report { layout: "unknown".into(), ..Report::default() });
+        }
+        other => other?,
+    };
+    let mut counter: Option<Counter> = None;
+    let mut progress = |done, total| counter.get_or_insert_with(|| Counter::new("rows", total)).set(done);
+    let rows = named.rows();
+    let images = ImageLimits { min_side: rows.min_image_side, max_pixels: rows.max_image_pixels };
+    let mut transfer = Transfer::default();
+    let mut fetching = |file: &str, bytes, size| transfer.set(file, bytes, size);
+    let mut report = match named {
+        Named::Alone(_) => look_at(&dataset, &Looked { images, reader: None }, &mut progress)?,
+        Named::Training(recipe) => {
+            let base = BaseFiles::open(recipe, &kit(), &mut fetching)?;
+            let reader = Some(Reader::Method(base.samples()));
+            look_at(&dataset, &Looked { images, reader }, &mut progress)?
+        }
+        Named::Supervised(recipe) => {
+            let kit = kit();
+            let pixels = recipe.data.rows.max_pixels;
+            let files = ModelFiles::open(&recipe.model.path, &kit.families, pixels, &mut fetching)?;
+            let context = files.config.architecture().text.max_position_embeddings;
+            let maker = DemonstrationMaker {
+                processor: &files.processor,
+                stop: files.stops.first().copied().unwrap_or_default(),
+                max_tokens: recipe.max_tokens(context).map_err(|fault| {
+                    CliError::input(
+                        fault.key,
+                        format!("found {}, wanted {}", fault.found, fault.wanted),
+                        &fault.hint,
+                    )
+                })?,
+                min_image_side: images.min_side,
+                max_image_pixels: images.max_pixels,
+            };
+            look_at(&dataset, &Looked { images, reader: Some(Reader::Demonstrations(maker)) }, &mut progress)?
+        }
+    };
+    transfer.finish();
+    if let Some(counter) = &counter {
+        counter.finish();
+    }
+    let request = named.request();
+    vigos_inspect::check::layouts(&dataset, &request.fields, &mut report)?;
+    if request.layout != DataLayout::Auto {
+        report.layout = request.layout.name().to_owned();
+    }
+    report.estimate = plan(named, &report);
+    Ok(report)
+}
+
+/// What training by the recipe takes of such rows.
+fn plan(named: &Named, report: &Report) -> Option<Plan> {
+    let prompts = report.prompts.as_ref()?;
+    let usable = report.usable.max(1) as u64;
+    let of = |steps: usize, samples: usize, completion: u64| {
+        let seen = steps as u64 * samples as u64;
+        Plan {
+            steps,
+            samples_per_step: samples,
+            prompt_tokens: seen.saturating_mul(prompts.student.sum / usable),
+            completion_tokens: seen.saturating_mul(completion),
+        }
+    };
+    match named {
+        Named::Alone(_) => None,
+        Named::Training(recipe) => {
+            let (train, most) = (&recipe.train, recipe.rollout.sampling.max_new_tokens as u64);
+            Some(of(train.total_steps(report.rows), train.batch * train.accumulate, most))
+        }
+        Named::Supervised(recipe) => {
+            let train = &recipe.train;
+            let learnt = prompts.longest.sum.saturating_sub(prompts.student.sum) / usable;
+            Some(of(recipe.total_steps(report.rows), train.batch * train.accumulate, learnt))
+        }
+    }
+}
+
+/// A report for people.
+pub(super) fn text(report: &Report) -> String {
+    let Report { layout, layouts, format, columns, rows, usable, images, answers, duplicates, .. } = report;
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let mixed: Vec<String> = layouts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let mixed =
+        if layouts.len() > 1 { format!(" (of the first rows: {})", mixed.join(", ")) } else { String::new() };
+    let _ = writeln!(text, "layout     {layout}{mixed}");
+    let _ = writeln!(text, "format     {format}");
+    let _ = writeln!(text, "columns    {}", columns.join(", "));
+    let _ = writeln!(text, "rows       {rows}, {usable} usable");
+    for (reason, count) in &report.left_out {
+        let _ = writeln!(text, "left out   {count}: {}", reason.replace('_', " "));
+    }
+    let _ = write!(
+        text,
+        "images     {} found, {} missing, {} broken",
+        images.found, images.missing, images.broken
+    );
+    if let (Some([w, h]), Some([width, height])) = (images.smallest, images.largest) {
+        let _ = write!(text, "; from {w} x {h} to {width} x {height} pixels");
+    }
+    if let Some(prompts) = &report.prompts {
+        let line = |of: &Lengths| {
+            format!(
+                "{} to {} tokens, half of them up to {}, 95 % up to {}",
+                of.min, of.max, of.median, of.p95
+            )
+        };
+        let _ = write!(text, "\nprompts    the student's {}", line(&prompts.student));
+        let _ = write!(text, "\n           the longest   {}", line(&prompts.longest));
+    }
+    let _ = write!(
+        text,
+        "\nanswers    {} numbers, {} choices, {} texts; {} of them hard to grade",
+        answers.number, answers.choice, answers.text, answers.hard
+    );
+    for hard in &answers.first_hard {
+        let _ = write!(text, "\n           row {}: {:?}", hard.row, hard.answer);
+    }
+    let _ = write!(text, "\nduplicates {} rows, {} ids", duplicates.rows, duplicates.ids);
+    if let Some(plan) = &report.estimate {
+        let _ = write!(
+            text,
+            "\nestimate   {} steps of {} samples; {} tokens of prompts, at most {} of completions",
+            plan.steps, plan.samples_per_step, plan.prompt_tokens, plan.completion_tokens
+        );
+    }
+    for bad in &report.first_bad {
+        let _ =
+            write!(text, "\nbad row    {} (id `{}`, row {}): {}", bad.origin, bad.id, bad.row, bad.reason);
+    }
+    text
+}
+
+/// Runs `vigos data convert`.
+///
+/// # Errors
+/// If the arguments are wrong, more rows are bad than may be, or the file cannot be written.
+pub(super) fn convert(args: &ConvertArgs) -> Result<(), CliError> {
+    let share = args.max_bad_share;
+    if !(0.0..=1.0).contains(&share) {
+        return Err(CliError::input("--max-bad-share", format!("found {share}, wanted 0 to 1"), ""));
+    }
+    let named = Named::of(&args.input, &args.read)?;
+    let dataset = named.open()?;
+    let mut counter: Option<Counter> = None;
+    let mut progress = |done, total| counter.get_or_insert_with(|| Counter::new("rows", total)).set(done);
+    let most = named.rows().max_image_pixels;
+    let Converted { rows, images, bad, first_bad } =
+        vigos_inspect::convert(&dataset, &args.out, share, most, &mut progress)?;
+    if let Some(counter) = &counter {
+        counter.finish();
+    }
+    for bad in &first_bad {
+        note(&format!("{} (id `{}`) is left out: {}", bad.origin, bad.id, bad.reason));
+    }
+    let left_out = if bad > 0 { format!(", {bad} left out") } else { String::new() };
+    let beside = if images > 0 { format!(", {images} images written beside it") } else { String::new() };
+    note(&format!("{rows} rows written to {}{left_out}{beside}", args.out.display()));
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Writes the rows of a data set anew, as JSON Lines with image files or as Parquet with the images inside.
+
+use std::path::Path;
+
+use vigos_data::Dataset;
+
+use crate::error::InspectError;
+use crate::rows::{Converted, Rows, unused};
+use crate::{jsonl, table};
+
+/// Writes the rows of `dataset` to `out`, a new file that ends with `.jsonl` or `.parquet`. Of all rows the `share` may be
+/// unusable and is left out. Images of more than `max_pixels` pixels are not taken. `progress` sees how many of how many
+/// rows are done.
+///
+/// # Errors
+/// If `out` is there already or is called otherwise, more rows are bad than may be, or nothing can be written.
+pub fn convert(
+    dataset: &Dataset,
+    out: &Path,
+    share: f64,
+    max_pixels: u64,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Converted, InspectError> {
+    unused(out)?;
+    let rows = Rows { dataset, max_pixels, share, progress, next: 0, converted: Converted::default() };
+    let ending = out.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    match ending {
+        "jsonl" => jsonl::write(rows, out),
+        "parquet" => table::write(rows, out),
+        other => Err(InspectError::Out {
+            path: out.to_owned(),
+            found: format!("a name that ends with .{other}"),
+            wanted: "one that ends with .jsonl or .parquet",
+        }),
+    }
+}

@@ -1,0 +1,53 @@
+//! Makes rows of records.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use vigos_recipe::{BadRow, DataLayout, Row, Turns};
+
+use crate::entry::Entry;
+use crate::fields::RowFields;
+
+/// How records are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// What rows are, and the names of their fields.
+    pub fields: RowFields,
+    /// Where a record says what.
+    pub layout: DataLayout,
+    /// What becomes of conversations of several questions.
+    pub turns: Turns,
+}
+
+impl Reader {
+    /// The rows of a record, in order: one, or several of a conversation. `origin` says where it stands, `number` is its
+    /// name if it has none of its own, `root` is the folder that image paths are relative to.
+    pub fn rows(
+        &self,
+        record: &Map<String, Value>,
+        origin: &str,
+        number: usize,
+        root: &Path,
+    ) -> Vec<Result<Row, BadRow>> {
+        let entry = Entry { object: record, root, fields: &self.fields };
+        let number = number.to_string();
+        let bad = |id: &str, reason: &str| vec![Err(BadRow::new(origin.to_owned(), id, reason))];
+        let id = match entry.id() {
+            Ok(id) => id.unwrap_or(number),
+            Err(reason) => return bad(&number, &reason),
+        };
+        let asked = match entry.rows(self.layout, self.turns) {
+            Ok(rows) => rows,
+            Err(reason) => return bad(&id, &reason),
+        };
+        let many = asked.len() > 1;
+        let named = asked.into_iter().enumerate().map(|(turn, made)| {
+            let id = if many { format!("{id}-{}", turn + 1) } else { id.clone() };
+            match made {
+                Ok(row) => Ok(Row { id, origin: origin.to_owned(), ..row }),
+                Err(reason) => Err(BadRow::new(origin.to_owned(), &id, &reason)),
+            }
+        });
+        named.collect()
+    }
+}
