@@ -62,11 +62,15 @@ impl FileError {
 /// How the name of a file begins that is being written.
 const UNFINISHED: &str = ".writing-";
 
-/// Removes what a process left in `folder` that was killed while it wrote a file there; nobody may be writing to it.
+/// Removes what a process left in `folder`, if there is one, that was killed while it wrote a file there; nobody may be
+/// writing to it.
 ///
 /// # Errors
 /// [`FileError::Io`] if the folder cannot be listed or a file cannot be removed.
 pub fn remove_unfinished(folder: &Path) -> Result<(), FileError> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
     let failed = |e| FileError::io("list", folder, e);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;

@@ -115,11 +115,8 @@ impl RunFolder {
             return Err(is_taken(&self.path));
         }
         // Of a process that was killed: the folder is ours now.
-        for folder in [self.path.clone(), self.path.join(ROLLOUTS)] {
-            if folder.is_dir() {
-                remove_unfinished(&folder)?;
-            }
-        }
+        remove_unfinished(&self.path)?;
+        remove_unfinished(&self.path.join(ROLLOUTS))?;
         if !overrides.is_empty() {
             let text = serde_json::to_vec(overrides).unwrap_or_default();
             write_atomic_bytes(&self.path.join(OVERRIDES), &text)?;

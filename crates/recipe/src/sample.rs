@@ -3,7 +3,7 @@
 use crate::answer::reference_target;
 use crate::prompts::Prompts;
 use crate::row::{IMAGE_MARK, IMAGE_PLACE, ImageSource, Row, Speaker, Turn, shortened};
-use crate::{Method, Recipe, Teacher};
+use crate::{Method, Teacher};
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 use std::sync::{Mutex, PoisonError};
@@ -187,24 +187,7 @@ pub struct SampleMaker<'a> {
     pub max_image_pixels: u64,
 }
 
-impl<'a> SampleMaker<'a> {
-    /// Makes samples of a recipe's data, with prompts of up to `max_prompt_tokens` tokens.
-    pub fn of(
-        recipe: &'a Recipe,
-        processor: &'a Processor,
-        prompts: &'a Prompts,
-        max_prompt_tokens: usize,
-    ) -> Self {
-        Self {
-            processor,
-            prompts,
-            method: &recipe.method,
-            max_prompt_tokens,
-            min_image_side: recipe.data.rows.min_image_side,
-            max_image_pixels: recipe.data.rows.max_image_pixels,
-        }
-    }
-
+impl SampleMaker<'_> {
     /// The sample of a row with this number in the run: reads the images and renders every prompt. `texts` replaces the user text of the roles that it names.
     ///
     /// # Errors

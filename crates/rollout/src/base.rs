@@ -124,7 +124,7 @@ impl<'a> BaseFiles<'a> {
 
     /// Makes samples ready for this model and method: no prompt fills the model's whole context.
     pub fn samples(&self) -> SampleMaker<'_> {
-        SampleMaker::of(self.recipe, &self.model.processor, &self.prompts, self.max_prompt_tokens)
+        maker(self.recipe, &self.model.processor, &self.prompts, self.max_prompt_tokens)
     }
 
     /// Loads the weights onto `device`; `progress` sees what has to be fetched from the hub.
@@ -154,7 +154,7 @@ impl<'a> Base<'a> {
 
     /// Makes samples ready for this model and method: no prompt fills the model's whole context.
     pub fn samples(&self) -> SampleMaker<'_> {
-        SampleMaker::of(self.recipe, &self.files.processor, &self.prompts, self.max_prompt_tokens)
+        maker(self.recipe, &self.files.processor, &self.prompts, self.max_prompt_tokens)
     }
 
     /// A sample with a completion of these tokens, read for the format that the recipe's method asks for.
@@ -162,6 +162,23 @@ impl<'a> Base<'a> {
         let text = self.files.text(&tokens);
         let verdict = text.verdict(self.recipe.method.fidelity);
         RolledOut { sample, tokens, finish, text, verdict }
+    }
+}
+
+/// Makes samples of a recipe's data, with prompts of up to `max_prompt_tokens` tokens.
+fn maker<'a>(
+    recipe: &'a Recipe,
+    processor: &'a Processor,
+    prompts: &'a Prompts,
+    max_prompt_tokens: usize,
+) -> SampleMaker<'a> {
+    SampleMaker {
+        processor,
+        prompts,
+        method: &recipe.method,
+        max_prompt_tokens,
+        min_image_side: recipe.data.rows.min_image_side,
+        max_image_pixels: recipe.data.rows.max_image_pixels,
     }
 }
 
