@@ -37,7 +37,7 @@ def assistant(said):
     return {"role": "assistant", "content": [text(said)]}
 
 
-SYSTEM = {"role": "system", "content": "Answer with one word."}
+SYSTEM = {"role": "system", "content": [text("Answer with one word.")]}
 TALK = [
     {"from": "human", "value": "<image>What is it?"},
     {"from": "gpt", "value": "A square."},

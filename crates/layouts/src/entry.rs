@@ -87,6 +87,9 @@ impl Entry<'_> {
         } else if said.answer.is_none() && is_usual(self.fields) {
             said.answer = said::answer(self.object)?;
         }
+        if said.answer.is_none() && turns != Turns::Each {
+            return Err(self.missing(&names.answer));
+        }
         let labels = self.labels()?;
         let exchanges = self.exchanges(said, field, &names.image, turns)?;
         Ok(exchanges

@@ -17,6 +17,8 @@ use arrow_schema::SchemaRef;
 
 /// What files begin with; a stream begins with a message.
 const MAGIC: &[u8] = b"ARROW1\0\0";
+/// Most bytes between a file's mark and its first message.
+const PADDING: u64 = 56;
 /// What a message begins with, where its writer is not an old one.
 const CONTINUATION: u32 = u32::MAX;
 /// Most bytes of what a message says of itself.
@@ -187,7 +189,13 @@ fn start(file: &mut File) -> Result<u64, String> {
     let mut first = [0; 8];
     file.read_exact(&mut first).map_err(|_| "the file is cut off".to_owned())?;
     match &first {
-        magic if magic.as_slice() == MAGIC => Ok(8),
+        magic if magic.as_slice() == MAGIC => {
+            // Some writers go on at the next multiple of a line of the processor's cache.
+            let mut padding = Vec::new();
+            file.take(PADDING).read_to_end(&mut padding).map_err(|e| e.to_string())?;
+            let zeros = padding.iter().take_while(|byte| **byte == 0).count() as u64;
+            Ok(8 + zeros / 8 * 8)
+        }
         [b'F', b'E', b'A', b'1', ..] => {
             Err("found Feather's first version, wanted its second; in Python pyarrow.feather.write_feather(table, path)".into())
         }
