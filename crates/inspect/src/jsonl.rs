@@ -1,7 +1,7 @@
 //! Rows as JSON Lines: `id`, `image` or `images`, `problem` and `answer`, images as files beside it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};

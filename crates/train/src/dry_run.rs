@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use vigos_data::BadRow;
-use vigos_models::Trained;
 use vigos_recipe::sample::{SampleMaker, UserTexts};
 use vigos_rollout::adapter::open_adapter;
 use vigos_rollout::base::Base;
