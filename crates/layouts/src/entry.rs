@@ -87,7 +87,8 @@ impl Entry<'_> {
         } else if said.answer.is_none() && is_usual(self.fields) {
             said.answer = said::answer(self.object)?;
         }
-        if said.answer.is_none() && turns != Turns::Each {
+        let is_asked = turns == Turns::Last || (turns == Turns::Refuse && said.questions() == 1);
+        if said.answer.is_none() && is_asked {
             return Err(self.missing(&names.answer));
         }
         let labels = self.labels()?;

@@ -105,8 +105,8 @@ pub(super) fn look(named: &Named) -> Result<Report, CliError> {
         }
         other => other?,
     };
-    let mut counter: Option<Counter> = None;
-    let mut progress = |done, total| counter.get_or_insert_with(|| Counter::new("rows", total)).set(done);
+    let mut counter = Counter::new("rows", dataset.count().get());
+    let mut progress = |done, _| counter.set(done);
     let rows = named.rows();
     let images = ImageLimits { min_side: rows.min_image_side, max_pixels: rows.max_image_pixels };
     let mut transfer = Transfer::default();
@@ -140,9 +140,7 @@ pub(super) fn look(named: &Named) -> Result<Report, CliError> {
         }
     };
     transfer.finish();
-    if let Some(counter) = &counter {
-        counter.finish();
-    }
+    counter.finish();
     let request = named.request();
     vigos_inspect::check::layouts(&dataset, &request.fields, &mut report)?;
     if request.layout != DataLayout::Auto {
@@ -246,14 +244,12 @@ pub(super) fn convert(args: &ConvertArgs) -> Result<(), CliError> {
     }
     let named = Named::of(&args.input, &args.read)?;
     let dataset = named.open()?;
-    let mut counter: Option<Counter> = None;
-    let mut progress = |done, total| counter.get_or_insert_with(|| Counter::new("rows", total)).set(done);
+    let mut counter = Counter::new("rows", dataset.count().get());
+    let mut progress = |done, _| counter.set(done);
     let most = named.rows().max_image_pixels;
     let Converted { rows, images, bad, first_bad } =
         vigos_inspect::convert(&dataset, &args.out, share, most, &mut progress)?;
-    if let Some(counter) = &counter {
-        counter.finish();
-    }
+    counter.finish();
     for bad in &first_bad {
         note(&format!("{} (id `{}`) is left out: {}", bad.origin, bad.id, bad.reason));
     }

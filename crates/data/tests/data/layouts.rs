@@ -405,7 +405,7 @@ fn a_file_that_is_damaged_or_hostile_is_refused_by_what_is_wrong() {
     let columnar = batch(&records(DataLayout::Rows));
     let good = arrow(&columnar, None);
     let mut claims = good.clone();
-    claims[12..16].copy_from_slice(&0x7fff_fff0_u32.to_le_bytes());
+    claims[68..72].copy_from_slice(&0x7fff_fff0_u32.to_le_bytes());
     // What a tape ends with, and nothing before.
     let nothing = gzip(&vec![0; 8 << 20]);
     let member = |name: &str, kind: tar::EntryType| {
