@@ -2,11 +2,11 @@
 
 use super::what_next::{Done, what_next};
 use crate::args::TrainArgs;
-use crate::device::{Choice, available_memory};
+use crate::device::{Choice, available_memory, name_of};
 use crate::error::CliError;
 use crate::interrupt::Stop;
 use crate::output::{self, note};
-use crate::pages::{Pages, end_with_page, say_how_it_went};
+use crate::pages::{end_with_page, say_how_it_went};
 use crate::progress::Run;
 use crate::recipe;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use vigos::kit;
 use vigos_recipe::Recipe;
 use vigos_recipe::RunRecipe;
+use vigos_report::Live;
 use vigos_rollout::{RunError, Start};
 use vigos_train::{Observer, RunOptions, train};
 
@@ -82,7 +83,8 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     let device = device.open()?;
     let stop = Stop::listen(args.save_by)?;
     let memory = available_memory(&device);
-    let mut pages = Pages::new(Run::new(memory), &run_dir, every(&recipe), &device);
+    let live = Live::new(&run_dir, every(&recipe), name_of(&device));
+    let mut progress = Run::new(memory).with_page(live);
     let start = match (args.resume, args.at) {
         (false, _) => Start::Anew,
         (true, None) => Start::Resumed,
@@ -95,7 +97,7 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
         memory,
         ..RunOptions::new(&recipe, &run_dir, &kit, &device)
     };
-    let finished = train(&options, &mut pages, stop.flag());
-    pages.finish();
+    let finished = train(&options, &mut progress, stop.flag());
+    progress.finish();
     done(finished?, &options, &stop)
 }
