@@ -222,7 +222,7 @@ def tokens_agree(browser, run):
     compared = 0
     browser.tab_to("#list")
     for _ in range(4):
-        at = browser.run("(() => { const o = document.querySelector('#list [aria-selected=true]'); return o ? o.dataset.place : null; })()")
+        at = browser.run("(() => { const o = document.querySelector('#list [aria-selected=true]'); return o ? o.dataset.row : null; })()")
         if at is None:
             break
         step = int(browser.run("document.getElementById('step-now').textContent"))

@@ -14,14 +14,6 @@ pub(crate) fn available_memory() -> Option<u64> {
     [group, process].into_iter().flatten().chain([machine]).min()
 }
 
-/// The most memory that this process has had so far, in bytes.
-pub(crate) fn peak_memory() -> Option<u64> {
-    let status = read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kilobytes.checked_mul(1024)
-}
-
 /// What `/proc/self/limits` lets the process add to the address space that `/proc/self/status` says it has; nothing
 /// without a limit.
 fn left_in_process(limits: &str, status: &str) -> Option<u64> {

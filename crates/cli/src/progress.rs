@@ -7,6 +7,7 @@ use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use vigos_models::Architecture;
+use vigos_report::Live;
 use vigos_train::Observer;
 use vigos_train::memory::fit::Forecast;
 use vigos_train::metrics::{Metrics, Outcome, Pace};
@@ -183,6 +184,7 @@ pub(crate) struct Run {
     begin: Instant,
     /// When a step was last told of.
     told: Option<Instant>,
+    page: Option<Live>,
 }
 
 impl Run {
@@ -197,6 +199,19 @@ impl Run {
             done: 0,
             begin: Instant::now(),
             told: None,
+            page: None,
+        }
+    }
+
+    /// The same, which keeps the run's page too.
+    pub(crate) fn with_page(self, page: Live) -> Self {
+        Self { page: Some(page), ..self }
+    }
+
+    /// Writes down where the run is and what it takes. That this cannot be done stops nothing.
+    fn tell_environment(&self) {
+        if let Some(Err(error)) = self.page.as_ref().map(Live::environment) {
+            tracing::warn!("{error}");
         }
     }
 
@@ -217,6 +232,9 @@ impl Run {
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+        if self.done > 0 {
+            self.tell_environment();
         }
     }
 
@@ -240,6 +258,7 @@ impl Observer for Run {
 
     fn started(&mut self, first_step: usize, total_steps: usize) {
         self.transfer.finish();
+        self.tell_environment();
         (self.first, self.done, self.total) = (first_step, first_step, total_steps);
         self.begin = Instant::now();
         self.bar = bar("steps", total_steps);
@@ -267,6 +286,9 @@ impl Observer for Run {
     }
 
     fn step(&mut self, metrics: &Metrics) {
+        if let Some(Err(error)) = self.page.as_ref().map(|page| page.step(metrics.step)) {
+            self.line(&format!("the report was not written: {error}"));
+        }
         let (rate, eta) = self.step_done(metrics.step);
         let Metrics { step, loss, outcome, grad_norm, lr, pace, .. } = metrics;
         let ended = format!("grad {grad_norm:.3}  lr {lr:.2e}");

@@ -2,6 +2,7 @@
 
 use crate::curves::Curves;
 use crate::glossary;
+use crate::names::fits;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,17 +78,6 @@ pub(crate) fn charts(runs: &[&Curves]) -> Vec<Chart> {
     charts
 }
 
-/// Whether a name is one of those that a pattern stands for.
-pub(crate) fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, after)) => {
-            let part = name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-            part.is_some_and(|part| !part.is_empty() && !part.contains('/'))
-        }
-    }
-}
-
 /// What a metric is called in a picture: the part that differs, or its last part.
 fn label(pattern: &str, name: &str) -> String {
     let part = match pattern.split_once('*') {
@@ -95,21 +85,4 @@ fn label(pattern: &str, name: &str) -> String {
         None => name.rsplit('/').next(),
     };
     part.unwrap_or(name).replace('_', " ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fits;
-
-    #[test]
-    fn a_star_is_one_part_of_a_name() {
-        assert!(
-            fits("terms/*/kl", "terms/perception/kl")
-                && fits("loss", "loss")
-                && fits("seconds/*", "seconds/update")
-        );
-        assert!(
-            !fits("terms/*/kl", "terms/a/b/kl") && !fits("terms/*/kl", "terms/kl") && !fits("loss", "losses")
-        );
-    }
 }

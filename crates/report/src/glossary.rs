@@ -1,6 +1,6 @@
 //! What every metric is, and what good and bad look like. The page `docs/metrics.md` is made from here.
 
-use crate::charts::fits;
+use crate::names::fits;
 
 /// The page of the documentation that has the entries.
 pub const PAGE: &str = "docs/metrics.md";

@@ -29,6 +29,8 @@ mod folder;
 pub mod glossary;
 mod leakage;
 mod limits;
+mod live;
+mod names;
 mod page;
 mod snapshots;
 mod verdict;
@@ -36,5 +38,6 @@ mod visible;
 
 pub use error::ReportError;
 pub use limits::Limits;
+pub use live::{Live, leave_page};
 pub use page::{page, write};
 pub use verdict::{Verdict, verdict};

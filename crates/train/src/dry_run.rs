@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use vigos_data::BadRow;
-use vigos_models::Trained;
 use vigos_recipe::sample::UserTexts;
 use vigos_rollout::adapter::open_adapter;
 use vigos_rollout::record::RolloutRecord;

@@ -3,17 +3,18 @@
 use super::dry_run;
 use super::what_next::{Done, what_next};
 use crate::args::{DistilArgs, TrainArgs};
-use crate::device::{Choice, available_memory};
+use crate::device::{Choice, available_memory, name_of};
 use crate::error::CliError;
 use crate::interrupt::Stop;
 use crate::output::{self, note};
-use crate::pages::{Pages, end_with_page, say_how_it_went};
+use crate::pages::{end_with_page, say_how_it_went};
 use crate::progress::Run;
 use crate::recipe;
 use std::sync::atomic::AtomicBool;
 use vigos::kit;
 use vigos_recipe::Recipe;
 use vigos_recipe::RunRecipe;
+use vigos_report::Live;
 use vigos_rollout::{RunError, Start};
 use vigos_train::{Observer, RunOptions, train};
 
@@ -83,7 +84,8 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     let device = device.open()?;
     let stop = Stop::listen(args.save_by)?;
     let memory = available_memory(&device);
-    let mut pages = Pages::new(Run::new(memory), &run_dir, every(&recipe), &device);
+    let live = Live::new(&run_dir, every(&recipe), name_of(&device));
+    let mut progress = Run::new(memory).with_page(live);
     let start = match (args.resume, args.at) {
         (false, _) => Start::Anew,
         (true, None) => Start::Resumed,
@@ -96,7 +98,7 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
         memory,
         ..RunOptions::new(&recipe, &run_dir, &kit, &device)
     };
-    let finished = train(&options, &mut pages, stop.flag());
-    pages.finish();
+    let finished = train(&options, &mut progress, stop.flag());
+    progress.finish();
     done(finished?, &options, &stop)
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper's panic fails the test that called it")]
 
+mod answer;
 mod documentation;
 mod errors;
 mod kinds;

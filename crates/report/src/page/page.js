@@ -465,7 +465,7 @@
     const controls = Object.fromEntries(["step", "all-steps", "run", "format", "answer", "teacher", "order", "search", "other", "shade"].map((id) => [id, byId(id)]));
     const all = data.runs.flatMap((run, index) => run.rollouts.map((rollout) => ({ run, index, rollout })));
     const withRollouts = data.runs.map((run, index) => ({ run, index })).filter(({ run }) => run.rollouts.length);
-    let shown = [], picked = null, here = null, there = null, steps = [];
+    let shown = [], picked = null, selected = null, here = null, there = null, steps = [];
 
     controls.run.replaceChildren(...withRollouts.map(({ run, index }) => make("option", { value: index }, run.name)));
     byId("run-label").hidden = withRollouts.length < 2;
@@ -521,28 +521,32 @@
       if (order) shown.sort((a, b) => order(a) - order(b));
       byId("count").textContent = `${shown.length} of ${candidates.length} rollouts`;
       const parts = document.createDocumentFragment();
-      shown.forEach((entry, place) => parts.append(line(entry, place)));
+      shown.forEach((entry) => parts.append(line(entry)));
+      byId("list").classList.toggle("one", !everyStep);
       byId("list").replaceChildren(parts);
       byId("list").scrollTop = 0;
       pick(shown.includes(picked) ? shown.indexOf(picked) : 0);
     }
 
-    function line({ rollout }, place) {
-      const node = make("div", { class: "entry", role: "option", id: `entry${place}`, "aria-selected": "false", "data-place": place },
+    // An entry's line is made once: filters and orders only put lines elsewhere.
+    function line(entry) {
+      const { rollout } = entry;
+      if (entry.node) return entry.node;
+      const at = all.indexOf(entry);
+      entry.node = make("div", { class: "entry", role: "option", id: `entry${at}`, "aria-selected": "false", "data-at": at, "data-row": rollout.row },
         make("span", { class: "name" }, rollout.id),
         make("span", { class: `badge ${rollout.valid ? "yes" : "no"}` }, rollout.valid ? "valid" : "invalid"),
         make("span", { class: `badge ${rollout.correct ? "yes" : "no"}` }, rollout.correct ? "✓ agrees" : "✗ not"),
-        controls["all-steps"].checked ? make("span", { class: "badge plain" }, `step ${rollout.step}`) : null,
+        make("span", { class: "badge plain of-step" }, `step ${rollout.step}`),
         measure(rollout).taught ? make("span", { class: "badge plain" }, `KL ${short(measure(rollout).kl)}`) : null);
-      return node;
+      return entry.node;
     }
 
     function pick(place) {
       const list = byId("list");
-      const before = list.querySelector('[aria-selected="true"]');
-      if (before) before.setAttribute("aria-selected", "false");
+      if (selected) selected.setAttribute("aria-selected", "false");
       picked = shown[place] || null;
-      const node = list.children[place];
+      const node = selected = picked && picked.node;
       if (node) {
         node.setAttribute("aria-selected", "true");
         list.setAttribute("aria-activedescendant", node.id);
@@ -565,7 +569,7 @@
 
     byId("list").addEventListener("click", (event) => {
       const entry = event.target.closest(".entry");
-      if (entry) pick(Number(entry.dataset.place));
+      if (entry) pick(shown.indexOf(all[Number(entry.dataset.at)]));
     });
     byId("list").addEventListener("keydown", (event) => {
       const at = shown.indexOf(picked);
