@@ -4,9 +4,11 @@
 //! [`report::Report`] that is written as JSON or as text; docs/performance.md says what is in it.
 
 pub mod decode;
+pub mod loss;
 pub mod measure;
 pub mod phases;
 pub mod report;
+pub mod selftest;
 pub mod step;
 mod synthetic;
 

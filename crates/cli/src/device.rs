@@ -202,7 +202,7 @@ pub(crate) fn available_memory(device: &Device) -> Option<u64> {
     if !host {
         return None;
     }
-    crate::host::available_memory()
+    vigos_core::host::available_memory()
 }
 
 /// The name of a device's backend.

@@ -3,9 +3,9 @@
 
 use crate::args::{Command, DistilArgs};
 use crate::error::CliError;
-use std::any::Any;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
+use vigos_core::text::panic_words;
 use vigos_train::checkpoint::Checkpoints;
 
 /// Where the last panic came up.
@@ -34,14 +34,9 @@ pub(crate) fn guarded(work: impl FnOnce() -> Result<(), CliError>) -> Result<(),
         let place = place.map_or_else(String::new, |place| format!(" (at {place})"));
         Err(CliError::Failed(format!(
             "the device, or this program, failed: {}{place}",
-            words(panic.as_ref()).unwrap_or("it panicked")
+            panic_words(panic.as_ref()).unwrap_or("it panicked")
         )))
     })
-}
-
-/// What a panic says.
-pub(crate) fn words(panic: &(dyn Any + Send)) -> Option<&str> {
-    panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied())
 }
 
 /// How to go on with the training that a command was about, if something of it was saved.

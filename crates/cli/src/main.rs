@@ -8,7 +8,6 @@ mod commands;
 mod device;
 mod error;
 mod failure;
-mod host;
 mod inference;
 mod interrupt;
 mod memory;

@@ -14,11 +14,13 @@
 pub mod files;
 pub mod folders;
 pub mod formats;
+pub mod host;
 pub mod jsonl;
 pub mod keys;
 pub mod leaves;
 pub mod lock;
 pub mod manifest;
+pub mod order;
 pub mod paths;
 pub mod pointer;
 pub mod random;

@@ -27,3 +27,8 @@ pub fn one_line(text: &str, most: usize) -> Cow<'_, str> {
         short => short,
     }
 }
+
+/// What a panic says, if it says something.
+pub fn panic_words(panic: &(dyn std::any::Any + Send)) -> Option<&str> {
+    panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied())
+}

@@ -19,12 +19,12 @@ use vigos_layouts::{Reader, RowFields};
 use vigos_recipe::row::BadRow;
 
 use crate::error::DatasetError;
-use crate::order::RowGroup;
 use crate::packing::unpacked;
 use crate::reading::Reading;
 use crate::records::{MAX_ROW, object};
 use crate::row_result::RowResult;
 use crate::stored::Stored;
+use vigos_core::order::RowGroup;
 
 /// What messages call it.
 const KIND: &str = "a WebDataset archive";

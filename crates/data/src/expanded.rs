@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::error::DatasetError;
-use crate::order::RowGroup;
 use crate::row_result::RowResult;
 use crate::stored::Stored;
+use vigos_core::order::RowGroup;
 
 /// Stored records by the rows that they are.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use serde_json::{Map, Value};
 
 use crate::error::DatasetError;
-use crate::order::RowGroup;
 use crate::row_result::RowResult;
+use vigos_core::order::RowGroup;
 
 /// Records that are read when they are asked for.
 pub(crate) trait Stored: Debug + Send + Sync {

@@ -7,7 +7,7 @@ use vigos_core::files::write_atomic_bytes;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
-use vigos_recipe::run_folder::{FolderError, RunFolder};
+use vigos_rollout::run_folder::{FolderError, RunFolder};
 use vigos_rollout::{RunError, RunOptions};
 
 /// What to look at, and where; `model.adapter` of the recipe names the student's adapter, without one the student is

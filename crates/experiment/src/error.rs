@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use vigos_core::files::FileError;
 use vigos_core::jsonl::JsonLinesError;
 use vigos_recipe::RecipeError;
-use vigos_recipe::run_folder::FolderError;
 use vigos_rollout::RunError;
+use vigos_rollout::run_folder::FolderError;
 
 /// Why an experiment cannot go on.
 #[derive(Debug, thiserror::Error)]

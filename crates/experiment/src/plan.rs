@@ -10,8 +10,8 @@ use vigos_recipe::Recipe;
 use vigos_recipe::docs::SCHEMAS;
 use vigos_recipe::experiment::{Dial, Experiment, PLACE, SWEEP, slug};
 use vigos_recipe::kinds::explained;
-use vigos_recipe::run_folder::RunFolder;
 use vigos_rollout::RunError;
+use vigos_rollout::run_folder::RunFolder;
 use vigos_train::checkpoint::Checkpoints;
 
 /// What a run leaves when all of it is done.

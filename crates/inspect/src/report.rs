@@ -1,6 +1,7 @@
 //! What a look at a data set came to. The names of its fields are what `vigos data check --json` writes.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use serde::Serialize;
 
@@ -145,5 +146,69 @@ impl Lengths {
             max: *all.last()?,
             sum: all.iter().map(|tokens| *tokens as u64).sum(),
         })
+    }
+}
+
+impl Report {
+    /// The report for people.
+    pub fn text(&self) -> String {
+        let Self { layout, layouts, format, columns, rows, usable, images, answers, duplicates, .. } = self;
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let mixed: Vec<String> = layouts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let mixed = if layouts.len() > 1 {
+            format!(" (of the first rows: {})", mixed.join(", "))
+        } else {
+            String::new()
+        };
+        let _ = writeln!(text, "layout     {layout}{mixed}");
+        let _ = writeln!(text, "format     {format}");
+        let _ = writeln!(text, "columns    {}", columns.join(", "));
+        let _ = writeln!(text, "rows       {rows}, {usable} usable");
+        for (reason, count) in &self.left_out {
+            let _ = writeln!(text, "left out   {count}: {}", reason.replace('_', " "));
+        }
+        let _ = write!(
+            text,
+            "images     {} found, {} missing, {} broken",
+            images.found, images.missing, images.broken
+        );
+        if let (Some([w, h]), Some([width, height])) = (images.smallest, images.largest) {
+            let _ = write!(text, "; from {w} x {h} to {width} x {height} pixels");
+        }
+        if let Some(prompts) = &self.prompts {
+            let line = |of: &Lengths| {
+                format!(
+                    "{} to {} tokens, half of them up to {}, 95 % up to {}",
+                    of.min, of.max, of.median, of.p95
+                )
+            };
+            let _ = write!(text, "\nprompts    the student's {}", line(&prompts.student));
+            let _ = write!(text, "\n           the longest   {}", line(&prompts.longest));
+        }
+        let _ = write!(
+            text,
+            "\nanswers    {} numbers, {} choices, {} texts; {} of them hard to grade",
+            answers.number, answers.choice, answers.text, answers.hard
+        );
+        for hard in &answers.first_hard {
+            let _ = write!(text, "\n           row {}: {:?}", hard.row, hard.answer);
+        }
+        let _ = write!(text, "\nduplicates {} rows, {} ids", duplicates.rows, duplicates.ids);
+        if let Some(plan) = &self.estimate {
+            let _ = write!(
+                text,
+                "\nestimate   {} steps of {} samples; {} tokens of prompts, at most {} of completions",
+                plan.steps, plan.samples_per_step, plan.prompt_tokens, plan.completion_tokens
+            );
+        }
+        for bad in &self.first_bad {
+            let _ = write!(
+                text,
+                "\nbad row    {} (id `{}`, row {}): {}",
+                bad.origin, bad.id, bad.row, bad.reason
+            );
+        }
+        text
     }
 }

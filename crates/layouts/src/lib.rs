@@ -32,11 +32,13 @@ mod content;
 mod conversation;
 mod entry;
 mod fields;
+pub mod given;
 mod marked;
 mod picture;
 mod places;
 mod reader;
 mod recognise;
+pub mod recorded;
 mod said;
 pub mod texts;
 

@@ -29,12 +29,12 @@ pub mod kinds;
 mod layout;
 mod limits;
 mod method;
+mod normalise;
 mod preset;
 pub mod prompts;
 mod recipe;
 pub mod resume;
 pub mod row;
-pub mod run_folder;
 pub mod sample;
 mod schema;
 mod sections;
@@ -52,12 +52,13 @@ pub use error::RecipeError;
 pub use keys::{Key, keys};
 pub use layout::{DataLayout, Turns};
 pub use method::Method;
+pub use normalise::Normalise;
 pub use preset::{Fidelity, Preset};
 pub use recipe::{Recipe, RunRecipe};
 pub use row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row, Speaker, Turn};
 pub use schema::schema;
 pub use sections::{
-    Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Normalise, Optim, Palr,
-    Precision, Recompute, Record, Report, Rollout, Rows, Sampling, Schedule, Train,
+    Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Optim, Palr, Precision,
+    Recompute, Record, Report, Rollout, Rows, Sampling, Schedule, Train,
 };
 pub use teacher::{Divergence, Reads, Span, Teacher, When};

@@ -3,7 +3,7 @@
 
 use crate::document::Contradiction;
 use crate::layout::DataLayout;
-use crate::sections::Normalise;
+use crate::normalise::Normalise;
 
 /// The most samples of an optimiser step: all of them are in memory at a time.
 const STEP_SAMPLES: usize = 65_536;

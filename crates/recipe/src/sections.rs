@@ -10,6 +10,7 @@ use smart_default::SmartDefault;
 use crate::document::Contradiction;
 use crate::layout::{DataLayout, Turns};
 use crate::limits::in_context;
+use crate::normalise::Normalise;
 use crate::texts::{filled, names};
 use crate::unset::Unset;
 
@@ -279,17 +280,6 @@ impl Train {
         let most = in_context("train.max_prompt_tokens", self.max_prompt_tokens, context)?;
         Ok(most.min(context.saturating_sub(1)))
     }
-}
-
-/// What a loss is the mean over.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Normalise {
-    /// The tokens of the whole step.
-    #[default]
-    Step,
-    /// The tokens of each micro-batch; the means are averaged.
-    MicroBatch,
 }
 
 /// What becomes of a training forward's activations until its backward. The gradients are the same.

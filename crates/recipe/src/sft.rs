@@ -8,9 +8,10 @@ use smart_default::SmartDefault;
 
 use crate::document::Contradiction;
 use crate::limits;
+use crate::normalise::Normalise;
 use crate::recipe::RunRecipe;
 use crate::sections::{
-    Checkpoint, Length, Lora, MetricsLog, Model, Normalise, Optim, Precision, Recompute, Report, Rows,
+    Checkpoint, Length, Lora, MetricsLog, Model, Optim, Precision, Recompute, Report, Rows,
 };
 use crate::texts::filled;
 use crate::unset::Unset;

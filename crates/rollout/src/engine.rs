@@ -6,7 +6,7 @@
 //! On a CPU it does not enter its logits either; elsewhere they can differ by rounding, since a matrix product of
 //! another height may add in another order.
 
-use crate::prefill::{Prefilled, host};
+use crate::prefilled::{Prefilled, host};
 use crate::sampler::{Sampling, SamplingError, Seen};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;

@@ -1,6 +1,7 @@
 //! What can stop a run.
 
 use crate::engine::RolloutError;
+use crate::run_folder::FolderError;
 use crate::sampler::SamplingError;
 use std::path::PathBuf;
 use vigos_core::files::FileError;
@@ -13,7 +14,6 @@ use vigos_kernels::{DeviceError, SpanKlError};
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
 use vigos_recipe::prompts::PromptError;
-use vigos_recipe::run_folder::FolderError;
 use vigos_recipe::sample::SampleError;
 use vigos_recipe::{Contradiction, RecipeError};
 

@@ -15,7 +15,7 @@ pub struct RunOptions<'a, R> {
     pub start: Start,
     /// What was set over the recipe's file, each `key=value`: kept in the folder for [`RunFolder::overrides`].
     ///
-    /// [`RunFolder::overrides`]: vigos_recipe::run_folder::RunFolder::overrides
+    /// [`RunFolder::overrides`]: crate::run_folder::RunFolder::overrides
     pub overrides: &'a [String],
     /// What the recipe may name.
     pub kit: &'a Kit,

@@ -2,25 +2,15 @@
 
 use crate::cores::side_by_side;
 use crate::engine::{Engine, Request, RolloutError};
+use crate::prefilled::{Prefilled, host};
 use burn::tensor::Tensor;
-use vigos_kernels::{on_cpu, read};
+use vigos_kernels::on_cpu;
 use vigos_models::cache::KeyValue;
-use vigos_models::{ModelError, phase};
+use vigos_models::phase;
 use vigos_processor::{ImagePatches, Sequence};
 
 /// Most tokens of prompts that are read by one forward, which bounds its memory; a longer prompt is read by itself.
 pub const PREFILL_TOKENS: usize = 4096;
-
-/// A prompt that has been read.
-#[derive(Debug)]
-pub(crate) struct Prefilled {
-    /// Keys and values of every layer, each `[P, Hkv, C]`.
-    pub(crate) layers: Vec<KeyValue>,
-    /// Position of the newest token.
-    pub(crate) position: u32,
-    /// Of the token behind the prompt, `[V]`.
-    pub(crate) logits: Vec<f32>,
-}
 
 impl Request<'_> {
     /// Whether this asks for another completion of the same prompt.
@@ -71,12 +61,4 @@ impl Engine<'_> {
         });
         Ok(read.collect())
     }
-}
-
-/// The values of logits.
-///
-/// # Errors
-/// If the device fails.
-pub(crate) fn host(logits: Tensor<2>) -> Result<Vec<f32>, ModelError> {
-    Ok(read(logits)?)
 }

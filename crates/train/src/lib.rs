@@ -34,7 +34,6 @@ mod objective;
 mod observed;
 mod observer;
 pub mod optim;
-pub mod preview;
 mod quarantine;
 mod recorded;
 mod recorder;

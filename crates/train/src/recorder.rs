@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use vigos_core::jsonl::JsonLines;
 use vigos_recipe::Checkpoint;
-use vigos_recipe::run_folder::RunFolder;
+use vigos_rollout::run_folder::RunFolder;
 use vigos_rollout::{RolloutRecord, RunError};
 use vigos_tensorboard::TensorBoard;
 

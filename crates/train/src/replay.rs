@@ -14,10 +14,10 @@ use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_hub::Progress;
 use vigos_models::gradient::Keep;
 use vigos_models::{ActiveAdapter, peft};
-use vigos_recipe::run_folder::FolderError;
 use vigos_recipe::{Method, Recipe};
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{BaseFiles, base_name};
+use vigos_rollout::run_folder::FolderError;
 use vigos_rollout::spans::Spans;
 use vigos_rollout::{Kit, RolledOut, RunError};
 

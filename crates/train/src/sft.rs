@@ -21,10 +21,10 @@ use vigos_data::{DataRequest, Dataset};
 use vigos_models::Parameters;
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::resume::Run;
-use vigos_recipe::run_folder::RunFolder;
 use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{ModelFiles, base_name, dtype};
+use vigos_rollout::run_folder::RunFolder;
 use vigos_rollout::{RunError, RunOptions, Start};
 
 /// What to train, and where.

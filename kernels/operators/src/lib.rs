@@ -29,6 +29,6 @@ pub use device::{DeviceError, computed, in_chunks, read};
 pub use flex::vector;
 pub use gate::{gated, gated_reference};
 pub use norm::{rms_norm, rms_norm_reference};
-pub use placement::on_cpu;
-pub use projection::{EXACT_ROWS, project, project_back};
+pub use placement::{EXACT_ROWS, on_cpu};
+pub use projection::{project, project_back};
 pub use rotary::{rotate, rotate_reference};

@@ -7,6 +7,9 @@ use burn::{
     tensor::{DType, Tensor},
 };
 
+/// Up to so many rows, the CPU's products give each the same bits whatever the others are.
+pub const EXACT_ROWS: usize = 32;
+
 /// Whether a device is the CPU backend, whose operators give a row the same bits whatever the other rows are.
 pub fn on_cpu(device: &Device) -> bool {
     #[cfg(feature = "flex")]

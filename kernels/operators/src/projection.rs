@@ -12,9 +12,6 @@
 use crate::flex::projection::{has_own_back, has_own_product, project_back_rows, project_rows};
 use burn::tensor::Tensor;
 
-/// Up to so many rows, the CPU's products give each the same bits whatever the others are.
-pub const EXACT_ROWS: usize = 32;
-
 /// `x·Wᵀ` for a weight without a gradient, summed in f32. The result is differentiable with respect to `x`.
 ///
 /// ```

@@ -5,8 +5,8 @@ use clap::Args;
 use jiff::SignedDuration;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vigos_recipe::run_folder::RunFolder;
 use vigos_rollout::RunError;
+use vigos_rollout::run_folder::RunFolder;
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {

@@ -6,11 +6,10 @@ use crate::output::{self, note};
 use crate::progress::{Counter, Transfer};
 use crate::recipe;
 use serde_json::Value;
-use std::fmt::Write;
 use std::path::Path;
 use vigos::kit;
 use vigos_data::{DataLayout, DataRequest, Dataset, DatasetError};
-use vigos_inspect::{Converted, InspectError, Lengths, Looked, Plan, Reader, Report, check as look_at};
+use vigos_inspect::{Converted, InspectError, Looked, Plan, Reader, Report, check as look_at};
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::sample::ImageLimits;
 use vigos_recipe::sft::SftRecipe;
@@ -91,7 +90,7 @@ fn toml_text(text: &str) -> String {
 pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     let named = Named::of(&args.input, &args.read)?;
     let report = look(&named)?;
-    if args.json { output::json(&report) } else { output::data(text(&report).trim_end()) }
+    if args.json { output::json(&report) } else { output::data(report.text().trim_end()) }
 }
 
 /// Looks at every row.
@@ -167,7 +166,11 @@ fn plan(named: &Named, report: &Report) -> Option<Plan> {
         Named::Alone(_) => None,
         Named::Training(recipe) => {
             let (train, most) = (&recipe.train, recipe.rollout.sampling.max_new_tokens as u64);
-            Some(of(train.total_steps(report.rows), train.batch * train.accumulate, most))
+            Some(of(
+                train.total_steps(report.rows * recipe.rollout.per_sample),
+                train.batch * train.accumulate,
+                most,
+            ))
         }
         Named::Supervised(recipe) => {
             let train = &recipe.train;
@@ -175,62 +178,6 @@ fn plan(named: &Named, report: &Report) -> Option<Plan> {
             Some(of(recipe.total_steps(report.rows), train.batch * train.accumulate, learnt))
         }
     }
-}
-
-/// A report for people.
-pub(super) fn text(report: &Report) -> String {
-    let Report { layout, layouts, format, columns, rows, usable, images, answers, duplicates, .. } = report;
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let mixed: Vec<String> = layouts.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    let mixed =
-        if layouts.len() > 1 { format!(" (of the first rows: {})", mixed.join(", ")) } else { String::new() };
-    let _ = writeln!(text, "layout     {layout}{mixed}");
-    let _ = writeln!(text, "format     {format}");
-    let _ = writeln!(text, "columns    {}", columns.join(", "));
-    let _ = writeln!(text, "rows       {rows}, {usable} usable");
-    for (reason, count) in &report.left_out {
-        let _ = writeln!(text, "left out   {count}: {}", reason.replace('_', " "));
-    }
-    let _ = write!(
-        text,
-        "images     {} found, {} missing, {} broken",
-        images.found, images.missing, images.broken
-    );
-    if let (Some([w, h]), Some([width, height])) = (images.smallest, images.largest) {
-        let _ = write!(text, "; from {w} x {h} to {width} x {height} pixels");
-    }
-    if let Some(prompts) = &report.prompts {
-        let line = |of: &Lengths| {
-            format!(
-                "{} to {} tokens, half of them up to {}, 95 % up to {}",
-                of.min, of.max, of.median, of.p95
-            )
-        };
-        let _ = write!(text, "\nprompts    the student's {}", line(&prompts.student));
-        let _ = write!(text, "\n           the longest   {}", line(&prompts.longest));
-    }
-    let _ = write!(
-        text,
-        "\nanswers    {} numbers, {} choices, {} texts; {} of them hard to grade",
-        answers.number, answers.choice, answers.text, answers.hard
-    );
-    for hard in &answers.first_hard {
-        let _ = write!(text, "\n           row {}: {:?}", hard.row, hard.answer);
-    }
-    let _ = write!(text, "\nduplicates {} rows, {} ids", duplicates.rows, duplicates.ids);
-    if let Some(plan) = &report.estimate {
-        let _ = write!(
-            text,
-            "\nestimate   {} steps of {} samples; {} tokens of prompts, at most {} of completions",
-            plan.steps, plan.samples_per_step, plan.prompt_tokens, plan.completion_tokens
-        );
-    }
-    for bad in &report.first_bad {
-        let _ =
-            write!(text, "\nbad row    {} (id `{}`, row {}): {}", bad.origin, bad.id, bad.row, bad.reason);
-    }
-    text
 }
 
 /// Runs `vigos data convert`.

@@ -1,13 +1,13 @@
 //! `vigos doctor`: what this build and this machine can do.
 
 use super::estimate::estimate;
-use super::selftest::{Check, check};
 use crate::args::DoctorArgs;
 use crate::device::{self, Choice};
 use crate::error::CliError;
 use crate::output;
 use serde::Serialize;
 use std::fmt::Write;
+use vigos_bench::selftest::{Check, check};
 
 /// What `--json` writes.
 #[derive(Serialize)]

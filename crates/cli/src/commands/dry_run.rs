@@ -15,9 +15,9 @@ use std::fmt::Write;
 use std::path::Path;
 use vigos::kit;
 use vigos_recipe::Recipe;
+use vigos_rollout::preview::preview;
 use vigos_rollout::spans::{Reason, Spans};
 use vigos_rollout::{RolloutRecord, RunOptions};
-use vigos_train::preview::preview;
 use vigos_train::{DryRun, dry_run};
 
 /// Checks the rows, plans the memory, shows a prompt of each role and a rollout, and estimates time and disk.
@@ -29,7 +29,7 @@ pub(super) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
     let device = device.open()?;
     let stop = Stop::listen(args.save_by)?;
     let report = data_check::look(&Named::Training(Box::new(recipe.clone())))?;
-    output::data(&format!("== rows\n{}", data_check::text(&report).trim_end()))?;
+    output::data(&format!("== rows\n{}", report.text().trim_end()))?;
 
     let memory = available_memory(&device);
     let mut progress = Run::new(memory);

@@ -18,7 +18,6 @@ mod replay;
 mod report;
 mod schema;
 mod score;
-mod selftest;
 mod sft;
 mod train;
 mod what_next;

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use vigos::kit;
 use vigos_recipe::Recipe;
 use vigos_recipe::When;
-use vigos_train::preview::{Preview, PromptPreview, preview};
+use vigos_rollout::preview::{Preview, PromptPreview, preview};
 
 /// Runs the command. No weights are read.
 ///

@@ -18,12 +18,12 @@ use vigos_recipe::row::BadRow;
 
 use crate::error::DatasetError;
 use crate::guard::guarded;
-use crate::order::RowGroup;
 use crate::packing::unpacked;
 use crate::reading::Reading;
 use crate::row_result::RowResult;
 use crate::stored::Stored;
 use messages::{ArrowFile, Batch};
+use vigos_core::order::RowGroup;
 
 /// What messages call it.
 const KIND: &str = "Arrow";

@@ -27,7 +27,6 @@ use vigos_core::files::{FileError, folder_of};
 use crate::arrow::values;
 use crate::error::DatasetError;
 use crate::guard;
-use crate::order::RowGroup;
 use crate::packing::unpacked;
 use crate::reading::Reading;
 use crate::row_result::RowResult;
@@ -35,6 +34,7 @@ use crate::stored::Stored;
 use columns::{Columns, is_laid_out, with_views};
 use serde_json::{Map, Value};
 use tempfile::TempPath;
+use vigos_core::order::RowGroup;
 use vigos_layouts::{Reader, RowFields, is_read};
 use vigos_recipe::row::BadRow;
 

@@ -14,11 +14,11 @@ use super::made::{made, records};
 use super::record::{Bytes, Record};
 use super::syntax;
 use crate::error::DatasetError;
-use crate::order::RowGroup;
 use crate::reading::Reading;
 use crate::row_result::RowResult;
 use crate::stored::Stored;
 use crate::tally::Tally;
+use vigos_core::order::RowGroup;
 
 /// Files of JSON with the places of their records.
 #[derive(Debug)]

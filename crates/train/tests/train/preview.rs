@@ -11,7 +11,7 @@ use vigos_recipe::Recipe;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::{SampleMaker, UserTexts};
 use vigos_rollout::RunError;
-use vigos_train::preview::{Preview, preview};
+use vigos_rollout::preview::{Preview, preview};
 
 fn recipe(family: &str, data: &Path, overrides: &[&str]) -> Recipe {
     let text = format!(

@@ -11,7 +11,7 @@ use macerator::{Scalar, Simd};
 use rayon::prelude::*;
 
 /// The most rows that are worth it: with more, a product that packs the weight once for all of them is faster.
-pub(super) const MOST_ROWS: usize = crate::projection::EXACT_ROWS;
+pub(super) const MOST_ROWS: usize = crate::placement::EXACT_ROWS;
 
 /// Values of the weight that one thread takes at a time: 256 KiB in f32, half of what a core's own cache holds.
 const TASK_VALUES: usize = 64 << 10;

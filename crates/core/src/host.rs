@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Memory that a new program can take without making others give way, in bytes; within a container no more than
 /// the container has left.
-pub(crate) fn available_memory() -> Option<u64> {
+pub fn available_memory() -> Option<u64> {
     let machine = available(&read_to_string("/proc/meminfo").ok()?)?;
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
     let group = left_in_group(&groups, Path::new("/sys/fs/cgroup"));

@@ -1,12 +1,12 @@
 //! What a device computes, held against f64 on the host.
 
-use crate::failure::words;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 use vigos_core::random::{Key, Purpose, draws};
+use vigos_core::text::panic_words;
 use vigos_kernels::{
     ActiveRow, Direction, RowLoss, SpanKlError, SpanKlRows, divergence_linear, span_kl, span_kl_reference,
 };
@@ -29,25 +29,25 @@ const LOSS_TEMPERATURE: f64 = 1.5;
 
 /// The outcome of one check.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Check {
+pub struct Check {
     /// What was computed.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Whether the error is within the tolerance.
-    pub(crate) passed: bool,
+    pub passed: bool,
     /// Largest error, relative to the largest value; none if nothing was computed.
-    pub(crate) error: Option<f64>,
+    pub error: Option<f64>,
     /// Largest error allowed.
-    pub(crate) tolerance: f64,
+    pub tolerance: f64,
     /// Wall-clock time of the best of three runs on the device.
-    pub(crate) seconds: Option<f64>,
+    pub seconds: Option<f64>,
     /// The same for what the check compares with, where that ran on the device as well.
-    pub(crate) baseline_seconds: Option<f64>,
+    pub baseline_seconds: Option<f64>,
     /// Why nothing was computed.
-    pub(crate) failure: Option<String>,
+    pub failure: Option<String>,
 }
 
 /// Runs every check on a device.
-pub(crate) fn check(device: &Device) -> Vec<Check> {
+pub fn check(device: &Device) -> Vec<Check> {
     vec![
         guarded("matmul", || matmul(device)),
         guarded("kernel", || kernel(device)),
@@ -64,8 +64,9 @@ struct Found {
 
 /// Runs a check. A backend reports trouble by a panic, which a check-up has to outlive.
 fn guarded(name: &'static str, run: impl FnOnce() -> Result<Found, String>) -> Check {
-    let outcome = catch_unwind(AssertUnwindSafe(run))
-        .unwrap_or_else(|panic| Err(words(panic.as_ref()).unwrap_or("the backend panicked").to_owned()));
+    let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        Err(panic_words(panic.as_ref()).unwrap_or("the backend panicked").to_owned())
+    });
     let (found, failure) = match outcome {
         Ok(found) => (Some(found), None),
         Err(failure) => (None, Some(failure)),

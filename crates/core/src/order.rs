@@ -10,7 +10,7 @@
 
 use std::num::NonZeroUsize;
 
-use vigos_core::random::{Key, Purpose, draws};
+use crate::random::{Key, Purpose, draws};
 
 /// The most rows in a window of more than one row group: bounds the order's own memory.
 const MAX_WINDOW_ROWS: usize = 1 << 20;

@@ -3,6 +3,8 @@
 //! Nothing but the data set and the model's small files is read: a template or a data set can be tried out without
 //! the weights.
 
+use crate::base::BaseFiles;
+use crate::{Kit, RunError};
 use serde::Serialize;
 use vigos_data::{BadRow, DataRequest, Row};
 use vigos_hub::Progress;
@@ -10,8 +12,6 @@ use vigos_processor::{ImagePatches, Processor};
 use vigos_recipe::reference_target;
 use vigos_recipe::sample::{Role, SampleMaker, Skip};
 use vigos_recipe::{Recipe, When};
-use vigos_rollout::base::BaseFiles;
-use vigos_rollout::{Kit, RunError};
 
 /// A row and its prompts.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,12 +1,12 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
-use crate::resume::{Run, free};
-use crate::{RecipeError, RunRecipe};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, remove_unfinished, write_atomic_bytes};
 use vigos_core::leaves::leaves;
 use vigos_core::lock::{FolderLock, LockError};
+use vigos_recipe::resume::{Run, free};
+use vigos_recipe::{RecipeError, RunRecipe};
 
 const CONFIG: &str = "config.toml";
 const OVERRIDES: &str = "overrides.json";
