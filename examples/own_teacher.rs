@@ -11,8 +11,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use vigos::recipe::{Context, Divergence, Reads, Recipe, Span, Teacher, When, reference_target};
+use vigos::rollout::preview::preview;
 use vigos::train::metrics::Metrics;
-use vigos::train::{preview::preview, train};
+use vigos::train::train;
 use vigos::{Observer, RunOptions};
 
 /// Prints a line a step.

@@ -12,7 +12,8 @@
 //! let images = set.with_file_name("../images");
 //! let reading = Reading { image_root: Some(&images), max_bad_share: f64::INFINITY, ..Reading::default() };
 //! let dataset = Dataset::open_with(&set, None, &Fields::default(), reading)?;
-//! let found = check(&dataset, &Looked::default(), &mut |_done, _total| ())?;
+//! let mut found = check(&dataset, &Looked::default(), &mut |_done, _total| ())?;
+//! vigos_inspect::check::layouts(&dataset, &(&Fields::default()).into(), &mut found)?;
 //! assert_eq!((found.layout.as_str(), found.rows, found.usable), ("vqa", 10, 10));
 //! assert_eq!(found.answers.choice, 5);
 //! # Ok::<(), vigos_inspect::InspectError>(())

@@ -72,11 +72,15 @@ fn a_registered_scheme_opens_the_names_that_begin_with_it_and_the_later_of_two_c
 }
 
 #[test]
-fn what_a_source_says_is_told_as_it_said_it() {
+fn what_a_source_says_is_told_as_it_said_it_with_the_key_that_names_it() {
     let sources = Sources::default().with(Echo("?"));
     for (name, is_input) in [("echo:", true), ("echo:many", false)] {
         let error = open(&sources, name.as_ref(), None).unwrap_err();
-        assert_eq!((error.to_string().as_str(), error.is_input()), ("no number of rows", is_input), "{name}");
+        assert_eq!(
+            (error.to_string().as_str(), error.is_input()),
+            ("data.path: no number of rows", is_input),
+            "{name}"
+        );
         assert!(
             std::error::Error::source(&error).is_some_and(|cause| cause.is::<ParseIntError>()),
             "{error:?}"

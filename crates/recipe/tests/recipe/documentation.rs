@@ -61,7 +61,11 @@ fn what_may_change_on_resume_is_said_at_the_keys() {
     assert_eq!(free_of(Run::Eval), set(&[&training[..], &images[..], &eval[..]].concat()));
     assert_eq!(free_of(Run::Palr), set(&[&training[..], &images[..], &["eval"]].concat()));
     let sft: std::collections::BTreeSet<String> = free::<SftRecipe>(Run::Sft).into_iter().collect();
-    assert_eq!(sft, set(&[&sections[..], &images, &rescue, &["train.max_tokens"]].concat()));
+    assert_eq!(
+        sft,
+        set(&[&sections[..], &images, &rescue, &["train.max_tokens", "train.tokens_per_micro_batch"]]
+            .concat())
+    );
 }
 
 #[test]

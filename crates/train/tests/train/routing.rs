@@ -111,7 +111,8 @@ fn every_preset_gives_token_means_of_its_losses_and_their_weighted_sum() {
         for (term, (sum, count)) in sums {
             let found = result.terms[term];
             assert_eq!(found.tokens, count, "{name} {term}");
-            assert!(relative(found.loss, sum / count as f64) < 1e-9, "{name} {term}");
+            let mean = sum / count as f64;
+            assert!(relative(found.loss, mean) < 1e-9, "{name} {term}: {} and {mean}", found.loss);
             let weight = method.teachers.iter().find(|t| t.name == term).unwrap().weight;
             total += weight * sum / count as f64;
         }
