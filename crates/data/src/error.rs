@@ -240,6 +240,7 @@ pub enum DatasetError {
         /// The key.
         key: String,
         /// Why.
+        #[source]
         error: Box<DatasetError>,
     },
     /// A row beyond the end was asked for.

@@ -177,13 +177,13 @@ struct Pass {
     pass: TeacherPass,
 }
 
-/// Tokens of some completions that each teacher of the table teaches.
+/// Tokens of some completions that each teacher of the table teaches, those of one name together.
 fn taught_tokens(method: &Method, rollouts: &[RolledOut]) -> Vec<usize> {
-    let mut tokens = vec![0; method.teachers.len()];
+    let mut tokens: BTreeMap<&str, usize> = BTreeMap::new();
     for Pass { pass, .. } in passes(method, rollouts) {
-        tokens[pass.teacher] += pass.active.len();
+        *tokens.entry(&method.teachers[pass.teacher].name).or_default() += pass.active.len();
     }
-    tokens
+    method.teachers.iter().map(|teacher| tokens.get(teacher.name.as_str()).copied().unwrap_or(0)).collect()
 }
 
 /// What every teacher reads of some completions: completion by completion, in the order of the table.

@@ -81,10 +81,8 @@ fn what_a_source_says_is_told_as_it_said_it_with_the_key_that_names_it() {
             ("data.path: no number of rows", is_input),
             "{name}"
         );
-        assert!(
-            std::error::Error::source(&error).is_some_and(|cause| cause.is::<ParseIntError>()),
-            "{error:?}"
-        );
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        assert!(causes.last().is_some_and(|cause| cause.is::<ParseIntError>()), "{error:?}");
     }
 }
 
