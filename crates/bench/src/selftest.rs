@@ -222,7 +222,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(feature = "flex")]
     fn a_sound_device_passes_with_room_to_spare() {
         for check in check(&Device::flex()) {
             // Separate operators in f32 are themselves off by a few 1e-5.
