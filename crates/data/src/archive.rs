@@ -23,7 +23,7 @@ use crate::packing::unpacked;
 use crate::reading::Reading;
 use crate::records::{MAX_ROW, object};
 use crate::row_result::RowResult;
-use crate::stored::Stored;
+use crate::stored::{RecordFields, Stored};
 use vigos_core::order::RowGroup;
 
 /// What messages call it.
@@ -98,7 +98,7 @@ impl Archives {
     }
 
     /// The fields of record `index`, or why there are none, with where it stands and the folder of its archive.
-    fn record(&self, index: usize) -> Option<(Result<Map<String, Value>, String>, String, &Sample, &Path)> {
+    fn record(&self, index: usize) -> Option<(RecordFields, String, &Sample, &Path)> {
         let sample = self.samples.get(index)?;
         let file = self.files.get(sample.file)?;
         let origin = format!("{}: {}", file.path.display(), one_line(&sample.name, 80));
@@ -188,7 +188,7 @@ fn samples(file: File, number: usize, limit: usize) -> Result<Vec<Sample>, Strin
 
 impl Sample {
     /// The fields that its members make, the pictures in that of `image` or in `images`.
-    fn fields(&self, file: &ArchiveFile, image: &str) -> Result<Map<String, Value>, String> {
+    fn fields(&self, file: &ArchiveFile, image: &str) -> RecordFields {
         if self.members.len() > MAX_MEMBERS {
             return Err(format!(
                 "found {} members of its name, wanted at most {MAX_MEMBERS}",

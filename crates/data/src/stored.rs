@@ -8,6 +8,9 @@ use crate::error::DatasetError;
 use crate::row_result::RowResult;
 use vigos_core::order::RowGroup;
 
+/// The fields of a record, or why there are none.
+pub(crate) type RecordFields = Result<Map<String, Value>, String>;
+
 /// Records that are read when they are asked for.
 pub(crate) trait Stored: Debug + Send + Sync {
     /// How many there are.

@@ -68,7 +68,7 @@ impl Rows<'_> {
         while self.next < count {
             let number = self.next;
             self.next += 1;
-            if number % 64 == 0 {
+            if number.is_multiple_of(64) {
                 (self.progress)(number, count);
             }
             let bad = match self.dataset.read(number)? {

@@ -21,7 +21,7 @@ use crate::guard::guarded;
 use crate::packing::unpacked;
 use crate::reading::Reading;
 use crate::row_result::RowResult;
-use crate::stored::Stored;
+use crate::stored::{RecordFields, Stored};
 use messages::{ArrowFile, Batch};
 use vigos_core::order::RowGroup;
 
@@ -104,7 +104,7 @@ impl ArrowTable {
 
     /// The fields of record `index`, or why there are none, with where it stands and the folder of its file; nothing
     /// beyond the last.
-    fn record(&self, index: usize) -> Option<(Result<Map<String, Value>, String>, String, &Path)> {
+    fn record(&self, index: usize) -> Option<(RecordFields, String, &Path)> {
         let place = self.groups.partition_point(|group| group.first <= index).checked_sub(1)?;
         let group = self.groups.get(place).filter(|group| index - group.first < group.records)?;
         let file = self.files.get(group.file)?;

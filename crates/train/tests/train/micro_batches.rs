@@ -211,11 +211,13 @@ fn several_completions_of_a_sample_share_its_prompt_and_teach_as_separate_ones()
 fn completions_that_do_not_fill_a_step_are_refused_by_their_key() {
     let text =
         "[model]\npath = \"m\"\n[data]\npath = \"d.jsonl\"\n[train]\nsteps = 1\nbatch = 2\naccumulate = 3\n";
-    let set = |set: &str| Recipe::parse(text, "test", &[set.to_owned()]);
-    assert!(set("rollout.per_sample=3").is_ok());
-    let error = set("rollout.per_sample=4").unwrap_err().to_string();
+    let refused = |set: &[&str]| {
+        let set: Vec<String> = set.iter().map(|&set| set.to_owned()).collect();
+        Recipe::parse(text, "test", &set).err().map(|error| error.to_string())
+    };
+    assert_eq!(refused(&["rollout.per_sample=3"]), None);
+    let error = refused(&["rollout.per_sample=4"]).unwrap();
     assert!(error.contains("rollout.per_sample") && error.contains("6 completions"), "{error}");
-    let both = ["train.tokens_per_micro_batch=512".to_owned(), "train.normalise=micro_batch".to_owned()];
-    let error = Recipe::parse(text, "test", &both).unwrap_err().to_string();
+    let error = refused(&["train.tokens_per_micro_batch=512", "train.normalise=micro_batch"]).unwrap();
     assert!(error.contains("train.tokens_per_micro_batch"), "{error}");
 }
