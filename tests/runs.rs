@@ -71,8 +71,10 @@ fn a_run_that_fails_says_what_was_saved_and_how_to_go_on() {
     let (dir, data) = data_folder(&questions());
     let run_dir = dir.path().join("run");
     // The first step's weights are finite, and the second's logits are not.
-    let set = ["train.steps=3", "optim.lr=1e30", "optim.schedule=constant", "checkpoint.every=1"];
-    let ran = train(&recipe(&data), &run_dir, &set.map(|set| ["--set", set]).concat());
+    let steps = ["train.steps=3", "optim.lr=1e30", "optim.schedule=constant", "checkpoint.every=1"];
+    let set = [&steps[..], &["method.clip=0"]].concat();
+    let set: Vec<&str> = set.iter().flat_map(|set| ["--set", set]).collect();
+    let ran = train(&recipe(&data), &run_dir, &set);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     for part in ["not finite", "step-000001", "--resume"] {
         assert!(ran.stderr.contains(part), "no {part:?} in {}", ran.stderr);
