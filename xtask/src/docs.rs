@@ -7,9 +7,8 @@ use crate::shell::{cargo, root, succeed};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 
-/// Packages with an example `docs` that writes, each with the test that compares.
-const PACKAGES: [(&str, &str); 3] =
-    [("vigos-recipe", "recipe"), ("vigos-report", "report"), ("vigos-world", "world")];
+/// Crates with an example `CRATE_pages` that writes, and a test program of the crate's name that compares.
+const CRATES: [&str; 3] = ["recipe", "report", "world"];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -25,11 +24,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         true => ensure!(fs::read_to_string(&page)? == text, "{} is behind: cargo xtask docs", page.display()),
         false => fs::write(&page, text).with_context(|| page.display().to_string())?,
     }
-    PACKAGES.into_iter().try_for_each(|(package, test)| {
+    CRATES.into_iter().try_for_each(|name| {
+        let (package, example) = (format!("vigos-{name}"), format!("{name}_pages"));
         let mut command = cargo();
         match args.check {
-            true => command.args(["test", "--release", "-p", package, "--test", test, "--", "documentation"]),
-            false => command.args(["run", "--release", "-p", package, "--example", "docs"]),
+            true => {
+                command.args(["test", "--release", "-p", &package, "--test", name, "--", "documentation"])
+            }
+            false => command.args(["run", "--release", "-p", &package, "--example", &example]),
         };
         succeed(&mut command)
     })

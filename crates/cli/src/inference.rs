@@ -11,11 +11,11 @@ use vigos_hub::HubError;
 use vigos_models::agreement::check_processor;
 use vigos_models::weights::Weights;
 use vigos_models::{ActiveAdapter, Adapter, Architecture, ModelConfig, VisionLanguageModel, peft};
+use vigos_plan::{Estimate, generation};
 use vigos_processor::patches::{self, PatchError};
 use vigos_processor::{
     DecodeLimits, Grid, ImagePatches, Message, Part, Processor, RgbImage, Sequence, decode,
 };
-use vigos_train::memory::{Estimate, generation};
 
 /// The small files of a model folder, read and checked.
 pub(crate) struct Opened<'a> {

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use std::fmt::Write;
 use vigos_models::Architecture;
-use vigos_train::memory::fit::{Change, Forecast};
-use vigos_train::memory::{Estimate, Phase};
+use vigos_plan::fit::{Change, Forecast};
+use vigos_plan::{Estimate, Phase};
 
 /// What a run takes, and what to change if that is too much.
 #[derive(Debug, Serialize)]

@@ -7,9 +7,9 @@ use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use vigos_models::Architecture;
+use vigos_plan::fit::Forecast;
 use vigos_report::Live;
 use vigos_train::Observer;
-use vigos_train::memory::fit::Forecast;
 use vigos_train::metrics::{Metrics, Outcome, Pace};
 
 /// Least time between two plain lines of a counter.

@@ -5,9 +5,6 @@ use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune};
 use crate::health::Health;
-use crate::memory::fit::longest_alone;
-use crate::memory::plan::Plan;
-use crate::micro_batches::MicroBatches;
 use crate::observer::{Observer, Watch};
 use crate::recorder::{Recorder, Writing};
 use crate::recordings::Recordings;
@@ -20,7 +17,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use vigos_data::{DataRequest, Dataset};
 use vigos_hub::Progress;
-use vigos_models::LoraConfig;
+use vigos_models::{AdapterConfig, LoraConfig};
+use vigos_plan::distillation::Plan;
+use vigos_plan::fit::longest_alone;
+use vigos_plan::micro_batches::MicroBatches;
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
 use vigos_rollout::adapter::{adapter_config, lora_config, open_adapter};
@@ -58,6 +58,25 @@ impl<'a> Prepared<'a> {
         prepared.generation.sampling.check()?;
         Ok(prepared)
     }
+
+    /// The memory that training an adapter of this shape takes; `observer` is told.
+    ///
+    /// # Errors
+    /// If the first rows cannot be read, or no row can become a sample.
+    pub(crate) fn plan(
+        &self,
+        options: &TrainOptions,
+        adapter: AdapterConfig,
+        observer: &mut dyn Observer,
+    ) -> Result<Plan, RunError> {
+        let (recipe, most) = (options.recipe, self.base.max_prompt_tokens);
+        let model = self.base.model.config.architecture();
+        let plan = Plan::of(recipe, adapter, most, None);
+        let plan = plan.with_first_rows(&self.base.samples(), &self.dataset, recipe.train.seed)?;
+        let plan = plan.with_recompute(recipe.train.recompute, model, options.memory);
+        observer.memory(&plan, model, most);
+        Ok(plan)
+    }
 }
 
 /// Refuses a recipe that no run can begin with: opens all that it names but the base's weights. `progress` sees what has
@@ -86,16 +105,16 @@ pub fn train(
     let mut folder = RunFolder::open(run_dir, recipe, at.resumes(), Run::Train)?;
     folder.changes().iter().for_each(|change| observer.note(change));
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let Prepared { dataset, base, teaching, lora, generation } = Prepared::open(recipe, kit, &mut fetching)?;
+    let prepared = Prepared::open(recipe, kit, &mut fetching)?;
     // What is wrong with the adapter to start from is said before anything is loaded.
     let (from, seed, config) =
-        (recipe.model.adapter.as_deref(), recipe.train.seed, base.model.config.clone());
+        (recipe.model.adapter.as_deref(), recipe.train.seed, prepared.base.model.config.clone());
+    let lora = prepared.lora.clone();
     let new = |observer: &mut dyn Observer| {
         let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
         open_adapter(&lora, from, config.architecture(), seed, device, &mut fetching)
     };
     let adapter = if at.resumes() { None } else { Some(new(observer)?) };
-    let (model, most) = (config.architecture(), base.max_prompt_tokens);
     let planned = match &adapter {
         Some(adapter) => Ok(adapter.config.clone()),
         None => {
@@ -104,10 +123,9 @@ pub fn train(
     };
     // A run that is gone on with has its adapter in its checkpoints, whatever became of the first one.
     let planned = planned.or_else(|_| adapter_config(&recipe.lora, None, &mut |_, _, _| ()))?;
-    let plan = Plan::of(recipe, planned, most, None).with_first_rows(&base.samples(), &dataset, seed);
-    let plan = plan.with_recompute(recipe.train.recompute, model, memory);
-    observer.memory(&plan, model, most);
-    let longest = longest_alone(&plan, model, memory, most);
+    let plan = prepared.plan(options, planned, observer)?;
+    let Prepared { dataset, base, teaching, generation, .. } = prepared;
+    let longest = longest_alone(&plan, config.architecture(), memory, base.max_prompt_tokens);
 
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let base = base.load(device, &mut fetching)?;

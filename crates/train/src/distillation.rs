@@ -11,11 +11,11 @@
 use crate::dropout::{Dropping, dropout};
 use crate::finite::first_not_finite;
 use crate::metrics::{Distilled, Outcome};
-use crate::micro_batches::{MicroBatches, StepGradient};
 use crate::objective::{Objective, StepLoss};
 use crate::observed::{Probe, Sight};
 use crate::observer::Watch;
 use crate::scored::{Scored, ScoredToken, Term, Work};
+use crate::step_gradient::StepGradient;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use vigos_kernels::{ActiveRow, Divergence, Divergences, LOGITS_BUDGET, chunk_row
 use vigos_models::gradient::Keep;
 use vigos_models::rows::indices;
 use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, VisionLanguageModel, phase};
+use vigos_plan::micro_batches::MicroBatches;
 use vigos_processor::ImagePatches;
 use vigos_recipe::{Log, Method, Normalise, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
@@ -65,15 +66,16 @@ impl Objective for Distillation<'_> {
         let (mut loss, mut terms) = (0.0, BTreeMap::<String, Term>::new());
         let (mut scoring, mut update) = (Work::default(), Work::default());
         let mut scored = Vec::with_capacity(rollouts.len());
-        let whole = taught_tokens(method, &rollouts);
+        let whole = match self.cut.normalise {
+            Normalise::Step => Some(taught_tokens(method, &rollouts)),
+            Normalise::MicroBatch => None,
+        };
         let mut rollouts = rollouts.into_iter().peekable();
         while let Some(rollouts) = self.cut.next(&mut rollouts) {
             watch.go_on()?;
-            let mean_over = match self.cut.normalise {
-                Normalise::Step => whole.clone(),
-                Normalise::MicroBatch => taught_tokens(method, &rollouts),
-            };
-            for batch in self.pieces(weights, rollouts, &mean_over, step, scored.len())? {
+            let own = whole.is_none().then(|| taught_tokens(method, &rollouts));
+            let mean_over = whole.as_ref().or(own.as_ref()).map_or(&[][..], Vec::as_slice);
+            for batch in self.pieces(weights, rollouts, mean_over, step, scored.len())? {
                 gradient.add(batch.gradient);
                 loss += batch.loss / divisor as f64;
                 for (name, term) in &batch.terms {

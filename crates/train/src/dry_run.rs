@@ -3,8 +3,6 @@
 use crate::distil::{Prepared, TrainOptions};
 use crate::distillation::Distillation;
 use crate::dropout::Dropping;
-use crate::memory::plan::Plan;
-use crate::micro_batches::MicroBatches;
 use crate::objective::{Objective, StepLoss};
 use crate::observer::{Observer, Watch};
 use crate::rollout::{Rollout, Sampled};
@@ -12,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use vigos_data::BadRow;
+use vigos_plan::micro_batches::MicroBatches;
 use vigos_recipe::sample::UserTexts;
 use vigos_rollout::adapter::open_adapter;
 use vigos_rollout::record::RolloutRecord;
@@ -57,17 +56,14 @@ pub fn dry_run(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<DryRun, RunError> {
-    let RunOptions { recipe, kit, device, memory, .. } = *options;
+    let RunOptions { recipe, kit, device, .. } = *options;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let Prepared { dataset, base, teaching, lora, generation } = Prepared::open(recipe, kit, &mut fetching)?;
-    let (from, seed, config) =
-        (recipe.model.adapter.as_deref(), recipe.train.seed, base.model.config.clone());
-    let (model, most) = (config.architecture(), base.max_prompt_tokens);
-    let adapter = open_adapter(&lora, from, model, seed, device, &mut fetching)?;
-    let plan = Plan::of(recipe, adapter.config.clone(), most, None);
-    let plan = plan.with_first_rows(&base.samples(), &dataset, seed);
-    let plan = plan.with_recompute(recipe.train.recompute, model, memory);
-    observer.memory(&plan, model, most);
+    let prepared = Prepared::open(recipe, kit, &mut fetching)?;
+    let (from, seed) = (recipe.model.adapter.as_deref(), recipe.train.seed);
+    let model = prepared.base.model.config.architecture();
+    let adapter = open_adapter(&prepared.lora, from, model, seed, device, &mut fetching)?;
+    let plan = prepared.plan(options, adapter.config.clone(), observer)?;
+    let Prepared { dataset, base, teaching, generation, .. } = prepared;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let base = base.load(device, &mut fetching)?;
 

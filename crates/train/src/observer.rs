@@ -1,11 +1,11 @@
 //! Who sees a run as it goes, and may stop it.
 
-use crate::memory::fit::Forecast;
 use crate::metrics::Metrics;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_models::Architecture;
+use vigos_plan::fit::Forecast;
 use vigos_rollout::RunError;
 
 /// Sees a run as it goes.

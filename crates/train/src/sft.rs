@@ -4,9 +4,6 @@ use crate::checkpoint::{Checkpoints, write_folder};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
 use crate::health::Health;
-use crate::memory::fit::longest_alone;
-use crate::memory::supervised::SupervisedPlan;
-use crate::micro_batches::MicroBatches;
 use crate::observer::{Observer, Watch};
 use crate::recorder::{Recorder, Writing};
 use crate::rollout::Given;
@@ -19,6 +16,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use vigos_data::{DataRequest, Dataset};
 use vigos_models::Parameters;
+use vigos_plan::fit::longest_alone;
+use vigos_plan::micro_batches::MicroBatches;
+use vigos_plan::supervised::SupervisedPlan;
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::resume::Run;
 use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
@@ -64,7 +64,7 @@ pub fn sft(
         }
     };
     let planned = adapter.as_ref().map(|adapter| adapter.config.clone());
-    let plan = SupervisedPlan::of(recipe, planned).with_first_rows(&maker, &dataset, recipe.train.seed);
+    let plan = SupervisedPlan::of(recipe, planned).with_first_rows(&maker, &dataset, recipe.train.seed)?;
     let plan = plan.with_recompute(recipe.train.recompute, model, memory);
     observer.memory(&plan, model, maker.max_tokens);
     let samples = Fitting { maker, longest: longest_alone(&plan, model, memory, maker.max_tokens) };

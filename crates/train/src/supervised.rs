@@ -7,19 +7,18 @@
 use crate::dropout::{Dropping, dropout};
 use crate::fine_tune::{Batch, FineTune};
 use crate::metrics::{Outcome, Supervised};
-use crate::micro_batches::{MicroBatches, StepGradient};
 use crate::objective::{Objective, StepLoss};
 use crate::observer::Watch;
 use crate::scored::{Scored, Work};
+use crate::step_gradient::StepGradient;
 use rayon::prelude::*;
 use std::time::Instant;
 use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
 use vigos_models::{ModelError, Sequence, Trained, VisionLanguageModel};
+use vigos_plan::micro_batches::MicroBatches;
+use vigos_plan::supervised::PIECE;
 use vigos_recipe::Normalise;
 use vigos_rollout::{RolledOut, RunError};
-
-/// Samples of a piece. A constant: the pieces, and with them the rounding, must not depend on the machine.
-pub(crate) const PIECE: usize = 8;
 
 /// The objective of supervised training.
 pub(crate) struct CrossEntropy<'a, F> {

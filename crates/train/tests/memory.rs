@@ -13,6 +13,11 @@ use vigos_models::{
     ActiveAdapter, Adapter, Architecture, ConfigFile, Dropout, DropoutPair, LoraConfig, Parameters,
     Projection, Sequence, init,
 };
+use vigos_plan::distillation::Plan;
+use vigos_plan::fit::{Forecast, Tunable};
+use vigos_plan::micro_batches::MicroBatches;
+use vigos_plan::supervised::SupervisedPlan;
+use vigos_plan::{Estimate, Phase, Planned, generation};
 use vigos_processor::{Grid, ImagePatches, ImageSlot};
 use vigos_qwen::Model;
 use vigos_recipe::sample::Sample;
@@ -24,11 +29,6 @@ use vigos_rollout::sampler::Sampling;
 use vigos_rollout::spans::CompletionText;
 use vigos_train::dropout::Dropping;
 use vigos_train::fine_tune::{AdapterFineTune, FullFineTune};
-use vigos_train::memory::fit::{Forecast, Tunable};
-use vigos_train::memory::plan::Plan;
-use vigos_train::memory::supervised::SupervisedPlan;
-use vigos_train::memory::{Estimate, Phase, Planned, generation};
-use vigos_train::micro_batches::MicroBatches;
 use vigos_train::supervised::micro_batch;
 
 #[global_allocator]

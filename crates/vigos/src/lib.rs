@@ -13,6 +13,7 @@
 //! | [`inspect`](mod@inspect) | what a data set holds, looked at and written anew |
 //! | [`grade`] | which answers are right |
 //! | [`rollout`] | the student and its completions, read for their spans |
+//! | [`plan`] | micro-batches, and what memory a run will take |
 //! | [`train`](mod@train) | the loop, its objectives, checkpoints |
 //! | [`eval`] | asking, grading, the leakage diagnostic |
 //!
@@ -35,6 +36,7 @@ pub use vigos_grade as grade;
 pub use vigos_inspect as inspect;
 pub use vigos_kernels as kernels;
 pub use vigos_models as models;
+pub use vigos_plan as plan;
 pub use vigos_processor as processor;
 pub use vigos_recipe as recipe;
 pub use vigos_rollout as rollout;

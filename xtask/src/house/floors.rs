@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// From the bottom up. A new crate gets its place here.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["vigos-core", "vigos-jpeg", "vigos-operators", "xtask"],
     &[
         "vigos-hub",
@@ -17,6 +17,7 @@ const FLOORS: [&[&str]; 10] = [
     &["vigos-grade", "vigos-layouts", "vigos-qwen", "vigos-world"],
     &["vigos-data", "vigos-report"],
     &["vigos-inspect", "vigos-rollout", "vigos-sources"],
+    &["vigos-plan"],
     &["vigos-eval", "vigos-fuzz", "vigos-train"],
     &["vigos-bench", "vigos-experiment"],
     &["vigos"],

@@ -13,11 +13,11 @@ use vigos::kit;
 use vigos_data::DataRequest;
 use vigos_hub::{Progress, Reference, is_reference, side_files_folder};
 use vigos_models::{AdapterConfig, ModelConfig};
+use vigos_plan::distillation::Plan;
 use vigos_recipe::Recipe;
 use vigos_rollout::adapter::adapter_config;
 use vigos_rollout::base::BaseFiles;
 use vigos_rollout::{Kit, RunError};
-use vigos_train::memory::plan::Plan;
 
 /// Where the shapes of published models are, in a checkout of the project.
 const SHAPES: &str = "configs/models";
@@ -66,7 +66,7 @@ fn with_data(plan: Plan, recipe: &Recipe, kit: &Kit, progress: &mut Progress) ->
     let request = DataRequest::from(&recipe.data);
     let dataset = kit.sources.open(&request, progress).map_err(|error| error.to_string())?;
     let base = BaseFiles::open(recipe, kit, progress).map_err(|error| error.to_string())?;
-    Ok(plan.with_first_rows(&base.samples(), &dataset, recipe.train.seed))
+    plan.with_first_rows(&base.samples(), &dataset, recipe.train.seed).map_err(|error| error.to_string())
 }
 
 /// The adapter that the recipe trains. One on the hub that cannot be had is taken for what `[lora]` says.

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use super::varint;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -128,21 +129,12 @@ impl<'a> Lengths<'a> {
     }
 
     fn signed(&mut self) -> Result<i64, String> {
-        let zigzag = self.number()?;
-        Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
+        Ok(varint::signed(self.number()?))
     }
 
     fn number(&mut self) -> Result<u64, String> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.data.split_first().ok_or("a page ends within its lengths")?;
-            self.data = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err("a page has a number that is too long".into())
+        varint::unsigned(|| self.take(1).map(|byte| byte[0]))?
+            .ok_or_else(|| "a page has a number that is too long".into())
     }
 }
 

@@ -8,6 +8,7 @@ mod cells;
 mod columns;
 mod delta;
 mod pages;
+mod varint;
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -5,6 +5,7 @@
 //! promise bounds what the decoder allocates for encodings that store each value in full, once in a dictionary, or as
 //! a number; of those that store lengths of texts instead it is only known that they are there.
 
+use super::varint;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -223,20 +224,11 @@ impl Cursor<'_> {
     }
 
     fn integer(&mut self) -> Result<i64, Fault> {
-        let zigzag = self.varint()?;
-        Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
+        Ok(varint::signed(self.varint()?))
     }
 
     fn varint(&mut self) -> Result<u64, Fault> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(Fault::Wrong("a number is too long".into()))
+        varint::unsigned(|| self.byte())?.ok_or_else(|| Fault::Wrong("a number is too long".into()))
     }
 
     fn byte(&mut self) -> Result<u8, Fault> {

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use support::{Recorded, host, kit, relative, root, run};
 use vigos_models::peft;
+use vigos_plan::micro_batches::MicroBatches;
 use vigos_recipe::sft::SftRecipe;
 use vigos_recipe::{Normalise, Recipe, RunRecipe};
-use vigos_train::micro_batches::MicroBatches;
 use vigos_train::replay::replay;
 use vigos_train::{Observer, SftOptions, sft};
 

@@ -2,11 +2,12 @@
 //!
 //! An estimate is a list of parts, each with its formula. Some are there all the time; the others belong to a phase
 //! of the step, and only one phase's are there at once: the peak is the permanent parts and the largest phase. What
-//! a part of the model takes is [`vigos_models::memory::Footprint`]'s to say; [`plan`] and [`supervised`] put it together
+//! a part of the model takes is [`vigos_models::memory::Footprint`]'s to say; [`distillation`] and [`supervised`] put it together
 //! for a recipe, [`fit`] says what to change where it is too much. docs/memory.md explains the formulas.
 
+pub mod distillation;
 pub mod fit;
-pub mod plan;
+pub mod micro_batches;
 pub mod supervised;
 
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! Which settings to change so that a run fits.
 
-use super::Planned;
+use crate::Planned;
 use serde::Serialize;
 use vigos_models::Architecture;
 
@@ -16,9 +16,9 @@ pub struct Change {
 /// A setting of a plan that can be turned down, one notch at a time.
 pub struct Knob<P> {
     /// The plan with the setting a notch lower, or nothing at its end.
-    pub(super) lower: fn(&P) -> Option<P>,
+    pub(crate) lower: fn(&P) -> Option<P>,
     /// The keys that say so.
-    pub(super) changes: fn(&P) -> Vec<Change>,
+    pub(crate) changes: fn(&P) -> Vec<Change>,
 }
 
 /// A plan that can be made to fit.
@@ -47,7 +47,7 @@ pub trait Forecast: Planned {
 }
 
 /// A description, a reasoning and an answer hardly fit into fewer tokens.
-pub(super) const FEWEST_TOKENS: usize = 256;
+pub(crate) const FEWEST_TOKENS: usize = 256;
 
 pub(crate) fn change(key: &'static str, value: impl ToString) -> Change {
     Change { key, value: value.to_string() }
@@ -107,7 +107,7 @@ fn lowered<P: Clone>(plan: &P, knob: &Knob<P>, fits: &impl Fn(&P) -> bool) -> (P
 
 /// The longest prompt that can be trained on by itself in `available` bytes, if there is one so long and a longer one that
 /// cannot: no setting makes room for more than that.
-pub(crate) fn longest_alone(
+pub fn longest_alone(
     plan: &impl Tunable,
     model: &Architecture,
     available: Option<u64>,

@@ -1,8 +1,8 @@
 //! What self-distillation by a recipe takes.
 
-use super::fit::{FEWEST_TOKENS, Knob, Tunable, change};
-use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
+use crate::fit::{FEWEST_TOKENS, Knob, Tunable, change};
 use crate::micro_batches::MicroBatches;
+use crate::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
 use burn::tensor::DType;
 use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;
@@ -61,14 +61,19 @@ impl Plan {
 
     /// The same plan for the longest prompts of a data set in the order of `seed`, as far as its first rows tell; as
     /// it is if none of them can be used.
-    pub fn with_first_rows(self, maker: &SampleMaker, dataset: &Dataset, seed: u64) -> Self {
-        match first_rows(maker, dataset, seed) {
-            Ok([prompt_tokens, image_tokens]) if prompt_tokens > 0 => {
-                Self { prompt_tokens, image_tokens, ..self }
-            }
-            // What is wrong with them is the run's to say.
-            _ => self,
-        }
+    ///
+    /// # Errors
+    /// If the data cannot be read, or no row can become a sample.
+    pub fn with_first_rows(
+        self,
+        maker: &SampleMaker,
+        dataset: &Dataset,
+        seed: u64,
+    ) -> Result<Self, RunError> {
+        Ok(match first_rows(maker, dataset, seed)? {
+            [0, _] => self,
+            [prompt_tokens, image_tokens] => Self { prompt_tokens, image_tokens, ..self },
+        })
     }
 
     /// The same plan with what `recompute` says: all activations are kept, too, where it leaves that open and they take no
@@ -196,7 +201,7 @@ impl Tunable for Plan {
 }
 
 /// What a block's backward has beside what was kept, of its graph and gradients; and what that is.
-pub(super) fn computed_again(keep: Keep, graph: u64) -> (u64, &'static str) {
+pub(crate) fn computed_again(keep: Keep, graph: u64) -> (u64, &'static str) {
     match keep {
         Keep::Inputs => (graph, "the graph"),
         // A third are gradients, which come and go with its backward; the rest was kept.

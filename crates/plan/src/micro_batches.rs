@@ -1,8 +1,7 @@
 //! How the completions of a step are cut into micro-batches, and what each of them counts for.
 
-use crate::memory::fit::{Change, change};
+use crate::fit::{Change, change};
 use std::iter::Peekable;
-use vigos_models::Trained;
 use vigos_recipe::sft::SftTrain;
 use vigos_recipe::{Normalise, Train};
 use vigos_rollout::RolledOut;
@@ -62,7 +61,8 @@ impl MicroBatches {
 
     /// What the loss and the gradient of a micro-batch are divided by: 1 where their tokens weigh as tokens of the
     /// step, else the micro-batches of a whole step.
-    pub(crate) fn divisor(&self) -> usize {
+    #[must_use]
+    pub fn divisor(&self) -> usize {
         match self.normalise {
             Normalise::Step => 1,
             Normalise::MicroBatch => self.accumulate,
@@ -111,34 +111,4 @@ impl MicroBatches {
 /// Tokens that the student reads of it: the prompt and the completion.
 fn length(rollout: &RolledOut) -> usize {
     rollout.sample.student.ids.len() + rollout.tokens.len()
-}
-
-/// The gradient of a step, added up micro-batch by micro-batch.
-pub(crate) struct StepGradient<W> {
-    divisor: usize,
-    sum: Option<W>,
-}
-
-impl<W: Trained> StepGradient<W> {
-    /// Nothing yet; of each micro-batch its part by `divisor` counts.
-    pub(crate) fn over(divisor: usize) -> Self {
-        Self { divisor, sum: None }
-    }
-
-    /// Adds that of one micro-batch.
-    pub(crate) fn add(&mut self, gradient: W) {
-        let share = match self.divisor {
-            1 => gradient,
-            parts => gradient.map(|_, t| t.clone() / parts as f64),
-        };
-        self.sum = Some(match self.sum.take() {
-            None => share,
-            Some(sum) => sum.plus(&share),
-        });
-    }
-
-    /// The sum; zero of the form of `weights` if none was added.
-    pub(crate) fn finish(self, weights: &W) -> W {
-        self.sum.unwrap_or_else(|| weights.zeros())
-    }
 }

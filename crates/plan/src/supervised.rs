@@ -1,9 +1,9 @@
 //! What supervised training by a recipe takes.
 
-use super::fit::{Knob, Tunable, change};
-use super::plan::computed_again;
-use super::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
+use crate::distillation::computed_again;
+use crate::fit::{Knob, Tunable, change};
 use crate::micro_batches::MicroBatches;
+use crate::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
 use burn::tensor::DType;
 use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;
@@ -13,7 +13,12 @@ use vigos_models::{AdapterConfig, Architecture};
 use vigos_recipe::Recompute;
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::sft::SftRecipe;
+use vigos_rollout::RunError;
 use vigos_rollout::base::dtype;
+
+/// Samples that are computed together. A constant: the pieces of a micro-batch, and with them the rounding, must not depend
+/// on the machine.
+pub const PIECE: usize = 8;
 
 /// Tokens of a completion where no row tells.
 const COMPLETION_TOKENS: usize = 256;
@@ -54,23 +59,27 @@ impl SupervisedPlan {
 
     /// The same plan for the longest samples of a data set in the order of `seed`, as far as its first rows tell; as it is
     /// if none of them can be used.
-    #[must_use]
-    pub fn with_first_rows(self, maker: &DemonstrationMaker, dataset: &Dataset, seed: u64) -> Self {
+    ///
+    /// # Errors
+    /// If the data cannot be read, or no row can become a sample.
+    pub fn with_first_rows(
+        self,
+        maker: &DemonstrationMaker,
+        dataset: &Dataset,
+        seed: u64,
+    ) -> Result<Self, RunError> {
         let merge = maker.processor.image_config().merge_size as usize;
         let (mut prompt, mut images, mut completion) = (0, 0, 0);
         let make = |number, row: &Row| maker.make(number, row);
-        let seen = see_first_rows(dataset, seed, make, |sample| {
+        see_first_rows(dataset, seed, make, |sample| {
             prompt = prompt.max(sample.student.ids.len());
             images = images.max(sample.student.images.iter().map(|slot| slot.grid.tokens(merge)).sum());
             completion = completion.max(sample.completion.len());
-        });
-        match seen {
-            Ok(()) if prompt > 0 => {
-                Self { prompt_tokens: prompt, image_tokens: images, completion_tokens: completion, ..self }
-            }
-            // What is wrong with them is the run's to say.
-            _ => self,
-        }
+        })?;
+        Ok(match prompt {
+            0 => self,
+            _ => Self { prompt_tokens: prompt, image_tokens: images, completion_tokens: completion, ..self },
+        })
     }
 
     /// The same plan with what `recompute` says, held against the memory that is free.
@@ -137,7 +146,7 @@ impl Planned for SupervisedPlan {
         let (block, what) = computed_again(self.keep, block);
         let formula = format!("{what} of one block with {tokens} tokens");
         all.push(Phase::Backward, "activations", block.saturating_add(of.gradient(tokens)), formula);
-        let parts = batch.div_ceil(n(crate::supervised::PIECE));
+        let parts = batch.div_ceil(n(PIECE));
         let formula = format!("in f32, of {parts} pieces of a micro-batch");
         all.push(Phase::Backward, "gradients", times(trained, parts).saturating_add(sum), formula);
         let copies = if several { 4 } else { 2 };
