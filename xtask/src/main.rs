@@ -10,6 +10,7 @@ mod goldens;
 mod hostile;
 mod house;
 mod random;
+mod ranks;
 mod same_numbers;
 mod sanitize;
 mod shell;
@@ -40,6 +41,8 @@ enum Task {
     SameNumbers(same_numbers::Args),
     /// Kill runs at random moments, damage checkpoints, resume, and compare with a run left alone.
     Faults(faults::Args),
+    /// Train with the processes of `mpirun`, kill some of them, and compare with a process by itself.
+    Ranks(ranks::Args),
     /// Train and evaluate on data sets that could fill a memory, and say how much was taken.
     Hostile(hostile::Args),
     /// Run the readers of untrusted bytes under libFuzzer.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Goldens(args) => goldens::run(&args),
         Task::SameNumbers(args) => same_numbers::run(&args),
         Task::Faults(args) => faults::run(&args),
+        Task::Ranks(args) => ranks::run(&args),
         Task::Hostile(args) => hostile::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sanitize => sanitize::run(),

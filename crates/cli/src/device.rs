@@ -5,6 +5,7 @@
 use burn::tensor::{Device, DeviceType};
 use std::fmt::{self, Display};
 use std::str::FromStr;
+use vigos_ranks::Ranks;
 
 /// Every backend that the command can be built with, best first.
 const NAMES: [&str; 9] = ["cuda", "rocm", "metal", "vulkan", "wgpu", "webgpu", "flex", "tch", "cpu"];
@@ -165,6 +166,20 @@ impl Display for Choice {
 }
 
 impl Choice {
+    /// The device of one of several ranks: those of a machine take its devices in turn, unless one is named.
+    ///
+    /// # Errors
+    /// As [`Choice::open`].
+    pub(crate) fn of_rank(&self, ranks: &dyn Ranks) -> Result<Device, DeviceError> {
+        let device = self.open()?;
+        if ranks.on_machine() == 1 || matches!(self, Self::Named { index: Some(_), .. }) {
+            return Ok(device);
+        }
+        let all = COMPILED.iter().map(Backend::devices).find(|devices| devices.contains(&device));
+        let all = all.unwrap_or_default();
+        Ok(all.get(ranks.local() % all.len().max(1)).cloned().unwrap_or(device))
+    }
+
     /// The device chosen.
     ///
     /// # Errors

@@ -89,12 +89,17 @@ impl CliError {
 
     /// 2 where the user's input is at fault, 1 where the machine failed, and what stands for the reason where work was
     /// cut short.
-    pub(crate) fn exit_code(&self) -> ExitCode {
+    pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Stopped { code } => ExitCode::from(*code),
-            _ if self.is_input() => ExitCode::from(2),
-            _ => ExitCode::from(1),
+            Self::Stopped { code } => *code,
+            _ if self.is_input() => 2,
+            _ => 1,
         }
+    }
+
+    /// The same for the system.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
     }
 
     /// Whether the user's input is at fault, rather than the machine.

@@ -72,6 +72,11 @@ impl Stop {
 
     /// What the command ends with where its work was cut short.
     pub(crate) fn stopped(&self) -> CliError {
-        CliError::Stopped { code: u8::try_from(self.code.load(Ordering::SeqCst)).unwrap_or(u8::MAX) }
+        CliError::Stopped { code: self.code() }
+    }
+
+    /// The exit code of what cut the work short; 0 if nothing did here.
+    pub(crate) fn code(&self) -> u8 {
+        u8::try_from(self.code.load(Ordering::SeqCst)).unwrap_or(u8::MAX)
     }
 }

@@ -14,6 +14,7 @@ mod memory;
 mod output;
 mod pages;
 mod progress;
+mod ranks;
 mod recipe;
 mod trace;
 mod trials;
@@ -30,18 +31,25 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 use vigos_bench::PhaseTimes;
+use vigos_ranks::{Alone, Ranks};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let log = match start_log(&cli) {
         Ok(log) => log,
-        Err(error) => return report(error, &cli.command),
+        Err(error) => return report(&error, &cli.command, &Alone),
     };
     keep_panics();
-    match guarded(|| commands::run(&cli, &log.phases)) {
+    let ranks = ranks::joined();
+    let ranks = ranks.as_ref();
+    match guarded(|| commands::run(&cli, &log.phases, ranks)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ CliError::Stopped { .. }) => error.exit_code(),
-        Err(error) => report(error, &cli.command),
+        Err(error) => {
+            let code = report(&error, &cli.command, ranks);
+            ranks::end_all(ranks, &error, error.code());
+            code
+        }
     }
 }
 
@@ -77,7 +85,10 @@ fn start_log(cli: &Cli) -> Result<Log, CliError> {
     Ok(Log { phases, _trace: guard })
 }
 
-fn report(error: CliError, command: &Command) -> ExitCode {
+fn report(error: &CliError, command: &Command, ranks: &dyn Ranks) -> ExitCode {
+    if ranks::is_told_by_another(error, ranks) && !ranks.is_first() {
+        return error.exit_code();
+    }
     // Messages name their causes already, and are searched for by scripts, so they are kept on their lines.
     let opts = || {
         let opts = MietteHandlerOpts::new().without_cause_chain().wrap_lines(false);
@@ -86,6 +97,7 @@ fn report(error: CliError, command: &Command) -> ExitCode {
     // Fails only if a hook is set, and none is.
     let _ = miette::set_hook(Box::new(move |_| Box::new(opts())));
     let way_on = || if error.is_input() { None } else { way_on(command) };
-    output::note(&format!("{:?}", miette::Report::new(Brief::of(&error, way_on))));
+    let rank = if ranks.count() > 1 { format!("rank {}: ", ranks.rank()) } else { String::new() };
+    output::failure(&format!("{rank}{:?}", miette::Report::new(Brief::of(error, way_on))));
     error.exit_code()
 }

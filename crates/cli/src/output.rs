@@ -3,6 +3,7 @@
 use crate::error::CliError;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Writes a line of data to stdout. A reader that has closed the pipe has all that it wanted.
 ///
@@ -33,7 +34,23 @@ pub(crate) fn colours() -> bool {
     stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Whether there is another process that talks to the user.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Leaves notes to another process from now on.
+#[cfg_attr(not(feature = "mpi"), allow(dead_code))]
+pub(crate) fn silence() {
+    SILENT.store(true, Ordering::SeqCst);
+}
+
 /// Writes a line for people to stderr; nobody listening is fine.
 pub(crate) fn note(text: &str) {
+    if !SILENT.load(Ordering::SeqCst) {
+        failure(text);
+    }
+}
+
+/// Writes what went wrong in this process to stderr.
+pub(crate) fn failure(text: &str) {
     let _ = writeln!(stderr(), "{text}");
 }

@@ -43,6 +43,12 @@ impl MicroBatches {
         self.batch.saturating_mul(self.accumulate)
     }
 
+    /// Micro-batches of a step, where they are cut by number; at least one otherwise.
+    #[must_use]
+    pub fn fewest(&self) -> usize {
+        if self.tokens.is_some() { 1 } else { self.accumulate }
+    }
+
     /// The next micro-batch of `rollouts`, in their order, or none when all are taken. One that is longer than a
     /// micro-batch may be is one by itself.
     pub fn next(&self, rollouts: &mut Peekable<impl Iterator<Item = RolledOut>>) -> Option<Vec<RolledOut>> {

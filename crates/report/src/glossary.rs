@@ -145,6 +145,9 @@ entries! {
     "tokens_per_second/update", "tokens a second",
     "Tokens of the student's training forward, prompts included, over the time of the update.",
     "About a third of the scoring.", "Falls: memory is short, or blocks run again (`train.recompute`).";
+    "waited", "seconds",
+    "Runs of several ranks: time of the step that each of them waited for the others.",
+    "Small beside the step.", "One never waits: its device is slower, or its completions are longer.";
     "token_accuracy", "share of tokens",
     "Supervised training: tokens to learn that the model holds for the most probable.",
     "Rises towards 1.", "Flat near its start: the learning rate is too small, or the data are noise.";

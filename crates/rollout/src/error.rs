@@ -13,6 +13,7 @@ use vigos_hub::HubError;
 use vigos_kernels::{DeviceError, SpanKlError};
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
+use vigos_ranks::RanksError;
 use vigos_recipe::prompts::PromptError;
 use vigos_recipe::sample::SampleError;
 use vigos_recipe::{Contradiction, RecipeError};
@@ -137,6 +138,17 @@ pub enum RunError {
         rows: String,
         /// The file with them and their completions, as `vigos replay` reads it.
         kept: PathBuf,
+    },
+    /// Ranks cannot go on together.
+    #[error(transparent)]
+    Ranks(#[from] RanksError),
+    /// Another rank of the run failed.
+    #[error("rank {rank}: {reason}")]
+    OtherRank {
+        /// Which.
+        rank: usize,
+        /// Why.
+        reason: String,
     },
     /// The run was asked to stop; what was finished is saved.
     #[error("interrupted; {0}")]

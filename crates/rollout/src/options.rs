@@ -3,6 +3,7 @@
 use crate::kit::Kit;
 use burn::tensor::Device;
 use std::path::Path;
+use vigos_ranks::{Alone, Ranks};
 
 /// What to work on, and where.
 #[derive(Debug)]
@@ -23,12 +24,14 @@ pub struct RunOptions<'a, R> {
     pub device: &'a Device,
     /// Bytes that the run may take, where that is known: a sample that takes more by itself is left out.
     pub memory: Option<u64>,
+    /// Those that the run is shared with. They all have the same recipe, data and folder.
+    pub ranks: &'a dyn Ranks,
 }
 
 impl<'a, R> RunOptions<'a, R> {
-    /// A new run in `run_dir`, with nothing known of the memory.
+    /// A new run in `run_dir`, by one rank, with nothing known of the memory.
     pub fn new(recipe: &'a R, run_dir: &'a Path, kit: &'a Kit, device: &'a Device) -> Self {
-        Self { recipe, run_dir, start: Start::Anew, overrides: &[], kit, device, memory: None }
+        Self { recipe, run_dir, start: Start::Anew, overrides: &[], kit, device, memory: None, ranks: &Alone }
     }
 
     /// The same, going on with the run in the folder if `resume` says so.

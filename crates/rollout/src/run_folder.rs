@@ -79,6 +79,11 @@ impl RunFolder {
         Ok(Self { path: path.to_owned(), resumes: resume, lock, changes })
     }
 
+    /// The folder of a run that another rank has opened, for those that only read in it.
+    pub fn of_other_rank(path: &Path, resumes: bool) -> Self {
+        Self { path: path.to_owned(), resumes, lock: None, changes: Vec::new() }
+    }
+
     /// Checks that a folder's run was begun by this very recipe.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Self-distillation, `vigos train`: the student is sampled, and learns from its teachers.
 
+use crate::agreed::{by_the_first, first_then_others, same};
 use crate::checkpoint::Checkpoints;
 use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
@@ -28,7 +29,7 @@ use vigos_rollout::base::{BaseFiles, base_name};
 use vigos_rollout::run_folder::RunFolder;
 use vigos_rollout::student::GenerationSettings;
 use vigos_rollout::transcript::Transcripts;
-use vigos_rollout::{Kit, RunError, RunOptions};
+use vigos_rollout::{Kit, RunError, RunOptions, Start};
 
 /// What to train, and where.
 pub type TrainOptions<'a> = RunOptions<'a, Recipe>;
@@ -101,11 +102,17 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, start: at, overrides, kit, device, memory } = *options;
-    let mut folder = RunFolder::open(run_dir, recipe, at.resumes(), Run::Train)?;
+    let RunOptions { recipe, run_dir, start: at, overrides, kit, device, memory, ranks } = *options;
+    same(ranks, "recipe", &recipe.to_toml()?)?;
+    let mut folder = by_the_first(
+        ranks,
+        || Ok(RunFolder::open(run_dir, recipe, at.resumes(), Run::Train)?),
+        || Ok(RunFolder::of_other_rank(run_dir, at.resumes())),
+    )?;
     folder.changes().iter().for_each(|change| observer.note(change));
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let prepared = Prepared::open(recipe, kit, &mut fetching)?;
+    // What has to be fetched one rank fetches for all.
+    let prepared = first_then_others(ranks, || Prepared::open(recipe, kit, &mut fetching))?;
     // What is wrong with the adapter to start from is said before anything is loaded.
     let (from, seed, config) =
         (recipe.model.adapter.as_deref(), recipe.train.seed, prepared.base.model.config.clone());
@@ -128,16 +135,20 @@ pub fn train(
     let longest = longest_alone(&plan, config.architecture(), memory, base.max_prompt_tokens);
 
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let base = base.load(device, &mut fetching)?;
+    let base = first_then_others(ranks, || base.load(device, &mut fetching))?;
     let fine_tune =
         AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path), keep: plan.keep };
     let read = |path: &Path| fine_tune.restore(path);
     let start = |observer: &mut dyn Observer| adapter.map_or_else(|| new(observer), Ok);
-    let (weights, optimiser, state) =
-        Checkpoints::of(folder.path()).load_or_start(at, read, start, observer)?;
+    let checkpoints = Checkpoints::of(folder.path());
+    // The first rank puts aside and mends; the others find the newest.
+    let at = if ranks.is_first() || !at.resumes() { at } else { Start::Resumed };
+    let loaded = first_then_others(ranks, || checkpoints.load_or_start(at, read, start, observer));
+    let (weights, optimiser, state) = loaded?;
+    same(ranks, "checkpoint", &state)?;
     let total = recipe.train.total_steps(dataset.count().get() * recipe.rollout.per_sample);
     state.is_within(total)?;
-    folder.begin(recipe, overrides)?;
+    by_the_first(ranks, || Ok(folder.begin(recipe, overrides)?), || Ok(()))?;
 
     let writing = Writing {
         checkpoint: &recipe.checkpoint,
@@ -151,8 +162,20 @@ pub fn train(
         tensorboard: recipe.log.metrics.tensorboard,
         max_bad_share: recipe.data.rows.max_bad_share,
     };
-    let mut recorder = Recorder::open(folder, writing, &state)?;
+    let mut recorder = by_the_first(
+        ranks,
+        || Recorder::open(folder.clone(), writing, &state),
+        || Recorder::reading(folder.clone(), writing, &state),
+    )?;
     let (cut, per_sample) = (MicroBatches::from(&recipe.train), recipe.rollout.per_sample);
+    let batches = cut.fewest();
+    if batches < ranks.count() {
+        observer.note(&format!(
+            "a step may have no more than {batches} micro-batches for {} ranks; a smaller train.batch and a larger \
+             train.accumulate give each of them one",
+            ranks.count()
+        ));
+    }
     let dropping = Dropping { probability: recipe.lora.dropout, seed: recipe.train.seed };
     let samples = Fitting { maker: base.samples(), longest };
     let mut training = Training {
@@ -173,5 +196,5 @@ pub fn train(
         state,
         health: Health::default(),
     };
-    training.run(&mut recorder, &mut Watch { observer, stop })
+    training.run(&mut recorder, &mut Watch::new(observer, stop, ranks))
 }

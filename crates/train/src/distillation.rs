@@ -8,15 +8,18 @@
 //! Each loss is the mean over its tokens in the whole step, or in the whole micro-batch as the recipe says; the
 //! weighted sum of the losses is what is minimised. What scores a token is the row that predicts it.
 
+use crate::agreed::agreed;
+use crate::dealt::{Dealt, Own, part_number};
 use crate::dropout::{Dropping, dropout};
 use crate::finite::first_not_finite;
 use crate::metrics::{Distilled, Outcome};
 use crate::objective::{Objective, StepLoss};
 use crate::observed::{Probe, Sight};
 use crate::observer::Watch;
-use crate::scored::{Scored, ScoredToken, Term, Work};
+use crate::scored::{Observed, Scored, ScoredToken, Term, Work};
 use crate::step_gradient::StepGradient;
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,33 +65,110 @@ impl Objective for Distillation<'_> {
     ) -> Result<StepLoss<Adapter>, RunError> {
         watch.observer.phase("update");
         let (method, divisor) = (self.teaching.method, self.cut.divisor());
-        let mut gradient = StepGradient::over(divisor);
-        let (mut loss, mut terms) = (0.0, BTreeMap::<String, Term>::new());
-        let (mut scoring, mut update) = (Work::default(), Work::default());
-        let mut scored = Vec::with_capacity(rollouts.len());
         let whole = match self.cut.normalise {
             Normalise::Step => Some(taught_tokens(method, &rollouts)),
             Normalise::MicroBatch => None,
         };
-        let mut rollouts = rollouts.into_iter().peekable();
-        while let Some(rollouts) = self.cut.next(&mut rollouts) {
-            watch.go_on()?;
-            let own = whole.is_none().then(|| taught_tokens(method, &rollouts));
-            let mean_over = whole.as_ref().or(own.as_ref()).map_or(&[][..], Vec::as_slice);
-            for batch in self.pieces(weights, rollouts, mean_over, step, scored.len())? {
-                gradient.add(batch.gradient);
-                loss += batch.loss / divisor as f64;
-                for (name, term) in &batch.terms {
-                    terms.entry(name.clone()).or_default().add(term, divisor);
+        let mut dealt = Dealt::new(&self.cut, rollouts, watch.ranks);
+        let mut gradient = StepGradient::over(divisor, watch.ranks.count());
+        let mut learn = |watch: &mut Watch| {
+            let mut pieces = Vec::new();
+            while let Some(Own { number, first, rollouts }) = dealt.next() {
+                watch.go_on()?;
+                let own = whole.is_none().then(|| taught_tokens(method, &rollouts));
+                let mean_over = whole.as_ref().or(own.as_ref()).map_or(&[][..], Vec::as_slice);
+                for (piece, batch) in
+                    self.pieces(weights, rollouts, mean_over, step, first)?.into_iter().enumerate()
+                {
+                    let MicroBatch { loss, terms, scored, gradient: slope, scoring, update } = batch;
+                    gradient.add(part_number(number, piece), slope)?;
+                    pieces.push(Piece { number, loss, terms, scored, scoring, update });
                 }
-                scoring += batch.scoring;
-                update += batch.update;
-                scored.extend(batch.scored);
             }
+            Ok(pieces)
+        };
+        let learnt = learn(watch);
+        let (own, others) = agreed(watch, learnt, |own: &Vec<Piece>| own.iter().map(Piece::told).collect())?;
+        let gradient = gradient.finish(weights, watch.ranks)?;
+
+        let (scoring, update) = spent(&own, &others);
+        let mut pieces = own;
+        for told in others.into_iter().flat_map(|(_, told): (_, Vec<ToldPiece>)| told) {
+            pieces.push(told.with(&mut dealt));
+        }
+        // Those of one micro-batch are one rank's, in their order.
+        pieces.sort_by_key(|piece| piece.number);
+        let (mut loss, mut terms) = (0.0, BTreeMap::<String, Term>::new());
+        let mut scored = Vec::new();
+        for piece in pieces {
+            loss += piece.loss / divisor as f64;
+            for (name, term) in &piece.terms {
+                terms.entry(name.clone()).or_default().add(term, divisor);
+            }
+            scored.extend(piece.scored);
         }
         let outcome = Outcome::Distilled(Box::new(Distilled::new(method, terms, &scored)));
-        Ok(StepLoss { loss, gradient: gradient.finish(weights), outcome, scored, scoring, update })
+        Ok(StepLoss { loss, gradient, outcome, scored, scoring, update })
     }
+}
+
+/// A piece of a step but its gradient.
+struct Piece {
+    /// Its micro-batch.
+    number: usize,
+    loss: f64,
+    terms: BTreeMap<String, Term>,
+    scored: Vec<Scored>,
+    scoring: Work,
+    update: Work,
+}
+
+/// The same for those that have its completions already.
+#[derive(Serialize, Deserialize)]
+struct ToldPiece {
+    number: usize,
+    loss: f64,
+    terms: BTreeMap<String, Term>,
+    scored: Vec<(Vec<ScoredToken>, Option<Observed>)>,
+    scoring: Work,
+    update: Work,
+}
+
+impl Piece {
+    fn told(&self) -> ToldPiece {
+        let Self { number, loss, ref terms, ref scored, scoring, update } = *self;
+        let scored = scored.iter().map(|s| (s.tokens.clone(), s.observed.clone())).collect();
+        ToldPiece { number, loss, terms: terms.clone(), scored, scoring, update }
+    }
+}
+
+impl ToldPiece {
+    /// With its completions, the next ones of its micro-batch.
+    fn with(self, dealt: &mut Dealt) -> Piece {
+        let Self { number, loss, terms, scored, scoring, update } = self;
+        let rollouts = dealt.of_others(number, scored.len());
+        let scored = rollouts
+            .zip(scored)
+            .map(|(rollout, (tokens, observed))| Scored { rollout, tokens, observed })
+            .collect();
+        Piece { number, loss, terms, scored, scoring, update }
+    }
+}
+
+/// The work of all ranks: their tokens, and the time of the one that took longest.
+fn spent(own: &[Piece], others: &[(usize, Vec<ToldPiece>)]) -> (Work, Work) {
+    let of = |works: &mut dyn Iterator<Item = (Work, Work)>| {
+        works.fold((Work::default(), Work::default()), |(mut scoring, mut update), (s, u)| {
+            scoring += s;
+            update += u;
+            (scoring, update)
+        })
+    };
+    let own = of(&mut own.iter().map(|piece| (piece.scoring, piece.update)));
+    others.iter().fold(own, |(scoring, update), (_, told)| {
+        let (s, u) = of(&mut told.iter().map(|piece| (piece.scoring, piece.update)));
+        (scoring.beside(s), update.beside(u))
+    })
 }
 
 impl Distillation<'_> {

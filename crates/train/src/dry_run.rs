@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use vigos_data::BadRow;
 use vigos_plan::micro_batches::MicroBatches;
+use vigos_ranks::Alone;
 use vigos_recipe::sample::UserTexts;
 use vigos_rollout::adapter::open_adapter;
 use vigos_rollout::record::RolloutRecord;
@@ -93,7 +94,7 @@ pub fn dry_run(
         return Err(RunError::NothingLeft { path: recipe.data.path.clone(), rows, reason });
     }
     let tried = samples.len() * per_sample;
-    let mut watch = Watch { observer, stop };
+    let mut watch = Watch::new(observer, stop, &Alone);
     let begin = Instant::now();
     let sampled = Sampled { base: &base, generation, per_sample };
     let rollouts = sampled.complete(samples, &adapter, 0, &mut watch)?;

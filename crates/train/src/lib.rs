@@ -18,7 +18,9 @@
 //! assert_eq!(rates, [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]);
 //! ```
 
+mod agreed;
 pub mod checkpoint;
+mod dealt;
 pub mod distil;
 pub mod distillation;
 pub mod dropout;

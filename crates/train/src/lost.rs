@@ -19,6 +19,20 @@ pub(crate) struct Attempt {
     rollouts: Vec<RolledOut>,
 }
 
+/// The same error, as one of a number that is not finite where it is that.
+pub(crate) fn told(error: RunError) -> RunError {
+    match error {
+        RunError::Rollout(RolloutError::Sampling {
+            sample,
+            position,
+            source: source @ (SamplingError::Logit { .. } | SamplingError::Nothing { .. }),
+        }) => RunError::NotFinite(format!(
+            "a logit of the student's (sample {sample}, token {position}: {source})"
+        )),
+        other => other,
+    }
+}
+
 /// A row whose completion failed.
 #[derive(Serialize)]
 struct Row {
@@ -54,13 +68,8 @@ impl Attempt {
         step: usize,
         recorder: &Recorder,
     ) -> Result<RunError, RunError> {
-        let what = match error {
+        let what = match told(error) {
             RunError::NotFinite(what) => what,
-            RunError::Rollout(RolloutError::Sampling {
-                sample,
-                position,
-                source: source @ (SamplingError::Logit { .. } | SamplingError::Nothing { .. }),
-            }) => format!("a logit of the student's (sample {sample}, token {position}: {source})"),
             other => return Err(other),
         };
         let kept = match self.rollouts.as_slice() {

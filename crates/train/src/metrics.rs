@@ -30,6 +30,9 @@ pub struct Metrics {
     /// How long it took.
     #[serde(flatten)]
     pub pace: Pace,
+    /// Seconds that each rank waited for the others, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waited: Vec<f64>,
 }
 
 /// What a step's objective says of itself.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_models::Architecture;
 use vigos_plan::fit::Forecast;
+use vigos_ranks::{Ranks, shared};
 use vigos_rollout::RunError;
 
 /// Sees a run as it goes.
@@ -29,15 +30,35 @@ pub trait Observer {
     fn note(&mut self, _text: &str) {}
 }
 
-/// An observer, and the switch that stops the run.
+/// An observer, the switch that stops the run, and those that it is shared with.
 pub(crate) struct Watch<'a> {
     /// The observer.
     pub(crate) observer: &'a mut dyn Observer,
     /// The switch.
     pub(crate) stop: &'a AtomicBool,
+    /// All ranks.
+    pub(crate) ranks: &'a dyn Ranks,
+    /// Seconds of the step under way that this rank has waited for the others.
+    pub(crate) waited: f64,
 }
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
+    /// Of a run by `ranks`.
+    pub(crate) fn new(observer: &'a mut dyn Observer, stop: &'a AtomicBool, ranks: &'a dyn Ranks) -> Self {
+        Self { observer, stop, ranks, waited: 0.0 }
+    }
+
+    /// Whether the run is to stop on any rank.
+    ///
+    /// # Errors
+    /// If a rank is gone.
+    pub(crate) fn any_stopped(&self) -> Result<bool, RunError> {
+        match self.ranks.count() {
+            1 => Ok(self.stopped()),
+            _ => Ok(shared(self.ranks, &self.stopped())?.contains(&true)),
+        }
+    }
+
     /// Whether the run is to stop.
     pub(crate) fn stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)

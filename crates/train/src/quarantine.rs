@@ -12,7 +12,9 @@ use vigos_rollout::RunError;
 pub(crate) struct Quarantine {
     path: PathBuf,
     share: f64,
+    /// The file, once there is a row in it; there is never one where another rank writes it.
     lines: Option<JsonLines>,
+    writes: bool,
     /// Where the rows stand that were written down.
     known: HashSet<String>,
 }
@@ -38,7 +40,23 @@ impl Quarantine {
                 known.insert(line?.1.origin);
             }
         }
-        Ok(Self { path: path.to_owned(), share, lines: file, known })
+        Ok(Self { path: path.to_owned(), share, lines: file, writes: true, known })
+    }
+
+    /// Goes on beside the rank that continues the file at `path` after its first `lines` lines: rows are known, and counted,
+    /// and not written down.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) fn reading(path: &Path, lines: u64, share: f64) -> Result<Self, RunError> {
+        let mut known = HashSet::new();
+        if lines > 0 {
+            let most = usize::try_from(lines).unwrap_or(usize::MAX);
+            for line in read_lines::<Line>(path, ReadOptions::default())?.take(most) {
+                known.insert(line?.1.origin);
+            }
+        }
+        Ok(Self { path: path.to_owned(), share, lines: None, writes: false, known })
     }
 
     /// Rows written down so far.
@@ -56,11 +74,13 @@ impl Quarantine {
         if !self.known.insert(origin.clone()) {
             return Ok(false);
         }
-        let lines = match &mut self.lines {
-            Some(lines) => lines,
-            none => none.insert(JsonLines::resume(&self.path, 0)?),
-        };
-        lines.write(&Line { origin: origin.clone(), id: id.clone(), reason: reason.clone() })?;
+        if self.writes {
+            let lines = match &mut self.lines {
+                Some(lines) => lines,
+                none => none.insert(JsonLines::resume(&self.path, 0)?),
+            };
+            lines.write(&Line { origin: origin.clone(), id: id.clone(), reason: reason.clone() })?;
+        }
         let (bad, seen, share) = (self.known.len() as u64, rows as u64, self.share);
         if bad as f64 > share * seen as f64 {
             let last = format!("{origin} (id `{id}`): {reason}");

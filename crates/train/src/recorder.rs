@@ -39,10 +39,16 @@ pub(crate) struct Recorder<'a> {
     writing: Writing<'a>,
     folder: RunFolder,
     checkpoints: Checkpoints,
-    metrics: JsonLines,
-    tensorboard: Option<TensorBoard>,
+    /// The files of each step, of the rank that writes.
+    files: Option<Files>,
     /// Rows that cannot be used.
     pub(crate) quarantine: Quarantine,
+}
+
+/// What grows with every step.
+struct Files {
+    metrics: JsonLines,
+    tensorboard: Option<TensorBoard>,
 }
 
 impl<'a> Recorder<'a> {
@@ -58,7 +64,18 @@ impl<'a> Recorder<'a> {
         let metrics = JsonLines::resume(&folder.metrics(), state.metrics_lines)?;
         let bad = Quarantine::open(&folder.quarantine(), state.quarantine_lines, writing.max_bad_share)?;
         let checkpoints = Checkpoints::of(folder.path());
-        Ok(Self { writing, folder, checkpoints, metrics, tensorboard, quarantine: bad })
+        let files = Some(Files { metrics, tensorboard });
+        Ok(Self { writing, folder, checkpoints, files, quarantine: bad })
+    }
+
+    /// Goes on after `state` beside the rank that writes: nothing is written.
+    ///
+    /// # Errors
+    /// If what is written already cannot be read.
+    pub(crate) fn reading(folder: RunFolder, writing: Writing<'a>, state: &State) -> Result<Self, RunError> {
+        let bad = Quarantine::reading(&folder.quarantine(), state.quarantine_lines, writing.max_bad_share)?;
+        let checkpoints = Checkpoints::of(folder.path());
+        Ok(Self { writing, folder, checkpoints, files: None, quarantine: bad })
     }
 
     /// Writes down a step of `total`, as often as the recipe says, and counts the lines in `state`.
@@ -74,6 +91,7 @@ impl<'a> Recorder<'a> {
     ) -> Result<(), RunError> {
         let Writing { every, rollouts_every, rollouts_max, .. } = self.writing;
         let step = metrics.step;
+        let Some(files) = &mut self.files else { return Ok(()) };
         if rollouts_every > 0 && step.is_multiple_of(rollouts_every) {
             let kept = &scored[..scored.len().min(rollouts_max)];
             snapshot(&self.folder.rollouts(step)?, kept)?;
@@ -83,15 +101,15 @@ impl<'a> Recorder<'a> {
             }
         }
         if step.is_multiple_of(every.max(1)) || step == total {
-            self.metrics.write(metrics)?;
-            if let Some(tensorboard) = &mut self.tensorboard {
+            files.metrics.write(metrics)?;
+            if let Some(tensorboard) = &mut files.tensorboard {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
                 let values = scalars(metrics);
                 let values = values.iter().map(|(name, value)| (name.as_str(), *value));
                 tensorboard.scalars(step as u64, now, values)?;
             }
         }
-        state.metrics_lines = self.metrics.lines();
+        state.metrics_lines = files.metrics.lines();
         state.quarantine_lines = self.quarantine.lines();
         Ok(())
     }
@@ -102,7 +120,9 @@ impl<'a> Recorder<'a> {
     /// If it cannot be written.
     pub(crate) fn spike(&self, step: usize, scored: &[Scored]) -> Result<PathBuf, RunError> {
         let path = self.folder.spike(step)?;
-        snapshot(&path, scored)?;
+        if self.files.is_some() {
+            snapshot(&path, scored)?;
+        }
         Ok(path)
     }
 
@@ -116,7 +136,9 @@ impl<'a> Recorder<'a> {
         lines: impl IntoIterator<Item = T>,
     ) -> Result<PathBuf, RunError> {
         let path = self.folder.lost(step)?;
-        write_lines(&path, lines)?.sync()?;
+        if self.files.is_some() {
+            write_lines(&path, lines)?.sync()?;
+        }
         Ok(path)
     }
 
@@ -141,7 +163,8 @@ impl<'a> Recorder<'a> {
         optimiser: &AdamW,
         weights: impl FnOnce(&Path) -> Result<(), RunError>,
     ) -> Result<PathBuf, RunError> {
-        self.metrics.sync()?;
+        let Some(files) = &self.files else { return Ok(self.checkpoints.path(state.step)) };
+        files.metrics.sync()?;
         self.quarantine.sync()?;
         let path = self.checkpoints.save(state, optimiser, weights)?;
         self.checkpoints.prune(self.writing.checkpoint.keep)?;

@@ -1,5 +1,6 @@
 //! What a step's completions were taught: token by token, and summed up by loss.
 
+use serde::{Deserialize, Serialize};
 use vigos_rollout::RolledOut;
 
 /// A completion with what its tokens were taught.
@@ -14,7 +15,7 @@ pub struct Scored {
 }
 
 /// One supervised token.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScoredToken {
     /// Its place in the completion.
     pub position: usize,
@@ -27,7 +28,7 @@ pub struct ScoredToken {
 }
 
 /// A token as a distribution has it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
     /// Its log-probability, in nats.
     pub logprob: f64,
@@ -40,7 +41,7 @@ pub struct Seen {
 }
 
 /// What is recorded of a completion.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
     /// Its first tokens, as the student has them.
     pub student: Vec<Seen>,
@@ -50,7 +51,7 @@ pub struct Observed {
 }
 
 /// How much a phase did, and how long it took.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Work {
     /// Tokens that went through the model.
     pub tokens: usize,
@@ -65,6 +66,14 @@ impl Work {
     }
 }
 
+impl Work {
+    /// The same and what another rank did in the meantime.
+    #[must_use]
+    pub(crate) fn beside(self, other: Self) -> Self {
+        Self { tokens: self.tokens + other.tokens, seconds: self.seconds.max(other.seconds) }
+    }
+}
+
 impl std::ops::AddAssign for Work {
     fn add_assign(&mut self, other: Self) {
         self.tokens += other.tokens;
@@ -73,7 +82,7 @@ impl std::ops::AddAssign for Work {
 }
 
 /// One loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Term {
     /// Mean of the clipped divergence.
     pub loss: f64,

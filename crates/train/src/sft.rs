@@ -1,5 +1,6 @@
 //! Supervised training, `vigos sft`: what the data brings is learnt, by all weights of a model or by an adapter.
 
+use crate::agreed::{by_the_first, first_then_others, same};
 use crate::checkpoint::{Checkpoints, write_folder};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
@@ -19,6 +20,7 @@ use vigos_models::Parameters;
 use vigos_plan::fit::longest_alone;
 use vigos_plan::micro_batches::MicroBatches;
 use vigos_plan::supervised::SupervisedPlan;
+use vigos_recipe::RunRecipe;
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::resume::Run;
 use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
@@ -41,8 +43,13 @@ pub fn sft(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, start, overrides, kit, device, memory } = *options;
-    let folder = RunFolder::open(run_dir, recipe, start.resumes(), Run::Sft)?;
+    let RunOptions { recipe, run_dir, start, overrides, kit, device, memory, ranks } = *options;
+    same(ranks, "recipe", &recipe.to_toml()?)?;
+    let folder = by_the_first(
+        ranks,
+        || Ok(RunFolder::open(run_dir, recipe, start.resumes(), Run::Sft)?),
+        || Ok(RunFolder::of_other_rank(run_dir, start.resumes())),
+    )?;
     folder.changes().iter().for_each(|change| observer.note(change));
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
@@ -93,7 +100,7 @@ pub fn sft(
                 device,
                 output: "model",
             }
-            .run(weights, dataset, folder, &mut Watch { observer, stop })
+            .run(weights, dataset, folder, &mut Watch::new(observer, stop, ranks))
         }
         Some(weights) => {
             let base = files.config.load(&base, device, dtype(recipe.train.precision))?;
@@ -110,7 +117,7 @@ pub fn sft(
                 device,
                 output: "adapter",
             }
-            .run(weights, dataset, folder, &mut Watch { observer, stop })
+            .run(weights, dataset, folder, &mut Watch::new(observer, stop, ranks))
         }
     }
 }
@@ -141,15 +148,16 @@ impl<F: FineTune> Supervised<'_, F> {
     ) -> Result<Finished, RunError> {
         let Supervised { recipe, files, fine_tune, .. } = self;
         let read = |path: &Path| fine_tune.restore(path);
-        let (weights, optimiser, state) = Checkpoints::of(folder.path()).load_or_start(
-            self.start,
-            read,
-            |_| Ok(weights),
-            watch.observer,
-        )?;
+        let ranks = watch.ranks;
+        let checkpoints = Checkpoints::of(folder.path());
+        let at = if ranks.is_first() || !self.start.resumes() { self.start } else { Start::Resumed };
+        let loaded =
+            first_then_others(ranks, || checkpoints.load_or_start(at, read, |_| Ok(weights), watch.observer));
+        let (weights, optimiser, state) = loaded?;
+        same(ranks, "checkpoint", &state)?;
         let total = recipe.total_steps(dataset.count().get());
         state.is_within(total)?;
-        folder.begin(*recipe, self.overrides)?;
+        by_the_first(ranks, || Ok(folder.begin(*recipe, self.overrides)?), || Ok(()))?;
         let output = folder.path().join(self.output);
 
         let writing = Writing {
@@ -161,7 +169,11 @@ impl<F: FineTune> Supervised<'_, F> {
             tensorboard: recipe.log.tensorboard,
             max_bad_share: recipe.data.rows.max_bad_share,
         };
-        let mut recorder = Recorder::open(folder, writing, &state)?;
+        let mut recorder = by_the_first(
+            ranks,
+            || Recorder::open(folder.clone(), writing, &state),
+            || Recorder::reading(folder.clone(), writing, &state),
+        )?;
         let cut = MicroBatches::from(&recipe.train);
         let dropping = Dropping { probability: self.dropout, seed: recipe.train.seed };
         let mut training = Training {
@@ -179,7 +191,8 @@ impl<F: FineTune> Supervised<'_, F> {
         if finished.interrupted {
             return Ok(finished);
         }
-        write_folder(&output, |folder| fine_tune.export(&training.update.weights, folder))?;
+        let export = |folder: &Path| fine_tune.export(&training.update.weights, folder);
+        by_the_first(ranks, || write_folder(&output, export), || Ok(()))?;
         Ok(Finished { output, ..finished })
     }
 }

@@ -4,6 +4,8 @@
 //! are small enough to stay in its cache. Each weighs its tokens by those of the whole step, or of the whole
 //! micro-batch as the recipe says, so that the sum of the pieces is the mean.
 
+use crate::agreed::agreed;
+use crate::dealt::{Dealt, Own, part_number};
 use crate::dropout::{Dropping, dropout};
 use crate::fine_tune::{Batch, FineTune};
 use crate::metrics::{Outcome, Supervised};
@@ -12,6 +14,7 @@ use crate::observer::Watch;
 use crate::scored::{Scored, Work};
 use crate::step_gradient::StepGradient;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
 use vigos_models::{ModelError, Sequence, Trained, VisionLanguageModel};
@@ -42,34 +45,57 @@ impl<F: FineTune> Objective for CrossEntropy<'_, F> {
     ) -> Result<StepLoss<F::Weights>, RunError> {
         let begin = Instant::now();
         let divisor = self.cut.divisor();
-        let mut gradient = StepGradient::over(divisor);
-        let (mut loss, mut tokens, mut correct) = (0.0, 0, 0);
-        let mut scored = Vec::with_capacity(rollouts.len());
         let whole = learnt_tokens(&rollouts);
-        let mut rollouts = rollouts.into_iter().peekable();
-        while let Some(rollouts) = self.cut.next(&mut rollouts) {
-            watch.go_on()?;
-            let mean_over = match self.cut.normalise {
-                Normalise::Step => whole,
-                Normalise::MicroBatch => learnt_tokens(&rollouts),
-            };
-            let batch = part(self.fine_tune, weights, &rollouts, mean_over, self.dropping, step)?;
-            gradient.add(batch.gradient);
+        let all = rollouts.clone();
+        let mut dealt = Dealt::new(&self.cut, rollouts, watch.ranks);
+        let mut gradient = StepGradient::over(divisor, watch.ranks.count());
+        let mut learn = |watch: &mut Watch| {
+            let mut learnt = Vec::new();
+            while let Some(Own { number, rollouts, .. }) = dealt.next() {
+                watch.go_on()?;
+                let mean_over = match self.cut.normalise {
+                    Normalise::Step => whole,
+                    Normalise::MicroBatch => learnt_tokens(&rollouts),
+                };
+                let batch = part(self.fine_tune, weights, &rollouts, mean_over, self.dropping, step)?;
+                gradient.add(part_number(number, 0), batch.gradient)?;
+                learnt.push(Learnt {
+                    number,
+                    loss: batch.loss,
+                    tokens: batch.tokens,
+                    correct: batch.correct,
+                });
+            }
+            Ok(learnt)
+        };
+        let learnt = learn(watch);
+        let (mut learnt, others) = agreed(watch, learnt, Vec::clone)?;
+        let gradient = gradient.finish(weights, watch.ranks)?;
+        learnt.extend(others.into_iter().flat_map(|(_, told)| told));
+        learnt.sort_by_key(|batch| batch.number);
+
+        let (mut loss, mut tokens, mut correct) = (0.0, 0, 0);
+        for batch in learnt {
             loss += batch.loss / divisor as f64;
             tokens += batch.tokens;
             correct += batch.correct;
-            scored.extend(rollouts.into_iter().map(|rollout| Scored {
-                rollout,
-                tokens: Vec::new(),
-                observed: None,
-            }));
         }
+        let unscored = |rollout| Scored { rollout, tokens: Vec::new(), observed: None };
+        let scored = all.into_iter().map(unscored).collect();
         let token_accuracy = correct as f64 / tokens.max(1) as f64;
         let outcome = Outcome::Supervised(Supervised { token_accuracy, tokens });
         let update = Work { tokens, seconds: begin.elapsed().as_secs_f64() };
-        let (gradient, scoring) = (gradient.finish(weights), Work::default());
-        Ok(StepLoss { loss, gradient, outcome, scored, scoring, update })
+        Ok(StepLoss { loss, gradient, outcome, scored, scoring: Work::default(), update })
     }
+}
+
+/// What a micro-batch came to, its gradient aside.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Learnt {
+    number: usize,
+    loss: f64,
+    tokens: usize,
+    correct: usize,
 }
 
 /// What one micro-batch gives.

@@ -20,9 +20,11 @@ use crate::rollout::Rollout;
 use crate::scored::{Scored, Work};
 use crate::stream::Stream;
 use crate::update::{Update, Updated};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::Instant;
 use vigos_models::{Trained, phase};
+use vigos_ranks::shared;
 use vigos_recipe::sample::Sample;
 use vigos_rollout::RunError;
 
@@ -86,9 +88,10 @@ where
     pub(crate) fn run(&mut self, recorder: &mut Recorder, watch: &mut Watch) -> Result<Finished, RunError> {
         std::thread::scope(|scope| {
             self.stream.start(scope);
-            let finished = self.steps(recorder, watch);
+            // A panic would wait for the stream's thread, which waits for this one.
+            let finished = catch_unwind(AssertUnwindSafe(|| self.steps(recorder, watch)));
             self.stream.stop();
-            finished
+            finished.unwrap_or_else(|panic| resume_unwind(panic))
         })
     }
 
@@ -97,7 +100,7 @@ where
         watch.observer.started(self.state.step, total);
         let mut saved = recorder.checkpoint(self.state.step);
         let mut unsaved = !saved.is_dir();
-        while self.state.step < total && !watch.stopped() {
+        while self.state.step < total && !watch.any_stopped()? {
             match self.step(recorder, watch) {
                 Ok(()) => unsaved = true,
                 Err(RunError::Interrupted(_)) => break,
@@ -124,6 +127,7 @@ where
     /// One step. The state changes only when all of it is done.
     fn step(&mut self, recorder: &mut Recorder, watch: &mut Watch) -> Result<(), RunError> {
         let begin = Instant::now();
+        watch.waited = 0.0;
         let mut state = self.state.clone();
         let samples = {
             let _data = phase!(self.update.device(), "data");
@@ -164,6 +168,7 @@ where
             lr,
             skipped: state.skipped.clone(),
             pace,
+            waited: waited(watch)?,
         };
         let spike = health::spike(loss, state.usual_loss, state.step);
         state.usual_loss = Some(health::usual(loss, state.usual_loss));
@@ -222,6 +227,14 @@ where
         })?;
         watch.observer.saved(&path);
         Ok(path)
+    }
+}
+
+/// Seconds that each rank waited for the others; nothing to say where there is one.
+fn waited(watch: &Watch) -> Result<Vec<f64>, RunError> {
+    match watch.ranks.count() {
+        1 => Ok(Vec::new()),
+        _ => Ok(shared(watch.ranks, &watch.waited)?),
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Args {
 }
 
 /// Six short steps of the tiny model, a checkpoint behind each.
-const RUN: [&str; 10] = [
+pub(crate) const RUN: [&str; 10] = [
     "train",
     "configs/first-light.toml",
     "data.limit=16",
@@ -216,7 +216,7 @@ fn damage(folder: &Path, random: &mut Random) -> Result<String> {
 }
 
 /// Fails if a run left something else than the one that was left alone; its folder is kept then.
-fn same(whole: &Path, folder: &Path) -> Result<()> {
+pub(crate) fn same(whole: &Path, folder: &Path) -> Result<()> {
     let findings = Pair { old: whole, new: folder }.compare()?;
     let differences: Vec<String> = findings.into_values().flat_map(|finding| finding.differences).collect();
     if !differences.is_empty() {

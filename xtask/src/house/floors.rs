@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// From the bottom up. A new crate gets its place here.
 const FLOORS: [&[&str]; 11] = [
-    &["vigos-core", "vigos-jpeg", "vigos-operators", "xtask"],
+    &["vigos-core", "vigos-jpeg", "vigos-operators", "vigos-ranks", "xtask"],
     &[
         "vigos-hub",
         "vigos-kernels",

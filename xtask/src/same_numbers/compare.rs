@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Keys whose values a clock gives.
-const CLOCK: [&str; 3] = ["seconds", "tokens_per_second", "samples_per_second"];
+const CLOCK: [&str; 4] = ["seconds", "tokens_per_second", "samples_per_second", "waited"];
 
 /// Files that say when, where and how fast.
 const TIMES: [&str; 2] = ["environment.json", "report.html"];

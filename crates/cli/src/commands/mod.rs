@@ -24,17 +24,20 @@ mod what_next;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;
+use crate::ranks::is_shared;
 use vigos_bench::PhaseTimes;
+use vigos_ranks::Ranks;
 
 /// Runs the command that was asked for.
 ///
 /// # Errors
 /// Whatever stops it.
-pub(crate) fn run(cli: &Cli, phases: &PhaseTimes) -> Result<(), CliError> {
+pub(crate) fn run(cli: &Cli, phases: &PhaseTimes, ranks: &dyn Ranks) -> Result<(), CliError> {
+    is_shared(&cli.command, ranks)?;
     let device = &cli.global.device;
     match &cli.command {
-        Command::Train(args) => train::run(args, device),
-        Command::Sft(args) => sft::run(args, device),
+        Command::Train(args) => train::run(args, device, ranks),
+        Command::Sft(args) => sft::run(args, device, ranks),
         Command::Generate(args) => generate::run(args, device),
         Command::Score(args) => score::run(args, device),
         Command::Replay(args) => replay::run(args, device),

@@ -6,6 +6,8 @@ use crate::device::Choice;
 use crate::error::CliError;
 use crate::output::note;
 use crate::pages::{end_with_page, say_how_it_went};
+use crate::ranks::stopped;
+use vigos_ranks::Ranks;
 use vigos_recipe::sft::SftRecipe;
 use vigos_train::sft;
 
@@ -13,14 +15,14 @@ use vigos_train::sft;
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
-pub(crate) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
+pub(crate) fn run(args: &TrainArgs, device: &Choice, ranks: &dyn Ranks) -> Result<(), CliError> {
     let every = |recipe: &SftRecipe| recipe.report.every;
-    with_recipe(args, device, every, sft, |finished, options, stop| {
+    with_recipe(args, (device, ranks), every, sft, |finished, options, stop| {
         note(&format!("saved to {}", finished.output.display()));
         end_with_page(options.run_dir);
         if finished.interrupted {
             note(&format!("stopped after step {}; go on with --resume", finished.steps));
-            return Err(stop.stopped());
+            return stopped(ranks, stop);
         }
         say_how_it_went(options.run_dir);
         Ok(())

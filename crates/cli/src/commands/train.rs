@@ -9,20 +9,22 @@ use crate::interrupt::Stop;
 use crate::output::{self, note};
 use crate::pages::{end_with_page, say_how_it_went};
 use crate::progress::Run;
+use crate::ranks::{Quiet, stopped};
 use crate::recipe;
 use std::sync::atomic::AtomicBool;
 use vigos::kit;
+use vigos_ranks::Ranks;
 use vigos_recipe::Recipe;
 use vigos_recipe::RunRecipe;
 use vigos_report::Live;
 use vigos_rollout::{RunError, Start};
-use vigos_train::{Observer, RunOptions, train};
+use vigos_train::{Finished, Observer, RunOptions, train};
 
 /// Runs the command. A run that is stopped saves its last whole step.
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
-pub(crate) fn run(args: &DistilArgs, device: &Choice) -> Result<(), CliError> {
+pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Result<(), CliError> {
     if args.dry_run {
         return dry_run::run(&args.run, device);
     }
@@ -35,12 +37,12 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice) -> Result<(), CliError> {
         train(options, observer, stop)
     };
     let every = |recipe: &Recipe| recipe.report.every;
-    with_recipe(args, device, every, checked, |finished, options, stop| {
+    with_recipe(args, (device, ranks), every, checked, |finished, options, stop| {
         note(&format!("adapter saved to {}", finished.output.display()));
         if finished.interrupted {
             end_with_page(options.run_dir);
             note(&format!("stopped after step {}; go on with --resume", finished.steps));
-            return Err(stop.stopped());
+            return stopped(ranks, stop);
         }
         let recipe = options.recipe;
         if recipe.eval.around {
@@ -67,25 +69,27 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice) -> Result<(), CliError> {
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
-pub(super) fn with_recipe<R: RunRecipe, F>(
+pub(super) fn with_recipe<R: RunRecipe>(
     args: &TrainArgs,
-    device: &Choice,
+    (device, ranks): (&Choice, &dyn Ranks),
     every: impl FnOnce(&R) -> usize,
-    train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<F, RunError>,
-    done: impl FnOnce(F, &RunOptions<R>, &Stop) -> Result<(), CliError>,
+    train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<Finished, RunError>,
+    done: impl FnOnce(Finished, &RunOptions<R>, &Stop) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let run_dir = args.run_dir();
     let overrides = args.overrides.in_run(&run_dir, args.resume)?;
     let recipe: R = recipe::load(&args.config, &overrides)?;
-    if args.print_config {
+    if args.print_config && ranks.is_first() {
         let text = recipe.to_toml().map_err(RunError::from)?;
         return output::data(text.trim_end());
     }
-    let device = device.open()?;
+    let device = device.of_rank(ranks)?;
     let stop = Stop::listen(args.save_by)?;
     let memory = available_memory(&device);
-    let live = Live::new(&run_dir, every(&recipe), name_of(&device));
-    let mut progress = Run::new(memory).with_page(live);
+    // The ranks of a machine share its memory.
+    let memory = memory.map(|bytes| bytes / ranks.on_machine() as u64);
+    let live = || Live::new(&run_dir, every(&recipe), name_of(&device));
+    let mut progress = ranks.is_first().then(|| Run::new(memory).with_page(live()));
     let start = match (args.resume, args.at) {
         (false, _) => Start::Anew,
         (true, None) => Start::Resumed,
@@ -96,9 +100,19 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
         start,
         overrides: &overrides,
         memory,
+        ranks,
         ..RunOptions::new(&recipe, &run_dir, &kit, &device)
     };
-    let finished = train(&options, &mut progress, stop.flag());
-    progress.finish();
-    done(finished?, &options, &stop)
+    let finished = match &mut progress {
+        Some(progress) => train(&options, progress, stop.flag()),
+        None => train(&options, &mut Quiet, stop.flag()),
+    };
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    let finished = finished?;
+    if ranks.is_first() {
+        return done(finished, &options, &stop);
+    }
+    if finished.interrupted { stopped(ranks, &stop) } else { Ok(()) }
 }

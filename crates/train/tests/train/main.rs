@@ -7,6 +7,7 @@ mod families;
 mod micro_batches;
 mod optim;
 mod preview;
+mod ranks;
 mod reference_step;
 mod routing;
 mod sft;

@@ -340,3 +340,22 @@ fn a_replay_with_a_bad_row_names_it_and_writes_nothing() {
         assert!(!out.exists());
     }
 }
+
+/// Panics when a step is done, as a lost device does within one.
+struct Panicking;
+impl Observer for Panicking {
+    fn step(&mut self, _metrics: &Metrics) {
+        panic!("planted");
+    }
+}
+
+#[test]
+fn a_panic_within_a_run_reaches_its_caller() {
+    let folder = tempfile::tempdir().unwrap();
+    let (kit, device, recipe) = (kit(), Device::flex(), recipe(&[]));
+    let run_dir = folder.path().join("run");
+    let options = TrainOptions::new(&recipe, &run_dir, &kit, &device);
+    let run = || train(&options, &mut Panicking, &AtomicBool::new(false));
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"planted"));
+}
