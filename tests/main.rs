@@ -8,6 +8,7 @@ mod eval;
 mod experiment;
 mod generate;
 mod hub;
+mod judged;
 mod memory;
 mod mistaken_folders;
 mod model_configs;

@@ -4,6 +4,7 @@
 use crate::document::Contradiction;
 use crate::layout::DataLayout;
 use crate::normalise::Normalise;
+use crate::sections::Eval;
 
 /// The most samples of an optimiser step: all of them are in memory at a time.
 const STEP_SAMPLES: usize = 65_536;
@@ -42,6 +43,24 @@ pub(crate) fn completions(batch: usize, accumulate: usize, per_sample: usize) ->
         ),
         wanted: "a divisor of them".into(),
         hint: String::new(),
+    })
+}
+
+/// Refuses to choose among checkpoints by what they were trained on.
+pub(crate) fn held_out(eval: &Eval) -> Result<(), Contradiction> {
+    let is_held_out = eval.path.is_some() || eval.split.is_some();
+    let fault = |key: &str, found: String, wanted: &str| Contradiction {
+        key: key.into(),
+        found,
+        wanted: wanted.into(),
+        hint: String::new(),
+    };
+    within(eval.every == 0 || is_held_out, || {
+        let wanted = "eval.path or eval.split too, with rows that are not trained on";
+        fault("eval.every", format!("{}", eval.every), wanted)
+    })?;
+    within(eval.patience == 0 || eval.every > 0, || {
+        fault("eval.patience", format!("{} without eval.every", eval.patience), "eval.every too, or 0")
     })
 }
 

@@ -153,6 +153,7 @@ impl RunRecipe for Recipe {
         for (section, sampling) in [("rollout", &self.rollout.sampling), ("eval", &self.eval.sampling)] {
             limits::decoding(section, sampling.batch, sampling.max_new_tokens)?;
         }
+        limits::held_out(&self.eval)?;
         let (fields, usual) = (&self.data.fields, Fields::default());
         limits::layout(self.data.rows.layout, "problem", fields.problem != usual.problem)?;
         limits::layout(self.data.rows.layout, "answer", fields.answer != usual.answer)?;

@@ -41,6 +41,28 @@ pub struct State {
     /// The loss that was usual so far, a mean that forgets; none before the first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual_loss: Option<f64>,
+    /// Lines of `evaluations.jsonl` that belong to these steps.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub evaluations: u64,
+    /// The best checkpoint before this one, where checkpoints are judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Best>,
+}
+
+/// A state that nothing was judged in has the bytes that it had before anything could be.
+fn is_zero(lines: &u64) -> bool {
+    *lines == 0
+}
+
+/// The best checkpoint so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Its step.
+    pub step: usize,
+    /// Its accuracy.
+    pub accuracy: f64,
+    /// Evaluations since that were no better.
+    pub since: usize,
 }
 
 impl State {
@@ -108,14 +130,14 @@ impl Checkpoints {
         Ok(target)
     }
 
-    /// Removes all but the newest `keep`; 0 keeps all.
+    /// Removes all but the newest `keep`, and the one of step `best`; 0 keeps all.
     ///
     /// # Errors
     /// If the folder cannot be listed or a checkpoint cannot be removed.
-    pub fn prune(&self, keep: usize) -> Result<(), RunError> {
+    pub fn prune(&self, keep: usize, best: Option<usize>) -> Result<(), RunError> {
         let all = self.list()?;
         let surplus = if keep == 0 { 0 } else { all.len().saturating_sub(keep) };
-        for (_, path) in all.into_iter().take(surplus) {
+        for (_, path) in all.into_iter().take(surplus).filter(|(step, _)| Some(*step) != best) {
             fs::remove_dir_all(&path).map_err(|e| FileError::io("remove", &path, e))?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune};
 use crate::health::Health;
+use crate::judging::{Judge, Judging};
 use crate::memory::fit::longest_alone;
 use crate::memory::plan::Plan;
 use crate::micro_batches::MicroBatches;
@@ -82,6 +83,19 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
+    train_judged(options, None, observer, stop)
+}
+
+/// The same, with someone to judge checkpoints as `eval.every` says.
+///
+/// # Errors
+/// As [`train`], and those of the judge.
+pub fn train_judged(
+    options: &TrainOptions,
+    judge: Option<&mut dyn Judge>,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Finished, RunError> {
     let RunOptions { recipe, run_dir, start: at, overrides, kit, device, memory } = *options;
     let mut folder = RunFolder::open(run_dir, recipe, at.resumes(), Run::Train)?;
     folder.changes().iter().for_each(|change| observer.note(change));
@@ -133,6 +147,9 @@ pub fn train(
         tensorboard: recipe.log.metrics.tensorboard,
         max_bad_share: recipe.data.rows.max_bad_share,
     };
+    // What is judged lives shorter than who judges it.
+    let judge = judge.map(|judge| judge as &mut dyn Judge);
+    let judging = Judging::open(judge, &base.model, &recipe.eval, run_dir, &state)?;
     let mut recorder = Recorder::open(folder, writing, &state)?;
     let (cut, per_sample) = (MicroBatches::from(&recipe.train), recipe.rollout.per_sample);
     let dropping = Dropping { probability: recipe.lora.dropout, seed: recipe.train.seed };
@@ -154,6 +171,7 @@ pub fn train(
         max_lost_steps: recipe.train.max_lost_steps,
         state,
         health: Health::default(),
+        judging,
     };
     training.run(&mut recorder, &mut Watch { observer, stop })
 }

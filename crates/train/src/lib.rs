@@ -26,6 +26,7 @@ pub mod dry_run;
 pub mod fine_tune;
 mod finite;
 mod health;
+pub mod judging;
 mod lost;
 pub mod memory;
 pub mod metrics;
@@ -47,7 +48,7 @@ pub mod supervised;
 mod training;
 mod update;
 
-pub use distil::{TrainOptions, train};
+pub use distil::{TrainOptions, train, train_judged};
 pub use dry_run::{DryRun, dry_run};
 pub use observer::Observer;
 pub use sft::{SftOptions, sft};

@@ -40,7 +40,8 @@ pub(crate) struct Recorder<'a> {
     folder: RunFolder,
     checkpoints: Checkpoints,
     metrics: JsonLines,
-    tensorboard: Option<TensorBoard>,
+    /// Scalars for TensorBoard.
+    pub(crate) tensorboard: Option<TensorBoard>,
     /// Rows that cannot be used.
     pub(crate) quarantine: Quarantine,
 }
@@ -144,7 +145,7 @@ impl<'a> Recorder<'a> {
         self.metrics.sync()?;
         self.quarantine.sync()?;
         let path = self.checkpoints.save(state, optimiser, weights)?;
-        self.checkpoints.prune(self.writing.checkpoint.keep)?;
+        self.checkpoints.prune(self.writing.checkpoint.keep, state.best.map(|best| best.step))?;
         Ok(path)
     }
 }

@@ -11,6 +11,7 @@ use crate::checkpoint::State;
 use crate::fine_tune::FineTune;
 use crate::finite::first_not_finite;
 use crate::health::{self, Health};
+use crate::judging::Judging;
 use crate::lost::Attempt;
 use crate::metrics::{Metrics, Outcome, Pace, Phases};
 use crate::objective::{Objective, StepLoss};
@@ -20,7 +21,7 @@ use crate::rollout::Rollout;
 use crate::scored::{Scored, Work};
 use crate::stream::Stream;
 use crate::update::{Update, Updated};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use vigos_models::{Trained, phase};
 use vigos_recipe::sample::Sample;
@@ -49,6 +50,8 @@ pub(crate) struct Training<'a, F: FineTune, O, R> {
     pub(crate) state: State,
     /// Looks for what a person should be told.
     pub(crate) health: Health,
+    /// Judges checkpoints, where that is asked for.
+    pub(crate) judging: Option<Judging<'a>>,
 }
 
 /// How a run ended.
@@ -97,7 +100,11 @@ where
         watch.observer.started(self.state.step, total);
         let mut saved = recorder.checkpoint(self.state.step);
         let mut unsaved = !saved.is_dir();
-        while self.state.step < total && !watch.stopped() {
+        // A run may have been stopped while its checkpoint was judged.
+        if !unsaved {
+            self.judge(&saved, recorder, watch)?;
+        }
+        while self.state.step < total && !watch.stopped() && !self.has_enough() {
             match self.step(recorder, watch) {
                 Ok(()) => unsaved = true,
                 Err(RunError::Interrupted(_)) => break,
@@ -109,16 +116,42 @@ where
                     return Err(error);
                 }
             }
-            if recorder.saves_at(self.state.step) {
+            let is_judged = self.is_judged();
+            if is_judged || recorder.saves_at(self.state.step) {
                 saved = self.save(recorder, watch)?;
                 unsaved = false;
+            }
+            if let Some(judging) = self.judging.as_ref().filter(|_| is_judged) {
+                judging.forget(self.state.step)?;
+                self.judge(&saved, recorder, watch)?;
             }
         }
         if unsaved {
             saved = self.save(recorder, watch)?;
         }
         let steps = self.state.step;
-        Ok(Finished { steps, output: saved, interrupted: steps < total })
+        Ok(Finished { steps, output: saved, interrupted: steps < total && !self.has_enough() })
+    }
+
+    /// Whether the checkpoint of the step that was done last is to be judged.
+    fn is_judged(&self) -> bool {
+        let (step, total) = (self.state.step, self.update.total());
+        self.judging.as_ref().is_some_and(|judging| judging.is_due(step, total))
+    }
+
+    /// Judges the checkpoint of the step that was done last, if it is to be.
+    fn judge(&mut self, saved: &Path, recorder: &mut Recorder, watch: &mut Watch) -> Result<(), RunError> {
+        match self.judging.as_mut() {
+            Some(judging) if judging.is_due(self.state.step, self.update.total()) => {
+                judging.judge(saved, &mut self.state, recorder.tensorboard.as_mut(), watch)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether training ends before its last step because it does not get better.
+    fn has_enough(&self) -> bool {
+        self.judging.as_ref().is_some_and(|judging| judging.has_enough(&self.state))
     }
 
     /// One step. The state changes only when all of it is done.
