@@ -17,6 +17,7 @@ mod prompts;
 mod report;
 mod runs;
 mod score;
+mod serve;
 mod setup;
 mod sft;
 mod shapes;

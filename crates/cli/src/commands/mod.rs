@@ -18,6 +18,7 @@ mod replay;
 mod report;
 mod schema;
 mod score;
+mod serve;
 mod sft;
 mod train;
 mod what_next;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: &Cli, phases: &PhaseTimes) -> Result<(), CliError> {
         Command::Palr(args) => palr::run(args, device),
         Command::Experiment(args) => experiment::run(args, device),
         Command::Report(args) => report::run(args),
+        Command::Serve(args) => serve::run(args, device),
         Command::Init(args) => init::run(args),
         Command::Data(args) => data::run(args),
         Command::Merge(args) => merge::run(args, device),
