@@ -18,7 +18,7 @@ pub(crate) use data::{
 pub(crate) use experiment::ExperimentArgs;
 pub(crate) use model::{ModelArgs, Precision};
 pub(crate) use recipe::{PresetsArgs, SchemaArgs};
-pub(crate) use report::ReportArgs;
+pub(crate) use report::{CompareArgs, ReportArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use train::{DistilArgs, Overrides, TrainArgs};
 
@@ -146,6 +146,14 @@ pub(crate) enum Command {
         the folders have; what is not there is left out and said so. A run writes its own as report.html in its \
         folder when it ends, and every report.every steps. docs/report.md explains it.")]
     Report(ReportArgs),
+    /// Set runs side by side: recipes, metrics, answers to the same questions.
+    #[command(after_help = "Examples:\n  \
+        vigos compare runs/shapes runs/shapes-opsd\n  \
+        vigos compare runs/before-eval runs/after-eval --json\n\n\
+        Keys of the recipes that differ, what the metrics came to, accuracy with a paired bootstrap interval over the \
+        items of both, and the questions that they answer differently. The answers are a run's own, or those of the \
+        last checkpoint that it evaluated.")]
+    Compare(CompareArgs),
     /// Serve a model and its adapters as OpenAI's API does.
     #[command(after_help = "Examples:\n  \
         vigos serve --model assets/shapes-qwen2_5-vl\n  \

@@ -1,6 +1,7 @@
 //! One module for each command; each turns arguments into calls of the libraries.
 
 mod bench;
+mod compare;
 mod data;
 mod data_check;
 mod doctor;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: &Cli, phases: &PhaseTimes) -> Result<(), CliError> {
         Command::Palr(args) => palr::run(args, device),
         Command::Experiment(args) => experiment::run(args, device),
         Command::Report(args) => report::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Serve(args) => serve::run(args, device),
         Command::Init(args) => init::run(args),
         Command::Data(args) => data::run(args),
