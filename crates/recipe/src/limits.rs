@@ -4,7 +4,6 @@
 use crate::document::Contradiction;
 use crate::layout::DataLayout;
 use crate::normalise::Normalise;
-use crate::sections::Eval;
 
 /// The most samples of an optimiser step: all of them are in memory at a time.
 const STEP_SAMPLES: usize = 65_536;
@@ -47,20 +46,19 @@ pub(crate) fn completions(batch: usize, accumulate: usize, per_sample: usize) ->
 }
 
 /// Refuses to choose among checkpoints by what they were trained on.
-pub(crate) fn held_out(eval: &Eval) -> Result<(), Contradiction> {
-    let is_held_out = eval.path.is_some() || eval.split.is_some();
+pub(crate) fn held_out(every: usize, patience: usize, is_held_out: bool) -> Result<(), Contradiction> {
     let fault = |key: &str, found: String, wanted: &str| Contradiction {
         key: key.into(),
         found,
         wanted: wanted.into(),
         hint: String::new(),
     };
-    within(eval.every == 0 || is_held_out, || {
+    within(every == 0 || is_held_out, || {
         let wanted = "eval.path or eval.split too, with rows that are not trained on";
-        fault("eval.every", format!("{}", eval.every), wanted)
+        fault("eval.every", every.to_string(), wanted)
     })?;
-    within(eval.patience == 0 || eval.every > 0, || {
-        fault("eval.patience", format!("{} without eval.every", eval.patience), "eval.every too, or 0")
+    within(patience == 0 || every > 0, || {
+        fault("eval.patience", format!("{patience} without eval.every"), "eval.every too, or 0")
     })
 }
 

@@ -6,6 +6,7 @@
 //! - [`sampler`] draws one token from a row of logits, reproducibly.
 //! - [`spans`] finds the description, the reasoning and the answer in a sampled completion.
 //! - [`routing`] says which teacher supervises which of its tokens.
+//! - [`judging`] evaluates checkpoints of a run that goes on.
 //! - [`record`] is what is written down of it, [`transcript`] the same token by token.
 //!
 //! ```
@@ -27,6 +28,7 @@ pub mod batch;
 mod cores;
 pub mod engine;
 mod error;
+pub mod judging;
 mod kit;
 mod lanes;
 mod options;

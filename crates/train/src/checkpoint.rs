@@ -15,6 +15,7 @@ use vigos_core::folders::{mend, replace};
 use vigos_core::manifest::Manifest;
 use vigos_models::weights::Weights;
 use vigos_models::{ModelError, Trained, peft};
+use vigos_rollout::judging::Standing;
 use vigos_rollout::{RunError, Start};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -41,28 +42,9 @@ pub struct State {
     /// The loss that was usual so far, a mean that forgets; none before the first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual_loss: Option<f64>,
-    /// Lines of `evaluations.jsonl` that belong to these steps.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub evaluations: u64,
-    /// The best checkpoint before this one, where checkpoints are judged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub best: Option<Best>,
-}
-
-/// A state that nothing was judged in has the bytes that it had before anything could be.
-fn is_zero(lines: &u64) -> bool {
-    *lines == 0
-}
-
-/// The best checkpoint so far.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Best {
-    /// Its step.
-    pub step: usize,
-    /// Its accuracy.
-    pub accuracy: f64,
-    /// Evaluations since that were no better.
-    pub since: usize,
+    /// What judging came to before this checkpoint, where checkpoints are judged.
+    #[serde(default, skip_serializing_if = "Standing::is_new")]
+    pub judged: Standing,
 }
 
 impl State {

@@ -5,7 +5,6 @@ use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune};
 use crate::health::Health;
-use crate::judging::{Judge, Judging};
 use crate::memory::fit::longest_alone;
 use crate::memory::plan::Plan;
 use crate::micro_batches::MicroBatches;
@@ -26,6 +25,7 @@ use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
 use vigos_rollout::adapter::{adapter_config, lora_config, open_adapter};
 use vigos_rollout::base::{BaseFiles, base_name};
+use vigos_rollout::judging::{Judge, Judging};
 use vigos_rollout::run_folder::RunFolder;
 use vigos_rollout::student::GenerationSettings;
 use vigos_rollout::transcript::Transcripts;
@@ -149,7 +149,7 @@ pub fn train_judged(
     };
     // What is judged lives shorter than who judges it.
     let judge = judge.map(|judge| judge as &mut dyn Judge);
-    let judging = Judging::open(judge, &base.model, &recipe.eval, run_dir, &state)?;
+    let judging = Judging::open(judge, &base.model, &recipe.eval, run_dir, &state.judged)?;
     let mut recorder = Recorder::open(folder, writing, &state)?;
     let (cut, per_sample) = (MicroBatches::from(&recipe.train), recipe.rollout.per_sample);
     let dropping = Dropping { probability: recipe.lora.dropout, seed: recipe.train.seed };

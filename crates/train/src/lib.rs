@@ -26,7 +26,6 @@ pub mod dry_run;
 pub mod fine_tune;
 mod finite;
 mod health;
-pub mod judging;
 mod lost;
 pub mod memory;
 pub mod metrics;

@@ -145,7 +145,7 @@ impl<'a> Recorder<'a> {
         self.metrics.sync()?;
         self.quarantine.sync()?;
         let path = self.checkpoints.save(state, optimiser, weights)?;
-        self.checkpoints.prune(self.writing.checkpoint.keep, state.best.map(|best| best.step))?;
+        self.checkpoints.prune(self.writing.checkpoint.keep, state.judged.best.map(|best| best.step))?;
         Ok(path)
     }
 }

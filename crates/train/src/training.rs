@@ -11,7 +11,6 @@ use crate::checkpoint::State;
 use crate::fine_tune::FineTune;
 use crate::finite::first_not_finite;
 use crate::health::{self, Health};
-use crate::judging::Judging;
 use crate::lost::Attempt;
 use crate::metrics::{Metrics, Outcome, Pace, Phases};
 use crate::objective::{Objective, StepLoss};
@@ -26,6 +25,7 @@ use std::time::Instant;
 use vigos_models::{Trained, phase};
 use vigos_recipe::sample::Sample;
 use vigos_rollout::RunError;
+use vigos_rollout::judging::Judging;
 
 /// What the samples of steps are counted under that came to numbers that are not finite.
 const LOST: &str = "lost_step";
@@ -141,17 +141,18 @@ where
 
     /// Judges the checkpoint of the step that was done last, if it is to be.
     fn judge(&mut self, saved: &Path, recorder: &mut Recorder, watch: &mut Watch) -> Result<(), RunError> {
-        match self.judging.as_mut() {
-            Some(judging) if judging.is_due(self.state.step, self.update.total()) => {
-                judging.judge(saved, &mut self.state, recorder.tensorboard.as_mut(), watch)
-            }
-            _ => Ok(()),
-        }
+        let (step, total) = (self.state.step, self.update.total());
+        let Some(judging) = self.judging.as_mut().filter(|judging| judging.is_due(step, total)) else {
+            return Ok(());
+        };
+        let note = &mut |text: &str| watch.observer.note(text);
+        let tensorboard = recorder.tensorboard.as_mut();
+        judging.judge((step, saved), &mut self.state.judged, tensorboard, note, watch.stop)
     }
 
     /// Whether training ends before its last step because it does not get better.
     fn has_enough(&self) -> bool {
-        self.judging.as_ref().is_some_and(|judging| judging.has_enough(&self.state))
+        self.judging.as_ref().is_some_and(|judging| judging.has_enough(&self.state.judged))
     }
 
     /// One step. The state changes only when all of it is done.

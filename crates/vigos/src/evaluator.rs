@@ -10,8 +10,8 @@ use vigos_eval::evaluate::{begun, evaluate_with};
 use vigos_eval::{Observer, Options};
 use vigos_models::VisionLanguageModel;
 use vigos_recipe::Recipe;
+use vigos_rollout::judging::{Judge, Judged};
 use vigos_rollout::{Kit, RunError};
-use vigos_train::judging::{Judge, Judged};
 
 /// Asks checkpoints what `[eval]` of their recipe says.
 #[derive(Debug)]

@@ -4,8 +4,7 @@
 //! A checkpoint is judged once it is whole, so that a run which is stopped meanwhile goes on there: with what was asked
 //! already, and the same lines at the end.
 
-use crate::checkpoint::{Best, State};
-use crate::observer::Watch;
+use crate::error::RunError;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,6 @@ use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::JsonLines;
 use vigos_models::VisionLanguageModel;
 use vigos_recipe::Eval;
-use vigos_rollout::RunError;
 use vigos_tensorboard::TensorBoard;
 
 /// What came of an evaluation. Shares are from 0 to 1.
@@ -49,6 +47,35 @@ pub trait Judge {
     ) -> Result<Option<Judged>, RunError>;
 }
 
+/// The best checkpoint so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// Its step.
+    pub step: usize,
+    /// Its accuracy.
+    pub accuracy: f64,
+    /// Evaluations since that were no better.
+    pub since: usize,
+}
+
+/// What judging came to before a checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// Lines of `evaluations.jsonl` that there are.
+    pub evaluations: u64,
+    /// The best checkpoint.
+    pub best: Option<Best>,
+}
+
+impl Standing {
+    /// Whether nothing was judged.
+    pub fn is_new(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A line of `evaluations.jsonl`.
 #[derive(Serialize)]
 struct Line {
@@ -58,7 +85,7 @@ struct Line {
 }
 
 /// The evaluations of a run.
-pub(crate) struct Judging<'a> {
+pub struct Judging<'a> {
     judge: &'a mut dyn Judge,
     model: Arc<dyn VisionLanguageModel>,
     eval: &'a Eval,
@@ -67,40 +94,40 @@ pub(crate) struct Judging<'a> {
 }
 
 impl<'a> Judging<'a> {
-    /// Those that a recipe asks for, going on after `state`; none if it asks for none.
+    /// Those that a recipe asks for, going on from what they came to; none if it asks for none.
     ///
     /// # Errors
     /// If the file of their lines cannot be written.
-    pub(crate) fn open(
+    pub fn open(
         judge: Option<&'a mut dyn Judge>,
         model: &Arc<dyn VisionLanguageModel>,
         eval: &'a Eval,
         run_dir: &Path,
-        state: &State,
+        standing: &Standing,
     ) -> Result<Option<Self>, RunError> {
         let Some(judge) = judge.filter(|_| eval.every > 0) else { return Ok(None) };
-        let lines = JsonLines::resume(&run_dir.join("evaluations.jsonl"), state.evaluations)?;
+        let lines = JsonLines::resume(&run_dir.join("evaluations.jsonl"), standing.evaluations)?;
         let judging = Self { judge, model: model.clone(), eval, run_dir: run_dir.to_owned(), lines };
-        judging.name_best(state.best.as_ref())?;
+        judging.name_best(standing.best.as_ref())?;
         Ok(Some(judging))
     }
 
     /// Whether the checkpoint of this step of `total` is one that is judged.
-    pub(crate) fn is_due(&self, step: usize, total: usize) -> bool {
+    pub fn is_due(&self, step: usize, total: usize) -> bool {
         step > 0 && (step.is_multiple_of(self.eval.every) || step == total)
     }
 
     /// Whether so many evaluations were no better that training is to end.
-    pub(crate) fn has_enough(&self, state: &State) -> bool {
+    pub fn has_enough(&self, standing: &Standing) -> bool {
         let patience = self.eval.patience;
-        patience > 0 && state.best.is_some_and(|best| best.since >= patience)
+        patience > 0 && standing.best.is_some_and(|best| best.since >= patience)
     }
 
     /// Forgets what another checkpoint of this step was judged by: the run went back behind it.
     ///
     /// # Errors
     /// If it cannot be removed.
-    pub(crate) fn forget(&self, step: usize) -> Result<(), RunError> {
+    pub fn forget(&self, step: usize) -> Result<(), RunError> {
         let folder = self.folder(step);
         match fs::remove_dir_all(&folder) {
             Err(error) if folder.exists() => Err(FileError::io("remove", &folder, error).into()),
@@ -108,23 +135,23 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// Judges the checkpoint that `state` was saved in, unless the run is to stop, and notes in `state` what came of it.
+    /// Judges the checkpoint of a step, unless the run is to stop, and notes in `standing` what came of it.
     ///
     /// # Errors
     /// If it cannot be judged, or a file cannot be written.
-    pub(crate) fn judge(
+    pub fn judge(
         &mut self,
-        checkpoint: &Path,
-        state: &mut State,
+        (step, checkpoint): (usize, &Path),
+        standing: &mut Standing,
         tensorboard: Option<&mut TensorBoard>,
-        watch: &mut Watch,
+        note: &mut dyn FnMut(&str),
+        stop: &AtomicBool,
     ) -> Result<(), RunError> {
-        let (step, folder) = (state.step, self.folder(state.step));
-        let note = &mut |text: &str| watch.observer.note(text);
-        let Some(judged) = self.judge.judge(&self.model, checkpoint, &folder, note, watch.stop)? else {
+        let folder = self.folder(step);
+        let Some(judged) = self.judge.judge(&self.model, checkpoint, &folder, note, stop)? else {
             return Ok(());
         };
-        let best = match state.best {
+        let best = match standing.best {
             Some(best) if judged.accuracy <= best.accuracy => Best { since: best.since + 1, ..best },
             _ => Best { step, accuracy: judged.accuracy, since: 0 },
         };
@@ -142,8 +169,8 @@ impl<'a> Judging<'a> {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
             tensorboard.scalars(step as u64, now, [("eval/accuracy", accuracy), ("eval/valid", valid)])?;
         }
-        (state.best, state.evaluations) = (Some(best), self.lines.lines());
-        self.name_best(state.best.as_ref())
+        *standing = Standing { evaluations: self.lines.lines(), best: Some(best) };
+        self.name_best(standing.best.as_ref())
     }
 
     fn folder(&self, step: usize) -> PathBuf {
