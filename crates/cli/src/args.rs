@@ -3,8 +3,10 @@
 mod bench;
 mod data;
 mod experiment;
+mod model;
 mod recipe;
 mod report;
+mod serve;
 mod train;
 
 pub(crate) use bench::{
@@ -14,12 +16,14 @@ pub(crate) use data::{
     CheckArgs, ConvertArgs, DataArgs, DataCommand, ReadArgs, RowFormat, ShapesArgs, TokenizerArgs,
 };
 pub(crate) use experiment::ExperimentArgs;
+pub(crate) use model::{ModelArgs, Precision};
 pub(crate) use recipe::{PresetsArgs, SchemaArgs};
-pub(crate) use report::ReportArgs;
+pub(crate) use report::{CompareArgs, ReportArgs};
+pub(crate) use serve::ServeArgs;
 pub(crate) use train::{DistilArgs, Overrides, TrainArgs};
 
 use crate::device::Choice;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Trains vision-language models to look before they reason: visually grounded on-policy self-distillation.
@@ -142,6 +146,23 @@ pub(crate) enum Command {
         the folders have; what is not there is left out and said so. A run writes its own as report.html in its \
         folder when it ends, and every report.every steps. docs/report.md explains it.")]
     Report(ReportArgs),
+    /// Set runs side by side: recipes, metrics, answers to the same questions.
+    #[command(after_help = "Examples:\n  \
+        vigos compare runs/shapes runs/shapes-opsd\n  \
+        vigos compare runs/before-eval runs/after-eval --json\n\n\
+        Keys of the recipes that differ, what the metrics came to, accuracy with a paired bootstrap interval over the \
+        items of both, and the questions that they answer differently. The answers are a run's own, or those of the \
+        last checkpoint that it evaluated.")]
+    Compare(CompareArgs),
+    /// Serve a model and its adapters as OpenAI's API does.
+    #[command(after_help = "Examples:\n  \
+        vigos serve --model assets/shapes-qwen2_5-vl\n  \
+        vigos serve --model Qwen2.5-VL-3B-Instruct \\\n      \
+        --adapter mine=runs/a/checkpoints/step-000050 \\\n      \
+        --media-root images --api-key-env VIGOS_KEY\n\n\
+        /v1/chat/completions, /v1/completions, /v1/models and /health. An adapter's name is a model's. Ctrl-C lets \
+        requests under way end, then ends it (exit code 130). docs/serve.md has the rest.")]
+    Serve(Box<ServeArgs>),
     /// Make a model folder with random weights, for tests and benchmarks.
     #[command(after_help = "Example:\n  \
         vigos init assets/tiny-qwen2_5-vl/config.json --out tiny --seed 1\n\n\
@@ -192,28 +213,6 @@ pub(crate) enum Command {
         --memory the estimate is held against what this machine has available, where the device computes in its \
         memory. docs/memory.md explains the lines.")]
     Doctor(DoctorArgs),
-}
-
-/// The model to compute with.
-#[derive(Debug, Args)]
-pub(crate) struct ModelArgs {
-    /// Model folder in Hugging Face layout, or hf:ORG/NAME, with @REVISION if wanted.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
-    /// Adapter folder in PEFT layout, such as a checkpoint of a run, or hf:ORG/NAME, with @REVISION if wanted.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) adapter: Option<PathBuf>,
-    /// Number format of weights and activations.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub(crate) precision: Precision,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Precision {
-    /// 32-bit floats.
-    F32,
-    /// 16-bit brain floats: half the memory, about three digits.
-    Bf16,
 }
 
 #[derive(Debug, Args)]

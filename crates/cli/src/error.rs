@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 use vigos_core::jsonl::JsonLinesError;
 use vigos_core::text::one_line;
+use vigos_eval::compare::CompareError;
 use vigos_experiment::ExperimentError;
 use vigos_inspect::InspectError;
 use vigos_models::ModelError;
@@ -42,6 +43,9 @@ pub(crate) enum CliError {
     /// A data set could not be looked at or written anew.
     #[error(transparent)]
     Inspect(#[from] InspectError),
+    /// Runs could not be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     /// The drawn world's configuration is wrong, or it could not be written.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -112,6 +116,7 @@ impl CliError {
             Self::Experiment(error) => error.is_input(),
             Self::Report(error) => error.is_input(),
             Self::Inspect(error) => error.is_input(),
+            Self::Compare(error) => error.is_input(),
             Self::World(error) => error.is_input(),
             Self::Train(error) => error.is_input(),
             Self::Failed(_) | Self::Stopped { .. } => false,

@@ -62,7 +62,7 @@ impl Stop {
             }
             thread::sleep(GLANCE);
         }
-        note("saving…; press Ctrl-C again to stop at once");
+        note("ending…; press Ctrl-C again to stop at once");
     }
 
     /// Raised when the work is to end.

@@ -22,6 +22,8 @@ pub enum Purpose {
     World = 8,
     /// Wrong answers of the leakage diagnostic.
     WrongAnswers = 16,
+    /// Items of a bootstrap.
+    Bootstrap = 32,
 }
 
 /// Where in a run a draw belongs. Fields that do not apply are zero.

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::JsonLines;
 use vigos_data::{BadRow, Labels, Sources};
 use vigos_hub::Progress;
+use vigos_models::VisionLanguageModel;
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
 use vigos_recipe::sample::{Sample, SampleMaker, Skip};
@@ -38,13 +39,26 @@ pub fn evaluate(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished<Report>, RunError> {
+    evaluate_with(options, None, observer, stop)
+}
+
+/// The same of a base that is loaded already, where one is given.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_with(
+    options: &Options,
+    model: Option<Arc<dyn VisionLanguageModel>>,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Finished<Report>, RunError> {
     let recipe = options.recipe;
     let eval = &recipe.eval;
     let generation = generation(eval)?;
     let (folder, mut run) = Folder::open(options, SAMPLES, Run::Eval)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let suite = Suite::open(recipe, &options.kit.sources, &mut fetching)?;
-    let loaded = Loaded::open(options, &mut fetching)?;
+    let loaded = Loaded::open(options, model, &mut fetching)?;
     run.begin(recipe, options.overrides)?;
 
     let total = suite.count();

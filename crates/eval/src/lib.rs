@@ -1,7 +1,7 @@
 //! Evaluation of what a recipe trains.
 //!
 //! - [`evaluate`](evaluate()) samples answers to a [`suite`] of questions, grades them and sums them up in a
-//!   [`report`]; [`comparison`](comparison()) sets reports side by side.
+//!   [`report`]; [`comparison`](comparison()) sets reports side by side, [`compare`](compare()) whole runs.
 //! - [`palr`](palr()) tells how much of what the teachers teach comes from the reference answer alone.
 //!
 //! Both write every finished item down at once and go on from there when they are stopped: the report is made of
@@ -16,6 +16,7 @@
 //! assert_eq!((mean.value, mean.standard_error), (0.5, Some(0.5)));
 //! ```
 
+pub mod compare;
 pub mod comparison;
 pub mod evaluate;
 mod folder;
@@ -27,10 +28,11 @@ mod student;
 pub mod suite;
 mod tables;
 
+pub use compare::compare;
 pub use comparison::comparison;
 pub use evaluate::evaluate;
 pub use folder::{Finished, Observer, Options};
 pub use palr::palr;
 pub use report::Report;
-pub use statistics::{Mean, pass_at};
+pub use statistics::{Mean, paired_interval, pass_at};
 pub use tables::Table;

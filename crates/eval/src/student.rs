@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_data::Row;
 use vigos_hub::Progress;
-use vigos_models::{ActiveAdapter, Adapter};
+use vigos_models::{ActiveAdapter, Adapter, VisionLanguageModel};
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker, Skip, UserTexts};
 use vigos_recipe::{Method, Recipe};
 use vigos_rollout::adapter::stored_adapter;
@@ -23,14 +23,22 @@ pub(crate) struct Loaded<'a> {
 }
 
 impl<'a> Loaded<'a> {
-    /// Loads the base and the adapter that the recipe names.
-    pub(crate) fn open(options: &Options<'a>, progress: &mut Progress) -> Result<Self, RunError> {
+    /// Loads the base, unless it is given, and the adapter that the recipe names.
+    pub(crate) fn open(
+        options: &Options<'a>,
+        model: Option<Arc<dyn VisionLanguageModel>>,
+        progress: &mut Progress,
+    ) -> Result<Self, RunError> {
         let Options { recipe, kit, device, .. } = *options;
         let base = BaseFiles::open(recipe, kit, progress)?;
         // What is wrong with the adapter is said before the base's weights are loaded.
         let mut load = |path| stored_adapter(path, base.model.config.architecture(), device, progress);
         let adapter = recipe.model.adapter.as_deref().map(&mut load).transpose()?;
-        Ok(Self { base: base.load(device, progress)?, adapter })
+        let base = match model {
+            Some(model) => base.of(model),
+            None => base.load(device, progress)?,
+        };
+        Ok(Self { base, adapter })
     }
 
     /// The student, in eval mode.

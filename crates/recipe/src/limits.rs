@@ -45,6 +45,23 @@ pub(crate) fn completions(batch: usize, accumulate: usize, per_sample: usize) ->
     })
 }
 
+/// Refuses to choose among checkpoints by what they were trained on.
+pub(crate) fn held_out(every: usize, patience: usize, is_held_out: bool) -> Result<(), Contradiction> {
+    let fault = |key: &str, found: String, wanted: &str| Contradiction {
+        key: key.into(),
+        found,
+        wanted: wanted.into(),
+        hint: String::new(),
+    };
+    within(every == 0 || is_held_out, || {
+        let wanted = "eval.path or eval.split too, with rows that are not trained on";
+        fault("eval.every", every.to_string(), wanted)
+    })?;
+    within(patience == 0 || every > 0, || {
+        fault("eval.patience", format!("{patience} without eval.every"), "eval.every too, or 0")
+    })
+}
+
 /// Refuses completions that take more room together than any machine has. `section` has the two keys.
 pub(crate) fn decoding(section: &str, batch: usize, max_new_tokens: usize) -> Result<(), Contradiction> {
     let tokens = batch.saturating_mul(max_new_tokens);

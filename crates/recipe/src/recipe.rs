@@ -153,6 +153,8 @@ impl RunRecipe for Recipe {
         for (section, sampling) in [("rollout", &self.rollout.sampling), ("eval", &self.eval.sampling)] {
             limits::decoding(section, sampling.batch, sampling.max_new_tokens)?;
         }
+        let eval = &self.eval;
+        limits::held_out(eval.every, eval.patience, eval.path.is_some() || eval.split.is_some())?;
         let (fields, usual) = (&self.data.fields, Fields::default());
         limits::layout(self.data.rows.layout, "problem", fields.problem != usual.problem)?;
         limits::layout(self.data.rows.layout, "answer", fields.answer != usual.answer)?;

@@ -441,6 +441,13 @@ pub struct Eval {
     /// Whether `vigos train` ends with an evaluation of the student before and after training, side by side.
     #[schemars(extend("x-resume" = ["eval"]))]
     pub around: bool,
+    /// Steps between evaluations while `vigos train` goes on; the last step has one too. Each keeps its checkpoint, and
+    /// `checkpoints/best.json` names the best one, which `checkpoint.keep` never removes. 0: none.
+    #[schemars(extend("x-resume" = ["eval"]))]
+    pub every: usize,
+    /// End training after so many evaluations in a row that were no better than the best one before. 0: never.
+    #[schemars(extend("x-resume" = ["eval"]))]
+    pub patience: usize,
 }
 
 /// How the rows of an evaluation's data set are laid out.

@@ -132,9 +132,15 @@ impl<'a> BaseFiles<'a> {
     /// # Errors
     /// If a file is missing or wrong.
     pub fn load(self, device: &Device, progress: &mut Progress) -> Result<Base<'a>, RunError> {
+        let (files, precision) = (&self.model, dtype(self.recipe.train.precision));
+        let model = files.config.load(&files.weights(progress)?, device, precision)?;
+        Ok(self.of(model.into()))
+    }
+
+    /// The base with these weights, which are those of its folder.
+    pub fn of(self, model: Arc<dyn VisionLanguageModel>) -> Base<'a> {
         let Self { recipe, model: files, prompts, max_prompt_tokens } = self;
-        let model = files.config.load(&files.weights(progress)?, device, dtype(recipe.train.precision))?;
-        Ok(Base { recipe, model: model.into(), files, prompts, max_prompt_tokens })
+        Base { recipe, model, files, prompts, max_prompt_tokens }
     }
 }
 

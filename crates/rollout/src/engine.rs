@@ -6,7 +6,8 @@
 //! On a CPU it does not enter its logits either; elsewhere they can differ by rounding, since a matrix product of
 //! another height may add in another order.
 
-use crate::prefilled::{Prefilled, host};
+use crate::batch::{Batch, Forward};
+use crate::prefilled::Prefilled;
 use crate::sampler::{Sampling, SamplingError, Seen};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -14,8 +15,7 @@ use std::sync::Once;
 use vigos_core::random::Key;
 pub use vigos_data::recorded::Finish;
 use vigos_kernels::{EXACT_ROWS, on_cpu};
-use vigos_models::cache::KvCache;
-use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel, phase};
+use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel};
 use vigos_processor::{ImagePatches, Sequence};
 
 /// How a batch of completions is made.
@@ -93,8 +93,6 @@ struct Live {
     request: usize,
     seen: Seen,
     completion: Completion,
-    /// Position of the newest token.
-    position: u32,
 }
 
 impl Engine<'_> {
@@ -159,32 +157,34 @@ impl Engine<'_> {
         let longest = requests.iter().map(|r| r.prompt.ids.len()).max().unwrap_or(0);
         let capacity = requests.iter().map(|r| r.prompt.ids.len() + self.most(r)).max().unwrap_or(0);
         self.tell_of_cut(longest);
-        let mut cache = self.model.cache(rows, longest, capacity);
-        let mut live: Vec<Option<Live>> = (0..rows).map(|_| None).collect();
+        let mut batch = Batch::new(self.model, rows, longest, capacity);
         let mut waiting: VecDeque<usize> = (0..requests.len()).filter(|i| done[*i].is_none()).collect();
         let mut drawn = done.iter().flatten().map(|completion| completion.tokens.len()).sum();
         let mut kept = None;
         loop {
-            drawn += self.admit(requests, &mut waiting, &mut live, &mut cache, &mut kept)?;
-            self.retire(requests, &mut live, &mut cache, done);
+            drawn += self.admit(requests, &mut waiting, &mut batch, &mut kept)?;
+            self.retire(requests, &mut batch, done);
             if watch(drawn).is_break() {
                 return Err(RolloutError::Interrupted);
             }
-            if live.iter().all(Option::is_none) {
+            if batch.is_empty() {
                 if waiting.is_empty() {
                     break;
                 }
                 continue;
             }
             if waiting.is_empty() {
-                self.compact(&mut live, &mut cache);
+                batch.compact(self.model);
             }
-            let _decode = phase!(self.model.device(), "decode");
-            cache.advance();
-            drawn += self.step(requests, &mut live, &mut cache)?;
-            self.retire(requests, &mut live, &mut cache, done);
+            drawn += batch.step(self.forward(), |row, logits| self.draw(requests, row, logits))?;
+            self.retire(requests, &mut batch, done);
         }
         Ok(())
+    }
+
+    /// The model as this engine completes with it.
+    pub(crate) fn forward(&self) -> Forward<'_> {
+        Forward { model: self.model, adapter: self.adapter }
     }
 
     /// Tokens that a completion may have, one at least: no more than the model's context has room for.
@@ -214,13 +214,11 @@ impl Engine<'_> {
         &self,
         requests: &'a [Request<'a>],
         waiting: &mut VecDeque<usize>,
-        live: &mut [Option<Live>],
-        cache: &mut KvCache,
+        batch: &mut Batch<Live>,
         kept: &mut Option<(&'a Request<'a>, Prefilled)>,
     ) -> Result<usize, RolloutError> {
-        let free: Vec<usize> = (0..live.len()).filter(|row| live[*row].is_none()).collect();
         let joined: Vec<(usize, usize)> =
-            free.into_iter().map_while(|row| Some((row, waiting.pop_front()?))).collect();
+            batch.free().map_while(|row| Some((row, waiting.pop_front()?))).collect();
         let groups: Vec<&[(usize, usize)]> =
             joined.chunk_by(|a, b| requests[a.1].is_of(&requests[b.1])).collect();
         let mut rest = groups.as_slice();
@@ -229,9 +227,9 @@ impl Engine<'_> {
             let (read, taken) = match kept.take().filter(|(known, _)| known.is_of(prompt(first))) {
                 Some((_, read)) => (vec![read], 1),
                 None => {
-                    let taken = self.together(rest.iter().map(|group| prompt(group)));
+                    let taken = self.forward().together(rest.iter().map(|group| prompt(group)));
                     let prompts: Vec<&Request> = rest[..taken].iter().map(|group| prompt(group)).collect();
-                    (self.prefill(&prompts)?, taken)
+                    (self.forward().prefill(&prompts)?, taken)
                 }
             };
             let chunk;
@@ -241,14 +239,12 @@ impl Engine<'_> {
                 .zip(&read)
                 .flat_map(|(group, read)| group.iter().map(move |joined| (joined, read)))
             {
-                cache.admit(row, &read.layers);
-                live[row] = Some(Live {
+                let sequence = Live {
                     request,
                     seen: Seen::new(&requests[request].prompt.ids),
                     completion: Completion { tokens: vec![], logprobs: vec![], finish: Finish::Length },
-                    position: read.position,
-                });
-                self.draw(requests, &mut live[row], &read.logits)?;
+                };
+                batch.admit(row, read, sequence, |row, logits| self.draw(requests, row, logits))?;
             }
             *kept = chunk.last().map(|group| prompt(group)).zip(read.into_iter().last());
         }
@@ -257,32 +253,8 @@ impl Engine<'_> {
         Ok(joined.len())
     }
 
-    /// Feeds the newest token of every live row and draws the next.
-    fn step(
-        &self,
-        requests: &[Request],
-        live: &mut [Option<Live>],
-        cache: &mut KvCache,
-    ) -> Result<usize, RolloutError> {
-        let newest = |row: &Option<Live>| match row {
-            Some(row) => (row.completion.tokens.last().copied().unwrap_or(0), [row.position; 3]),
-            // A free row computes along and is ignored.
-            None => (0, [0; 3]),
-        };
-        let (ids, positions): (Vec<u32>, Vec<[u32; 3]>) = live.iter().map(newest).unzip();
-        let hidden = self.model.decode(&ids, &positions, cache, self.adapter)?;
-        let rows: Vec<usize> = (0..live.len()).filter(|row| live[*row].is_some()).collect();
-        let logits = host(self.model.logits_at(&hidden, &rows))?;
-        let vocabulary = logits.len() / rows.len().max(1);
-        for (&row, logits) in rows.iter().zip(logits.chunks(vocabulary.max(1))) {
-            self.draw(requests, &mut live[row], logits)?;
-        }
-        Ok(rows.len())
-    }
-
-    /// Draws the next token of a row from its logits.
-    fn draw(&self, requests: &[Request], row: &mut Option<Live>, logits: &[f32]) -> Result<(), RolloutError> {
-        let Some(sequence) = row else { return Ok(()) };
+    /// Draws the next token of a sequence from its logits.
+    fn draw(&self, requests: &[Request], sequence: &mut Live, logits: &[f32]) -> Result<u32, RolloutError> {
         let sample = requests[sequence.request].sample;
         let position = sequence.completion.tokens.len();
         let key = Key { seed: self.seed, step: self.step, sample, position: position as u64 };
@@ -293,39 +265,20 @@ impl Engine<'_> {
         sequence.seen.push(drawn.token);
         sequence.completion.tokens.push(drawn.token);
         sequence.completion.logprobs.push(drawn.logprob);
-        sequence.position += 1;
         if self.stops.contains(&drawn.token) {
             sequence.completion.finish = Finish::Stop;
         }
-        Ok(())
+        Ok(drawn.token)
     }
 
     /// Takes ended sequences out of their rows.
-    fn retire(
-        &self,
-        requests: &[Request],
-        live: &mut [Option<Live>],
-        cache: &mut KvCache,
-        done: &mut [Option<Completion>],
-    ) {
-        for (row, slot) in live.iter_mut().enumerate() {
-            let ended = |s: &mut Live| {
-                s.completion.finish == Finish::Stop
-                    || s.completion.tokens.len() >= self.most(&requests[s.request])
-            };
-            if let Some(sequence) = slot.take_if(ended) {
-                cache.release(row);
-                done[sequence.request] = Some(sequence.completion);
-            }
-        }
-    }
-
-    /// Drops free rows once at least half of them are.
-    fn compact(&self, live: &mut Vec<Option<Live>>, cache: &mut KvCache) {
-        let used: Vec<usize> = (0..live.len()).filter(|row| live[*row].is_some()).collect();
-        if used.len() * 2 <= live.len() {
-            cache.keep(&used, self.model.device());
-            live.retain(Option::is_some);
+    fn retire(&self, requests: &[Request], batch: &mut Batch<Live>, done: &mut [Option<Completion>]) {
+        let ended = |s: &mut Live| {
+            s.completion.finish == Finish::Stop
+                || s.completion.tokens.len() >= self.most(&requests[s.request])
+        };
+        for sequence in batch.retire(ended) {
+            done[sequence.request] = Some(sequence.completion);
         }
     }
 }

@@ -2,10 +2,11 @@
 //! reads what of a completion.
 //!
 //! - [`base`] and [`adapter`] load what a recipe names; [`student`] is both, and completes samples.
-//! - [`engine`] decodes many prompts together.
+//! - [`engine`] decodes many prompts together, in the rows of a [`batch`].
 //! - [`sampler`] draws one token from a row of logits, reproducibly.
 //! - [`spans`] finds the description, the reasoning and the answer in a sampled completion.
 //! - [`routing`] says which teacher supervises which of its tokens.
+//! - [`judging`] evaluates checkpoints of a run that goes on.
 //! - [`record`] is what is written down of it, [`transcript`] the same token by token.
 //!
 //! ```
@@ -23,9 +24,11 @@
 
 pub mod adapter;
 pub mod base;
+pub mod batch;
 mod cores;
 pub mod engine;
 mod error;
+pub mod judging;
 mod kit;
 mod lanes;
 mod options;
@@ -46,5 +49,6 @@ pub use error::RunError;
 pub use kit::Kit;
 pub use options::{RunOptions, Start};
 pub use prefill::PREFILL_TOKENS;
+pub use prefilled::Prefilled;
 pub use record::RolloutRecord;
 pub use rolled_out::RolledOut;

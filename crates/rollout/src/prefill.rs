@@ -1,7 +1,8 @@
 //! Reading prompts: the first half of a completion.
 
+use crate::batch::Forward;
 use crate::cores::side_by_side;
-use crate::engine::{Engine, Request, RolloutError};
+use crate::engine::{Request, RolloutError};
 use crate::prefilled::{Prefilled, host};
 use burn::tensor::Tensor;
 use vigos_kernels::on_cpu;
@@ -19,9 +20,9 @@ impl Request<'_> {
     }
 }
 
-impl Engine<'_> {
+impl Forward<'_> {
     /// How many of these prompts, one at least, are read together.
-    pub(crate) fn together<'a>(&self, prompts: impl Iterator<Item = &'a Request<'a>>) -> usize {
+    pub fn together<'a>(&self, prompts: impl Iterator<Item = &'a Request<'a>>) -> usize {
         let within = |tokens: &mut usize, prompt: &Request| {
             *tokens += prompt.prompt.ids.len();
             (*tokens <= PREFILL_TOKENS).then_some(())
@@ -35,7 +36,7 @@ impl Engine<'_> {
     ///
     /// # Errors
     /// If one does not fit the model, or the device fails.
-    pub(crate) fn prefill(&self, prompts: &[&Request]) -> Result<Vec<Prefilled>, RolloutError> {
+    pub fn prefill(&self, prompts: &[&Request]) -> Result<Vec<Prefilled>, RolloutError> {
         let _prefill = phase!(self.model.device(), "prefill");
         if prompts.len() == 1 || !on_cpu(self.model.device()) {
             return self.read(prompts);

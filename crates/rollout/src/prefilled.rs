@@ -7,7 +7,7 @@ use vigos_models::cache::KeyValue;
 
 /// A prompt that has been read.
 #[derive(Debug)]
-pub(crate) struct Prefilled {
+pub struct Prefilled {
     /// Keys and values of every layer, each `[P, Hkv, C]`.
     pub(crate) layers: Vec<KeyValue>,
     /// Position of the newest token.

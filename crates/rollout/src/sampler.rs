@@ -1,6 +1,6 @@
 //! Draws one token from a row of logits.
 //!
-//! The processors run in a fixed order: repetition penalty, presence penalty, temperature, top-k, top-p, min-p;
+//! The processors run in a fixed order: repetition, presence and frequency penalty, temperature, top-k, top-p, min-p;
 //! then comes one multinomial draw. They follow the conventions of Hugging Face's processors of the same names.
 //! Everything is computed in f64, and a token is a function of (settings, logits, seen tokens, key) alone.
 
@@ -27,6 +27,8 @@ pub struct Sampling {
     pub repetition_penalty: f64,
     /// Is subtracted from the logits of tokens in the completion; 0 is off.
     pub presence_penalty: f64,
+    /// The same, once for every time that the token is there; 0 is off.
+    pub frequency_penalty: f64,
 }
 
 impl Default for Sampling {
@@ -38,6 +40,7 @@ impl Default for Sampling {
             min_p: 0.0,
             repetition_penalty: 1.0,
             presence_penalty: 0.0,
+            frequency_penalty: 0.0,
         }
     }
 }
@@ -94,7 +97,8 @@ pub struct Seen(BTreeMap<u32, Origin>);
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Origin {
     Prompt,
-    Completion,
+    /// So many times.
+    Completion(u32),
 }
 
 impl Seen {
@@ -105,7 +109,11 @@ impl Seen {
 
     /// Appends a token to the completion.
     pub fn push(&mut self, token: u32) {
-        self.0.insert(token, Origin::Completion);
+        let origin = self.0.entry(token).or_insert(Origin::Prompt);
+        *origin = match origin {
+            Origin::Prompt => Origin::Completion(1),
+            Origin::Completion(times) => Origin::Completion(times.saturating_add(1)),
+        };
     }
 }
 
@@ -136,7 +144,9 @@ impl Sampling {
         let wanted = "a number from 0.001 to 1000 (1 is off)";
         require((1e-3..=1e3).contains(&p), "repetition_penalty", p, wanted)?;
         let p = self.presence_penalty;
-        require(p.abs() <= 1e3, "presence_penalty", p, "a number from -1000 to 1000 (0 is off)")
+        require(p.abs() <= 1e3, "presence_penalty", p, "a number from -1000 to 1000 (0 is off)")?;
+        let p = self.frequency_penalty;
+        require(p.abs() <= 1e3, "frequency_penalty", p, "a number from -1000 to 1000 (0 is off)")
     }
 
     /// Draws the token that follows a sequence.
@@ -206,7 +216,8 @@ impl Sampling {
 
     /// Every token's logit after the penalties, by ascending id.
     fn scores(&self, logits: &[f32], seen: &Seen) -> impl Iterator<Item = Candidate> {
-        let neutral = self.repetition_penalty == 1.0 && self.presence_penalty == 0.0;
+        let neutral =
+            self.repetition_penalty == 1.0 && self.presence_penalty == 0.0 && self.frequency_penalty == 0.0;
         // Both run through the ids in ascending order, so they are merged, not looked up.
         let mut marks = seen.0.iter().take(if neutral { 0 } else { usize::MAX });
         let mut next = marks.next();
@@ -227,9 +238,22 @@ impl Sampling {
             if logit > 0.0 { logit / self.repetition_penalty } else { logit * self.repetition_penalty };
         match origin {
             Origin::Prompt => repeated,
-            Origin::Completion => repeated - self.presence_penalty,
+            Origin::Completion(times) => {
+                repeated - self.presence_penalty - f64::from(times) * self.frequency_penalty
+            }
         }
     }
+}
+
+/// The `count` most probable tokens under the softmax of the logits as given, most probable first, with their
+/// log-probabilities.
+pub fn most_probable(logits: &[f32], count: usize) -> Vec<(u32, f64)> {
+    let every = logits.iter().zip(0u32..).map(|(&logit, token)| Candidate { token, weight: logit.into() });
+    let mut kept = if count == 0 { Vec::new() } else { highest(every, count) };
+    kept.sort_unstable_by(heaviest_first);
+    kept.truncate(count);
+    let total = log_sum_exp(logits);
+    kept.into_iter().map(|c| (c.token, c.weight - total)).collect()
 }
 
 /// Heaviest first; of equals the lower id first.

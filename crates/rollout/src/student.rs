@@ -35,6 +35,7 @@ impl GenerationSettings {
             min_p: draws.min_p,
             repetition_penalty: rollout.repetition_penalty,
             presence_penalty: rollout.presence_penalty,
+            frequency_penalty: 0.0,
         };
         Self { sampling, max_new_tokens: draws.max_new_tokens, rows: draws.batch, seed }
     }

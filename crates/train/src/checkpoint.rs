@@ -15,6 +15,7 @@ use vigos_core::folders::{mend, replace};
 use vigos_core::manifest::Manifest;
 use vigos_models::weights::Weights;
 use vigos_models::{ModelError, Trained, peft};
+use vigos_rollout::judging::Standing;
 use vigos_rollout::{RunError, Start};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -41,6 +42,9 @@ pub struct State {
     /// The loss that was usual so far, a mean that forgets; none before the first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual_loss: Option<f64>,
+    /// What judging came to before this checkpoint, where checkpoints are judged.
+    #[serde(default, skip_serializing_if = "Standing::is_new")]
+    pub judged: Standing,
 }
 
 impl State {
@@ -108,14 +112,14 @@ impl Checkpoints {
         Ok(target)
     }
 
-    /// Removes all but the newest `keep`; 0 keeps all.
+    /// Removes all but the newest `keep`, and the one of step `best`; 0 keeps all.
     ///
     /// # Errors
     /// If the folder cannot be listed or a checkpoint cannot be removed.
-    pub fn prune(&self, keep: usize) -> Result<(), RunError> {
+    pub fn prune(&self, keep: usize, best: Option<usize>) -> Result<(), RunError> {
         let all = self.list()?;
         let surplus = if keep == 0 { 0 } else { all.len().saturating_sub(keep) };
-        for (_, path) in all.into_iter().take(surplus) {
+        for (_, path) in all.into_iter().take(surplus).filter(|(step, _)| Some(*step) != best) {
             fs::remove_dir_all(&path).map_err(|e| FileError::io("remove", &path, e))?;
         }
         Ok(())

@@ -26,6 +26,7 @@ use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
 use vigos_rollout::adapter::{adapter_config, lora_config, open_adapter};
 use vigos_rollout::base::{BaseFiles, base_name};
+use vigos_rollout::judging::{Judge, Judging};
 use vigos_rollout::run_folder::RunFolder;
 use vigos_rollout::student::GenerationSettings;
 use vigos_rollout::transcript::Transcripts;
@@ -102,6 +103,19 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
+    train_judged(options, None, observer, stop)
+}
+
+/// The same, with someone to judge checkpoints as `eval.every` says, on the first rank.
+///
+/// # Errors
+/// As [`train`], and those of the judge.
+pub fn train_judged(
+    options: &TrainOptions,
+    judge: Option<&mut dyn Judge>,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Finished, RunError> {
     let RunOptions { recipe, run_dir, start: at, overrides, kit, device, memory, ranks } = *options;
     same(ranks, "recipe", &recipe.to_toml()?)?;
     let mut folder = by_the_first(
@@ -162,6 +176,9 @@ pub fn train(
         tensorboard: recipe.log.metrics.tensorboard,
         max_bad_share: recipe.data.rows.max_bad_share,
     };
+    // What is judged lives shorter than who judges it.
+    let judge = judge.filter(|_| ranks.is_first()).map(|judge| judge as &mut dyn Judge);
+    let judging = Judging::open(judge, &base.model, &recipe.eval, run_dir, &state.judged)?;
     let mut recorder = by_the_first(
         ranks,
         || Recorder::open(folder.clone(), writing, &state),
@@ -195,6 +212,7 @@ pub fn train(
         max_lost_steps: recipe.train.max_lost_steps,
         state,
         health: Health::default(),
+        judging,
     };
     training.run(&mut recorder, &mut Watch::new(observer, stop, ranks))
 }

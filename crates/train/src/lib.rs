@@ -48,7 +48,7 @@ pub mod supervised;
 mod training;
 mod update;
 
-pub use distil::{TrainOptions, train};
+pub use distil::{TrainOptions, train, train_judged};
 pub use dry_run::{DryRun, dry_run};
 pub use observer::Observer;
 pub use sft::{SftOptions, sft};

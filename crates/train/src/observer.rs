@@ -48,14 +48,14 @@ impl<'a> Watch<'a> {
         Self { observer, stop, ranks, waited: 0.0 }
     }
 
-    /// Whether the run is to stop on any rank.
+    /// Whether something is so on any rank.
     ///
     /// # Errors
     /// If a rank is gone.
-    pub(crate) fn any_stopped(&self) -> Result<bool, RunError> {
+    pub(crate) fn any(&self, own: bool) -> Result<bool, RunError> {
         match self.ranks.count() {
-            1 => Ok(self.stopped()),
-            _ => Ok(shared(self.ranks, &self.stopped())?.contains(&true)),
+            1 => Ok(own),
+            _ => Ok(shared(self.ranks, &own)?.contains(&true)),
         }
     }
 

@@ -142,6 +142,11 @@ impl<'a> Recorder<'a> {
         Ok(path)
     }
 
+    /// Where scalars go that are no step's, if anywhere.
+    pub(crate) fn tensorboard(&mut self) -> Option<&mut TensorBoard> {
+        self.files.as_mut()?.tensorboard.as_mut()
+    }
+
     /// Whether step `step` is one that ends with a checkpoint.
     pub(crate) fn saves_at(&self, step: usize) -> bool {
         let every = self.writing.checkpoint.every;
@@ -167,7 +172,7 @@ impl<'a> Recorder<'a> {
         files.metrics.sync()?;
         self.quarantine.sync()?;
         let path = self.checkpoints.save(state, optimiser, weights)?;
-        self.checkpoints.prune(self.writing.checkpoint.keep)?;
+        self.checkpoints.prune(self.writing.checkpoint.keep, state.judged.best.map(|best| best.step))?;
         Ok(path)
     }
 }

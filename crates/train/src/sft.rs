@@ -186,6 +186,7 @@ impl<F: FineTune> Supervised<'_, F> {
             max_lost_steps: recipe.train.max_lost_steps,
             state,
             health: Health::default(),
+            judging: None,
         };
         let finished = training.run(&mut recorder, watch)?;
         if finished.interrupted {

@@ -21,12 +21,13 @@ use crate::scored::{Scored, Work};
 use crate::stream::Stream;
 use crate::update::{Update, Updated};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use vigos_models::{Trained, phase};
 use vigos_ranks::shared;
 use vigos_recipe::sample::Sample;
 use vigos_rollout::RunError;
+use vigos_rollout::judging::Judging;
 
 /// What the samples of steps are counted under that came to numbers that are not finite.
 const LOST: &str = "lost_step";
@@ -51,6 +52,8 @@ pub(crate) struct Training<'a, F: FineTune, O, R> {
     pub(crate) state: State,
     /// Looks for what a person should be told.
     pub(crate) health: Health,
+    /// Judges checkpoints, where that is asked for.
+    pub(crate) judging: Option<Judging<'a>>,
 }
 
 /// How a run ended.
@@ -100,7 +103,11 @@ where
         watch.observer.started(self.state.step, total);
         let mut saved = recorder.checkpoint(self.state.step);
         let mut unsaved = !saved.is_dir();
-        while self.state.step < total && !watch.any_stopped()? {
+        // A run may have been stopped while its checkpoint was judged.
+        if !unsaved {
+            self.judge(&saved, recorder, watch)?;
+        }
+        while self.state.step < total && !watch.any(watch.stopped())? && !watch.any(self.has_enough())? {
             match self.step(recorder, watch) {
                 Ok(()) => unsaved = true,
                 Err(RunError::Interrupted(_)) => break,
@@ -112,16 +119,43 @@ where
                     return Err(error);
                 }
             }
-            if recorder.saves_at(self.state.step) {
+            let is_judged = self.is_judged();
+            if is_judged || recorder.saves_at(self.state.step) {
                 saved = self.save(recorder, watch)?;
                 unsaved = false;
+            }
+            if let Some(judging) = self.judging.as_ref().filter(|_| is_judged) {
+                judging.forget(self.state.step)?;
+                self.judge(&saved, recorder, watch)?;
             }
         }
         if unsaved {
             saved = self.save(recorder, watch)?;
         }
-        let steps = self.state.step;
-        Ok(Finished { steps, output: saved, interrupted: steps < total })
+        let (steps, enough) = (self.state.step, watch.any(self.has_enough())?);
+        Ok(Finished { steps, output: saved, interrupted: steps < total && !enough })
+    }
+
+    /// Whether the checkpoint of the step that was done last is to be judged.
+    fn is_judged(&self) -> bool {
+        let (step, total) = (self.state.step, self.update.total());
+        self.judging.as_ref().is_some_and(|judging| judging.is_due(step, total))
+    }
+
+    /// Judges the checkpoint of the step that was done last, if it is to be.
+    fn judge(&mut self, saved: &Path, recorder: &mut Recorder, watch: &mut Watch) -> Result<(), RunError> {
+        let (step, total) = (self.state.step, self.update.total());
+        let Some(judging) = self.judging.as_mut().filter(|judging| judging.is_due(step, total)) else {
+            return Ok(());
+        };
+        let note = &mut |text: &str| watch.observer.note(text);
+        let tensorboard = recorder.tensorboard();
+        judging.judge((step, saved), &mut self.state.judged, tensorboard, note, watch.stop)
+    }
+
+    /// Whether training ends before its last step because it does not get better.
+    fn has_enough(&self) -> bool {
+        self.judging.as_ref().is_some_and(|judging| judging.has_enough(&self.state.judged))
     }
 
     /// One step. The state changes only when all of it is done.

@@ -29,6 +29,8 @@
 //! # Ok::<(), vigos::recipe::RecipeError>(())
 //! ```
 
+mod evaluator;
+
 pub use vigos_core as core;
 pub use vigos_data as data;
 pub use vigos_eval as eval;
@@ -42,6 +44,7 @@ pub use vigos_recipe as recipe;
 pub use vigos_rollout as rollout;
 pub use vigos_train as train;
 
+pub use evaluator::Evaluator;
 pub use vigos_kernels::Divergence;
 pub use vigos_models::VisionLanguageModel;
 pub use vigos_recipe::Recipe;

@@ -18,20 +18,21 @@ const FLOORS: [&[&str]; 11] = [
     &["vigos-data", "vigos-report"],
     &["vigos-inspect", "vigos-rollout", "vigos-sources"],
     &["vigos-plan"],
-    &["vigos-eval", "vigos-fuzz", "vigos-train"],
+    &["vigos-eval", "vigos-fuzz", "vigos-serve", "vigos-train"],
     &["vigos-bench", "vigos-experiment"],
     &["vigos"],
     &["vigos-cli"],
 ];
 
 /// Crates that know nothing of one another, not even by way of others, and why.
-const APART: [(&str, &str, &str); 7] = [
+const APART: [(&str, &str, &str); 8] = [
     ("vigos-hub", "vigos-data", "files of the hub are fetched, not read"),
     ("vigos-data", "vigos-hub", "rows are read, wherever their files came from"),
     ("vigos-train", "vigos-world", "a drawn world is a source of data like any other"),
     ("vigos-train", "vigos-qwen", "every family is trained alike"),
     ("vigos-rollout", "vigos-qwen", "every family is sampled alike"),
     ("vigos-eval", "vigos-qwen", "every family is judged alike"),
+    ("vigos-serve", "vigos-qwen", "every family is served alike"),
     ("vigos-eval", "vigos-train", "a model can be judged without being trained"),
 ];
 

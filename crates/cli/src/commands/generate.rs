@@ -106,6 +106,7 @@ fn sampling(args: &SamplingArgs) -> Result<Sampling, CliError> {
         min_p: args.min_p,
         repetition_penalty: 1.0,
         presence_penalty: 0.0,
+        frequency_penalty: 0.0,
     };
     match sampling.check() {
         Ok(()) => Ok(sampling),

@@ -1,6 +1,7 @@
 //! One module for each command; each turns arguments into calls of the libraries.
 
 mod bench;
+mod compare;
 mod data;
 mod data_check;
 mod doctor;
@@ -18,6 +19,7 @@ mod replay;
 mod report;
 mod schema;
 mod score;
+mod serve;
 mod sft;
 mod train;
 mod what_next;
@@ -45,6 +47,8 @@ pub(crate) fn run(cli: &Cli, phases: &PhaseTimes, ranks: &dyn Ranks) -> Result<(
         Command::Palr(args) => palr::run(args, device),
         Command::Experiment(args) => experiment::run(args, device),
         Command::Report(args) => report::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Serve(args) => serve::run(args, device),
         Command::Init(args) => init::run(args),
         Command::Data(args) => data::run(args),
         Command::Merge(args) => merge::run(args, device),

@@ -12,13 +12,13 @@ use crate::progress::Run;
 use crate::ranks::{Quiet, stopped};
 use crate::recipe;
 use std::sync::atomic::AtomicBool;
-use vigos::kit;
+use vigos::{Evaluator, kit};
 use vigos_ranks::Ranks;
 use vigos_recipe::Recipe;
 use vigos_recipe::RunRecipe;
 use vigos_report::Live;
 use vigos_rollout::{RunError, Start};
-use vigos_train::{Finished, Observer, RunOptions, train};
+use vigos_train::{Finished, Observer, RunOptions, train_judged};
 
 /// Runs the command. A run that is stopped saves its last whole step.
 ///
@@ -30,11 +30,12 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Resu
     }
     let args = &args.run;
     let checked = |options: &RunOptions<Recipe>, observer: &mut dyn Observer, stop: &AtomicBool| {
-        if options.recipe.eval.around {
+        if options.recipe.eval.around || options.recipe.eval.every > 0 {
             let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
             vigos_eval::evaluate::check(options.recipe, &options.kit.sources, &mut fetching)?;
         }
-        train(options, observer, stop)
+        let RunOptions { recipe, kit, device, .. } = *options;
+        train_judged(options, Some(&mut Evaluator { recipe, kit, device }), observer, stop)
     };
     let every = |recipe: &Recipe| recipe.report.every;
     with_recipe(args, (device, ranks), every, checked, |finished, options, stop| {

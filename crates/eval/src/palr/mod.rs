@@ -58,7 +58,7 @@ pub fn palr(
     let (folder, mut run) = Folder::open(options, TOKENS, Run::Palr)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let data = options.kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
-    let loaded = Loaded::open(options, &mut fetching)?;
+    let loaded = Loaded::open(options, None, &mut fetching)?;
     let vocabulary = loaded.base.model.architecture().text.vocab_size;
     let recorded = rollouts.map(|path| read_rollouts(path, vocabulary)).transpose()?;
     run.begin(recipe, options.overrides)?;

@@ -57,7 +57,8 @@ fn what_may_change_on_resume_is_said_at_the_keys() {
     let freely =
         ["train.max_lost_steps", "train.recompute", "train.tokens_per_micro_batch", "train.normalise"];
     let training = [&sections[..], &keys, &freely].concat();
-    let eval = ["rollout", "palr", "data.max_bad_share", "eval.k", "eval.around"];
+    let eval =
+        ["rollout", "palr", "data.max_bad_share", "eval.k", "eval.around", "eval.every", "eval.patience"];
     assert_eq!(free_of(Run::Eval), set(&[&training[..], &images[..], &eval[..]].concat()));
     assert_eq!(free_of(Run::Palr), set(&[&training[..], &images[..], &["eval"]].concat()));
     let sft: std::collections::BTreeSet<String> = free::<SftRecipe>(Run::Sft).into_iter().collect();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use neutral::{NEUTRAL, key, seen};
 use vigos_core::random::Key;
-use vigos_rollout::sampler::{Sampling, SamplingError, Seen};
+use vigos_rollout::sampler::{Sampling, SamplingError, Seen, most_probable};
 
 /// Logits whose softmax is `probabilities`.
 fn logits_of(probabilities: &[f32]) -> Vec<f32> {
@@ -45,6 +45,7 @@ fn a_setting_out_of_range_is_refused_by_its_name() {
         ("min_p", Sampling { min_p: f64::NAN, ..NEUTRAL }),
         ("repetition_penalty", Sampling { repetition_penalty: 0.0, ..NEUTRAL }),
         ("presence_penalty", Sampling { presence_penalty: f64::NEG_INFINITY, ..NEUTRAL }),
+        ("frequency_penalty", Sampling { frequency_penalty: f64::NAN, ..NEUTRAL }),
     ] {
         let error = sampling.check().unwrap_err();
         assert!(matches!(error, SamplingError::Setting { key: found, .. } if found == key), "{error}");
@@ -136,6 +137,27 @@ fn penalties_change_seen_tokens_as_computed_by_hand() {
 
     let greedy = Sampling { temperature: 0.0, ..sampling };
     assert_eq!(greedy.draw(&logits, &seen, Key::default()).unwrap().token, 6);
+
+    // 3 is there twice.
+    let counted = Sampling { frequency_penalty: 0.25, ..NEUTRAL };
+    let penalised: [f64; 7] = [1.75, 1.75, -1.0, -1.5, 0.0, -0.25, 1.0];
+    let total: f64 = penalised.iter().map(|s| s.exp()).sum();
+    let expected: Vec<_> = (0..).zip(penalised.map(|s| s.exp() / total)).collect();
+    assert_close(&counted.support(&logits, &seen).unwrap(), &expected);
+}
+
+#[test]
+fn the_most_probable_tokens_come_in_order_with_their_log_probabilities() {
+    let logits = logits_of(&[0.1, 0.4, 0.4, 0.1]);
+    let best = most_probable(&logits, 3);
+    assert_eq!(
+        best.iter().map(|(token, _)| *token).collect::<Vec<_>>(),
+        [1, 2, 0],
+        "of equals the lower id first"
+    );
+    assert!(best.iter().zip([0.4f64, 0.4, 0.1]).all(|((_, logprob), p)| (logprob - p.ln()).abs() < 1e-6));
+    assert!(most_probable(&logits, 0).is_empty());
+    assert_eq!(most_probable(&logits, 9).len(), 4);
 }
 
 #[test]

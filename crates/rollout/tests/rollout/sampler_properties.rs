@@ -25,6 +25,8 @@ fn reference(
         }
         if completion.contains(&token) {
             *score -= sampling.presence_penalty;
+            let times = completion.iter().filter(|seen| **seen == token).count();
+            *score -= times as f64 * sampling.frequency_penalty;
         }
         *score /= sampling.temperature;
     }
@@ -83,12 +85,17 @@ proptest! {
         min_p in prop_oneof![Just(0.0), 0.001..1.0f64],
         repetition_penalty in prop_oneof![Just(1.0), 0.5..2.0f64],
         presence_penalty in prop_oneof![Just(0.0), -2.0..2.0f64],
-        prompt in proptest::collection::vec(0u32..800, 0..30),
-        completion in proptest::collection::vec(0u32..800, 0..30),
+        frequency_penalty in prop_oneof![Just(0.0), -2.0..2.0f64],
+        (prompt, completion) in (
+            proptest::collection::vec(0u32..800, 0..30),
+            proptest::collection::vec(0u32..800, 0..30),
+        ),
         position in any::<u64>(),
     ) {
         let logits: Vec<f32> = quarters.iter().map(|&q| f32::from(q) / 4.0).collect();
-        let sampling = Sampling { temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty };
+        let sampling = Sampling {
+            temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty,
+        };
         let seen = seen(&prompt, &completion);
         let support = sampling.support(&logits, &seen).unwrap();
 

@@ -12,6 +12,7 @@ pub const NEUTRAL: Sampling = Sampling {
     min_p: 0.0,
     repetition_penalty: 1.0,
     presence_penalty: 0.0,
+    frequency_penalty: 0.0,
 };
 
 pub fn key(position: u64) -> Key {

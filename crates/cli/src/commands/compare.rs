@@ -1,0 +1,18 @@
+//! `vigos compare`: runs side by side.
+
+use crate::args::CompareArgs;
+use crate::error::CliError;
+use crate::output;
+use vigos_eval::compare;
+
+/// Runs the command.
+///
+/// # Errors
+/// If a folder has nothing of a run, or a file of it cannot be read.
+pub(crate) fn run(args: &CompareArgs) -> Result<(), CliError> {
+    let comparison = compare(&args.runs)?;
+    if args.json {
+        return output::json(&comparison);
+    }
+    output::data(comparison.markdown().trim_end())
+}
