@@ -13,6 +13,7 @@ use vigos_processor::ProcessError;
 use vigos_report::ReportError;
 use vigos_rollout::RunError;
 use vigos_rollout::engine::RolloutError;
+use vigos_watch::WatchError;
 use vigos_world::WorldError;
 
 /// An error of the command.
@@ -39,6 +40,12 @@ pub(crate) enum CliError {
     /// A page of runs could not be made.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A run could not be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// What comes with the program could not be written.
+    #[error(transparent)]
+    Example(#[from] vigos::example::ExampleError),
     /// A data set could not be looked at or written anew.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -106,6 +113,8 @@ impl CliError {
             Self::Lines(error) => error.is_input(),
             Self::Experiment(error) => error.is_input(),
             Self::Report(error) => error.is_input(),
+            Self::Watch(error) => error.is_input(),
+            Self::Example(error) => error.is_input(),
             Self::Inspect(error) => error.is_input(),
             Self::World(error) => error.is_input(),
             Self::Train(error) => error.is_input(),

@@ -15,6 +15,7 @@
 //! | [`rollout`] | the student and its completions, read for their spans |
 //! | [`train`](mod@train) | the loop, its objectives, checkpoints |
 //! | [`eval`] | asking, grading, the leakage diagnostic |
+//! | [`example`] | the first job, which is part of the program |
 //!
 //! A run needs a recipe, a folder, a device and a [`Kit`], which says what a recipe may name: [`kit`] is that of the
 //! command, and more is registered on it. `examples/` at the root of the repository shows how.
@@ -27,6 +28,8 @@
 //! assert_eq!(recipe.method.teachers.len(), 1, "plain self-distillation has one teacher");
 //! # Ok::<(), vigos::recipe::RecipeError>(())
 //! ```
+
+pub mod example;
 
 pub use vigos_core as core;
 pub use vigos_data as data;

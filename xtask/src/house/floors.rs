@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 10] = [
     &["vigos-models", "vigos-recipe"],
     &["vigos-grade", "vigos-layouts", "vigos-qwen", "vigos-world"],
     &["vigos-data", "vigos-report"],
-    &["vigos-inspect", "vigos-rollout", "vigos-sources"],
+    &["vigos-inspect", "vigos-rollout", "vigos-sources", "vigos-watch"],
     &["vigos-eval", "vigos-fuzz", "vigos-train"],
     &["vigos-bench", "vigos-experiment"],
     &["vigos"],

@@ -10,6 +10,7 @@ mod eval;
 mod experiment;
 mod generate;
 mod init;
+mod installed;
 mod merge;
 mod palr;
 mod presets;
@@ -20,6 +21,7 @@ mod schema;
 mod score;
 mod sft;
 mod train;
+mod watch;
 mod what_next;
 
 use crate::args::{Cli, Command};
@@ -42,6 +44,11 @@ pub(crate) fn run(cli: &Cli, phases: &PhaseTimes) -> Result<(), CliError> {
         Command::Palr(args) => palr::run(args, device),
         Command::Experiment(args) => experiment::run(args, device),
         Command::Report(args) => report::run(args),
+        Command::Watch(args) => watch::run(args),
+        Command::Top(args) => watch::top(args),
+        Command::Example(args) => installed::example(args),
+        Command::Completions(args) => installed::completions(args),
+        Command::Man(args) => installed::man(args),
         Command::Init(args) => init::run(args),
         Command::Data(args) => data::run(args),
         Command::Merge(args) => merge::run(args, device),

@@ -465,7 +465,8 @@
     const controls = Object.fromEntries(["step", "all-steps", "run", "format", "answer", "teacher", "order", "search", "other", "shade"].map((id) => [id, byId(id)]));
     const all = data.runs.flatMap((run, index) => run.rollouts.map((rollout) => ({ run, index, rollout })));
     const withRollouts = data.runs.map((run, index) => ({ run, index })).filter(({ run }) => run.rollouts.length);
-    let shown = [], picked = null, selected = null, here = null, there = null, steps = [];
+    const LINES = 100;
+    let shown = [], first = 0, picked = null, selected = null, here = null, there = null, steps = [];
 
     controls.run.replaceChildren(...withRollouts.map(({ run, index }) => make("option", { value: index }, run.name)));
     byId("run-label").hidden = withRollouts.length < 2;
@@ -493,7 +494,15 @@
       controls.step.value = steps.length - 1;
     }
 
-    function fits({ rollout }) {
+    // All that is searched of an entry, once.
+    function text(entry) {
+      const { rollout } = entry;
+      const parts = () => [rollout.id, data.texts[rollout.problem], rollout.answer, rollout.predicted || "", rollout.completion || rollout.tokens.pieces.join("")];
+      return (entry.text ??= parts().join("\n").toLowerCase());
+    }
+
+    function fits(entry) {
+      const { rollout } = entry;
       const format = controls.format.value;
       if (format === "valid" && !rollout.valid) return false;
       if (format === "invalid" && rollout.valid) return false;
@@ -501,9 +510,7 @@
       if (controls.answer.value && (controls.answer.value === "right") !== rollout.correct) return false;
       if (controls.teacher.value && !rollout.supervised.some((one) => one.teacher === controls.teacher.value)) return false;
       const wanted = controls.search.value.toLowerCase();
-      if (!wanted) return true;
-      const text = [rollout.id, data.texts[rollout.problem], rollout.answer, rollout.predicted || "", rollout.completion || rollout.tokens.pieces.join("")].join("\n");
-      return text.toLowerCase().includes(wanted);
+      return !wanted || text(entry).includes(wanted);
     }
 
     const ORDERS = { kl: ({ rollout }) => -measure(rollout).kl, clipped: ({ rollout }) => -measure(rollout).clipped, length: ({ rollout }) => -rollout.length };
@@ -520,12 +527,33 @@
       const order = ORDERS[controls.order.value];
       if (order) shown.sort((a, b) => order(a) - order(b));
       byId("count").textContent = `${shown.length} of ${candidates.length} rollouts`;
-      const parts = document.createDocumentFragment();
-      shown.forEach((entry) => parts.append(line(entry)));
       byId("list").classList.toggle("one", !everyStep);
-      byId("list").replaceChildren(parts);
+      lines(0);
       byId("list").scrollTop = 0;
       pick(shown.includes(picked) ? shown.indexOf(picked) : 0);
+    }
+
+    // Lines of the list from one on. Of a long list some are in the page: a browser walks over all of them at a press of Tab.
+    function lines(from) {
+      first = Math.max(0, Math.min(from, shown.length - LINES));
+      const parts = document.createDocumentFragment();
+      shown.slice(first, first + LINES).forEach((entry, at) => {
+        const node = line(entry);
+        node.setAttribute("aria-posinset", first + at + 1);
+        node.setAttribute("aria-setsize", shown.length);
+        parts.append(node);
+      });
+      byId("list").replaceChildren(parts);
+    }
+
+    // Near an end of those that are there the next ones come, and what is seen stays where it is.
+    function scrolled() {
+      const list = byId("list"), top = list.scrollTop;
+      const down = top + list.clientHeight > list.scrollHeight - 200 && first + LINES < shown.length;
+      if (!down && !(top < 200 && first > 0)) return;
+      const seen = shown[down ? first + LINES - 1 : first].node, before = seen.offsetTop;
+      lines(first + (down ? LINES : -LINES) / 2);
+      list.scrollTop = top + seen.offsetTop - before;
     }
 
     // An entry's line is made once: filters and orders only put lines elsewhere.
@@ -546,6 +574,7 @@
       const list = byId("list");
       if (selected) selected.setAttribute("aria-selected", "false");
       picked = shown[place] || null;
+      if (picked && (place < first || place >= first + LINES)) lines(place - LINES / 2);
       const node = selected = picked && picked.node;
       if (node) {
         node.setAttribute("aria-selected", "true");
@@ -567,6 +596,7 @@
       if (!here) byId("panes").append(make("p", { class: "muted" }, "No rollout fits these filters."));
     }
 
+    byId("list").addEventListener("scroll", scrolled);
     byId("list").addEventListener("click", (event) => {
       const entry = event.target.closest(".entry");
       if (entry) pick(shown.indexOf(all[Number(entry.dataset.at)]));
