@@ -8,6 +8,7 @@ mod eval;
 mod experiment;
 mod generate;
 mod hub;
+mod installed;
 mod memory;
 mod mistaken_folders;
 mod model_configs;
@@ -21,6 +22,7 @@ mod sft;
 mod shapes;
 mod support;
 mod train;
+mod watch;
 #[cfg(feature = "wgpu")]
 mod wgpu;
 mod world;

@@ -13,6 +13,7 @@ use vigos_processor::ProcessError;
 use vigos_report::ReportError;
 use vigos_rollout::RunError;
 use vigos_rollout::engine::RolloutError;
+use vigos_trackers::TrackError;
 use vigos_watch::WatchError;
 use vigos_world::WorldError;
 
@@ -43,6 +44,9 @@ pub(crate) enum CliError {
     /// A run could not be watched.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// Metrics have no server to be sent to.
+    #[error(transparent)]
+    Track(#[from] TrackError),
     /// What comes with the program could not be written.
     #[error(transparent)]
     Example(#[from] vigos::example::ExampleError),
@@ -114,6 +118,7 @@ impl CliError {
             Self::Experiment(error) => error.is_input(),
             Self::Report(error) => error.is_input(),
             Self::Watch(error) => error.is_input(),
+            Self::Track(error) => matches!(error, TrackError::NoServer { .. }),
             Self::Example(error) => error.is_input(),
             Self::Inspect(error) => error.is_input(),
             Self::World(error) => error.is_input(),

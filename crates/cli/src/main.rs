@@ -16,6 +16,7 @@ mod pages;
 mod progress;
 mod recipe;
 mod trace;
+mod trackers;
 mod trials;
 mod unclaimed;
 

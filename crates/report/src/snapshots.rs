@@ -29,6 +29,7 @@ pub(crate) struct Rollout {
     row: usize,
     pub(crate) id: String,
     problem: String,
+    kind: Option<String>,
     pub(crate) answer: String,
     pub(crate) predicted: Option<String>,
     pub(crate) valid: bool,
@@ -261,6 +262,7 @@ impl Rollout {
         let shown =
             |prompt: Shown| Shown { role: visible(&prompt.role, 60), text: visible(&prompt.text, LONGEST) };
         Self {
+            kind: recording.kind.map(|kind| visible(&kind, 60)),
             length: recording.length.max(count),
             temperature: recording.temperature,
             prompts: recording.prompts.into_iter().take(16).map(shown).collect(),

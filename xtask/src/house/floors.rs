@@ -12,6 +12,7 @@ const FLOORS: [&[&str]; 10] = [
         "vigos-recording",
         "vigos-stored",
         "vigos-tensorboard",
+        "vigos-trackers",
     ],
     &["vigos-models", "vigos-recipe"],
     &["vigos-grade", "vigos-layouts", "vigos-qwen", "vigos-world"],

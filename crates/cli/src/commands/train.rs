@@ -10,10 +10,12 @@ use crate::output::{self, note};
 use crate::pages::{end_with_page, say_how_it_went};
 use crate::progress::Run;
 use crate::recipe;
+use crate::trackers::Trackers;
 use std::sync::atomic::AtomicBool;
 use vigos::kit;
 use vigos_recipe::Recipe;
 use vigos_recipe::RunRecipe;
+use vigos_recipe::Tracker;
 use vigos_report::Live;
 use vigos_rollout::{RunError, Start};
 use vigos_train::{Observer, RunOptions, train};
@@ -34,8 +36,8 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice) -> Result<(), CliError> {
         }
         train(options, observer, stop)
     };
-    let every = |recipe: &Recipe| recipe.report.every;
-    with_recipe(args, device, every, checked, |finished, options, stop| {
+    let writes = |recipe: &Recipe| (recipe.report.every, recipe.log.metrics.trackers.clone());
+    with_recipe(args, device, writes, checked, |finished, options, stop| {
         note(&format!("adapter saved to {}", finished.output.display()));
         if finished.interrupted {
             end_with_page(options.run_dir);
@@ -63,14 +65,15 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice) -> Result<(), CliError> {
     })
 }
 
-/// Reads the recipe, and shows it or trains by it; `every` is how many steps there are between pages, `done` sees how the run ended, and goes on from there.
+/// Reads the recipe, and shows it or trains by it; `writes` says how many steps there are between pages and where metrics are
+/// sent, `done` sees how the run ended, and goes on from there.
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(super) fn with_recipe<R: RunRecipe, F>(
     args: &TrainArgs,
     device: &Choice,
-    every: impl FnOnce(&R) -> usize,
+    writes: impl FnOnce(&R) -> (usize, Vec<Tracker>),
     train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<F, RunError>,
     done: impl FnOnce(F, &RunOptions<R>, &Stop) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
@@ -84,7 +87,9 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     let device = device.open()?;
     let stop = Stop::listen(args.save_by)?;
     let memory = available_memory(&device);
-    let live = Live::new(&run_dir, every(&recipe), name_of(&device));
+    let (every, trackers) = writes(&recipe);
+    let trackers = Trackers::begin(&trackers, &run_dir)?;
+    let live = Live::new(&run_dir, every, name_of(&device));
     let mut progress = Run::new(memory).with_page(live);
     let start = match (args.resume, args.at) {
         (false, _) => Start::Anew,
@@ -100,5 +105,6 @@ pub(super) fn with_recipe<R: RunRecipe, F>(
     };
     let finished = train(&options, &mut progress, stop.flag());
     progress.finish();
+    trackers.finish(&finished, &stop);
     done(finished?, &options, &stop)
 }

@@ -462,7 +462,7 @@
   }
 
   if (byId("list")) {
-    const controls = Object.fromEntries(["step", "all-steps", "run", "format", "answer", "teacher", "order", "search", "other", "shade"].map((id) => [id, byId(id)]));
+    const controls = Object.fromEntries(["step", "all-steps", "run", "format", "answer", "kind", "teacher", "order", "search", "other", "shade"].map((id) => [id, byId(id)]));
     const all = data.runs.flatMap((run, index) => run.rollouts.map((rollout) => ({ run, index, rollout })));
     const withRollouts = data.runs.map((run, index) => ({ run, index })).filter(({ run }) => run.rollouts.length);
     const LINES = 100;
@@ -474,6 +474,9 @@
     const reasons = unique(all.filter(({ rollout }) => !rollout.valid).map(({ rollout }) => rollout.reason || ""));
     options(controls.format, ["", "valid", "invalid", ...reasons.filter(Boolean).map((reason) => `!${reason}`)],
       (value) => ({ "": "any", valid: "valid", invalid: "invalid, any reason" }[value] || `invalid: ${value.slice(1).replace(/_/g, " ")}`));
+    const kinds = unique(all.map(({ rollout }) => rollout.kind || "").filter(Boolean));
+    options(controls.kind, ["", ...kinds], (value) => value || "any");
+    byId("kind-label").hidden = !kinds.length;
     options(controls.teacher, ["", ...unique(all.flatMap(({ rollout }) => rollout.supervised.map((one) => one.teacher)))], (value) => value || "any");
 
     function legend() {
@@ -508,6 +511,7 @@
       if (format === "invalid" && rollout.valid) return false;
       if (format.startsWith("!") && (rollout.valid || rollout.reason !== format.slice(1))) return false;
       if (controls.answer.value && (controls.answer.value === "right") !== rollout.correct) return false;
+      if (controls.kind.value && rollout.kind !== controls.kind.value) return false;
       if (controls.teacher.value && !rollout.supervised.some((one) => one.teacher === controls.teacher.value)) return false;
       const wanted = controls.search.value.toLowerCase();
       return !wanted || text(entry).includes(wanted);
@@ -610,7 +614,7 @@
     });
     controls.run.addEventListener("change", () => { setSteps(); update(); });
     for (const id of ["step", "search"]) controls[id].addEventListener("input", update);
-    for (const id of ["all-steps", "format", "answer", "teacher", "order"]) controls[id].addEventListener("change", update);
+    for (const id of ["all-steps", "format", "answer", "kind", "teacher", "order"]) controls[id].addEventListener("change", update);
     controls.shade.addEventListener("change", () => [here, there].filter(Boolean).forEach((pane) => pane.paint(controls.shade.value)));
     controls.other.addEventListener("change", () => {
       const entry = controls.other.value === "" ? null : all[Number(controls.other.value)];
@@ -630,6 +634,9 @@
     let page = 0;
     byId("item-run").replaceChildren(...runs.map(({ run, index }) => make("option", { value: index }, run.name)));
     byId("item-run-label").hidden = runs.length < 2;
+    const kinds = [...new Set(runs.flatMap(({ run }) => run.evaluations.items.map((item) => item.kind)))].filter(Boolean).sort();
+    byId("item-kind").replaceChildren(...["", ...kinds].map((kind) => make("option", { value: kind }, kind || "any")));
+    byId("item-kind-label").hidden = !kinds.length;
 
     const share = (answer) => answer.right / answer.of;
     const FILTERS = {
@@ -644,7 +651,9 @@
       const { names, items, of } = data.runs[Number(byId("item-run").value)].evaluations;
       const filter = byId("item-filter").value;
       const wanted = byId("item-search").value.toLowerCase();
+      const kind = byId("item-kind").value;
       const found = items.filter((item) => {
+        if (kind && item.kind !== kind) return false;
         const known = item.answers.filter(Boolean);
         if (!known.length || !FILTERS[filter](known[0], known[known.length - 1])) return false;
         return !wanted || [item.id, item.kind, item.problem, item.answer].join("\n").toLowerCase().includes(wanted);
@@ -671,7 +680,7 @@
 
     byId("item-back").addEventListener("click", () => { page -= 1; show(); });
     byId("item-next").addEventListener("click", () => { page += 1; show(); });
-    for (const [id, event] of [["item-run", "change"], ["item-filter", "change"], ["item-search", "input"]]) {
+    for (const [id, event] of [["item-run", "change"], ["item-filter", "change"], ["item-kind", "change"], ["item-search", "input"]]) {
       byId(id).addEventListener(event, () => { page = 0; show(); });
     }
     show();

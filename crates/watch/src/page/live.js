@@ -35,6 +35,9 @@
     return document.hidden || document.querySelector("dialog[open]") || (selection && !selection.isCollapsed);
   }
 
+  // An entry of the list by its line and its step.
+  const named = (entry) => `${entry.dataset.row} ${entry.querySelector(".of-step").textContent}`;
+
   function keep() {
     const step = byId("step");
     const picked = document.querySelector("#list [aria-selected=true]");
@@ -42,9 +45,9 @@
       theme: document.documentElement.dataset.theme,
       scroll: scrollY,
       focus: document.activeElement && document.activeElement.id,
-      controls: controls().filter((node) => node.id !== "step").map((node) => [node.id, node.type === "checkbox" ? node.checked : node.value]),
+      controls: controls().filter((node) => !["step", "other"].includes(node.id)).map((node) => [node.id, node.type === "checkbox" ? node.checked : node.value]),
       step: step && step.value !== step.max ? byId("step-now").textContent : null,
-      row: picked && picked.dataset.row,
+      picked: picked && named(picked),
       open: [...document.querySelectorAll("main details")].map((node) => node.open),
     }));
   }
@@ -71,8 +74,8 @@
       const at = steps.indexOf(Number(kept.step));
       if (at >= 0) { step.value = at; step.dispatchEvent(new Event("input")); }
     }
-    const row = kept.row && document.querySelector(`#list [data-row="${CSS.escape(kept.row)}"]`);
-    if (row) row.click();
+    const picked = kept.picked && [...document.querySelectorAll("#list .entry")].find((entry) => named(entry) === kept.picked);
+    if (picked) picked.click();
     [...document.querySelectorAll("main details")].forEach((node, at) => { node.open = Boolean(kept.open[at]); });
     const focus = kept.focus && byId(kept.focus);
     if (focus) focus.focus({ preventScroll: true });
