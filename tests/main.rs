@@ -13,6 +13,7 @@ mod memory;
 mod mistaken_folders;
 mod model_configs;
 mod model_folders;
+mod pages;
 mod prompts;
 mod report;
 mod runs;

@@ -48,7 +48,7 @@ fn every_number_of_every_step_arrives_once_with_the_recipe() {
     let parameters = asked.iter().find(|(_, body)| body.get("params").is_some()).unwrap();
     assert_eq!(
         parameters.1["params"],
-        json!([{"key": "optim.lr", "value": "0.001"}, {"key": "model.path", "value": "m"}])
+        json!([{"key": "model.path", "value": "m"}, {"key": "optim.lr", "value": "0.001"}])
     );
     let (path, last) = asked.last().unwrap();
     assert!(path.ends_with("runs/update") && last["status"] == "FINISHED", "{last}");
