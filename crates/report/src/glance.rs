@@ -147,7 +147,7 @@ fn shown(curves: &Curves) -> Vec<Curve> {
             });
             let name = match chart.lines.len() {
                 1 => chart.title.to_owned(),
-                _ => format!("{}: {label}", chart.title),
+                _ => format!("{label}: {}", chart.title),
             };
             let last = curves.last.get(metric).copied();
             (place(metric), Curve { name: visible(&name, 80), values, last })

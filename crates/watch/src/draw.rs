@@ -18,6 +18,8 @@ const NAME: u16 = 30;
 const VALUE: u16 = 10;
 /// Values of a curve are drawn in so many heights.
 const HEIGHTS: f64 = 1000.0;
+/// Share of the height that the lowest value has, so that it is seen.
+const LOWEST: f64 = 0.13;
 /// Colours of phases, one after another.
 const PHASES: [Color; 4] = [Color::Cyan, Color::Magenta, Color::Yellow, Color::Green];
 
@@ -101,18 +103,22 @@ fn draw_curves(frame: &mut Frame<'_>, look: &Look, area: Rect) {
     }
 }
 
-/// A sparkline of means: a column for as many values as there are too many.
+/// A sparkline over the whole width: a value in several columns where there are few, the mean of several in one where there
+/// are many.
 fn sparkline(curve: &Curve, width: u16) -> Sparkline<'static> {
     let (low, high) = range(curve);
-    let each = curve.values.len().div_ceil(usize::from(width.max(1))).max(1);
-    let columns = curve.values.chunks(each).map(|values| {
-        let known: Vec<f64> = values.iter().copied().flatten().collect();
+    let (count, width) = (curve.values.len(), usize::from(width));
+    let columns = (0..width).map(|column| {
+        let from = column * count / width;
+        let to = ((column + 1) * count / width).max(from + 1).min(count);
+        let known: Vec<f64> = curve.values.get(from..to)?.iter().copied().flatten().collect();
         let mean = known.iter().sum::<f64>() / known.len() as f64;
-        // The lowest value is seen too.
-        (!known.is_empty()).then(|| 1 + (HEIGHTS * (mean - low) / (high - low).max(f64::MIN_POSITIVE)) as u64)
+        // What never changes is in the middle.
+        let height = if high > low { (mean - low) / (high - low) } else { 0.5 };
+        (!known.is_empty()).then_some((HEIGHTS * (LOWEST + (1.0 - LOWEST) * height)) as u64)
     });
     let columns: Vec<Option<u64>> = columns.collect();
-    Sparkline::default().data(columns).max(1 + HEIGHTS as u64).style(Style::new().fg(Color::Cyan))
+    Sparkline::default().data(columns).max(HEIGHTS as u64).style(Style::new().fg(Color::Cyan))
 }
 
 fn range(curve: &Curve) -> (f64, f64) {

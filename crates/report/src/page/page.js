@@ -498,7 +498,7 @@
     }
 
     // All that is searched of an entry, once.
-    function text(entry) {
+    function searched(entry) {
       const { rollout } = entry;
       const parts = () => [rollout.id, data.texts[rollout.problem], rollout.answer, rollout.predicted || "", rollout.completion || rollout.tokens.pieces.join("")];
       return (entry.text ??= parts().join("\n").toLowerCase());
@@ -514,7 +514,7 @@
       if (controls.kind.value && rollout.kind !== controls.kind.value) return false;
       if (controls.teacher.value && !rollout.supervised.some((one) => one.teacher === controls.teacher.value)) return false;
       const wanted = controls.search.value.toLowerCase();
-      return !wanted || text(entry).includes(wanted);
+      return !wanted || searched(entry).includes(wanted);
     }
 
     const ORDERS = { kl: ({ rollout }) => -measure(rollout).kl, clipped: ({ rollout }) => -measure(rollout).clipped, length: ({ rollout }) => -rollout.length };
