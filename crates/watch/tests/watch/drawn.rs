@@ -49,7 +49,7 @@ fn a_screen_has_curves_phases_time_left_and_the_last_rollout_in_colours() {
         "Output format kept",
         "0.7500",
         "Answers that agree",
-        "Length of a completion",
+        "mean: Length of a compl",
         "rollout 60 %",
         "scoring 30 %",
         "update 10 %",
@@ -74,7 +74,7 @@ fn a_screen_has_curves_phases_time_left_and_the_last_rollout_in_colours() {
     assert_eq!(look.rollout, 1, "the last one stays");
     look.press(Key::Down);
     assert!(
-        text(&drawn(&look, 80, 24)).lines().nth(1).unwrap().contains("perception: Divergence by teacher"),
+        text(&drawn(&look, 80, 24)).lines().nth(1).unwrap().contains("Divergence by teacher"),
         "the next curve"
     );
 }
