@@ -465,7 +465,7 @@
     const controls = Object.fromEntries(["step", "all-steps", "run", "format", "answer", "kind", "teacher", "order", "search", "other", "shade"].map((id) => [id, byId(id)]));
     const all = data.runs.flatMap((run, index) => run.rollouts.map((rollout) => ({ run, index, rollout })));
     const withRollouts = data.runs.map((run, index) => ({ run, index })).filter(({ run }) => run.rollouts.length);
-    const LINES = 100;
+    const LINES = 60;
     let shown = [], first = 0, picked = null, selected = null, here = null, there = null, steps = [];
 
     controls.run.replaceChildren(...withRollouts.map(({ run, index }) => make("option", { value: index }, run.name)));
@@ -621,9 +621,16 @@
       there = entry && new Pane(entry.run, entry.rollout, controls.shade.value);
       lay();
     });
+    // What filters and orders need of an entry is made while nobody waits for it.
+    const later = window.requestIdleCallback || ((work) => setTimeout(work, 1));
+    const ready = (from) => later(() => {
+      all.slice(from, from + 25).forEach((entry) => { searched(entry); line(entry); });
+      if (from + 25 < all.length) ready(from + 25);
+    });
     legend();
     setSteps();
     update();
+    ready(0);
   }
 
   // ---- Items -----------------------------------------------------------------------------------------------------
