@@ -22,6 +22,7 @@ mod setup;
 mod sft;
 mod shapes;
 mod support;
+mod trackers;
 mod train;
 mod watch;
 #[cfg(feature = "wgpu")]
