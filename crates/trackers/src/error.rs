@@ -7,8 +7,8 @@ use vigos_core::files::FileError;
 pub enum TrackError {
     /// No server is named.
     #[error(
-        "log.trackers: found MLFLOW_TRACKING_URI {found}, wanted the address of a server such as http://127.0.0.1:5000; \
-         `mlflow server` starts one"
+        "log.trackers: found {found}, wanted the address of a server in MLFLOW_TRACKING_URI, such as \
+         http://127.0.0.1:5000; `mlflow server` starts one"
     )]
     NoServer {
         /// What the variable is.
