@@ -7,7 +7,7 @@
 Needs Debian's `chromium`. RUN is a run with recordings, such as that of `vigos train configs/shapes.toml`. Three pages are
 made and opened: that of the run, one of two runs with hostile texts, and one of 1,000 rollouts. Checked in each theme:
 no error on the console, no request but for the file itself, slider, filters, list and tokens by keyboard, the numbers of
-tokens against the run's files, contrast of every text. How long the browser takes for an interaction is told, not judged.
+tokens against the run's files, contrast of every text. Then `vigos watch` of a run that goes on. How long the browser takes for an interaction is told, not judged.
 """
 
 import argparse
@@ -109,9 +109,12 @@ class Browser:
         return answer["result"].get("value")
 
     def open(self, path):
+        self.visit(Path(path).resolve().as_uri())
+
+    def visit(self, url):
         self.events.clear()
         self.call("Page.addScriptToEvaluateOnNewDocument", source=TIMING)
-        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        self.call("Page.navigate", url=url)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.run("0")
             time.sleep(0.02)
@@ -261,11 +264,12 @@ def keyboard(browser):
     second = browser.run("document.getElementById('step-now').textContent")
     check(steps < 2 or len({first, second}) == 2, f"slider: reached by {presses} tabs; step {before}, Home {first}, → {second} of {steps} steps")
     browser.press("End")
-    for selector, count in [("#format", "valid"), ("#answer", "right"), ("#order", "kl")]:
+    for selector, count in [("#format", "valid"), ("#answer", "right"), ("#order", "kl")] + \
+            ([("#kind", None)] if browser.run("!document.getElementById('kind-label').hidden") else []):
         browser.tab_to(selector)
         browser.press("ArrowDown")
         value = browser.run(f"document.querySelector('{selector}').value")
-        check(value == count, f"filter {selector} by keyboard: {value!r}, then {browser.run('document.getElementById(`count`).textContent')}")
+        check(value == count if count else bool(value), f"filter {selector} by keyboard: {value!r}, then {browser.run('document.getElementById(`count`).textContent')}")
         browser.press("ArrowUp")
     browser.tab_to("#search")
     browser.type("no such text")
@@ -306,7 +310,7 @@ def rollout(step, row, texts, spread):
     taught = list(range(count // 2))
     return {"version": 1, "step": step, "row": row, "id": f"row-{row}" if spread else f"row-{step}-{row}", "problem": "What is it?", "answer": "a cup",
             "finish_reason": "stop", "valid": row % 4 != 0, "reason": "no_box" if row % 4 == 0 else None, "predicted": "a cup" if row % 2 else None,
-            "correct": row % 2 == 1, "temperature": 1.0, "prompts": [{"role": "student", "text": "Describe the image."}], "images": [], "length": count,
+            "correct": row % 2 == 1, "temperature": 1.0, "kind": ["colour", "count"][row % 2], "prompts": [{"role": "student", "text": "Describe the image."}], "images": [], "length": count,
             "tokens": {"ids": list(range(count)), "pieces": texts, "spans": "d" * (count // 2) + "r" * (count - count // 2),
                        "logprob": [-3 * draw.random() for _ in texts], "entropy": [2 * draw.random() for _ in texts],
                        "rank": [draw.randint(1, 50) for _ in texts], "top": [top() for _ in texts]},
@@ -364,6 +368,7 @@ def large_page(browser, vigos, folder):
     browser.run("window.slow.length = 0")
     browser.tab_to("#all-steps")
     browser.press(" ")
+    scrolling(browser)
     print(f"      all steps: {browser.run('document.getElementById(`count`).textContent')}")
     browser.tab_to("#list")
     browser.press("ArrowDown", 10)
@@ -382,6 +387,48 @@ def large_page(browser, vigos, folder):
     print(f"      {len(slow)} events of 16 ms and more by the browser's own timing, with painting: half below {middle[1]:.0f} ms, 95 % below "
           f"{late[1]:.0f} ms, the longest {worst[1]:.0f} ms ({worst[0]}); in the page's script at most {max((e[2] for e in slow), default=0):.0f} ms")
     quiet(browser, page, "1,000 rollouts")
+
+
+def watched_page(browser, vigos, folder):
+    """A run that goes on, served: the page follows it, and what was chosen stays."""
+    run = folder / "watched"
+    made_up(run, 6, 4, 20, [" token", " red", " cup", "</description>", " is"])
+    server = subprocess.Popen([vigos, "watch", run, "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True)
+    try:
+        url = server.stderr.readline().split(" at ")[1].split(";")[0]
+        browser.visit(url)
+        browser.run("""(() => { const set = (id, value, event) => { const n = document.getElementById(id); n.value = value; n.dispatchEvent(new Event(event)); };
+          set("step", 1, "input"); set("order", "kl", "change"); document.querySelectorAll("#list .entry")[2].click(); })()""")
+        chosen = "[document.getElementById('step-now').textContent, document.getElementById('order').value, document.querySelector('#list [aria-selected=true]').dataset.row]"
+        before = browser.run(chosen)
+        with open(run / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": 7, "loss": 0.1}) + "\n" + '{"step": 8, "lo')
+        last = "JSON.parse(document.getElementById('data').textContent).runs[0].steps.at(-1)"
+        for _ in range(300):
+            time.sleep(0.1)
+            if browser.run(f"document.readyState === 'complete' && {last}") == 7:
+                break
+        check(browser.run(last) == 7, f"watch: the page follows the run to step {browser.run(last)}, and leaves an unfinished line alone")
+        check(browser.run(chosen) == before, f"watch: what was chosen stays: {before}")
+        check(not browser.complaints(), f"watch: no error on the console {browser.complaints()[:3] or ''}")
+        own = [request for request in browser.requests() if not request.startswith(url)]
+        check(not own, f"watch: every request goes to its server {own[:3] or ''}")
+        contrast(browser, "watch")
+    finally:
+        server.terminate()
+        check(server.wait(timeout=20) == 143, "watch: ends by SIGTERM")
+
+
+def scrolling(browser):
+    """Wheel down a list of which the page has some lines."""
+    seen = 0
+    for _ in range(200):
+        at = browser.run("""new Promise((done) => { const list = document.getElementById('list'); list.scrollTop += 2000;
+          requestAnimationFrame(() => requestAnimationFrame(() => done([Number(list.lastChild.getAttribute('aria-posinset')), list.childElementCount]))); })""")
+        seen = max(seen, at[0])
+        if at[0] == 1000:
+            break
+    check(seen == 1000 and at[1] <= 60, f"a list of 1,000 is scrolled to its end, with {at[1]} lines in the page at a time")
 
 
 def main():
@@ -410,6 +457,7 @@ def main():
         policy(browser)
         hostile_page(browser, arguments.vigos, folder)
         large_page(browser, arguments.vigos, folder)
+        watched_page(browser, arguments.vigos, folder)
     finally:
         browser.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -177,6 +177,7 @@ fn rollout(bench: &Bench, sizes: Sizes, lengths: &Lengths, number: u64) -> Resul
         id: number.to_string(),
         problem: String::new(),
         reference: String::new(),
+        kind: None,
         images: vec![bench.image(sizes.image, number)],
         student: prompt(lengths.student)?,
         teachers: lengths.teachers.iter().map(|tokens| prompt(*tokens)).collect::<Result<_, _>>()?,

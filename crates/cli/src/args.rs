@@ -3,11 +3,13 @@
 mod bench;
 mod data;
 mod experiment;
+mod installed;
 mod model;
 mod recipe;
 mod report;
 mod serve;
 mod train;
+mod watch;
 
 pub(crate) use bench::{
     BenchArgs, BenchDecodeArgs, BenchDirection, BenchLossArgs, BenchModelArgs, BenchPrecision, BenchStepArgs,
@@ -16,11 +18,13 @@ pub(crate) use data::{
     CheckArgs, ConvertArgs, DataArgs, DataCommand, ReadArgs, RowFormat, ShapesArgs, TokenizerArgs,
 };
 pub(crate) use experiment::ExperimentArgs;
+pub(crate) use installed::{CompletionsArgs, ExampleArgs, ManArgs};
 pub(crate) use model::{ModelArgs, Precision};
 pub(crate) use recipe::{PresetsArgs, SchemaArgs};
 pub(crate) use report::{CompareArgs, ReportArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use train::{DistilArgs, Overrides, TrainArgs};
+pub(crate) use watch::{TopArgs, WatchArgs};
 
 use crate::device::Choice;
 use clap::{Args, Parser, Subcommand};
@@ -163,6 +167,18 @@ pub(crate) enum Command {
         /v1/chat/completions, /v1/completions, /v1/models and /health. An adapter's name is a model's. Ctrl-C lets \
         requests under way end, then ends it (exit code 130). docs/serve.md has the rest.")]
     Serve(Box<ServeArgs>),
+    /// Serve the page of a run while it goes, to this machine alone.
+    #[command(after_help = "Examples:\n  \
+        vigos watch runs/shapes\n  \
+        vigos watch runs --listen 127.0.0.1:9000\n\n\
+        Of a folder with several runs a list comes first. The page is that of `vigos report`; it loads anew when the \
+        run has written something, at most every 3 seconds. Over ssh: ssh -L 7878:127.0.0.1:7878 HOST. Ctrl-C ends it.")]
+    Watch(WatchArgs),
+    /// Show a run in the terminal while it goes: curves, where its time goes, the last rollouts.
+    #[command(after_help = "Example:\n  \
+        vigos top runs/shapes\n\n\
+        Keys: up and down choose a curve, left and right a rollout, PgUp and PgDn scroll its text, q quits.")]
+    Top(TopArgs),
     /// Make a model folder with random weights, for tests and benchmarks.
     #[command(after_help = "Example:\n  \
         vigos init assets/tiny-qwen2_5-vl/config.json --out tiny --seed 1\n\n\
@@ -205,6 +221,24 @@ pub(crate) enum Command {
         vigos presets vigos --released\n\n\
         What is written is the section [method] of a recipe; a table there replaces the preset's.")]
     Presets(PresetsArgs),
+    /// Write the first job, which comes with this program, into a folder: recipe, prompts, a small model.
+    #[command(after_help = "Example:\n  \
+        vigos example --out first-run\n  \
+        cd first-run\n  \
+        vigos train configs/shapes.toml\n\n\
+        Nothing is fetched. A checkout of the project has the same files already.")]
+    Example(ExampleArgs),
+    /// Write the completions of a shell to stdout.
+    #[command(after_help = "Examples:\n  \
+        vigos completions bash > ~/.local/share/bash-completion/completions/vigos\n  \
+        vigos completions zsh > \"${fpath[1]}/_vigos\"\n  \
+        vigos completions fish > ~/.config/fish/completions/vigos.fish")]
+    Completions(CompletionsArgs),
+    /// Write the manual: the first page to stdout, or a page for each command into a folder.
+    #[command(after_help = "Examples:\n  \
+        vigos man | man -l -\n  \
+        vigos man --out ~/.local/share/man/man1")]
+    Man(ManArgs),
     /// List compiled-in backends and devices, and test each device; or estimate the memory of a recipe.
     #[command(after_help = "Examples:\n  \
         vigos doctor --json\n  \

@@ -14,6 +14,8 @@ use vigos_processor::ProcessError;
 use vigos_report::ReportError;
 use vigos_rollout::RunError;
 use vigos_rollout::engine::RolloutError;
+use vigos_trackers::TrackError;
+use vigos_watch::WatchError;
 use vigos_world::WorldError;
 
 /// An error of the command.
@@ -40,6 +42,15 @@ pub(crate) enum CliError {
     /// A page of runs could not be made.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A run could not be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// Metrics have no server to be sent to.
+    #[error(transparent)]
+    Track(#[from] TrackError),
+    /// What comes with the program could not be written.
+    #[error(transparent)]
+    Example(#[from] vigos::example::ExampleError),
     /// A data set could not be looked at or written anew.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -115,6 +126,9 @@ impl CliError {
             Self::Lines(error) => error.is_input(),
             Self::Experiment(error) => error.is_input(),
             Self::Report(error) => error.is_input(),
+            Self::Watch(error) => error.is_input(),
+            Self::Track(error) => matches!(error, TrackError::NoServer { .. }),
+            Self::Example(error) => error.is_input(),
             Self::Inspect(error) => error.is_input(),
             Self::Compare(error) => error.is_input(),
             Self::World(error) => error.is_input(),

@@ -32,11 +32,23 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Hears signals from now on, and the end of `time` if one is given.
+    /// Hears signals from now on, and the end of `time` if one is given; says so.
+    ///
+    /// # Errors
+    /// As [`Self::quiet`].
+    pub(crate) fn listen(time: Option<Duration>) -> Result<Self, CliError> {
+        let stop = Self::quiet()?;
+        let watched = stop.clone();
+        let end = time.and_then(|time| Instant::now().checked_add(time));
+        thread::spawn(move || watched.wait(end));
+        Ok(stop)
+    }
+
+    /// Hears signals from now on.
     ///
     /// # Errors
     /// If the system does not let signals be heard.
-    pub(crate) fn listen(time: Option<Duration>) -> Result<Self, CliError> {
+    pub(crate) fn quiet() -> Result<Self, CliError> {
         let stop = Self::default();
         for &(signal, code) in SIGNALS {
             // In this order: the first signal finds the flag down, and raises it; the second one ends the process.
@@ -45,9 +57,6 @@ impl Stop {
                 .and_then(|_| flag::register(signal, Arc::clone(&stop.flag)))
                 .map_err(|error| CliError::Failed(format!("signals cannot be heard: {error}")))?;
         }
-        let watched = stop.clone();
-        let end = time.and_then(|time| Instant::now().checked_add(time));
-        thread::spawn(move || watched.wait(end));
         Ok(stop)
     }
 
@@ -68,6 +77,14 @@ impl Stop {
     /// Raised when the work is to end.
     pub(crate) fn flag(&self) -> &AtomicBool {
         &self.flag
+    }
+
+    /// Ends the command as a signal that was heard wants it; well where there was none.
+    ///
+    /// # Errors
+    /// If there was one.
+    pub(crate) fn end(&self) -> Result<(), CliError> {
+        if self.flag.load(Ordering::SeqCst) { Err(self.stopped()) } else { Ok(()) }
     }
 
     /// What the command ends with where its work was cut short.

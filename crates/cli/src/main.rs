@@ -17,6 +17,7 @@ mod progress;
 mod ranks;
 mod recipe;
 mod trace;
+mod trackers;
 mod trials;
 mod unclaimed;
 

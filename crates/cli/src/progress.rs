@@ -173,7 +173,7 @@ impl vigos_eval::Observer for Items {
     }
 }
 
-/// Shows a training run: a line for each step, and on a terminal a bar with what goes on within it.
+/// Shows a training run: on a terminal a bar with the phase and the last step's numbers, otherwise a line for each step.
 pub(crate) struct Run {
     available: Option<u64>,
     transfer: Transfer,
@@ -215,17 +215,14 @@ impl Run {
         }
     }
 
-    /// A step is done: the steps a second, and the time that the rest will take.
-    fn step_done(&mut self, step: usize) -> (String, String) {
+    /// A step is done: the time that the rest will take.
+    fn step_done(&mut self, step: usize) -> String {
         self.done = step;
         if let Some(bar) = &self.bar {
             bar.set_position(step as u64);
         }
-        pace(
-            self.done.saturating_sub(self.first),
-            self.total.saturating_sub(self.first),
-            self.begin.elapsed(),
-        )
+        let (done, all) = (step.saturating_sub(self.first), self.total.saturating_sub(self.first));
+        pace(done, all, self.begin.elapsed()).1
     }
 
     /// Takes the bar away.
@@ -261,7 +258,7 @@ impl Observer for Run {
         self.tell_environment();
         (self.first, self.done, self.total) = (first_step, first_step, total_steps);
         self.begin = Instant::now();
-        self.bar = bar("steps", total_steps);
+        self.bar = styled(total_steps, "{bar:16} step {pos}/{len}  {wide_msg}  {prefix}  {eta} left");
         if let Some(bar) = &self.bar {
             bar.set_position(first_step as u64);
             // A resumed run is as fast as its own steps.
@@ -275,13 +272,13 @@ impl Observer for Run {
 
     fn tokens(&mut self, drawn: usize) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("rollout, {drawn} tokens"));
+            bar.set_prefix(format!("rollout, {drawn} tokens"));
         }
     }
 
     fn phase(&mut self, phase: &'static str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(phase);
+            bar.set_prefix(phase);
         }
     }
 
@@ -289,30 +286,21 @@ impl Observer for Run {
         if let Some(Err(error)) = self.page.as_ref().map(|page| page.step(metrics.step)) {
             self.line(&format!("the report was not written: {error}"));
         }
-        let (rate, eta) = self.step_done(metrics.step);
-        let Metrics { step, loss, outcome, grad_norm, lr, pace, .. } = metrics;
-        let ended = format!("grad {grad_norm:.3}  lr {lr:.2e}");
-        match (outcome, pace) {
-            (Outcome::Distilled(d), Pace::Phases { tokens_per_second, .. }) => self.line(&format!(
-                "step {step}/{}  loss {loss:.4}  fallback {:.2}  accuracy {:.2}  {ended}  {:.0} tokens/s  \
-                 {rate} steps/s  {eta} left",
-                self.total, d.fallback_rate, d.accuracy, tokens_per_second.rollout,
-            )),
-            (Outcome::Supervised(s), Pace::Whole { samples_per_second, .. }) => {
-                // A small model makes several steps a second: the file of metrics has them all.
-                let first_or_last = self.told.is_none() || *step == self.total;
-                if !first_or_last && self.told.is_some_and(|told| told.elapsed() < INTERVAL) {
-                    return;
-                }
-                self.told = Some(Instant::now());
-                self.line(&format!(
-                    "step {step}/{}  loss {loss:.4}  token accuracy {:.3}  {ended}  {samples_per_second:.0} \
-                     samples/s  {eta} left",
-                    self.total, s.token_accuracy,
-                ));
-            }
-            _ => {}
+        let eta = self.step_done(metrics.step);
+        let summary = summary(metrics);
+        if let Some(bar) = &self.bar {
+            bar.set_message(summary);
+            return;
         }
+        // A small model makes several supervised steps a second: the file of metrics has them all.
+        let first_or_last = self.told.is_none() || metrics.step == self.total;
+        let often = matches!(metrics.outcome, Outcome::Supervised(_));
+        if often && !first_or_last && self.told.is_some_and(|told| told.elapsed() < INTERVAL) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        let Metrics { step, grad_norm, lr, .. } = metrics;
+        note(&format!("step {step}/{}  {summary}  grad {grad_norm:.3}  lr {lr:.2e}  {eta} left", self.total));
     }
 
     fn saved(&mut self, checkpoint: &Path) {
@@ -324,14 +312,31 @@ impl Observer for Run {
     }
 }
 
+/// What a step came to: how far it is off, whether the rollouts are what they should be, how fast it was.
+fn summary(metrics: &Metrics) -> String {
+    let outcome = match &metrics.outcome {
+        Outcome::Distilled(d) => format!("valid {:.2}  accuracy {:.2}", 1.0 - d.fallback_rate, d.accuracy),
+        Outcome::Supervised(s) => format!("token accuracy {:.3}", s.token_accuracy),
+    };
+    let pace = match &metrics.pace {
+        Pace::Phases { tokens_per_second, .. } => format!("{:.0} tokens/s", tokens_per_second.rollout),
+        Pace::Whole { samples_per_second, .. } => format!("{samples_per_second:.0} samples/s"),
+    };
+    format!("loss {:.4}  {outcome}  {pace}", metrics.loss)
+}
+
 /// A bar, on a terminal.
 fn bar(unit: &str, total: usize) -> Option<ProgressBar> {
+    styled(total, &format!("{{wide_bar}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left  {{msg}}"))
+}
+
+/// A bar of this form, on a terminal.
+fn styled(total: usize, template: &str) -> Option<ProgressBar> {
     if !stderr().is_terminal() {
         return None;
     }
     let bar = ProgressBar::new(total as u64);
-    let template = format!("{{wide_bar}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left  {{msg}}");
-    if let Ok(style) = ProgressStyle::with_template(&template) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));

@@ -65,6 +65,7 @@ impl DemonstrationMaker<'_> {
             id: row.id.clone(),
             problem: row.problem.clone(),
             reference: row.answer.clone(),
+            kind: row.labels.kind.clone(),
             images,
             student,
             teachers: Vec::new(),

@@ -23,6 +23,8 @@ pub struct Sample {
     pub problem: String,
     /// The normalised reference answer.
     pub reference: String,
+    /// The kind of question, if its row says.
+    pub kind: Option<String>,
     /// Its images.
     pub images: Vec<ImagePatches>,
     /// The student's prompt.
@@ -225,8 +227,8 @@ impl SampleMaker<'_> {
             }
         }
         let (id, problem) = (source.id.clone(), source.problem.clone());
-        let completion = Vec::new();
-        Ok(Ok(Sample { number, id, problem, reference, images, student, teachers, completion }))
+        let (kind, completion) = (source.labels.kind.clone(), Vec::new());
+        Ok(Ok(Sample { number, id, problem, reference, kind, images, student, teachers, completion }))
     }
 
     /// The images of a row, or why it is left out.

@@ -403,6 +403,17 @@ pub struct MetricsLog {
     /// Also write the metrics for TensorBoard.
     #[default(true)]
     pub tensorboard: bool,
+    /// Servers that `vigos train` and `vigos sft` send the metrics to: `mlflow`, the one that `MLFLOW_TRACKING_URI` names.
+    #[schemars(extend("uniqueItems" = true))]
+    pub trackers: Vec<Tracker>,
+}
+
+/// A tracker's server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tracker {
+    /// MLflow, by its REST interface.
+    Mlflow,
 }
 
 /// The `[eval]` section: what the student is asked, and how its answers are sampled.

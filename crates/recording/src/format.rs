@@ -23,6 +23,9 @@ pub struct Recording {
     /// The normalised reference answer.
     #[serde(default)]
     pub answer: String,
+    /// The kind of question, where the data says it.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// Why it ended: `stop` or `length`.
     #[serde(default)]
     pub finish_reason: String,

@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Chart {
     /// Its heading.
-    title: &'static str,
+    pub(crate) title: &'static str,
     /// What a value is in.
     unit: &'static str,
     /// What it says.
     about: String,
     /// Its lines: the metric, and what it is called here.
-    lines: Vec<[String; 2]>,
+    pub(crate) lines: Vec<[String; 2]>,
 }
 
 /// A picture that may be drawn: its heading, its unit, and the metrics in it. `*` stands for one part of a name.

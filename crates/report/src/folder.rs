@@ -45,8 +45,7 @@ impl Run {
         if !folder.is_dir() {
             return Err(nothing("there is no such folder"));
         }
-        let known = ["metrics.jsonl", "samples.jsonl", "tokens.jsonl", "config.toml"];
-        if !known.iter().any(|name| folder.join(name).exists()) {
+        if !is_run(folder) {
             return Err(nothing("found no metrics.jsonl, samples.jsonl, tokens.jsonl or config.toml in it"));
         }
         let mut notes = Vec::new();
@@ -93,6 +92,12 @@ impl Run {
     }
 }
 
+/// Whether a folder has something of a run in it.
+pub fn is_run(folder: &Path) -> bool {
+    let known = ["metrics.jsonl", "samples.jsonl", "tokens.jsonl", "config.toml"];
+    known.iter().any(|name| folder.join(name).is_file())
+}
+
 /// The metrics of a folder, if there are any.
 pub(crate) fn curves(folder: &Path, points: usize, notes: &mut Vec<String>) -> Option<Curves> {
     let path = folder.join("metrics.jsonl");
@@ -111,7 +116,8 @@ pub(crate) fn curves(folder: &Path, points: usize, notes: &mut Vec<String>) -> O
     }
 }
 
-fn name(folder: &Path) -> String {
+/// What a run is called: its folder's name.
+pub(crate) fn name(folder: &Path) -> String {
     let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     visible(&full.file_name().unwrap_or(full.as_os_str()).to_string_lossy(), 80)
 }

@@ -68,7 +68,7 @@ impl Leakage {
         piece: &dyn Fn(u32) -> Option<String>,
         notes: &mut Vec<String>,
     ) -> Option<Self> {
-        let folder = folder(run)?;
+        let folder = diagnosis(run)?;
         let bytes = read_limited(&folder.join("report.json"), LARGEST).ok()?;
         let report: Value = serde_json::from_slice(&bytes).ok()?;
         let part = |(name, key): (&'static str, &str)| {
@@ -123,7 +123,8 @@ impl Diagnosed {
     }
 }
 
-fn folder(run: &Path) -> Option<PathBuf> {
+/// The folder of a run's diagnosis.
+pub(crate) fn diagnosis(run: &Path) -> Option<PathBuf> {
     let mut beside = run.as_os_str().to_owned();
     beside.push("-palr");
     let known = [run.to_owned(), run.join("palr"), PathBuf::from(beside)];

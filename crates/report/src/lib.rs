@@ -8,6 +8,7 @@
 //! - [`Verdict`] says in three sentences how it went, and what looks wrong.
 //! - [`glossary`] has an entry for every metric.
 //! - `page` puts it into the template.
+//! - [`Glance`] is the little of it that a terminal shows, and [`stamp`] says whether there is something new.
 //!
 //! ```
 //! let folder = tempfile::tempdir()?;
@@ -26,6 +27,7 @@ mod error;
 mod evaluation;
 mod facts;
 mod folder;
+mod glance;
 pub mod glossary;
 mod leakage;
 mod limits;
@@ -33,11 +35,16 @@ mod live;
 mod names;
 mod page;
 mod snapshots;
+mod stamp;
 mod verdict;
 mod visible;
 
 pub use error::ReportError;
+pub use folder::is_run;
+pub use glance::{Curve, Glance, Phase, Piece, Text};
 pub use limits::Limits;
 pub use live::{Live, leave_page};
-pub use page::{page, write};
+pub use page::{page, served_page, write};
+pub use stamp::stamp;
 pub use verdict::{Verdict, verdict};
+pub use visible::visible;

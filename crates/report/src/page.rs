@@ -72,6 +72,19 @@ struct Row {
 /// # Errors
 /// If a folder has nothing of a run in it, or there are too many.
 pub fn page(runs: &[PathBuf], limits: &Limits) -> Result<String, ReportError> {
+    fitted(runs, limits, "")
+}
+
+/// The same page for one who serves it: `script`, his own, runs after the page's, and may ask the page's server.
+///
+/// # Errors
+/// As [`page`].
+pub fn served_page(runs: &[PathBuf], limits: &Limits, script: &str) -> Result<String, ReportError> {
+    fitted(runs, limits, script)
+}
+
+/// The page, with fewer rollouts where it would be too large.
+fn fitted(runs: &[PathBuf], limits: &Limits, served: &str) -> Result<String, ReportError> {
     if runs.len() > Limits::RUNS {
         return Err(ReportError::TooMany { found: runs.len(), most: Limits::RUNS });
     }
@@ -81,7 +94,7 @@ pub fn page(runs: &[PathBuf], limits: &Limits) -> Result<String, ReportError> {
     for _ in 0..ATTEMPTS {
         let opened =
             runs.iter().map(|run| Run::open(run, &limits, runs.len())).collect::<Result<Vec<_>, _>>()?;
-        page = render(&opened)?;
+        page = render(&opened, served)?;
         if page.len() <= most {
             break;
         }
@@ -101,7 +114,7 @@ pub fn write(runs: &[PathBuf], out: &Path, limits: &Limits) -> Result<usize, Rep
     Ok(page.len())
 }
 
-fn render(runs: &[Run]) -> Result<String, ReportError> {
+fn render(runs: &[Run], served: &str) -> Result<String, ReportError> {
     let failed = |error: minijinja::Error| ReportError::Template(format!("{error:#}"));
     let mut environment = Environment::new();
     environment.add_template("page.html", TEMPLATE).map_err(failed)?;
@@ -110,9 +123,10 @@ fn render(runs: &[Run]) -> Result<String, ReportError> {
     let shown: Vec<Shown> = runs.iter().map(Shown::of).collect();
     let rendered = template.render(context! {
         title => names.join(", "),
-        policy => policy(),
+        policy => policy(served),
         style => STYLE,
         script => SCRIPT,
+        served => served,
         data => data(runs),
         written => jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string(),
         version => env!("CARGO_PKG_VERSION"),
@@ -125,12 +139,17 @@ fn render(runs: &[Run]) -> Result<String, ReportError> {
     rendered.map_err(failed)
 }
 
-/// What the page may do: run this script, take this style, show pictures that are in it, and nothing else.
-fn policy() -> String {
+/// What the page may do: run this script, take this style, show pictures that are in it, and nothing else. With a server's
+/// script it may run that too, and ask that server.
+fn policy(served: &str) -> String {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
+    let (script, connect) = match served {
+        "" => (String::new(), ""),
+        script => (format!(" 'sha256-{}'", hash(script)), "connect-src 'self'; "),
+    };
     format!(
-        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; \
-         form-action 'none'",
+        "default-src 'none'; script-src 'sha256-{}'{script}; style-src 'sha256-{}'; img-src data:; {connect}\
+         base-uri 'none'; form-action 'none'",
         hash(SCRIPT),
         hash(STYLE)
     )

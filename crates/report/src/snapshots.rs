@@ -17,6 +17,8 @@ const LONGEST_PIECE: usize = 200;
 const MOST_TOKENS: usize = 4096;
 /// Most bytes of a picture.
 const LARGEST_PICTURE: usize = 200_000;
+/// Most bytes of a step's file that is looked at for the newest rollouts.
+const LARGEST_STEP: u64 = 100_000_000;
 /// Files may have so many times the bytes that a page has for their rollouts: some of it is left out.
 const GENEROUS: u64 = 3;
 
@@ -27,11 +29,12 @@ pub(crate) struct Rollout {
     row: usize,
     pub(crate) id: String,
     problem: String,
-    answer: String,
-    predicted: Option<String>,
-    valid: bool,
-    reason: Option<String>,
-    correct: bool,
+    kind: Option<String>,
+    pub(crate) answer: String,
+    pub(crate) predicted: Option<String>,
+    pub(crate) valid: bool,
+    pub(crate) reason: Option<String>,
+    pub(crate) correct: bool,
     finish: String,
     length: usize,
     temperature: f64,
@@ -40,8 +43,8 @@ pub(crate) struct Rollout {
     /// Pictures as addresses of their data.
     images: Vec<String>,
     /// The completion, where its tokens are not known.
-    completion: Option<String>,
-    tokens: Tokens,
+    pub(crate) completion: Option<String>,
+    pub(crate) tokens: Tokens,
     supervised: Vec<Supervision>,
     texts: BTreeMap<u32, String>,
 }
@@ -110,6 +113,15 @@ impl Snapshots {
         sample.extend(read(chosen.get(1..).unwrap_or_default(), notes));
         let rollouts = fitting(sample, most, bytes);
         Self { rollouts, steps, recorded }
+    }
+
+    /// At most `most` rollouts of the last step that has any.
+    pub(crate) fn newest(folder: &Path, most: usize) -> Vec<Rollout> {
+        let last = files(folder).pop().filter(|file| file.bytes <= LARGEST_STEP);
+        let mut found = last.map_or_else(Vec::new, |file| read(&[file], &mut Vec::new()));
+        let mut rollouts = found.pop().map_or_else(Vec::new, |(_, rollouts)| rollouts);
+        rollouts.truncate(most);
+        rollouts
     }
 
     /// The text of a token, if a recording has it.
@@ -250,6 +262,7 @@ impl Rollout {
         let shown =
             |prompt: Shown| Shown { role: visible(&prompt.role, 60), text: visible(&prompt.text, LONGEST) };
         Self {
+            kind: recording.kind.map(|kind| visible(&kind, 60)),
             length: recording.length.max(count),
             temperature: recording.temperature,
             prompts: recording.prompts.into_iter().take(16).map(shown).collect(),

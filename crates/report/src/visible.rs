@@ -4,7 +4,7 @@ use vigos_core::text::shortened;
 
 /// A text of at most `most` characters whose control characters, marks of direction and zero-width characters stand as
 /// `⟨U+202E⟩`. Line breaks and tabs stay.
-pub(crate) fn visible(text: &str, most: usize) -> String {
+pub fn visible(text: &str, most: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(4 * most));
     for letter in shortened(text, most).chars() {
         if is_hidden(letter) {

@@ -41,6 +41,7 @@ impl Transcripts<'_> {
             id,
             problem,
             answer,
+            kind: rollout.sample.kind.clone(),
             finish_reason: word(&finish_reason),
             valid,
             reason: reason.as_ref().map(word),

@@ -231,6 +231,7 @@ fn demonstration(model: &Model, tokens: usize) -> RolledOut {
         id: "a".into(),
         problem: String::new(),
         reference: String::new(),
+        kind: None,
         images: vec![image],
         student,
         teachers: Vec::new(),

@@ -16,6 +16,7 @@
 //! | [`plan`] | micro-batches, and what memory a run will take |
 //! | [`train`](mod@train) | the loop, its objectives, checkpoints |
 //! | [`eval`] | asking, grading, the leakage diagnostic |
+//! | [`example`] | the first job, which is part of the program |
 //!
 //! A run needs a recipe, a folder, a device and a [`Kit`], which says what a recipe may name: [`kit`] is that of the
 //! command, and more is registered on it. `examples/` at the root of the repository shows how.
@@ -30,6 +31,7 @@
 //! ```
 
 mod evaluator;
+pub mod example;
 
 pub use vigos_core as core;
 pub use vigos_data as data;

@@ -11,6 +11,7 @@ mod eval;
 mod experiment;
 mod generate;
 mod init;
+mod installed;
 mod merge;
 mod palr;
 mod presets;
@@ -22,6 +23,7 @@ mod score;
 mod serve;
 mod sft;
 mod train;
+mod watch;
 mod what_next;
 
 use crate::args::{Cli, Command};
@@ -49,6 +51,11 @@ pub(crate) fn run(cli: &Cli, phases: &PhaseTimes, ranks: &dyn Ranks) -> Result<(
         Command::Report(args) => report::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Serve(args) => serve::run(args, device),
+        Command::Watch(args) => watch::run(args),
+        Command::Top(args) => watch::top(args),
+        Command::Example(args) => installed::example(args),
+        Command::Completions(args) => installed::completions(args),
+        Command::Man(args) => installed::man(args),
         Command::Init(args) => init::run(args),
         Command::Data(args) => data::run(args),
         Command::Merge(args) => merge::run(args, device),

@@ -16,8 +16,8 @@ use vigos_train::sft;
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &TrainArgs, device: &Choice, ranks: &dyn Ranks) -> Result<(), CliError> {
-    let every = |recipe: &SftRecipe| recipe.report.every;
-    with_recipe(args, (device, ranks), every, sft, |finished, options, stop| {
+    let writes = |recipe: &SftRecipe| (recipe.report.every, recipe.log.trackers.clone());
+    with_recipe(args, (device, ranks), writes, sft, |finished, options, stop| {
         note(&format!("saved to {}", finished.output.display()));
         end_with_page(options.run_dir);
         if finished.interrupted {

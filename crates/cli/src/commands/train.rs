@@ -11,11 +11,13 @@ use crate::pages::{end_with_page, say_how_it_went};
 use crate::progress::Run;
 use crate::ranks::{Quiet, stopped};
 use crate::recipe;
+use crate::trackers::Trackers;
 use std::sync::atomic::AtomicBool;
 use vigos::{Evaluator, kit};
 use vigos_ranks::Ranks;
 use vigos_recipe::Recipe;
 use vigos_recipe::RunRecipe;
+use vigos_recipe::Tracker;
 use vigos_report::Live;
 use vigos_rollout::{RunError, Start};
 use vigos_train::{Finished, Observer, RunOptions, train_judged};
@@ -37,8 +39,8 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Resu
         let RunOptions { recipe, kit, device, .. } = *options;
         train_judged(options, Some(&mut Evaluator { recipe, kit, device }), observer, stop)
     };
-    let every = |recipe: &Recipe| recipe.report.every;
-    with_recipe(args, (device, ranks), every, checked, |finished, options, stop| {
+    let writes = |recipe: &Recipe| (recipe.report.every, recipe.log.metrics.trackers.clone());
+    with_recipe(args, (device, ranks), writes, checked, |finished, options, stop| {
         note(&format!("adapter saved to {}", finished.output.display()));
         if finished.interrupted {
             end_with_page(options.run_dir);
@@ -66,14 +68,15 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Resu
     })
 }
 
-/// Reads the recipe, and shows it or trains by it; `every` is how many steps there are between pages, `done` sees how the run ended, and goes on from there.
+/// Reads the recipe, and shows it or trains by it; `writes` says how many steps there are between pages and where metrics are
+/// sent, `done` sees how the run ended, and goes on from there.
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(super) fn with_recipe<R: RunRecipe>(
     args: &TrainArgs,
     (device, ranks): (&Choice, &dyn Ranks),
-    every: impl FnOnce(&R) -> usize,
+    writes: impl FnOnce(&R) -> (usize, Vec<Tracker>),
     train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<Finished, RunError>,
     done: impl FnOnce(Finished, &RunOptions<R>, &Stop) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
@@ -89,8 +92,15 @@ pub(super) fn with_recipe<R: RunRecipe>(
     let memory = available_memory(&device);
     // The ranks of a machine share its memory.
     let memory = memory.map(|bytes| bytes / ranks.on_machine() as u64);
-    let live = || Live::new(&run_dir, every(&recipe), name_of(&device));
-    let mut progress = ranks.is_first().then(|| Run::new(memory).with_page(live()));
+    let (every, trackers) = writes(&recipe);
+    // What is said and sent of a run is the first rank's to say and send.
+    let mut told = match ranks.is_first() {
+        true => {
+            let live = Live::new(&run_dir, every, name_of(&device));
+            Some((Run::new(memory).with_page(live), Trackers::begin(&trackers, &run_dir)?))
+        }
+        false => None,
+    };
     let start = match (args.resume, args.at) {
         (false, _) => Start::Anew,
         (true, None) => Start::Resumed,
@@ -104,16 +114,14 @@ pub(super) fn with_recipe<R: RunRecipe>(
         ranks,
         ..RunOptions::new(&recipe, &run_dir, &kit, &device)
     };
-    let finished = match &mut progress {
-        Some(progress) => train(&options, progress, stop.flag()),
+    let finished = match &mut told {
+        Some((progress, _)) => train(&options, progress, stop.flag()),
         None => train(&options, &mut Quiet, stop.flag()),
     };
-    if let Some(progress) = progress {
+    if let Some((progress, trackers)) = told {
         progress.finish();
+        trackers.finish(&finished, &stop);
+        return done(finished?, &options, &stop);
     }
-    let finished = finished?;
-    if ranks.is_first() {
-        return done(finished, &options, &stop);
-    }
-    if finished.interrupted { stopped(ranks, &stop) } else { Ok(()) }
+    if finished?.interrupted { stopped(ranks, &stop) } else { Ok(()) }
 }

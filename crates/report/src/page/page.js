@@ -462,10 +462,11 @@
   }
 
   if (byId("list")) {
-    const controls = Object.fromEntries(["step", "all-steps", "run", "format", "answer", "teacher", "order", "search", "other", "shade"].map((id) => [id, byId(id)]));
+    const controls = Object.fromEntries(["step", "all-steps", "run", "format", "answer", "kind", "teacher", "order", "search", "other", "shade"].map((id) => [id, byId(id)]));
     const all = data.runs.flatMap((run, index) => run.rollouts.map((rollout) => ({ run, index, rollout })));
     const withRollouts = data.runs.map((run, index) => ({ run, index })).filter(({ run }) => run.rollouts.length);
-    let shown = [], picked = null, selected = null, here = null, there = null, steps = [];
+    const LINES = 60;
+    let shown = [], first = 0, picked = null, selected = null, here = null, there = null, steps = [];
 
     controls.run.replaceChildren(...withRollouts.map(({ run, index }) => make("option", { value: index }, run.name)));
     byId("run-label").hidden = withRollouts.length < 2;
@@ -473,6 +474,9 @@
     const reasons = unique(all.filter(({ rollout }) => !rollout.valid).map(({ rollout }) => rollout.reason || ""));
     options(controls.format, ["", "valid", "invalid", ...reasons.filter(Boolean).map((reason) => `!${reason}`)],
       (value) => ({ "": "any", valid: "valid", invalid: "invalid, any reason" }[value] || `invalid: ${value.slice(1).replace(/_/g, " ")}`));
+    const kinds = unique(all.map(({ rollout }) => rollout.kind || "").filter(Boolean));
+    options(controls.kind, ["", ...kinds], (value) => value || "any");
+    byId("kind-label").hidden = !kinds.length;
     options(controls.teacher, ["", ...unique(all.flatMap(({ rollout }) => rollout.supervised.map((one) => one.teacher)))], (value) => value || "any");
 
     function legend() {
@@ -493,17 +497,24 @@
       controls.step.value = steps.length - 1;
     }
 
-    function fits({ rollout }) {
+    // All that is searched of an entry, once.
+    function searched(entry) {
+      const { rollout } = entry;
+      const parts = () => [rollout.id, data.texts[rollout.problem], rollout.answer, rollout.predicted || "", rollout.completion || rollout.tokens.pieces.join("")];
+      return (entry.text ??= parts().join("\n").toLowerCase());
+    }
+
+    function fits(entry) {
+      const { rollout } = entry;
       const format = controls.format.value;
       if (format === "valid" && !rollout.valid) return false;
       if (format === "invalid" && rollout.valid) return false;
       if (format.startsWith("!") && (rollout.valid || rollout.reason !== format.slice(1))) return false;
       if (controls.answer.value && (controls.answer.value === "right") !== rollout.correct) return false;
+      if (controls.kind.value && rollout.kind !== controls.kind.value) return false;
       if (controls.teacher.value && !rollout.supervised.some((one) => one.teacher === controls.teacher.value)) return false;
       const wanted = controls.search.value.toLowerCase();
-      if (!wanted) return true;
-      const text = [rollout.id, data.texts[rollout.problem], rollout.answer, rollout.predicted || "", rollout.completion || rollout.tokens.pieces.join("")].join("\n");
-      return text.toLowerCase().includes(wanted);
+      return !wanted || searched(entry).includes(wanted);
     }
 
     const ORDERS = { kl: ({ rollout }) => -measure(rollout).kl, clipped: ({ rollout }) => -measure(rollout).clipped, length: ({ rollout }) => -rollout.length };
@@ -520,12 +531,33 @@
       const order = ORDERS[controls.order.value];
       if (order) shown.sort((a, b) => order(a) - order(b));
       byId("count").textContent = `${shown.length} of ${candidates.length} rollouts`;
-      const parts = document.createDocumentFragment();
-      shown.forEach((entry) => parts.append(line(entry)));
       byId("list").classList.toggle("one", !everyStep);
-      byId("list").replaceChildren(parts);
+      lines(0);
       byId("list").scrollTop = 0;
       pick(shown.includes(picked) ? shown.indexOf(picked) : 0);
+    }
+
+    // Lines of the list from one on. Of a long list some are in the page: a browser walks over all of them at a press of Tab.
+    function lines(from) {
+      first = Math.max(0, Math.min(from, shown.length - LINES));
+      const parts = document.createDocumentFragment();
+      shown.slice(first, first + LINES).forEach((entry, at) => {
+        const node = line(entry);
+        node.setAttribute("aria-posinset", first + at + 1);
+        node.setAttribute("aria-setsize", shown.length);
+        parts.append(node);
+      });
+      byId("list").replaceChildren(parts);
+    }
+
+    // Near an end of those that are there the next ones come, and what is seen stays where it is.
+    function scrolled() {
+      const list = byId("list"), top = list.scrollTop;
+      const down = top + list.clientHeight > list.scrollHeight - 200 && first + LINES < shown.length;
+      if (!down && !(top < 200 && first > 0)) return;
+      const seen = shown[down ? first + LINES - 1 : first].node, before = seen.offsetTop;
+      lines(first + (down ? LINES : -LINES) / 2);
+      list.scrollTop = top + seen.offsetTop - before;
     }
 
     // An entry's line is made once: filters and orders only put lines elsewhere.
@@ -546,6 +578,7 @@
       const list = byId("list");
       if (selected) selected.setAttribute("aria-selected", "false");
       picked = shown[place] || null;
+      if (picked && (place < first || place >= first + LINES)) lines(place - LINES / 2);
       const node = selected = picked && picked.node;
       if (node) {
         node.setAttribute("aria-selected", "true");
@@ -567,6 +600,7 @@
       if (!here) byId("panes").append(make("p", { class: "muted" }, "No rollout fits these filters."));
     }
 
+    byId("list").addEventListener("scroll", scrolled);
     byId("list").addEventListener("click", (event) => {
       const entry = event.target.closest(".entry");
       if (entry) pick(shown.indexOf(all[Number(entry.dataset.at)]));
@@ -580,16 +614,23 @@
     });
     controls.run.addEventListener("change", () => { setSteps(); update(); });
     for (const id of ["step", "search"]) controls[id].addEventListener("input", update);
-    for (const id of ["all-steps", "format", "answer", "teacher", "order"]) controls[id].addEventListener("change", update);
+    for (const id of ["all-steps", "format", "answer", "kind", "teacher", "order"]) controls[id].addEventListener("change", update);
     controls.shade.addEventListener("change", () => [here, there].filter(Boolean).forEach((pane) => pane.paint(controls.shade.value)));
     controls.other.addEventListener("change", () => {
       const entry = controls.other.value === "" ? null : all[Number(controls.other.value)];
       there = entry && new Pane(entry.run, entry.rollout, controls.shade.value);
       lay();
     });
+    // What filters and orders need of an entry is made while nobody waits for it.
+    const later = window.requestIdleCallback || ((work) => setTimeout(work, 1));
+    const ready = (from) => later(() => {
+      all.slice(from, from + 25).forEach((entry) => { searched(entry); line(entry); });
+      if (from + 25 < all.length) ready(from + 25);
+    });
     legend();
     setSteps();
     update();
+    ready(0);
   }
 
   // ---- Items -----------------------------------------------------------------------------------------------------
@@ -600,6 +641,9 @@
     let page = 0;
     byId("item-run").replaceChildren(...runs.map(({ run, index }) => make("option", { value: index }, run.name)));
     byId("item-run-label").hidden = runs.length < 2;
+    const kinds = [...new Set(runs.flatMap(({ run }) => run.evaluations.items.map((item) => item.kind)))].filter(Boolean).sort();
+    byId("item-kind").replaceChildren(...["", ...kinds].map((kind) => make("option", { value: kind }, kind || "any")));
+    byId("item-kind-label").hidden = !kinds.length;
 
     const share = (answer) => answer.right / answer.of;
     const FILTERS = {
@@ -614,7 +658,9 @@
       const { names, items, of } = data.runs[Number(byId("item-run").value)].evaluations;
       const filter = byId("item-filter").value;
       const wanted = byId("item-search").value.toLowerCase();
+      const kind = byId("item-kind").value;
       const found = items.filter((item) => {
+        if (kind && item.kind !== kind) return false;
         const known = item.answers.filter(Boolean);
         if (!known.length || !FILTERS[filter](known[0], known[known.length - 1])) return false;
         return !wanted || [item.id, item.kind, item.problem, item.answer].join("\n").toLowerCase().includes(wanted);
@@ -641,7 +687,7 @@
 
     byId("item-back").addEventListener("click", () => { page -= 1; show(); });
     byId("item-next").addEventListener("click", () => { page += 1; show(); });
-    for (const [id, event] of [["item-run", "change"], ["item-filter", "change"], ["item-search", "input"]]) {
+    for (const [id, event] of [["item-run", "change"], ["item-filter", "change"], ["item-kind", "change"], ["item-search", "input"]]) {
       byId(id).addEventListener(event, () => { page = 0; show(); });
     }
     show();

@@ -50,6 +50,7 @@ fn a_token_has_the_numbers_of_the_recording() {
         assert_eq!(shown["supervised"][0][column], file["supervised"][0][column], "{column}");
     }
     assert_eq!(shown["texts"], file["texts"]);
+    assert_eq!(shown["kind"], "object⟨U+001B⟩", "what it is filtered by, as a text of strangers");
     let text = |place: &Value| &data["texts"][place.as_u64().unwrap() as usize];
     assert_eq!(
         (text(&shown["problem"]), text(&shown["prompts"][0]["text"])),

@@ -74,6 +74,7 @@ pub fn recording(step: usize, row: usize, id: &str, pieces: &[&str]) -> Recordin
         id: id.into(),
         problem: "What is it?".into(),
         answer: "a cup".into(),
+        kind: Some("object\u{1b}".into()),
         finish_reason: "stop".into(),
         valid: true,
         predicted: Some("a cup".into()),
