@@ -136,7 +136,9 @@ fn killed(mut job: Child, random: &mut Random) -> Result<(usize, Duration)> {
 fn children(parent: u32) -> Result<Vec<u32>> {
     let mut children = Vec::new();
     for entry in fs::read_dir("/proc").context("/proc")? {
-        let Some(process) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(process) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         // Behind the name, which may hold anything: the state, and the parent.
         let parent_of = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());

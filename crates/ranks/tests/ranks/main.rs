@@ -2,7 +2,7 @@
 //! that is gone.
 
 use proptest::prelude::*;
-use vigos_ranks::{Alone, Part, Ranks, RanksError, Threads, deal, shared, sum};
+use vigos_ranks::{Alone, Part, RanksError, Threads, deal, shared, sum};
 
 #[test]
 fn every_rank_gets_what_the_others_handed_to_it_round_after_round() {
