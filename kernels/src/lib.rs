@@ -54,7 +54,8 @@ pub use reference::{RowKl, row_kl};
 pub use registry::Divergences;
 pub use rows::{ActiveRow, RowLoss, RowStatistics, SpanKlRows};
 pub use vigos_operators::{
-    Columns, DeviceError, EXACT_ROWS, Segment, Segments, Update, adapted, adapted_reference, attention,
-    attention_reference, computed, decode_attention, decode_attention_reference, gated, gated_reference,
-    in_chunks, on_cpu, project, project_back, read, rms_norm, rms_norm_reference, rotate, rotate_reference,
+    AdamWStep, Columns, DeviceError, EXACT_ROWS, Moments, Segment, Segments, Update, adamw, adamw_reference,
+    adapted, adapted_reference, attention, attention_reference, computed, decode_attention,
+    decode_attention_reference, gated, gated_reference, in_chunks, on_cpu, project, project_back, read,
+    rms_norm, rms_norm_reference, rotate, rotate_reference,
 };

@@ -1,9 +1,11 @@
 //! How long a step and a completion take on a device, phase by phase, on drawn prompts: no tokenizer, no data.
 //!
 //! [`step::run`] is a training step of the standard method, [`decode::run`] greedy decoding of a batch. Each gives a
-//! [`report::Report`] that is written as JSON or as text; docs/performance.md says what is in it.
+//! [`report::Report`] that is written as JSON or as text; docs/performance.md says what is in it. [`kernels::run`] is every
+//! operator by itself, [`loss::run`] the loss.
 
 pub mod decode;
+pub mod kernels;
 pub mod loss;
 pub mod measure;
 pub mod phases;

@@ -1,10 +1,10 @@
 //! A model on a device, and prompts and images for it that are drawn: what is measured needs no tokenizer and no data.
 
+use crate::kernels::product_rate;
 use crate::measure::{Meter, resident};
 use crate::{BenchError, On};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::Device;
 use std::collections::BTreeMap;
-use std::time::Instant;
 use vigos_core::random::{Key, Purpose, draws};
 use vigos_models::{Architecture, VisionLanguageModel};
 use vigos_processor::{Grid, ImagePatches, ImageSlot, Sequence};
@@ -144,20 +144,7 @@ impl Bench {
 
     /// Operations a second of a product of squares of 1,024 in the model's precision, the best of four.
     pub(crate) fn product_rate(&self) -> f64 {
-        let side = 1024;
-        let square = || {
-            let of = Distribution::Uniform(-1.0, 1.0);
-            Tensor::<2>::random([side, side], of, (&self.device, self.model.dtype()))
-        };
-        let (a, b) = (square(), square());
-        let mut best = f64::INFINITY;
-        for _ in 0..4 {
-            let begin = Instant::now();
-            let _product = a.clone().matmul(b.clone());
-            let _ = self.device.sync();
-            best = best.min(begin.elapsed().as_secs_f64());
-        }
-        2.0 * (side as f64).powi(3) / best
+        product_rate(&self.device, self.model.dtype())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The operators on the CPU: rows in parallel, each of them on the vector units.
 
+mod adamw;
 mod adapted;
 mod attention;
 mod decode;
