@@ -123,12 +123,13 @@ impl Bench<'_> {
     fn both_ways(
         &mut self,
         name: &'static str,
+        dtype: &'static str,
         shape: &[usize],
         works: [Work; 2],
         inputs: &[Tensor<2>],
         [operator, reference]: [Function; 2],
     ) {
-        let case = |pass, work| Case { name, pass, shape: shape.to_vec(), dtype: "f32", work };
+        let case = |pass, work| Case { name, pass, shape: shape.to_vec(), dtype, work };
         self.compare(case(Pass::Forward, works[0]), || operator(inputs), || reference(inputs));
         let [mut fused, mut composed] = [(); 2].map(|()| Meter::new(self.device, false));
         for repeat in 0..=self.sizes.repeats.get() {

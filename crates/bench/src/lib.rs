@@ -17,9 +17,10 @@ mod synthetic;
 pub use phases::PhaseTimes;
 pub use report::{Baseline, Report, Work};
 
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use vigos_models::source::Kept;
 use vigos_models::{Families, ModelError};
 use vigos_rollout::RunError;
 use vigos_rollout::engine::RolloutError;
@@ -35,8 +36,8 @@ pub struct On<'a> {
     pub device: &'a Device,
     /// What that is called in the report.
     pub device_name: &'a str,
-    /// Number format of weights and activations.
-    pub dtype: DType,
+    /// Number formats of weights and activations.
+    pub kept: Kept,
     /// How often it is run, after a first time that does not count.
     pub repeats: NonZeroUsize,
     /// What listens for the phases.

@@ -6,6 +6,7 @@ use crate::{BenchError, On};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use vigos_core::random::{Key, Purpose, draws};
+use vigos_models::memory::Footprint;
 use vigos_models::{Architecture, VisionLanguageModel};
 use vigos_processor::{Grid, ImagePatches, ImageSlot, Sequence};
 
@@ -29,8 +30,8 @@ impl Bench {
     /// # Errors
     /// If the folder is not one of a model.
     pub(crate) fn open(on: On) -> Result<Self, BenchError> {
-        let model = on.families.load(on.folder, on.device, on.dtype)?;
-        let model_bytes = model.architecture().values() * on.dtype.size() as u64;
+        let model = on.families.load(on.folder, on.device, on.kept)?;
+        let model_bytes = Footprint::new(model.architecture(), on.kept.on(on.device)).weights();
         Ok(Self { model, loaded: resident("VmRSS:"), model_bytes, device: on.device.clone() })
     }
 

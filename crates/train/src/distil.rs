@@ -104,7 +104,8 @@ pub fn train(
     };
     // A run that is gone on with has its adapter in its checkpoints, whatever became of the first one.
     let planned = planned.or_else(|_| adapter_config(&recipe.lora, None, &mut |_, _, _| ()))?;
-    let plan = Plan::of(recipe, planned, most, None).with_first_rows(&base.samples(), &dataset, seed);
+    let mut plan = Plan::of(recipe, planned, most, None).with_first_rows(&base.samples(), &dataset, seed);
+    plan.kept = plan.kept.on(device);
     let plan = plan.with_recompute(recipe.train.recompute, model, memory);
     observer.memory(&plan, model, most);
     let longest = longest_alone(&plan, model, memory, most);

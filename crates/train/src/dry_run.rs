@@ -65,7 +65,8 @@ pub fn dry_run(
     let (model, most) = (config.architecture(), base.max_prompt_tokens);
     let adapter = open_adapter(&lora, from, model, seed, device, &mut fetching)?;
     let plan = Plan::of(recipe, adapter.config.clone(), most, None);
-    let plan = plan.with_first_rows(&base.samples(), &dataset, seed);
+    let mut plan = plan.with_first_rows(&base.samples(), &dataset, seed);
+    plan.kept = plan.kept.on(device);
     let plan = plan.with_recompute(recipe.train.recompute, model, memory);
     observer.memory(&plan, model, most);
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);

@@ -21,6 +21,7 @@ mod norm;
 mod placement;
 mod projection;
 mod rotary;
+mod weight;
 
 pub use adamw::{AdamWStep, Moments, adamw, adamw_reference};
 pub use adapted::{Update, adapted, adapted_reference};
@@ -34,3 +35,4 @@ pub use norm::{rms_norm, rms_norm_reference};
 pub use placement::{EXACT_ROWS, on_cpu};
 pub use projection::{project, project_back};
 pub use rotary::{rotate, rotate_reference};
+pub use weight::{Bits, GROUP, Quantised, Weight};

@@ -26,7 +26,8 @@ pub enum Bits {
 }
 
 impl Bits {
-    fn bits(self) -> usize {
+    /// The number.
+    pub fn bits(self) -> usize {
         match self {
             Self::Eight => 8,
             Self::Four => 4,
@@ -63,8 +64,8 @@ impl Bits {
     /// assert_eq!(Bits::Four.bytes([1, 256]), 128 + 16);
     /// ```
     pub fn bytes(self, [outputs, inputs]: [usize; 2]) -> u64 {
-        let row = 4 * (BLOCK * self.blocks(inputs) + self.groups(inputs));
-        (outputs as u64).saturating_mul(row as u64)
+        let block = 4 * (BLOCK + BLOCK * self.per_word() / GROUP);
+        (outputs as u64).saturating_mul(self.blocks(inputs) as u64).saturating_mul(block as u64)
     }
 }
 
@@ -157,7 +158,7 @@ impl Quantised {
             let number = number.bitwise_and_scalar(2 * sign - 1);
             number.clone() - number.bitwise_and_scalar(sign) * 2
         });
-        let numbers = Tensor::cat(parts.collect(), 2).cast(DType::F32);
+        let numbers = Tensor::cat(parts.collect(), 2).float().cast(DType::F32);
         let groups = self.scales.dims()[1];
         let scales = self.scales.clone().reshape([outputs, groups, 1]);
         let values = numbers.reshape([outputs, groups, GROUP]) * scales;

@@ -3,9 +3,9 @@
 use super::{Bench, Case, Pass, Work, moving};
 use burn::tensor::Tensor;
 use vigos_kernels::{
-    Columns, Segments, Update, adapted, adapted_reference, attention, attention_reference, decode_attention,
-    decode_attention_reference, gated, gated_reference, rms_norm, rms_norm_reference, rotate,
-    rotate_reference,
+    Columns, Segments, Update, Weight, adapted, adapted_reference, attention, attention_reference,
+    decode_attention, decode_attention_reference, gated, gated_reference, rms_norm, rms_norm_reference,
+    rotate, rotate_reference,
 };
 
 /// Width of a head.
@@ -30,6 +30,7 @@ pub(super) fn measure(bench: &mut Bench) {
     let works = [moving(2 * rows * width), moving(3 * rows * width)];
     bench.both_ways(
         "norm",
+        "f32",
         &[rows, width],
         works,
         &inputs,
@@ -40,6 +41,7 @@ pub(super) fn measure(bench: &mut Bench) {
     let works = [moving(3 * rows * inner), moving(5 * rows * inner)];
     bench.both_ways(
         "swiglu",
+        "f32",
         &[rows, inner],
         works,
         &inputs,
@@ -52,6 +54,7 @@ pub(super) fn measure(bench: &mut Bench) {
     let inputs = [bench.random(rows, heads * HEAD)];
     bench.both_ways(
         "rotary",
+        "f32",
         &[rows, heads, HEAD],
         [moving(2 * rows * heads * HEAD); 2],
         &inputs,
@@ -60,7 +63,7 @@ pub(super) fn measure(bench: &mut Bench) {
         }],
     );
 
-    let weight = bench.random(width, width);
+    let weight = Weight::from(bench.random(width, width));
     let inputs = [bench.random(rows, width), bench.random(RANK, width), bench.random(width, RANK)];
     let update = |x: &[Tensor<2>]| {
         Some(Update { dropped: None, a: x[1].clone(), b: x[2].clone(), scale: 1.0 / RANK as f64 })
@@ -69,6 +72,7 @@ pub(super) fn measure(bench: &mut Bench) {
     let works = [product((width + 2 * RANK) as f64), product((width + 5 * RANK) as f64)];
     bench.both_ways(
         "lora",
+        "f32",
         &[rows, width, width, RANK],
         works,
         &inputs,
@@ -91,6 +95,7 @@ fn attend(bench: &mut Bench, rows: usize, [heads, kv_heads]: [usize; 2]) {
     let split = |x: &[Tensor<2>]| (of(&x[0], heads), of(&x[1], kv_heads), of(&x[2], kv_heads));
     bench.both_ways(
         "attention",
+        "f32",
         &[rows, heads, kv_heads, HEAD],
         [product(2.0), product(5.0)],
         &inputs,

@@ -4,62 +4,80 @@ use super::machine::read;
 use super::{Bench, Case, Pass, Work};
 use crate::measure::Meter;
 use burn::tensor::{DType, Tensor};
-use vigos_kernels::{EXACT_ROWS, project, project_back};
+use vigos_kernels::{Bits, EXACT_ROWS, Quantised, Weight, adapted};
 
 /// Rows of decoding.
 const FEW: [usize; 5] = [1, 2, 4, 8, 16];
 
+/// A weight, what it is kept as, and its bytes.
+struct Kept {
+    dtype: &'static str,
+    weight: Weight,
+    bytes: usize,
+    shape: [usize; 2],
+}
+
 pub(super) fn measure(bench: &mut Bench) {
     let many = bench.sizes.rows.get().max(EXACT_ROWS + 1);
-    for (dtype, kept) in [(DType::F32, "f32"), (DType::BF16, "bf16")] {
-        let weight = bench.random(bench.sizes.inner.get(), bench.sizes.width.get()).cast(dtype);
-        for rows in FEW {
-            few(bench, rows, &weight, kept);
-        }
-        several(bench, many, &weight, kept);
+    let shape = [bench.sizes.inner.get(), bench.sizes.width.get()];
+    let floats = bench.random(shape[0], shape[1]);
+    for (dtype, form) in [("f32", DType::F32), ("bf16", DType::BF16)] {
+        let weight = Weight::from(floats.clone().cast(form));
+        let bytes = shape[0] * shape[1] * form.size();
+        each(bench, many, &Kept { dtype, weight, bytes, shape });
+    }
+    // A device that fails shows in the measurements of others.
+    let values: Vec<f32> = floats.try_into_vec_as().unwrap_or_else(|_| vec![0.0; shape[0] * shape[1]]);
+    for (dtype, bits) in [("int8", Bits::Eight), ("int4", Bits::Four)] {
+        let weight = Weight::Quantised(Quantised::new(&values, shape, bits, bench.device));
+        each(bench, many, &Kept { dtype, weight, bytes: bits.bytes(shape) as usize, shape });
     }
 }
 
+fn each(bench: &mut Bench, many: usize, kept: &Kept) {
+    for rows in FEW {
+        few(bench, rows, kept);
+    }
+    let Kept { dtype, weight, shape: [outputs, inputs], .. } = kept;
+    // Measured against the rate of a large product, both ways.
+    let work = Work { operations: 2.0 * (many * inputs * outputs) as f64, bytes: 0.0 };
+    let inputs_of = [bench.random(many, *inputs)];
+    bench.both_ways(
+        "product",
+        *dtype,
+        &[many, *inputs, *outputs],
+        [work; 2],
+        &inputs_of,
+        [&|x| adapted(x[0].clone(), weight, None, None), &|x| separate(&x[0], weight)],
+    );
+}
+
+/// The product by separate operators: the weight in f32, and the backend's own.
+fn separate(x: &Tensor<2>, weight: &Weight) -> Tensor<2> {
+    x.clone().matmul(weight.wide(DType::F32).transpose())
+}
+
 /// Few rows: measured against a read of as many bytes as the weight has, in the same run.
-fn few(bench: &mut Bench, rows: usize, weight: &Tensor<2>, dtype: &'static str) {
-    let [outputs, inputs] = weight.dims();
-    let x = bench.random(rows, inputs).cast(weight.dtype());
-    let bytes = outputs * inputs * weight.dtype().size();
-    let memory = bench.machine.memory(bytes);
-    let [mut fused, mut composed, mut reading] = [(); 3].map(|()| Meter::new(bench.device, false));
+fn few(bench: &mut Bench, rows: usize, kept: &Kept) {
+    let Kept { dtype, weight, bytes, shape: [outputs, inputs] } = kept;
+    let x = bench.random(rows, *inputs);
+    let memory = bench.machine.memory(*bytes);
+    let meters = || [(); 3].map(|()| Meter::new(bench.device, false));
+    let [mut fused, mut composed, mut reading] = meters();
     for repeat in 0..=bench.sizes.repeats.get() {
         if repeat == 1 {
-            [fused, composed, reading] = [(); 3].map(|()| Meter::new(bench.device, false));
+            [fused, composed, reading] = meters();
         }
-        fused.run(|| project(x.clone(), weight));
-        composed.run(|| x.clone().matmul(weight.clone().transpose()));
+        fused.run(|| adapted(x.clone(), weight, None, None));
+        composed.run(|| separate(&x, weight));
         if let Some(memory) = &memory {
             reading.run(|| read(memory));
         }
     }
     let (seconds, reference, least) = (fused.cost().seconds, composed.cost().seconds, reading.cost().seconds);
     // As many bytes at the general rate where the memory is not the process's own.
-    let bytes = if memory.is_some() { least * bench.machine.bytes } else { bytes as f64 };
+    let bytes = if memory.is_some() { least * bench.machine.bytes } else { *bytes as f64 };
     let work = Work { operations: 0.0, bytes };
-    let case = Case { name: "product", pass: Pass::Forward, shape: vec![rows, inputs, outputs], dtype, work };
-    bench.add(case, seconds, reference);
-}
-
-/// Many rows: measured against the rate of a large product, both ways.
-fn several(bench: &mut Bench, rows: usize, weight: &Tensor<2>, dtype: &'static str) {
-    let [outputs, inputs] = weight.dims();
-    let work = Work { operations: 2.0 * (rows * inputs * outputs) as f64, bytes: 0.0 };
-    let case = |pass| Case { name: "product", pass, shape: vec![rows, inputs, outputs], dtype, work };
-    let x = bench.random(rows, inputs).cast(weight.dtype());
-    bench.compare(
-        case(Pass::Forward),
-        || project(x.clone(), weight),
-        || x.clone().matmul(weight.clone().transpose()),
-    );
-    let y = bench.random(rows, outputs).cast(weight.dtype());
-    bench.compare(
-        case(Pass::Backward),
-        || project_back(y.clone(), weight),
-        || y.clone().matmul(weight.clone()),
-    );
+    let shape = vec![rows, *inputs, *outputs];
+    bench.add(Case { name: "product", pass: Pass::Forward, shape, dtype: *dtype, work }, seconds, reference);
 }

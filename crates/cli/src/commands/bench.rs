@@ -5,7 +5,7 @@ mod loss;
 use crate::args::{BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchModelArgs, BenchStepArgs};
 use crate::device::Choice;
 use crate::error::CliError;
-use crate::inference::{base_folder, dtype};
+use crate::inference::{base_folder, kept};
 use crate::output;
 use vigos::kit;
 use vigos_bench::{Baseline, BenchError, On, PhaseTimes, Report, Work, decode, kernels, step};
@@ -53,7 +53,7 @@ fn measured(
         families: &families,
         device: &device,
         device_name: &choice.to_string(),
-        dtype: dtype(args.precision),
+        kept: kept(args.precision),
         repeats: args.repeat,
         times,
     })

@@ -25,6 +25,10 @@ pub(super) struct Frozen {
     layout: Option<Layout>,
 }
 
+fn lost<T>() -> T {
+    unreachable!("a dense tensor")
+}
+
 /// What a weight is kept as.
 enum Kept<'a> {
     F32(&'a [f32]),
@@ -52,7 +56,6 @@ impl Frozen {
     }
 
     fn kept(&self) -> Kept<'_> {
-        let lost = || unreachable!("a dense tensor");
         match self.layout {
             Some(Layout { bits, .. }) => Kept::Quantised {
                 bits,

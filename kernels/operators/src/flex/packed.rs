@@ -11,7 +11,7 @@ use macerator::{Scalar, Simd, Vector, vload_unaligned};
 use std::borrow::Cow;
 
 /// How a word of 32 bits holds values.
-pub(super) trait Format: Send + Sync {
+pub(super) trait Format: Copy + Default + Send + Sync {
     /// Values of a word.
     const PARTS: usize;
     /// Groups of a block of 16 words that have a scale of their own; 0: there are no scales.
@@ -24,6 +24,7 @@ pub(super) trait Format: Send + Sync {
 }
 
 /// Two neighbours in bf16, the first one in the low half.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Halves;
 
 impl Format for Halves {
@@ -41,6 +42,7 @@ impl Format for Halves {
 }
 
 /// Four whole numbers of eight bits.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Bytes;
 
 impl Format for Bytes {
@@ -55,6 +57,7 @@ impl Format for Bytes {
 }
 
 /// Eight whole numbers of four bits.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Nibbles;
 
 impl Format for Nibbles {
@@ -92,9 +95,21 @@ pub(super) fn few_rows<F: Format>(x: &[f32], weight: Packed) -> Vec<f32> {
     let rows = x.len() / inputs.max(1);
     let x = arranged::<F>(x, inputs);
     let width = x.len() / rows.max(1);
-    in_tasks(rows, outputs, inputs, |first, columns| {
-        task::<F>(&x, weight, first, columns, rows, width);
+    in_tasks([rows, outputs, inputs], |first, columns| {
+        let Packed { bytes, stride, scales, .. } = weight;
+        task(F::default(), &x, bytes, scales, columns, Task { stride, outputs, inputs, first, rows, width });
     })
+}
+
+/// A part of a product: the weight's sizes, its first row, and the rows of x and their width.
+#[derive(Clone, Copy)]
+struct Task {
+    stride: usize,
+    outputs: usize,
+    inputs: usize,
+    first: usize,
+    rows: usize,
+    width: usize,
 }
 
 /// Blocks of 16 words that are read whole; what is behind them is not, where there are no scales.
@@ -134,13 +149,15 @@ fn arranged<F: Format>(x: &[f32], inputs: usize) -> Cow<'_, [f32]> {
 /// Products of all rows of `x` with some rows of the weight, from `first` on: `columns` is `[rows of the weight, T]`.
 #[macerator::with_simd]
 fn task<S: Simd, F: Format>(
+    _format: F,
     x: &[f32],
-    weight: Packed,
-    first: usize,
+    bytes: &[u8],
+    scales: &[f32],
     columns: &mut [f32],
-    rows: usize,
-    width: usize,
+    part: Task,
 ) {
+    let Task { stride, outputs, inputs, first, rows, width } = part;
+    let weight = Packed { bytes, stride, scales, outputs, inputs };
     let count = columns.len() / rows;
     let mut at = 0;
     while at + 2 <= count {
@@ -164,15 +181,36 @@ fn all_rows<S: Simd, F: Format, const W: usize>(
 ) {
     let mut row = 0;
     while row + 4 <= rows {
-        tile::<S, F, W, 4>(&x[row * width..(row + 4) * width], weight, first, &mut columns[row..], rows, width);
+        tile::<S, F, W, 4>(
+            &x[row * width..(row + 4) * width],
+            weight,
+            first,
+            &mut columns[row..],
+            rows,
+            width,
+        );
         row += 4;
     }
     if row + 2 <= rows {
-        tile::<S, F, W, 2>(&x[row * width..(row + 2) * width], weight, first, &mut columns[row..], rows, width);
+        tile::<S, F, W, 2>(
+            &x[row * width..(row + 2) * width],
+            weight,
+            first,
+            &mut columns[row..],
+            rows,
+            width,
+        );
         row += 2;
     }
     if row < rows {
-        tile::<S, F, W, 1>(&x[row * width..(row + 1) * width], weight, first, &mut columns[row..], rows, width);
+        tile::<S, F, W, 1>(
+            &x[row * width..(row + 1) * width],
+            weight,
+            first,
+            &mut columns[row..],
+            rows,
+            width,
+        );
     }
 }
 
