@@ -265,7 +265,7 @@ fn a_supervised_micro_batch_takes_what_was_estimated() {
         let rollouts = vec![demonstration(&model, 128); 2];
         let dropping = Dropping { probability: 0.0, seed: 1 };
         let plan = SupervisedPlan {
-            dtype: DType::F32,
+            kept: DType::F32.into(),
             adapter: None,
             keep: Keep::Inputs,
             cut: MicroBatches { batch: 2, accumulate: 1, tokens: None, normalise: Normalise::Step },
