@@ -29,6 +29,40 @@ fn the_loss_is_measured_against_its_baselines_and_equals_them() {
     assert!(text.contains("from hidden states") && text.contains("bf16"), "{text}");
 }
 
+#[test]
+fn every_operator_is_measured_both_ways_against_its_reference() {
+    let small = "bench kernels --rows 40 --hidden 256 --inner 320 --vocab 500 --repeats 1 --device flex";
+    let report = run(small.split(' ').chain(["--json"])).ok().json();
+    let operators = report["operators"].as_array().unwrap();
+    let has = |name: &str, pass: &str, dtype: &str, rows: Option<u64>| {
+        operators.iter().any(|operator| {
+            let is = |key: &str, value: &str| operator[key] == value;
+            let fits = rows.is_none_or(|rows| operator["shape"][0] == rows);
+            is("name", name) && is("pass", pass) && is("dtype", dtype) && fits
+        })
+    };
+    for name in ["attention", "norm", "swiglu", "rotary", "lora"] {
+        assert!(has(name, "forward", "f32", None) && has(name, "backward", "f32", None), "{name}: {report}");
+    }
+    for name in ["decode_attention", "sampler", "adamw"] {
+        assert!(has(name, "forward", "f32", None), "{name}: {report}");
+    }
+    for name in ["loss_forward", "loss_reverse"] {
+        assert!(has(name, "backward", "f32", None), "{name}: {report}");
+    }
+    for dtype in ["f32", "bf16", "int8", "int4"] {
+        for rows in [1, 2, 4, 8, 16, 40] {
+            assert!(has("product", "forward", dtype, Some(rows)), "{dtype} {rows}: {report}");
+        }
+        assert!(has("product", "backward", dtype, Some(40)), "{dtype}: {report}");
+    }
+    for operator in operators {
+        for key in ["seconds", "reference_seconds", "share_of_peak"] {
+            assert!(operator[key].as_f64().unwrap() > 0.0, "{key}: {operator}");
+        }
+    }
+}
+
 /// Runs a benchmark of the tiny model once and reads its object.
 fn measured(args: &str) -> Value {
     let folder = model();

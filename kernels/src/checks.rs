@@ -51,6 +51,15 @@ pub(crate) fn same_kind(
         let wanted = format!("{:?} as the student", student.dtype());
         return Err(SpanKlError::Precision { name, found: tensor.dtype(), wanted });
     }
+    same_device(name, tensor, student)
+}
+
+/// Refuses a tensor on another device than the student's.
+pub(crate) fn same_device(
+    name: &'static str,
+    tensor: &Tensor<2>,
+    student: &Tensor<2>,
+) -> Result<(), SpanKlError> {
     // A tensor under autodiff is on the device that it wraps.
     let place = |tensor: &Tensor<2>| tensor.device().inner();
     if place(tensor) != place(student) {

@@ -36,6 +36,7 @@ mod divergence;
 mod error;
 #[cfg(feature = "flex")]
 mod flex;
+mod generalised;
 mod linear;
 mod logits;
 mod operator;
@@ -48,13 +49,15 @@ mod tensors;
 pub use cube::lowering;
 pub use divergence::{Direction, Divergence, ForwardKl, ReverseKl};
 pub use error::{SpanKlError, UnknownDivergence};
+pub use generalised::{JensenShannon, TopTokens};
 pub use linear::{LOGITS_BUDGET, LinearLoss, chunk_rows, divergence_linear};
 pub use logits::{span_kl, span_kl_loss, span_kl_reference, span_kl_stacked};
 pub use reference::{RowKl, row_kl};
 pub use registry::Divergences;
 pub use rows::{ActiveRow, RowLoss, RowStatistics, SpanKlRows};
 pub use vigos_operators::{
-    Columns, DeviceError, EXACT_ROWS, Segment, Segments, Update, adapted, adapted_reference, attention,
-    attention_reference, computed, decode_attention, decode_attention_reference, gated, gated_reference,
-    in_chunks, on_cpu, project, project_back, read, rms_norm, rms_norm_reference, rotate, rotate_reference,
+    AdamWStep, Bits, Columns, DeviceError, EXACT_ROWS, Moments, Quantised, Segment, Segments, Update, Weight,
+    adamw, adamw_reference, adapted, adapted_reference, attention, attention_reference, computed,
+    decode_attention, decode_attention_reference, gated, gated_reference, in_chunks, on_cpu, project,
+    project_back, read, rms_norm, rms_norm_reference, rotate, rotate_reference,
 };

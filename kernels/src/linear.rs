@@ -1,6 +1,6 @@
 //! The loss from hidden states: active rows gathered, multiplied with the shared head a chunk at a time.
 
-use crate::checks::{check_temperature, check_terms, same_kind};
+use crate::checks::{check_temperature, check_terms, same_device, same_kind};
 use crate::differentiated::differentiated;
 use crate::error::SpanKlError;
 use crate::logits::span_kl_stacked;
@@ -67,7 +67,8 @@ pub struct LinearLoss {
 /// ```
 ///
 /// # Shapes
-/// - `student`: `[N, D]`, `teacher`: `[M, D]`, `head`: `[V, D]`, all in one precision and without a graph
+/// - `student`: `[N, D]`, `teacher`: `[M, D]`, in one precision, `head`: `[V, D]`, which may have another; all without a
+///   graph
 ///
 /// # Errors
 /// If a tensor's shape, precision or device does not fit the student's, a row lies outside `student` or `teacher`, a
@@ -193,8 +194,9 @@ fn check(
             let wanted = format!("{width} columns as the student");
             return Err(SpanKlError::Shape { name, found: tensor.dims(), wanted });
         }
-        same_kind(name, tensor, student)?;
     }
+    same_kind("teacher", teacher, student)?;
+    same_device("head", head, student)?;
     let teachers = teacher.dims()[0];
     for (row, active) in rows.iter().enumerate() {
         for (side, found, count) in

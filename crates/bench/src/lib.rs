@@ -1,9 +1,11 @@
 //! How long a step and a completion take on a device, phase by phase, on drawn prompts: no tokenizer, no data.
 //!
 //! [`step::run`] is a training step of the standard method, [`decode::run`] greedy decoding of a batch. Each gives a
-//! [`report::Report`] that is written as JSON or as text; docs/performance.md says what is in it.
+//! [`report::Report`] that is written as JSON or as text; docs/performance.md says what is in it. [`kernels::run`] is every
+//! operator by itself, [`loss::run`] the loss.
 
 pub mod decode;
+pub mod kernels;
 pub mod loss;
 pub mod measure;
 pub mod phases;
@@ -15,9 +17,10 @@ mod synthetic;
 pub use phases::PhaseTimes;
 pub use report::{Baseline, Report, Work};
 
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use vigos_models::source::Kept;
 use vigos_models::{Families, ModelError};
 use vigos_rollout::RunError;
 use vigos_rollout::engine::RolloutError;
@@ -33,8 +36,8 @@ pub struct On<'a> {
     pub device: &'a Device,
     /// What that is called in the report.
     pub device_name: &'a str,
-    /// Number format of weights and activations.
-    pub dtype: DType,
+    /// Number formats of weights and activations.
+    pub kept: Kept,
     /// How often it is run, after a first time that does not count.
     pub repeats: NonZeroUsize,
     /// What listens for the phases.

@@ -1,11 +1,12 @@
 //! A model on a device, and prompts and images for it that are drawn: what is measured needs no tokenizer and no data.
 
+use crate::kernels::product_rate;
 use crate::measure::{Meter, resident};
 use crate::{BenchError, On};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::Device;
 use std::collections::BTreeMap;
-use std::time::Instant;
 use vigos_core::random::{Key, Purpose, draws};
+use vigos_models::memory::Footprint;
 use vigos_models::{Architecture, VisionLanguageModel};
 use vigos_processor::{Grid, ImagePatches, ImageSlot, Sequence};
 
@@ -29,8 +30,8 @@ impl Bench {
     /// # Errors
     /// If the folder is not one of a model.
     pub(crate) fn open(on: On) -> Result<Self, BenchError> {
-        let model = on.families.load(on.folder, on.device, on.dtype)?;
-        let model_bytes = model.architecture().values() * on.dtype.size() as u64;
+        let model = on.families.load(on.folder, on.device, on.kept)?;
+        let model_bytes = Footprint::new(model.architecture(), on.kept.on(on.device)).weights();
         Ok(Self { model, loaded: resident("VmRSS:"), model_bytes, device: on.device.clone() })
     }
 
@@ -144,20 +145,7 @@ impl Bench {
 
     /// Operations a second of a product of squares of 1,024 in the model's precision, the best of four.
     pub(crate) fn product_rate(&self) -> f64 {
-        let side = 1024;
-        let square = || {
-            let of = Distribution::Uniform(-1.0, 1.0);
-            Tensor::<2>::random([side, side], of, (&self.device, self.model.dtype()))
-        };
-        let (a, b) = (square(), square());
-        let mut best = f64::INFINITY;
-        for _ in 0..4 {
-            let begin = Instant::now();
-            let _product = a.clone().matmul(b.clone());
-            let _ = self.device.sync();
-            best = best.min(begin.elapsed().as_secs_f64());
-        }
-        2.0 * (side as f64).powi(3) / best
+        product_rate(&self.device, self.model.dtype())
     }
 }
 

@@ -12,7 +12,8 @@ mod train;
 mod watch;
 
 pub(crate) use bench::{
-    BenchArgs, BenchDecodeArgs, BenchDirection, BenchLossArgs, BenchModelArgs, BenchPrecision, BenchStepArgs,
+    BenchArgs, BenchDecodeArgs, BenchDirection, BenchKernelsArgs, BenchLossArgs, BenchModelArgs,
+    BenchPrecision, BenchStepArgs,
 };
 pub(crate) use data::{
     CheckArgs, ConvertArgs, DataArgs, DataCommand, ReadArgs, RowFormat, ShapesArgs, TokenizerArgs,

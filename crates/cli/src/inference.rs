@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vigos::kit;
 use vigos_hub::HubError;
+use vigos_kernels::Bits;
 use vigos_models::agreement::check_processor;
+use vigos_models::source::Kept;
 use vigos_models::weights::Weights;
 use vigos_models::{ActiveAdapter, Adapter, Architecture, ModelConfig, VisionLanguageModel, peft};
 use vigos_plan::{Estimate, generation};
@@ -67,11 +69,13 @@ pub(crate) fn adapter_folder(name: &Path) -> Result<PathBuf, CliError> {
     Ok(folder)
 }
 
-/// Burn's name of a number format.
-pub(crate) fn dtype(precision: Precision) -> DType {
+/// The formats that a precision stands for.
+pub(crate) fn kept(precision: Precision) -> Kept {
     match precision {
-        Precision::F32 => DType::F32,
-        Precision::Bf16 => DType::BF16,
+        Precision::F32 => DType::F32.into(),
+        Precision::Bf16 => DType::BF16.into(),
+        Precision::Int8 => Kept::from(DType::BF16).quantised(Some(Bits::Eight)),
+        Precision::Int4 => Kept::from(DType::BF16).quantised(Some(Bits::Four)),
     }
 }
 
@@ -127,21 +131,17 @@ impl<'a> Opened<'a> {
             Some(folder) => Some(peft::load(folder, self.architecture(), device)?),
             None => None,
         };
-        Ok(Loaded { model: self.config.load(&self.folder, device, self.dtype())?, adapter })
+        Ok(Loaded { model: self.config.load(&self.folder, device, kept(self.args.precision))?, adapter })
     }
 
     /// What it takes to complete a prompt of so many tokens with up to `completion` more, `images` of the prompt's
     /// being its images'.
-    pub(crate) fn memory(&self, prompt: usize, images: usize, completion: usize) -> Estimate {
+    pub(crate) fn memory(&self, [prompt, images, completion]: [usize; 3], device: &Device) -> Estimate {
         // An adapter that cannot be opened is an error when it is loaded.
         let file = self.adapter.as_ref().map(|folder| folder.join("adapter_model.safetensors"));
         let adapter = file.and_then(|file| Weights::open_file(&file).ok()).map_or(0, |file| file.values());
         let tokens = [prompt, images, completion].map(|n| n as u64);
-        generation(self.architecture(), self.dtype(), adapter, tokens)
-    }
-
-    fn dtype(&self) -> DType {
-        dtype(self.args.precision)
+        generation(self.architecture(), kept(self.args.precision).on(device), adapter, tokens)
     }
 
     /// The prompt of a user's turn, images first, of which `grids` has one each.

@@ -3,22 +3,22 @@
 use crate::fit::{FEWEST_TOKENS, Knob, Tunable, change};
 use crate::micro_batches::MicroBatches;
 use crate::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
-use burn::tensor::DType;
 use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::gradient::Keep;
 use vigos_models::memory::{Footprint, adapter_values};
+use vigos_models::source::Kept;
 use vigos_models::{AdapterConfig, Architecture};
 use vigos_recipe::sample::{SampleMaker, UserTexts};
 use vigos_recipe::{Recipe, Recompute, Teacher, When};
 use vigos_rollout::RunError;
-use vigos_rollout::base::dtype;
+use vigos_rollout::base::kept;
 
 /// What decides how much memory a run takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Number format of weights and activations.
-    pub dtype: DType,
+    pub kept: Kept,
     /// The adapter: the recipe's, or the one that it starts from, whose layers may have ranks of their own.
     pub adapter: AdapterConfig,
     /// `rollout.batch`
@@ -47,7 +47,7 @@ impl Plan {
         };
         let prompt_tokens = prompt_tokens.unwrap_or(PROMPT_TOKENS).min(most);
         Self {
-            dtype: dtype(recipe.train.precision),
+            kept: kept(recipe.train.precision, recipe.model.quantize),
             adapter,
             rollout_batch: recipe.rollout.sampling.batch,
             max_new_tokens: recipe.rollout.sampling.max_new_tokens,
@@ -79,7 +79,7 @@ impl Plan {
     /// The same plan with what `recompute` says: all activations are kept, too, where it leaves that open and they take no
     /// more than a quarter of the memory that is free.
     pub fn with_recompute(self, recompute: Recompute, model: &Architecture, available: Option<u64>) -> Self {
-        let graphs = kept_bytes(&Footprint::new(model, self.dtype), Keep::Graphs, self.trained_on(model));
+        let graphs = kept_bytes(&Footprint::new(model, self.kept), Keep::Graphs, self.trained_on(model));
         Self { keep: keep(recompute, graphs, available), ..self }
     }
 
@@ -99,7 +99,7 @@ impl Plan {
 
 impl Planned for Plan {
     fn estimate(&self, model: &Architecture) -> Estimate {
-        let of = Footprint::new(model, self.dtype);
+        let of = Footprint::new(model, self.kept);
         let n = |count: usize| count as u64;
         let times = |a: u64, b: u64| a.saturating_mul(b);
         let [tokens, length, traced] = self.trained_on(model);
@@ -173,7 +173,7 @@ const KNOBS: [Knob<Plan>; 4] = [
         changes: |plan| plan.cut.changes(),
     },
     Knob {
-        lower: |plan| (plan.dtype != DType::BF16).then(|| Plan { dtype: DType::BF16, ..plan.clone() }),
+        lower: |plan| Some(Plan { kept: plan.kept.halved()?, ..plan.clone() }),
         changes: |_| vec![change("train.precision", "bf16")],
     },
     Knob {

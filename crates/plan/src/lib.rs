@@ -15,6 +15,7 @@ use vigos_data::{Dataset, Row};
 use vigos_models::Architecture;
 use vigos_models::gradient::Keep;
 use vigos_models::memory::Footprint;
+use vigos_models::source::Kept;
 use vigos_recipe::Recompute;
 use vigos_recipe::sample::{Sample, SampleError, Skip};
 use vigos_rollout::{PREFILL_TOKENS, RunError};
@@ -143,7 +144,7 @@ impl Estimate {
             completion_tokens: count(completion),
             parts: Vec::new(),
         };
-        let formula = format!("{} parameters x {} bytes", of.parameters(), of.width());
+        let formula = format!("{} parameters x {}", of.parameters(), of.formats());
         all.push(Phase::Always, "weights", of.weights(), formula);
         all.push(Phase::Always, "adapter", adapter.saturating_mul(4), format!("{adapter} values x 4 bytes"));
         all.push(Phase::Loading, "one tensor", of.loading(), "the largest, as it is stored".into());
@@ -179,11 +180,11 @@ impl Estimate {
 /// new ones; `adapter` is the number of an adapter's values, or zero.
 pub fn generation(
     model: &Architecture,
-    dtype: burn::tensor::DType,
+    kept: Kept,
     adapter: u64,
     [prompt, images, completion]: [u64; 3],
 ) -> Estimate {
-    let of = Footprint::new(model, dtype);
+    let of = Footprint::new(model, kept);
     let mut all = Estimate::of_model(&of, adapter, prompt, completion);
     all.push(Phase::Always, "images", of.patches(images), "pixels in f32, on the host".into());
     all.push_rollout(&of, 1, prompt.saturating_add(completion), images);

@@ -4,17 +4,17 @@ use crate::distillation::computed_again;
 use crate::fit::{Knob, Tunable, change};
 use crate::micro_batches::MicroBatches;
 use crate::{Estimate, PROMPT_TOKENS, Phase, Planned, keep, kept_bytes, see_first_rows};
-use burn::tensor::DType;
 use vigos_data::{Dataset, Row};
 use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::gradient::Keep;
 use vigos_models::memory::{Footprint, adapter_values};
+use vigos_models::source::Kept;
 use vigos_models::{AdapterConfig, Architecture};
 use vigos_recipe::Recompute;
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::sft::SftRecipe;
 use vigos_rollout::RunError;
-use vigos_rollout::base::dtype;
+use vigos_rollout::base::kept;
 
 /// Samples that are computed together. A constant: the pieces of a micro-batch, and with them the rounding, must not depend
 /// on the machine.
@@ -27,7 +27,7 @@ const COMPLETION_TOKENS: usize = 256;
 #[derive(Clone, Debug, PartialEq)]
 pub struct SupervisedPlan {
     /// Number format of a frozen base and of the activations.
-    pub dtype: DType,
+    pub kept: Kept,
     /// The adapter that is trained; without one all weights are.
     pub adapter: Option<AdapterConfig>,
     /// What the forward keeps for its backward.
@@ -47,7 +47,7 @@ impl SupervisedPlan {
     /// may be an image's.
     pub fn of(recipe: &SftRecipe, adapter: Option<AdapterConfig>) -> Self {
         Self {
-            dtype: dtype(recipe.train.precision),
+            kept: kept(recipe.train.precision, recipe.model.quantize),
             adapter,
             keep: keep(recipe.train.recompute, u64::MAX, None),
             cut: MicroBatches::from(&recipe.train),
@@ -85,7 +85,7 @@ impl SupervisedPlan {
     /// The same plan with what `recompute` says, held against the memory that is free.
     #[must_use]
     pub fn with_recompute(self, recompute: Recompute, model: &Architecture, available: Option<u64>) -> Self {
-        let graphs = kept_bytes(&Footprint::new(model, self.dtype), Keep::Graphs, self.trained_on(model));
+        let graphs = kept_bytes(&Footprint::new(model, self.kept), Keep::Graphs, self.trained_on(model));
         Self { keep: keep(recompute, graphs, available), ..self }
     }
 
@@ -104,7 +104,7 @@ impl SupervisedPlan {
 
 impl Planned for SupervisedPlan {
     fn estimate(&self, model: &Architecture) -> Estimate {
-        let of = Footprint::new(model, self.dtype);
+        let of = Footprint::new(model, self.kept);
         let n = |count: usize| count as u64;
         let times = |a: u64, b: u64| a.saturating_mul(b);
         let (prompt, completion) = (n(self.prompt_tokens), n(self.completion_tokens));
@@ -166,8 +166,8 @@ const KNOBS: [Knob<SupervisedPlan>; 2] = [
     Knob {
         // All weights are trained in f32.
         lower: |plan| {
-            let can = plan.adapter.is_some() && plan.dtype != DType::BF16;
-            can.then(|| SupervisedPlan { dtype: DType::BF16, ..plan.clone() })
+            plan.adapter.as_ref()?;
+            Some(SupervisedPlan { kept: plan.kept.halved()?, ..plan.clone() })
         },
         changes: |_| vec![change("train.precision", "bf16")],
     },

@@ -59,6 +59,6 @@ pub use row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row, Speaker
 pub use schema::schema;
 pub use sections::{
     Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Optim, Palr, Precision,
-    Recompute, Record, Report, Rollout, Rows, Sampling, Schedule, Tracker, Train,
+    Quantize, Recompute, Record, Report, Rollout, Rows, Sampling, Schedule, Tracker, Train,
 };
 pub use teacher::{Divergence, Reads, Span, Teacher, When};

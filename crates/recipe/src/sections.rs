@@ -24,6 +24,23 @@ pub struct Model {
     /// and names of layers. Empty: a new adapter.
     #[serde(default, with = "Unset::<PathBuf>")]
     pub adapter: Option<PathBuf>,
+    /// Whether the weights of the decoder layers' products are kept as whole numbers of eight or four bits, in groups of
+    /// 64 with a scale each, made while they are loaded. All else, and what is computed, stays as `train.precision` says.
+    #[serde(default)]
+    pub quantize: Quantize,
+}
+
+/// How the weights of the decoder layers' products are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Quantize {
+    /// As all others.
+    #[default]
+    None,
+    /// In eight bits.
+    Int8,
+    /// In four bits.
+    Int4,
 }
 
 /// The `[data]` section. Relative paths start at the working directory.

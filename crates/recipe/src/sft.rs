@@ -11,7 +11,7 @@ use crate::limits;
 use crate::normalise::Normalise;
 use crate::recipe::RunRecipe;
 use crate::sections::{
-    Checkpoint, Length, Lora, MetricsLog, Model, Optim, Precision, Recompute, Report, Rows,
+    Checkpoint, Length, Lora, MetricsLog, Model, Optim, Precision, Quantize, Recompute, Report, Rows,
 };
 use crate::texts::filled;
 use crate::unset::Unset;
@@ -206,6 +206,14 @@ impl RunRecipe for SftRecipe {
                 "\"bf16\" with train.weights = \"all\"",
                 "\"f32\"",
                 "output.dtype says in which format the trained model is stored",
+            );
+        }
+        if self.model.quantize != Quantize::None {
+            return conflict(
+                "model.quantize",
+                "whole numbers, where train.weights = \"all\" trains the weights themselves",
+                "\"none\", or train.weights = \"adapter\"",
+                "an adapter can be trained beside a quantised model",
             );
         }
         Ok(())

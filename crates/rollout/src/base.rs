@@ -9,13 +9,15 @@ use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vigos_hub::{Progress, Reference, model_folder, side_files_folder};
+use vigos_kernels::Bits;
 use vigos_models::agreement::check_processor;
 use vigos_models::generation::stop_tokens;
+use vigos_models::source::Kept;
 use vigos_models::{Families, ModelConfig, VisionLanguageModel};
 use vigos_processor::Processor;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::{Sample, SampleMaker};
-use vigos_recipe::{Precision, Recipe};
+use vigos_recipe::{Precision, Quantize, Recipe};
 
 /// The key that names a model.
 const KEY: &str = "model.path";
@@ -132,7 +134,7 @@ impl<'a> BaseFiles<'a> {
     /// # Errors
     /// If a file is missing or wrong.
     pub fn load(self, device: &Device, progress: &mut Progress) -> Result<Base<'a>, RunError> {
-        let (files, precision) = (&self.model, dtype(self.recipe.train.precision));
+        let (files, precision) = (&self.model, kept(self.recipe.train.precision, self.recipe.model.quantize));
         let model = files.config.load(&files.weights(progress)?, device, precision)?;
         Ok(self.of(model.into()))
     }
@@ -193,10 +195,15 @@ pub fn base_name(path: &Path) -> String {
     Reference::model(path).map_or_else(|_| path.display().to_string(), |reference| reference.id)
 }
 
-/// Burn's name of a number format.
-pub fn dtype(precision: Precision) -> DType {
-    match precision {
+/// The formats that a recipe asks for.
+pub fn kept(precision: Precision, quantize: Quantize) -> Kept {
+    let weights = match precision {
         Precision::F32 => DType::F32,
         Precision::Bf16 => DType::BF16,
-    }
+    };
+    Kept::from(weights).quantised(match quantize {
+        Quantize::None => None,
+        Quantize::Int8 => Some(Bits::Eight),
+        Quantize::Int4 => Some(Bits::Four),
+    })
 }

@@ -74,7 +74,8 @@ impl<'a> Prepared<'a> {
         let (recipe, most) = (options.recipe, self.base.max_prompt_tokens);
         let model = self.base.model.config.architecture();
         let plan = Plan::of(recipe, adapter, most, None);
-        let plan = plan.with_first_rows(&self.base.samples(), &self.dataset, recipe.train.seed)?;
+        let mut plan = plan.with_first_rows(&self.base.samples(), &self.dataset, recipe.train.seed)?;
+        plan.kept = plan.kept.on(options.device);
         let plan = plan.with_recompute(recipe.train.recompute, model, options.memory);
         observer.memory(&plan, model, most);
         Ok(plan)

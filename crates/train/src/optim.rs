@@ -2,9 +2,11 @@
 
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
-use vigos_kernels::{DeviceError, read};
+use vigos_kernels::{AdamWStep, DeviceError, adamw, read};
 use vigos_models::Trained;
 use vigos_recipe::{Optim, Schedule};
+
+pub use vigos_kernels::Moments;
 
 /// AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) and bias correction.
 #[derive(Clone, Debug)]
@@ -13,15 +15,6 @@ pub struct AdamW {
     pub updates: u64,
     /// First and second moment of each tensor's gradient, by its name.
     pub moments: BTreeMap<String, Moments>,
-}
-
-/// Running moments of one tensor's gradient, of its shape, in f32.
-#[derive(Clone, Debug)]
-pub struct Moments {
-    /// Mean.
-    pub mean: Tensor<2>,
-    /// Mean of squares.
-    pub square: Tensor<2>,
 }
 
 impl AdamW {
@@ -38,23 +31,21 @@ impl AdamW {
     /// If `gradient` has not the form of `weights`.
     pub fn update<T: Trained>(&mut self, weights: &T, gradient: &T, lr: f64, settings: &Optim) -> T {
         self.updates += 1;
-        let (beta1, beta2) = settings.betas;
         let correction = |beta: f64| 1.0 - beta.powf(self.updates as f64);
-        let (correction1, correction2) = (correction(beta1), correction(beta2));
-        let gradients: BTreeMap<String, Tensor<2>> = gradient.tensors().into_iter().collect();
+        let (betas, epsilon) = (settings.betas, settings.eps);
+        let corrections = (correction(betas.0), correction(betas.1));
+        let mut gradients: BTreeMap<String, Tensor<2>> = gradient.tensors().into_iter().collect();
         let moments = &mut self.moments;
         weights.map(|name, weight| {
-            let gradient = gradients[name].clone();
-            let old = moments.remove(name).expect("the optimiser was made for these weights");
-            let mean = old.mean * beta1 + gradient.clone() * (1.0 - beta1);
-            let square = old.square * beta2 + gradient.square() * (1.0 - beta2);
-            let scale = (square.clone() / correction2).sqrt() + settings.eps;
-            let step = mean.clone() / correction1 / scale * lr;
-            moments.insert(name.to_owned(), Moments { mean, square });
-            match weights.decays(name) && settings.weight_decay > 0.0 {
-                true => weight.clone() * (1.0 - lr * settings.weight_decay) - step,
-                false => weight.clone() - step,
-            }
+            let taken = (gradients.remove(name), moments.remove(name));
+            let (Some(gradient), Some(old)) = taken else {
+                panic!("the optimiser and the gradient were made for these weights")
+            };
+            let decay = if weights.decays(name) { settings.weight_decay } else { 0.0 };
+            let step = AdamWStep { lr, betas, corrections, epsilon, decay };
+            let (weight, new) = adamw(weight.clone(), gradient, old, step);
+            moments.insert(name.to_owned(), new);
+            weight
         })
     }
 }

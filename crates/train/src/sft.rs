@@ -25,7 +25,7 @@ use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::resume::Run;
 use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
 use vigos_rollout::adapter::{lora_config, open_adapter};
-use vigos_rollout::base::{ModelFiles, base_name, dtype};
+use vigos_rollout::base::{ModelFiles, base_name, kept};
 use vigos_rollout::run_folder::RunFolder;
 use vigos_rollout::{RunError, RunOptions, Start};
 
@@ -71,7 +71,9 @@ pub fn sft(
         }
     };
     let planned = adapter.as_ref().map(|adapter| adapter.config.clone());
-    let plan = SupervisedPlan::of(recipe, planned).with_first_rows(&maker, &dataset, recipe.train.seed)?;
+    let plan = SupervisedPlan::of(recipe, planned);
+    let mut plan = plan.with_first_rows(&maker, &dataset, recipe.train.seed)?;
+    plan.kept = plan.kept.on(device);
     let plan = plan.with_recompute(recipe.train.recompute, model, memory);
     observer.memory(&plan, model, maker.max_tokens);
     let samples = Fitting { maker, longest: longest_alone(&plan, model, memory, maker.max_tokens) };
@@ -103,7 +105,8 @@ pub fn sft(
             .run(weights, dataset, folder, &mut Watch::new(observer, stop, ranks))
         }
         Some(weights) => {
-            let base = files.config.load(&base, device, dtype(recipe.train.precision))?;
+            let base =
+                files.config.load(&base, device, kept(recipe.train.precision, recipe.model.quantize))?;
             let fine_tune = AdapterFineTune { base: base.into(), name: base_name(&recipe.model.path), keep };
             let (files, dropout) = (&files, recipe.lora.dropout);
             Supervised {

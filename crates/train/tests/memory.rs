@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vigos_models::gradient::Keep;
 use vigos_models::memory::Footprint;
+use vigos_models::source::Kept;
 use vigos_models::{
     ActiveAdapter, Adapter, Architecture, ConfigFile, Dropout, DropoutPair, LoraConfig, Parameters,
     Projection, Sequence, init,
@@ -132,7 +133,7 @@ fn loading_takes_the_weights_and_one_tensor() {
         let (_folder, path) = small(name);
         for dtype in PRECISIONS {
             let (model, peak) = measured(|| Model::load(&path, &Device::flex(), dtype).unwrap());
-            let of = Footprint::new(&model.architecture, dtype);
+            let of = Footprint::new(&model.architecture, Kept::from(dtype).on(&Device::flex()));
             assert!(peak <= of.weights() + of.loading() + (1 << 20), "{name} {dtype:?}: {peak}");
             assert!(peak >= of.weights(), "{name} {dtype:?}: {peak}");
         }
@@ -147,7 +148,12 @@ fn a_generation_takes_what_was_estimated() {
         for dtype in PRECISIONS {
             let (peak, estimate) = {
                 let config = vigos_qwen::families().read(&path).unwrap();
-                let estimate = generation(config.architecture(), dtype, 0, [768, 256, 64]);
+                let estimate = generation(
+                    config.architecture(),
+                    Kept::from(dtype).on(&Device::flex()),
+                    0,
+                    [768, 256, 64],
+                );
                 let (_, peak) = measured(|| {
                     let model = Model::load(&path, &Device::flex(), dtype).unwrap();
                     let (sequence, image) = prompt(&model);
@@ -188,7 +194,8 @@ fn forward_and_backward_of_a_micro_batch_take_what_was_estimated() {
                 &precision,
             ];
             // The image's 256 tokens stand for the prompt, the rest of the sequence for the completion.
-            let plan = Plan { max_new_tokens: 512, ..planned(&recipe(&set), Some(256)) };
+            let plan = planned(&recipe(&set), Some(256));
+            let plan = Plan { max_new_tokens: 512, kept: plan.kept.on(&model.device), ..plan };
             let estimate = plan.estimate(&model.architecture);
             let lora = lora_config(&recipe(&set).lora).unwrap();
             let adapter = Adapter::init(&lora, &model.architecture, 1, &model.device);
@@ -206,13 +213,13 @@ fn forward_and_backward_of_a_micro_batch_take_what_was_estimated() {
             let ((hidden, trace), forward) =
                 measured(|| model.forward_traced(&packed, &[&image], active, Keep::Inputs));
             let what = format!("{name} {dtype:?}");
-            let of = Footprint::new(&model.architecture, dtype);
+            let of = Footprint::new(&model.architecture, Kept::from(dtype).on(&Device::flex()));
             let loss = part(&estimate, Phase::Loss, "kept activations") - of.hidden(2 * 512)
                 + of.text_forward(768, true).max(of.vision_forward(256, true));
             assert_near(loss, forward, &format!("{what}, forward"));
 
             let upstream = TensorData::new(vec![0.1f32; 768 * 256], [768, 256]);
-            let upstream = Tensor::<2>::from_data(upstream, (&model.device, DType::F32)).cast(dtype);
+            let upstream = Tensor::<2>::from_data(upstream, (&model.device, DType::F32));
             drop(hidden);
             let (_, backward) = measured(|| model.backward(trace, upstream, &packed, active));
             // What was kept is there before; the gradients and one block's graph come.
@@ -259,7 +266,7 @@ fn a_supervised_micro_batch_takes_what_was_estimated() {
         let rollouts = vec![demonstration(&model, 128); 2];
         let dropping = Dropping { probability: 0.0, seed: 1 };
         let plan = SupervisedPlan {
-            dtype: DType::F32,
+            kept: DType::F32.into(),
             adapter: None,
             keep: Keep::Inputs,
             cut: MicroBatches { batch: 2, accumulate: 1, tokens: None, normalise: Normalise::Step },
@@ -368,8 +375,8 @@ fn what_does_not_fit_is_made_to_by_one_setting_or_by_several() {
     let several = keys(least.estimate(&config).peak()).unwrap();
     assert!(several.len() > 2 && several.contains(&"rollout.max_new_tokens"), "{several:?}");
     assert_eq!(keys(4_000_000_000), None, "less than the weights");
-    let exact = Plan { dtype: DType::F32, ..plan.clone() };
-    let halves = Plan { dtype: DType::BF16, rollout_batch: 1, cut: ones, ..exact.clone() };
+    let exact = Plan { kept: DType::F32.into(), ..plan.clone() };
+    let halves = Plan { kept: DType::BF16.into(), rollout_batch: 1, cut: ones, ..exact.clone() };
     let all = exact.changes(&config, halves.estimate(&config).peak()).unwrap();
     assert!(
         all.iter().any(|change| (change.key, change.value.as_str()) == ("train.precision", "bf16")),

@@ -1,11 +1,13 @@
 //! A frozen linear layer with its bias and its low-rank update, `x·Wᵀ + b + s·(d·Aᵀ)·Bᵀ`, where d is x after dropout.
 //!
-//! On the CPU in f32 it is one operator: bias and update are added to the product while it is made, and in the backward
-//! both ways of the gradient to x are summed by the products themselves. Elsewhere it is made of others.
+//! On the CPU with x in f32 it is one operator, whatever the weight is kept in: bias and update are added to the product
+//! while it is made, and in the backward both ways of the gradient to x are summed by the products themselves. Elsewhere it
+//! is made of others, and a quantised weight is made wide for every product.
 //!
 //! Shapes: `T` rows, `I` inputs, `O` outputs, `r` rank.
 
 use crate::projection::project;
+use crate::weight::Weight;
 use burn::tensor::Tensor;
 
 /// A low-rank update of a frozen layer.
@@ -29,20 +31,15 @@ pub struct Update {
 ///
 /// let ones = |shape: [usize; 2]| Tensor::<2>::ones(shape, &Device::flex());
 /// let update = Update { dropped: None, a: ones([2, 3]), b: ones([4, 2]), scale: 0.5 };
-/// let found = adapted(ones([1, 3]), &ones([4, 3]), Some(&ones([1, 4])), Some(update));
+/// let found = adapted(ones([1, 3]), &ones([4, 3]).into(), Some(&ones([1, 4])), Some(update));
 /// // 3 of the layer, 1 of the bias, ½·2·3 of the update.
 /// assert_eq!(found.into_data().to_vec::<f32>().unwrap(), [7.0; 4]);
 /// ```
 ///
 /// # Shapes
-/// - `x`: `[T, I]`, `weight`: `[O, I]`, `bias`: `[1, O]`, in one precision; the update may have another
-/// - output: `[T, O]` in that precision
-pub fn adapted(
-    x: Tensor<2>,
-    weight: &Tensor<2>,
-    bias: Option<&Tensor<2>>,
-    update: Option<Update>,
-) -> Tensor<2> {
+/// - `x`: `[T, I]`, `weight`: `[O, I]`, `bias`: `[1, O]` in the precision of `x`; weight and update may have others
+/// - output: `[T, O]` in the precision of `x`
+pub fn adapted(x: Tensor<2>, weight: &Weight, bias: Option<&Tensor<2>>, update: Option<Update>) -> Tensor<2> {
     #[cfg(feature = "flex")]
     if fused::fits(&x, weight, bias, update.as_ref()) {
         return fused::adapted(x, weight, bias, update);
@@ -56,12 +53,15 @@ pub fn adapted(
 /// As [`adapted`].
 pub fn adapted_reference(
     x: Tensor<2>,
-    weight: &Tensor<2>,
+    weight: &Weight,
     bias: Option<&Tensor<2>>,
     update: Option<Update>,
 ) -> Tensor<2> {
     let dtype = x.dtype();
-    let mut y = project(x.clone(), weight);
+    let mut y = match weight {
+        Weight::Plain(weight) => project(x.clone(), weight),
+        Weight::Quantised(_) => project(x.clone(), &weight.wide(dtype)),
+    };
     if let Some(bias) = bias {
         y = y + bias.clone();
     }
@@ -79,99 +79,153 @@ pub fn adapted_reference(
 #[allow(clippy::too_many_arguments)] // A backend's operator takes its tensors one by one.
 pub(crate) mod fused {
     use super::Update;
-    use crate::placement::on_flex;
+    use crate::placement::{is_frozen_on_flex, is_plain_flex, on_flex};
+    use crate::weight::{Layout, Quantised, Weight};
     use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
     use burn::backend::autodiff::grads::Gradients;
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-    use burn::backend::tensor::FloatTensor;
-    use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, backend_extension};
-    use burn::tensor::Tensor;
+    use burn::backend::tensor::{FloatTensor, IntTensor};
+    use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, DispatchTensor, backend_extension};
+    use burn::tensor::{Device, Int, Tensor};
 
-    /// Whether all of it lies on the CPU in f32, weight and bias without a gradient.
+    /// Whether all of it lies on the CPU and x in f32, weight and bias without a gradient.
     pub(super) fn fits(
         x: &Tensor<2>,
-        weight: &Tensor<2>,
+        weight: &Weight,
         bias: Option<&Tensor<2>>,
         update: Option<&Update>,
     ) -> bool {
-        let frozen = |tensor: &Tensor<2>| on_flex(tensor) && !tensor.is_autodiff();
+        let frozen = match weight {
+            Weight::Plain(weight) => is_frozen_on_flex(weight),
+            Weight::Quantised(quantised) => is_plain_flex(&quantised.scales),
+        };
+        let plain = |bias: &Tensor<2>| on_flex(bias) && !bias.is_autodiff();
         let updated = |update: &Update| {
             on_flex(&update.a) && on_flex(&update.b) && update.dropped.as_ref().is_none_or(on_flex)
         };
-        on_flex(x) && frozen(weight) && bias.is_none_or(frozen) && update.is_none_or(updated)
+        frozen && on_flex(x) && bias.is_none_or(plain) && update.is_none_or(updated)
     }
 
     pub(super) fn adapted(
         x: Tensor<2>,
-        weight: &Tensor<2>,
+        weight: &Weight,
         bias: Option<&Tensor<2>>,
         update: Option<Update>,
     ) -> Tensor<2> {
-        let nothing = || Tensor::<2>::empty([0, 0], &weight.device());
-        let bias = bias.cloned().unwrap_or_else(nothing).into_dispatch();
-        let (x_dispatch, weight_dispatch) = (x.clone().into_dispatch(), weight.clone().into_dispatch());
-        let y = match update {
-            None => <Dispatch as AdaptedBackend>::frozen(x_dispatch, weight_dispatch, bias),
-            Some(Update { dropped, a, b, scale }) => {
-                let drops = dropped.is_some();
-                let [dropped, a, b] = [dropped.unwrap_or(x), a, b].map(Tensor::into_dispatch);
-                <Dispatch as AdaptedBackend>::adapted(
-                    x_dispatch,
-                    weight_dispatch,
-                    bias,
-                    dropped,
-                    a,
-                    b,
-                    drops,
-                    scale as f32,
-                )
-            }
-        };
+        let Some(Update { dropped, a, b, scale }) = update else { return frozen(x, weight, bias) };
+        let (floats, words, layout) = parts(weight);
+        let bias = or_nothing(bias, weight);
+        let drops = dropped.is_some();
+        let dropped = dropped.unwrap_or_else(|| x.clone());
+        let [x, dropped, a, b] = [x, dropped, a, b].map(Tensor::into_dispatch);
+        Tensor::from_dispatch(<Dispatch as AdaptedBackend>::adapted(
+            x,
+            floats,
+            words,
+            bias,
+            dropped,
+            a,
+            b,
+            layout,
+            drops,
+            scale as f32,
+        ))
+    }
+
+    /// `x·Wᵀ + b`
+    pub(crate) fn frozen(x: Tensor<2>, weight: &Weight, bias: Option<&Tensor<2>>) -> Tensor<2> {
+        let (floats, words, layout) = parts(weight);
+        let bias = or_nothing(bias, weight);
+        let y = <Dispatch as AdaptedBackend>::frozen(x.into_dispatch(), floats, words, bias, layout);
         Tensor::from_dispatch(y)
     }
 
-    /// A backend with the layer as one operator. A bias without values is none.
+    /// `g·W`
+    pub(crate) fn frozen_back(upstream: Tensor<2>, weight: &Weight) -> Tensor<2> {
+        let (floats, words, layout) = parts(weight);
+        let upstream = upstream.into_dispatch();
+        Tensor::from_dispatch(<Dispatch as AdaptedBackend>::frozen_back(upstream, floats, words, layout))
+    }
+
+    /// A weight's tensors as the operators take them: floats, or scales and words.
+    fn parts(weight: &Weight) -> (DispatchTensor, DispatchTensor, Option<Layout>) {
+        match weight.clone() {
+            Weight::Plain(floats) => {
+                let nothing = Tensor::<2, Int>::empty([0, 0], &floats.device());
+                (floats.into_dispatch(), nothing.into_dispatch(), None)
+            }
+            Weight::Quantised(Quantised { layout, words, scales }) => {
+                (scales.into_dispatch(), words.into_dispatch(), Some(layout))
+            }
+        }
+    }
+
+    fn or_nothing(bias: Option<&Tensor<2>>, weight: &Weight) -> DispatchTensor {
+        let device = || -> Device {
+            match weight {
+                Weight::Plain(weight) => weight.device(),
+                Weight::Quantised(quantised) => quantised.scales.device(),
+            }
+        };
+        bias.cloned().unwrap_or_else(|| Tensor::empty([0, 0], &device())).into_dispatch()
+    }
+
+    /// A backend with the layer as one operator. A bias without values is none. A weight is floats; or scales in their
+    /// place and words, which lie as the layout says.
     #[backend_extension(Flex, Autodiff)]
     pub(crate) trait AdaptedBackend: Backend {
         /// `x·Wᵀ + b`
         fn frozen(
             x: FloatTensor<Self>,
-            weight: FloatTensor<Self>,
+            floats: FloatTensor<Self>,
+            words: IntTensor<Self>,
             bias: FloatTensor<Self>,
+            layout: Option<Layout>,
         ) -> FloatTensor<Self>;
 
         /// `x·Wᵀ + b + s·(d·Aᵀ)·Bᵀ`; where nothing is dropped, d is x.
         fn adapted(
             x: FloatTensor<Self>,
-            weight: FloatTensor<Self>,
+            floats: FloatTensor<Self>,
+            words: IntTensor<Self>,
             bias: FloatTensor<Self>,
             dropped: FloatTensor<Self>,
             a: FloatTensor<Self>,
             b: FloatTensor<Self>,
+            layout: Option<Layout>,
             drops: bool,
             scale: f32,
         ) -> FloatTensor<Self>;
 
         /// `g·W`
-        fn frozen_back(upstream: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+        fn frozen_back(
+            upstream: FloatTensor<Self>,
+            floats: FloatTensor<Self>,
+            words: IntTensor<Self>,
+            layout: Option<Layout>,
+        ) -> FloatTensor<Self>;
 
         /// The gradients of x, d, A and B; where nothing is dropped, that of x holds that of d, which is empty.
         fn adapted_back(
-            weight: FloatTensor<Self>,
+            floats: FloatTensor<Self>,
+            words: IntTensor<Self>,
             dropped: FloatTensor<Self>,
             a: FloatTensor<Self>,
             b: FloatTensor<Self>,
             upstream: FloatTensor<Self>,
+            layout: Option<Layout>,
             drops: bool,
             scale: f32,
         ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     }
 
-    /// What the backward needs.
+    /// What the backward of the whole layer needs.
     #[derive(Clone, Debug)]
-    struct Kept<T> {
-        /// Weight, d, A and B.
+    struct Kept<T, I> {
+        /// The weight's floats, d, A and B.
         tensors: [T; 4],
+        words: I,
+        layout: Option<Layout>,
         drops: bool,
         scale: f32,
     }
@@ -179,42 +233,49 @@ pub(crate) mod fused {
     impl<B: AdaptedBackend, C: CheckpointStrategy> AdaptedBackend for Autodiff<B, C> {
         fn frozen(
             x: FloatTensor<Self>,
-            weight: FloatTensor<Self>,
+            floats: FloatTensor<Self>,
+            words: IntTensor<Self>,
             bias: FloatTensor<Self>,
+            layout: Option<Layout>,
         ) -> FloatTensor<Self> {
             #[derive(Debug)]
             struct LinearBackward;
 
             impl<B: AdaptedBackend> Backward<B, 1> for LinearBackward {
                 /// The weight.
-                type State = FloatTensor<B>;
+                type State = (FloatTensor<B>, IntTensor<B>, Option<Layout>);
 
                 fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
                     let [x] = ops.parents;
                     let upstream = gradients.consume::<B>(&ops.node);
                     if let Some(x) = x {
-                        gradients.register::<B>(x.id, B::frozen_back(upstream, ops.state));
+                        let (floats, words, layout) = ops.state;
+                        gradients.register::<B>(x.id, B::frozen_back(upstream, floats, words, layout));
                     }
                 }
             }
 
-            let (weight, bias) = (weight.into_primitive(), bias.into_primitive());
+            let (floats, bias) = (floats.into_primitive(), bias.into_primitive());
             match LinearBackward.prepare::<C>([x.node()]).compute_bound().stateful() {
                 OpsKind::Tracked(step) => {
-                    let output = B::frozen(x.into_primitive(), weight.clone(), bias);
-                    step.finish(weight, output)
+                    let output = B::frozen(x.into_primitive(), floats.clone(), words.clone(), bias, layout);
+                    step.finish((floats, words, layout), output)
                 }
-                OpsKind::UnTracked(step) => step.finish(B::frozen(x.into_primitive(), weight, bias)),
+                OpsKind::UnTracked(step) => {
+                    step.finish(B::frozen(x.into_primitive(), floats, words, bias, layout))
+                }
             }
         }
 
         fn adapted(
             x: FloatTensor<Self>,
-            weight: FloatTensor<Self>,
+            floats: FloatTensor<Self>,
+            words: IntTensor<Self>,
             bias: FloatTensor<Self>,
             dropped: FloatTensor<Self>,
             a: FloatTensor<Self>,
             b: FloatTensor<Self>,
+            layout: Option<Layout>,
             drops: bool,
             scale: f32,
         ) -> FloatTensor<Self> {
@@ -222,14 +283,14 @@ pub(crate) mod fused {
             struct AdaptedBackward;
 
             impl<B: AdaptedBackend> Backward<B, 4> for AdaptedBackward {
-                type State = Kept<FloatTensor<B>>;
+                type State = Kept<FloatTensor<B>, IntTensor<B>>;
 
                 fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
                     let [x_parent, dropped_parent, a_parent, b_parent] = ops.parents;
                     let upstream = gradients.consume::<B>(&ops.node);
-                    let Kept { tensors: [weight, dropped, a, b], drops, scale } = ops.state;
+                    let Kept { tensors: [floats, dropped, a, b], words, layout, drops, scale } = ops.state;
                     let (of_x, of_dropped, of_a, of_b) =
-                        B::adapted_back(weight, dropped, a, b, upstream, drops, scale);
+                        B::adapted_back(floats, words, dropped, a, b, upstream, layout, drops, scale);
                     let dropped_parent = dropped_parent.filter(|_| drops);
                     let parents = [x_parent, dropped_parent, a_parent, b_parent];
                     for (parent, gradient) in parents.into_iter().zip([of_x, of_dropped, of_a, of_b]) {
@@ -241,37 +302,46 @@ pub(crate) mod fused {
             }
 
             let nodes = [x.node(), dropped.node(), a.node(), b.node()];
-            let [x, weight, bias, dropped, a, b] =
-                [x, weight, bias, dropped, a, b].map(Self::FloatTensorPrimitive::into_primitive);
+            let [x, floats, bias, dropped, a, b] =
+                [x, floats, bias, dropped, a, b].map(Self::FloatTensorPrimitive::into_primitive);
             match AdaptedBackward.prepare::<C>(nodes).compute_bound().stateful() {
                 OpsKind::Tracked(step) => {
-                    let tensors = [weight.clone(), dropped.clone(), a.clone(), b.clone()];
-                    let output = B::adapted(x, weight, bias, dropped, a, b, drops, scale);
-                    step.finish(Kept { tensors, drops, scale }, output)
+                    let tensors = [floats.clone(), dropped.clone(), a.clone(), b.clone()];
+                    let kept = Kept { tensors, words: words.clone(), layout, drops, scale };
+                    let output = B::adapted(x, floats, words, bias, dropped, a, b, layout, drops, scale);
+                    step.finish(kept, output)
                 }
                 OpsKind::UnTracked(step) => {
-                    step.finish(B::adapted(x, weight, bias, dropped, a, b, drops, scale))
+                    step.finish(B::adapted(x, floats, words, bias, dropped, a, b, layout, drops, scale))
                 }
             }
         }
 
-        fn frozen_back(upstream: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-            Self::from_inner(B::frozen_back(upstream.into_primitive(), weight.into_primitive()))
+        fn frozen_back(
+            upstream: FloatTensor<Self>,
+            floats: FloatTensor<Self>,
+            words: IntTensor<Self>,
+            layout: Option<Layout>,
+        ) -> FloatTensor<Self> {
+            let (upstream, floats) = (upstream.into_primitive(), floats.into_primitive());
+            Self::from_inner(B::frozen_back(upstream, floats, words, layout))
         }
 
         fn adapted_back(
-            weight: FloatTensor<Self>,
+            floats: FloatTensor<Self>,
+            words: IntTensor<Self>,
             dropped: FloatTensor<Self>,
             a: FloatTensor<Self>,
             b: FloatTensor<Self>,
             upstream: FloatTensor<Self>,
+            layout: Option<Layout>,
             drops: bool,
             scale: f32,
         ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-            let [weight, dropped, a, b, upstream] =
-                [weight, dropped, a, b, upstream].map(Self::FloatTensorPrimitive::into_primitive);
+            let [floats, dropped, a, b, upstream] =
+                [floats, dropped, a, b, upstream].map(Self::FloatTensorPrimitive::into_primitive);
             let (of_x, of_dropped, of_a, of_b) =
-                B::adapted_back(weight, dropped, a, b, upstream, drops, scale);
+                B::adapted_back(floats, words, dropped, a, b, upstream, layout, drops, scale);
             (
                 Self::from_inner(of_x),
                 Self::from_inner(of_dropped),

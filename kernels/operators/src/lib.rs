@@ -3,12 +3,13 @@
 //!
 //! [`adapted`] is a frozen layer with its low-rank update, [`attention`] attends within packed sequences and
 //! [`decode_attention`] over a cache, [`rms_norm`], [`gated`] and [`rotate`] are what stands between. [`project`] and
-//! [`project_back`] are products with a frozen weight. On the CPU each is one operator with a backward of its own;
+//! [`project_back`] are products with a frozen weight, and [`adamw`] updates what is trained. On the CPU each is one operator with a backward of its own;
 //! elsewhere it is made of others, as its `…_reference` is everywhere. [`read`] is how results come back, and [`in_chunks`]
 //! how a device that is out of memory gets less at a time.
 //!
 //! Nothing here knows of models, text or files. `vigos-kernels` passes all of it on.
 
+mod adamw;
 mod adapted;
 mod attention;
 mod decode;
@@ -20,7 +21,9 @@ mod norm;
 mod placement;
 mod projection;
 mod rotary;
+mod weight;
 
+pub use adamw::{AdamWStep, Moments, adamw, adamw_reference};
 pub use adapted::{Update, adapted, adapted_reference};
 pub use attention::{Segment, Segments, attention, attention_reference};
 pub use decode::{Columns, decode_attention, decode_attention_reference};
@@ -32,3 +35,4 @@ pub use norm::{rms_norm, rms_norm_reference};
 pub use placement::{EXACT_ROWS, on_cpu};
 pub use projection::{project, project_back};
 pub use rotary::{rotate, rotate_reference};
+pub use weight::{Bits, GROUP, Quantised, Weight};

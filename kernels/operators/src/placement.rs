@@ -28,6 +28,12 @@ pub(crate) fn on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
 }
 
 #[cfg(feature = "flex")]
+/// Whether a weight lies on the CPU backend in a precision that its products read, and autodiff does not track it.
+pub(crate) fn is_frozen_on_flex(weight: &Tensor<2>) -> bool {
+    matches!(weight.dtype(), DType::F32 | DType::BF16) && is_plain_flex(weight)
+}
+
+#[cfg(feature = "flex")]
 /// Whether a tensor lies on the CPU backend, in whatever precision, and autodiff does not track it.
 pub(crate) fn is_plain_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
     matches!(tensor.clone().into_dispatch().kind, DispatchTensorKind::Flex(_))

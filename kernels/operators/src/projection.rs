@@ -3,14 +3,16 @@
 //! A backend's own product may make a whole copy of the weight first: Flex transposes it for any but a single row,
 //! and turns bf16 into f32. In decoding that is most of the time, and for the head of a large model gigabytes for a
 //! moment. So the CPU has two of its own: few rows are multiplied with every row of the weight as it is read, once;
-//! and with bf16, many rows with one block of the weight in f32 at a time, which stays in the cache between its
+//! and with bf16, many rows with one panel of the weight in f32 at a time, which stays in the cache between its
 //! conversion and its product. Everything else is the backend's product.
 //!
 //! Shapes: `T` rows, `I` inputs, `O` outputs.
 
 #[cfg(feature = "flex")]
-use crate::flex::projection::{has_own_back, has_own_product, project_back_rows, project_rows};
-use burn::tensor::Tensor;
+use crate::adapted::fused::{frozen, frozen_back};
+#[cfg(feature = "flex")]
+use crate::placement::is_frozen_on_flex;
+use burn::tensor::{DType, Tensor};
 
 /// `x·Wᵀ` for a weight without a gradient, summed in f32. The result is differentiable with respect to `x`.
 ///
@@ -26,25 +28,27 @@ use burn::tensor::Tensor;
 /// ```
 ///
 /// # Shapes
-/// - `x`: `[T, I]`, `weight`: `[O, I]`, both in one precision
-/// - output: `[T, O]` in that precision
+/// - `x`: `[T, I]`, `weight`: `[O, I]`, which may have another precision
+/// - output: `[T, O]` in that of `x`
 pub fn project(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+    let dtype = x.dtype();
     #[cfg(feature = "flex")]
-    if has_own_product(&x, weight) {
-        return project_rows(x, weight);
+    if is_frozen_on_flex(weight) && (weight.dtype() == DType::BF16 || x.dims()[0] <= crate::EXACT_ROWS) {
+        return frozen(x.cast(DType::F32), &weight.clone().into(), None).cast(dtype);
     }
-    x.matmul(weight.clone().transpose())
+    x.matmul(weight.clone().cast(dtype).transpose())
 }
 
 /// `y·W`, the way back through [`project`]; not differentiable itself.
 ///
 /// # Shapes
-/// - `y`: `[T, O]`, `weight`: `[O, I]`, both in one precision
-/// - output: `[T, I]` in that precision
+/// - `y`: `[T, O]`, `weight`: `[O, I]`, which may have another precision
+/// - output: `[T, I]` in that of `y`
 pub fn project_back(y: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+    let dtype = y.dtype();
     #[cfg(feature = "flex")]
-    if has_own_back(weight) {
-        return project_back_rows(y, weight);
+    if is_frozen_on_flex(weight) && weight.dtype() == DType::BF16 {
+        return frozen_back(y.cast(DType::F32), &weight.clone().into()).cast(dtype);
     }
-    y.matmul(weight.clone())
+    y.matmul(weight.clone().cast(dtype))
 }

@@ -202,7 +202,7 @@ fn an_adapted_layer_and_its_gradients_are_those_of_f64() {
                 let dropped = x.get(3).cloned();
                 let update = Update { dropped, a: x[1].clone(), b: x[2].clone(), scale: 0.7 };
                 let bias = biased.then(|| frozen(&bias, DType::F32));
-                adapted(x[0].clone(), &frozen(&weight, DType::F32), bias.as_ref(), Some(update))
+                adapted(x[0].clone(), &frozen(&weight, DType::F32).into(), bias.as_ref(), Some(update))
             });
             let wanted = run(trained, DType::F64, |x| {
                 let x: Vec<Tensor<2>> = x.iter().cloned().map(flat).collect();
@@ -224,7 +224,7 @@ fn a_layer_without_an_update_passes_the_gradient_back() {
         let frozen = |x: &Input, dtype| flat(x.leaf(dtype)).inner();
         let found = run(&trained[..1], DType::F32, |x| {
             let (weight, bias) = (frozen(&weight, DType::F32), frozen(&bias, DType::F32));
-            adapted(flat(x[0].clone()), &weight, Some(&bias), None)
+            adapted(flat(x[0].clone()), &weight.clone().into(), Some(&bias), None)
         });
         let wanted = run(&trained[..1], DType::F64, |x| {
             let (weight, bias) = (frozen(&weight, DType::F64), frozen(&bias, DType::F64));
@@ -263,7 +263,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         found.extend(run(&trained[..3], DType::F32, |x| {
             let x: Vec<Tensor<2>> = x.iter().cloned().map(flat).collect();
             let update = Update { dropped: None, a: x[1].clone(), b: x[2].clone(), scale: 0.7 };
-            adapted(x[0].clone(), &flat(weight.leaf(DType::F32)).inner(), None, Some(update))
+            adapted(x[0].clone(), &flat(weight.leaf(DType::F32)).inner().into(), None, Some(update))
         }));
         let inputs = [input(20, [700, 1, 300], 1.0), input(21, [1, 1, 300], 1.0)];
         found.extend(run(&inputs, DType::F32, |x| rms_norm(flat(x[0].clone()), &flat(x[1].clone()), 1e-6)));

@@ -4,9 +4,11 @@
 mod common;
 mod exact;
 mod fused;
+mod generalised;
 mod inner;
 #[cfg(feature = "lowering")]
 mod lowering;
 mod place;
 mod projection;
 mod refused;
+mod weights;

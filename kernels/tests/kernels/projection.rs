@@ -11,13 +11,13 @@ fn random(shape: [usize; 2]) -> Tensor<2> {
     Tensor::<2>::random(shape, normal, (&Device::flex(), DType::F32)).cast(DType::BF16)
 }
 
-fn values(tensor: &Tensor<2>) -> Vec<f64> {
+pub fn values(tensor: &Tensor<2>) -> Vec<f64> {
     let values: Vec<f32> = tensor.clone().cast(DType::F32).try_into_vec_as().unwrap();
     values.into_iter().map(f64::from).collect()
 }
 
 /// `left·right` in f64, and the sum of the absolute products: what rounding is relative to.
-fn exact(left: &Tensor<2>, right: &Tensor<2>) -> Vec<(f64, f64)> {
+pub fn exact(left: &Tensor<2>, right: &Tensor<2>) -> Vec<(f64, f64)> {
     let ([rows, inner], columns) = (left.dims(), right.dims()[1]);
     let (left, right) = (values(left), values(right));
     let term = |row: usize, column: usize, i: usize| left[row * inner + i] * right[i * columns + column];

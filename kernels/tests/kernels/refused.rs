@@ -96,8 +96,8 @@ fn hidden_states_and_a_head_that_do_not_fit_are_refused() {
     assert!(matches!(error, SpanKlError::Shape { name: "teacher", found: [3, 5], .. }), "{error}");
     let error = with(logits(3, 4), logits(9, 5));
     assert!(matches!(error, SpanKlError::Shape { name: "head", found: [9, 5], .. }), "{error}");
-    let error = with(logits(3, 4), zeros([9, 4], DType::F16));
-    assert!(matches!(error, SpanKlError::Precision { name: "head", .. }), "{error}");
+    let error = with(zeros([3, 4], DType::F16), logits(9, 4));
+    assert!(matches!(error, SpanKlError::Precision { name: "teacher", .. }), "{error}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use vigos_models::cache::KvCache;
 use vigos_models::gradient::{Keep, Trace, Upstream};
 use vigos_models::packed::Position;
 use vigos_models::parameters::COMPLETE;
-use vigos_models::source::Checkpoint;
+use vigos_models::source::Kept;
 use vigos_models::weights::Weights;
 use vigos_models::{
     ActiveAdapter, Adapter, Architecture, ConfigFile, Families, Family, ForwardHook, ModelConfig, ModelError,
@@ -54,10 +54,9 @@ impl ModelConfig for QwenConfig {
         &self,
         weights: &Weights,
         device: &Device,
-        dtype: DType,
+        kept: Kept,
     ) -> Result<Box<dyn VisionLanguageModel>, ModelError> {
-        let source = Checkpoint { weights, device, dtype };
-        Ok(Box::new(Model::assemble(self, &source, device, dtype)?))
+        Ok(Box::new(Model::read(self, weights, device, kept)?))
     }
 
     fn freeze(&self, weights: &Parameters, device: &Device) -> Box<dyn VisionLanguageModel> {

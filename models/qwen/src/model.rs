@@ -12,7 +12,7 @@ use std::sync::Arc;
 use vigos_models::cache::KvCache;
 use vigos_models::packed::{Layout, Position, check_ids};
 use vigos_models::rows::{indices, split_rows};
-use vigos_models::source::{Checkpoint, Source};
+use vigos_models::source::{Checkpoint, Kept, Source};
 use vigos_models::weights::Weights;
 use vigos_models::{
     ActiveAdapter, Architecture, ForwardHook, ModelError, Packed, Sequence, VisionLanguageModel, phase,
@@ -47,7 +47,7 @@ pub struct Model {
     pub text: LanguageModel,
     /// Where it lives; a plain device, never an autodiff one.
     pub device: Device,
-    /// Precision of weights and activations.
+    /// Precision of activations.
     pub dtype: DType,
 }
 
@@ -56,13 +56,26 @@ impl Model {
     ///
     /// # Errors
     /// If the configuration is not supported, or the tensors are not exactly those of the model.
-    pub fn load(folder: &Path, device: &Device, dtype: DType) -> Result<Self, ModelError> {
+    pub fn load(folder: &Path, device: &Device, kept: impl Into<Kept>) -> Result<Self, ModelError> {
         let config = QwenConfig::from(Config::read(folder)?);
-        let weights = Weights::open_model(folder, &config.architecture)?;
-        Self::assemble(&config, &Checkpoint { weights: &weights, device, dtype }, device, dtype)
+        Self::read(&config, &Weights::open_model(folder, &config.architecture)?, device, kept.into())
     }
 
-    /// The model of this configuration with tensors from `source`, which lie on `device` as `dtype`.
+    /// The model of this configuration with these weights, kept as `device` does it.
+    ///
+    /// # Errors
+    /// If a tensor is missing or cannot be read.
+    pub(crate) fn read(
+        config: &QwenConfig,
+        weights: &Weights,
+        device: &Device,
+        kept: Kept,
+    ) -> Result<Self, ModelError> {
+        let (kept, layers) = (kept.on(device), config.architecture.names.layers);
+        Self::assemble(config, &Checkpoint { weights, device, kept, layers }, device, kept.activations())
+    }
+
+    /// The model of this configuration with tensors from `source`, which lie on `device`; activations are `dtype`.
     ///
     /// # Errors
     /// If a tensor is missing or cannot be read.
@@ -221,7 +234,8 @@ impl Model {
     }
 
     fn embed_ids(&self, ids: &[u32]) -> Tensor<2> {
-        self.text.embeddings.clone().select(0, indices(ids.iter().map(|id| *id as usize), &self.device))
+        let ids = indices(ids.iter().map(|id| *id as usize), &self.device);
+        self.text.embeddings.clone().select(0, ids).cast(self.dtype)
     }
 
     /// The patches of these images, one after another. `[N, channels·frames·patch²]`

@@ -52,9 +52,9 @@ impl LanguageModel {
     pub fn load(config: &Config, source: &impl Source) -> Result<Self, ModelError> {
         let text = &config.text;
         let shape = [text.vocab_size, text.hidden_size];
-        let embeddings = source.tensor(EMBEDDINGS, shape)?;
+        let embeddings = source.matrix(EMBEDDINGS, shape)?;
         let head =
-            if config.tie_word_embeddings { embeddings.clone() } else { source.tensor(HEAD, shape)? };
+            if config.tie_word_embeddings { embeddings.clone() } else { source.matrix(HEAD, shape)? };
         let layers = (0..text.num_hidden_layers)
             .map(|i| DecoderLayer::load(text, i, source))
             .collect::<Result<_, _>>()?;

@@ -7,8 +7,9 @@ use crate::config_file::ConfigFile;
 use crate::error::ModelError;
 use crate::model::VisionLanguageModel;
 use crate::parameters::Parameters;
+use crate::source::Kept;
 use crate::weights::Weights;
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub trait ModelConfig: Debug + Send + Sync {
     /// What it describes.
     fn architecture(&self) -> &Arc<Architecture>;
 
-    /// The model with these weights, which are by canonical name, on `device`.
+    /// The model with these weights, which are by canonical name, on `device`, kept as that does it.
     ///
     /// # Errors
     /// If a tensor is missing or cannot be read.
@@ -38,7 +39,7 @@ pub trait ModelConfig: Debug + Send + Sync {
         &self,
         weights: &Weights,
         device: &Device,
-        dtype: DType,
+        kept: Kept,
     ) -> Result<Box<dyn VisionLanguageModel>, ModelError>;
 
     /// The model that weights which are trained make up at the moment, in f32 on `device`. It shares them and does
@@ -56,9 +57,9 @@ pub trait ModelConfig: Debug + Send + Sync {
         &self,
         folder: &Path,
         device: &Device,
-        dtype: DType,
+        kept: Kept,
     ) -> Result<Box<dyn VisionLanguageModel>, ModelError> {
-        self.build(&Weights::open_model(folder, self.architecture())?, device, dtype)
+        self.build(&Weights::open_model(folder, self.architecture())?, device, kept)
     }
 }
 
@@ -119,8 +120,8 @@ impl Families {
         &self,
         folder: &Path,
         device: &Device,
-        dtype: DType,
+        kept: impl Into<Kept>,
     ) -> Result<Box<dyn VisionLanguageModel>, ModelError> {
-        self.read(folder)?.load(folder, device, dtype)
+        self.read(folder)?.load(folder, device, kept.into())
     }
 }

@@ -6,13 +6,13 @@ use crate::sites::Projection;
 use crate::source::Source;
 use burn::tensor::activation::{gelu, sigmoid};
 use burn::tensor::{DType, Tensor};
-use vigos_kernels::{adapted, gated};
+use vigos_kernels::{Weight, adapted, gated};
 
 /// A frozen linear layer, `y = x·Wᵀ + b`.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    /// `[out, in]`, as stored.
-    weight: Tensor<2>,
+    /// `[out, in]`, as it is kept.
+    weight: Weight,
     /// `[1, out]`
     bias: Option<Tensor<2>>,
 }
@@ -28,7 +28,7 @@ impl Linear {
         shape: [usize; 2],
         bias: bool,
     ) -> Result<Self, ModelError> {
-        let weight = source.tensor(&format!("{module}.weight"), shape)?;
+        let weight = source.weight(&format!("{module}.weight"), shape)?;
         let bias = bias.then(|| source.tensor(&format!("{module}.bias"), [1, shape[0]])).transpose()?;
         Ok(Self { weight, bias })
     }

@@ -5,17 +5,19 @@
 //! allocated there. Other backends may fuse operators, which takes less, or keep freed memory in pools, which takes
 //! more.
 //!
-//! `w` is the size of a weight or an activation: 4 in f32, 2 in bf16. `D` width, `Q` and `K` width of all query and
+//! `w` is the size of an activation: 4 in f32, 2 in bf16. `D` width, `Q` and `K` width of all query and
 //! of all key heads, `F` width of the MLP, `H` heads; of the vision tower `W` stands for `D`, `Q` and `K`.
 
 use crate::architecture::{Architecture, Parameter};
 use crate::lora::Placement;
+use crate::source::Kept;
 use burn::tensor::DType;
 
 /// A model's shape, and the precision that it is computed in.
 #[derive(Clone, Copy, Debug)]
 pub struct Footprint<'a> {
     model: &'a Architecture,
+    kept: Kept,
     /// `w`
     width: u64,
 }
@@ -46,14 +48,21 @@ fn product(factors: &[u64]) -> u64 {
 }
 
 impl<'a> Footprint<'a> {
-    /// This model with weights and activations in `dtype`.
-    pub fn new(model: &'a Architecture, dtype: DType) -> Self {
-        Self { model, width: n(dtype.size()) }
+    /// This model with weights and activations in these formats.
+    pub fn new(model: &'a Architecture, kept: impl Into<Kept>) -> Self {
+        let kept = kept.into();
+        Self { model, kept, width: n(kept.activations().size()) }
     }
 
-    /// Bytes of a weight or an activation.
-    pub fn width(&self) -> u64 {
-        self.width
+    /// How the weights are kept, in words.
+    pub fn formats(&self) -> String {
+        let plain = self.kept.weights.size();
+        match self.kept.quantised {
+            None => format!("{plain} bytes"),
+            Some(bits) => {
+                format!("{plain} bytes, those of the decoder layers' products in {} bits", bits.bits())
+            }
+        }
     }
 
     /// Number of the model's parameters.
@@ -61,22 +70,38 @@ impl<'a> Footprint<'a> {
         self.model.values()
     }
 
-    /// The weights: `parameters · w`.
+    /// The weights, each as it is kept.
     pub fn weights(&self) -> u64 {
-        product(&[self.parameters(), self.width])
+        self.model.parameters.iter().map(|p| self.bytes(p)).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of a parameter.
+    fn bytes(&self, parameter: &Parameter) -> u64 {
+        let plain = |dtype: DType| product(&[parameter.values(), n(dtype.size())]);
+        match (parameter.shape.as_slice(), self.kept.quantised) {
+            ([_], _) => plain(self.kept.activations()),
+            ([outputs, inputs], Some(bits)) if self.is_in_layer(parameter) => bits.bytes([*outputs, *inputs]),
+            _ => plain(self.kept.weights),
+        }
+    }
+
+    fn is_in_layer(&self, parameter: &Parameter) -> bool {
+        parameter.name.starts_with(self.model.names.layers)
     }
 
     /// What loading takes beside the weights: one tensor as it is stored, in f32 at most. Embeddings and head are
     /// read before the decoder layers, when most weights are not there yet.
     pub fn loading(&self) -> u64 {
         let text = &self.model.text;
-        let in_layer = |p: &&Parameter| p.name.starts_with(self.model.names.layers);
-        let layers = self.model.parameters.iter().filter(in_layer).map(Parameter::values);
-        let (in_layers, largest) =
-            layers.fold((0, 0), |(sum, max): (u64, u64), size| (sum.saturating_add(size), max.max(size)));
+        let layers = self.model.parameters.iter().filter(|p| self.is_in_layer(p));
+        let (in_layers, largest) = layers.fold((0, 0), |(sum, max): (u64, u64), p| {
+            (sum.saturating_add(self.bytes(p)), max.max(p.values()))
+        });
         let embeddings = product(&[n(text.vocab_size), n(text.hidden_size), 4]);
-        let early = embeddings.saturating_sub(product(&[in_layers, self.width]));
-        early.max(product(&[largest, 4]))
+        let early = embeddings.saturating_sub(in_layers);
+        // As it is stored, and where it is quantised also in f32.
+        let copies = if self.kept.quantised.is_some() { 8 } else { 4 };
+        early.max(product(&[largest, copies]))
     }
 
     /// Keys and values of `tokens` tokens: `layers · 2 · K · tokens · w`.

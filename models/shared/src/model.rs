@@ -25,10 +25,10 @@ pub trait VisionLanguageModel: Debug + Send + Sync {
     /// Where it lives; a plain device, never an autodiff one.
     fn device(&self) -> &Device;
 
-    /// Precision of weights and activations.
+    /// Precision of activations.
     fn dtype(&self) -> DType;
 
-    /// The weight of the output head. `[V, D]`
+    /// The weight of the output head, as it is kept. `[V, D]`
     fn head(&self) -> &Tensor<2>;
 
     /// Lays sequences one after another, group by group; those of a group share what they all begin with.

@@ -194,6 +194,19 @@ impl Weights {
         device: &Device,
         dtype: DType,
     ) -> Result<Tensor<D>, ModelError> {
+        Ok(Tensor::from_data(self.data(name, shape)?.convert_dtype(dtype), (device, dtype)))
+    }
+
+    /// Reads the values of one tensor, row by row, in f32.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn rows(&self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, ModelError> {
+        let data = self.data(name, shape)?.convert_dtype(DType::F32);
+        data.try_into_vec().map_err(|e| damaged(&self.path, format!("tensor `{name}`: {e}")))
+    }
+
+    fn data<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<TensorData, ModelError> {
         let fault = |line: String| ModelError::Tensors { path: self.path.clone(), faults: vec![line] };
         let entry = self.entries.get(name).ok_or_else(|| fault(format!("missing {name} {shape:?}")))?;
         if entry.shape.iter().product::<usize>() != shape.iter().product::<usize>() {
@@ -202,8 +215,7 @@ impl Weights {
         let stored = entry.float().ok_or_else(|| {
             fault(format!("wrong dtype {name}: found {:?}, wanted F32, F16 or BF16", entry.dtype))
         })?;
-        let data = TensorData::try_from_bytes_vec(entry.read()?, shape, stored)
-            .map_err(|e| damaged(&entry.file, format!("tensor `{name}`: {e}")))?;
-        Ok(Tensor::from_data(data.convert_dtype(dtype), (device, dtype)))
+        TensorData::try_from_bytes_vec(entry.read()?, shape, stored)
+            .map_err(|e| damaged(&entry.file, format!("tensor `{name}`: {e}")))
     }
 }

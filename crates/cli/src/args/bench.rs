@@ -16,6 +16,9 @@ pub(crate) enum BenchArgs {
         The defaults are a real model's sizes and take about 6 GB. Times are medians; memory is what the \
         process takes beyond the inputs, told on Linux for the CPU.")]
     Loss(BenchLossArgs),
+    /// Every operator against separate ones, and against the machine's own rates.
+    #[command(after_help = "Example:\n  vigos bench kernels --rows 64 --vocab 4000 --repeats 3 --json")]
+    Kernels(BenchKernelsArgs),
     /// Greedy decoding of drawn prompts with an image each.
     #[command(after_help = "Example:\n  \
         vigos bench decode --model assets/tiny-qwen2_5-vl --batch 4 --prompt 64 \\\n      \
@@ -141,6 +144,28 @@ impl FromStr for GridArg {
         })?;
         Ok(Self { rows, columns })
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchKernelsArgs {
+    /// Rows where there are many.
+    #[arg(long, value_name = "N", default_value = "256")]
+    pub(crate) rows: NonZeroUsize,
+    /// Width of the hidden states.
+    #[arg(long, value_name = "D", default_value = "2048")]
+    pub(crate) hidden: NonZeroUsize,
+    /// Width of the MLP, and outputs of a product.
+    #[arg(long, value_name = "F", default_value = "4096")]
+    pub(crate) inner: NonZeroUsize,
+    /// Tokens of the vocabulary.
+    #[arg(long, value_name = "V", default_value = "32000")]
+    pub(crate) vocab: NonZeroUsize,
+    /// How often each is run, after a first time that does not count.
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(crate) repeats: NonZeroUsize,
+    /// Write one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

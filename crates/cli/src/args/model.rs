@@ -23,4 +23,8 @@ pub(crate) enum Precision {
     F32,
     /// 16-bit brain floats: half the memory, about three digits.
     Bf16,
+    /// 8-bit whole numbers for the decoder layers' products, bf16 for the rest.
+    Int8,
+    /// 4-bit whole numbers for them.
+    Int4,
 }

@@ -2,13 +2,13 @@
 
 mod loss;
 
-use crate::args::{BenchArgs, BenchDecodeArgs, BenchModelArgs, BenchStepArgs};
+use crate::args::{BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchModelArgs, BenchStepArgs};
 use crate::device::Choice;
 use crate::error::CliError;
-use crate::inference::{base_folder, dtype};
+use crate::inference::{base_folder, kept};
 use crate::output;
 use vigos::kit;
-use vigos_bench::{Baseline, BenchError, On, PhaseTimes, Report, Work, decode, step};
+use vigos_bench::{Baseline, BenchError, On, PhaseTimes, Report, Work, decode, kernels, step};
 
 /// Runs the benchmark that was asked for.
 ///
@@ -17,6 +17,14 @@ use vigos_bench::{Baseline, BenchError, On, PhaseTimes, Report, Work, decode, st
 pub(crate) fn run(args: &BenchArgs, device: &Choice, times: &PhaseTimes) -> Result<(), CliError> {
     match args {
         BenchArgs::Loss(args) => loss::run(args, &device.open()?, device),
+        BenchArgs::Kernels(BenchKernelsArgs { rows, hidden, inner, vocab, repeats, json }) => {
+            let (rows, width, inner, vocabulary, repeats) = (*rows, *hidden, *inner, *vocab, *repeats);
+            let sizes = kernels::Sizes { rows, width, inner, vocabulary, repeats };
+            let done = &mut |operator: &kernels::Operator| output::note(&operator.to_string());
+            let report = kernels::run(sizes, &device.open()?, &device.to_string(), done)
+                .map_err(|error| CliError::Failed(error.to_string()))?;
+            if *json { output::json(&report) } else { output::data(report.text().trim_end()) }
+        }
         BenchArgs::Decode(BenchDecodeArgs { model, batch, prompt, image, new }) => {
             let sizes = decode::Sizes { batch: *batch, prompt: *prompt, image: image.sides(), new: *new };
             measured(model, device, times, &sizes.work(), |on| decode::run(on, sizes))
@@ -45,7 +53,7 @@ fn measured(
         families: &families,
         device: &device,
         device_name: &choice.to_string(),
-        dtype: dtype(args.precision),
+        kept: kept(args.precision),
         repeats: args.repeat,
         times,
     })

@@ -27,9 +27,12 @@ const SHAPES: &str = "configs/models";
 /// # Errors
 /// If the recipe is wrong, or nothing says what shape its model has.
 pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Result<(), CliError> {
-    let available = match args.memory {
-        None => available_memory(&choice.open()?),
-        Some(gigabytes) if gigabytes > 0.0 && gigabytes < 1e9 => Some((gigabytes * 1e9) as u64),
+    let (available, device) = match args.memory {
+        None => {
+            let device = choice.open()?;
+            (available_memory(&device), Some(device))
+        }
+        Some(gigabytes) if gigabytes > 0.0 && gigabytes < 1e9 => (Some((gigabytes * 1e9) as u64), None),
         Some(other) => {
             let found = format!("found {other}, wanted a number of GB above 0");
             return Err(CliError::input("--memory", found, ""));
@@ -43,6 +46,9 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
     let context = model.architecture().text.max_position_embeddings;
     let most = recipe.train.max_prompt_tokens(context).map_err(RunError::from)?;
     let mut plan = Plan::of(&recipe, adapter(&recipe, progress)?, most, args.prompt_tokens);
+    if let Some(device) = &device {
+        plan.kept = plan.kept.on(device);
+    }
     if args.prompt_tokens.is_none() {
         match with_data(plan.clone(), &recipe, &kit, progress) {
             Ok(planned) => plan = planned,

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &GenerateArgs, device: &Choice) -> Result<(), CliError> 
         .map(|((image, _), path)| opened.patches("--image", path, image))
         .collect::<Result<_, _>>()?;
     let image_tokens = prompt.images.iter().map(|slot| slot.grid.tokens(merge)).sum();
-    let estimate = opened.memory(prompt.ids.len(), image_tokens, limit);
+    let estimate = opened.memory([prompt.ids.len(), image_tokens, limit], &device);
     let outlook = Outlook::new(estimate, available_memory(&device));
     tracing::info!("{}", outlook.summary());
     if outlook.fits == Some(false) {

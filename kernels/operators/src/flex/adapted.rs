@@ -1,31 +1,41 @@
 //! A frozen linear layer with its bias and its update on the CPU: every product adds to what is there.
 
 use super::few_rows::{MOST_ROWS, few_rows};
+use super::frozen::Frozen;
 use super::gemm::{Matrix, Threads, product};
 use super::share::{dense, tensor, values, write_rows};
 use crate::adapted::fused::AdaptedBackend;
+use crate::weight::Layout;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 
 impl AdaptedBackend for Flex {
-    fn frozen(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
-        let (x, weight, bias) = (dense(x), dense(weight), dense(bias));
-        let (rows, outputs) = (side(&x, 0), side(&weight, 0));
-        tensor(with_bias(&x, &weight, values(&bias)), [rows, outputs])
+    fn frozen(
+        x: FlexTensor,
+        floats: FlexTensor,
+        words: FlexTensor,
+        bias: FlexTensor,
+        layout: Option<Layout>,
+    ) -> FlexTensor {
+        let (x, weight, bias) = (dense(x), Frozen::new(floats, words, layout), dense(bias));
+        tensor(with_bias(&x, &weight, values(&bias)), [side(&x, 0), weight.outputs()])
     }
 
     fn adapted(
         x: FlexTensor,
-        weight: FlexTensor,
+        floats: FlexTensor,
+        words: FlexTensor,
         bias: FlexTensor,
         dropped: FlexTensor,
         a: FlexTensor,
         b: FlexTensor,
+        layout: Option<Layout>,
         _: bool,
         scale: f32,
     ) -> FlexTensor {
-        let [x, weight, bias, dropped, a, b] = [x, weight, bias, dropped, a, b].map(dense);
-        let (rows, outputs, rank) = (side(&x, 0), side(&weight, 0), side(&a, 0));
+        let weight = Frozen::new(floats, words, layout);
+        let [x, bias, dropped, a, b] = [x, bias, dropped, a, b].map(dense);
+        let (rows, outputs, rank) = (side(&x, 0), weight.outputs(), side(&a, 0));
         let mut y = with_bias(&x, &weight, values(&bias));
         if rows <= MOST_ROWS {
             let narrow = few_rows(values(&dropped), values(&a), side(&a, 1));
@@ -39,25 +49,31 @@ impl AdaptedBackend for Flex {
         tensor(y, [rows, outputs])
     }
 
-    fn frozen_back(upstream: FlexTensor, weight: FlexTensor) -> FlexTensor {
-        let (upstream, weight) = (dense(upstream), dense(weight));
-        let (rows, inputs) = (side(&upstream, 0), side(&weight, 1));
-        let mut of_x = vec![0.0f32; rows * inputs];
-        product(&mut of_x, inputs, 0.0, 1.0, [matrix(&upstream), matrix(&weight)], Threads::All);
-        tensor(of_x, [rows, inputs])
+    fn frozen_back(
+        upstream: FlexTensor,
+        floats: FlexTensor,
+        words: FlexTensor,
+        layout: Option<Layout>,
+    ) -> FlexTensor {
+        let (upstream, weight) = (dense(upstream), Frozen::new(floats, words, layout));
+        tensor(weight.back(values(&upstream)), [side(&upstream, 0), weight.inputs()])
     }
 
     fn adapted_back(
-        weight: FlexTensor,
+        floats: FlexTensor,
+        words: FlexTensor,
         dropped: FlexTensor,
         a: FlexTensor,
         b: FlexTensor,
         upstream: FlexTensor,
+        layout: Option<Layout>,
         drops: bool,
         scale: f32,
     ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
-        let [weight, dropped, a, b, upstream] = [weight, dropped, a, b, upstream].map(dense);
+        let weight = Frozen::new(floats, words, layout);
+        let [dropped, a, b, upstream] = [dropped, a, b, upstream].map(dense);
         let (rows, inputs, outputs, rank) = (side(&dropped, 0), side(&a, 1), side(&b, 0), side(&a, 0));
+        let of_y = values(&upstream);
         let upstream = matrix(&upstream);
         let narrow = narrowed(&dropped, &a);
         let narrow = Matrix::new(&narrow, [rows, rank], rank);
@@ -70,8 +86,7 @@ impl AdaptedBackend for Flex {
         let mut of_a = vec![0.0f32; rank * inputs];
         product(&mut of_a, inputs, 0.0, 1.0, [of_narrow.transposed(), matrix(&dropped)], Threads::All);
 
-        let mut of_x = vec![0.0f32; rows * inputs];
-        product(&mut of_x, inputs, 0.0, 1.0, [upstream, matrix(&weight)], Threads::All);
+        let mut of_x = weight.back(of_y);
         let mut of_dropped = vec![0.0f32; if drops { rows * inputs } else { 0 }];
         let (sum, kept) = if drops { (&mut of_dropped, 0.0) } else { (&mut of_x, 1.0) };
         product(sum, inputs, kept, 1.0, [of_narrow, matrix(&a)], Threads::All);
@@ -86,10 +101,10 @@ impl AdaptedBackend for Flex {
 }
 
 /// `x·Wᵀ + b`; a bias without values is none.
-fn with_bias(x: &FlexTensor, weight: &FlexTensor, bias: &[f32]) -> Vec<f32> {
-    let (rows, outputs, inputs) = (side(x, 0), side(weight, 0), side(weight, 1));
+fn with_bias(x: &FlexTensor, weight: &Frozen, bias: &[f32]) -> Vec<f32> {
+    let (rows, outputs) = (side(x, 0), weight.outputs());
     if rows <= MOST_ROWS {
-        let mut y = few_rows(values(x), values(weight), inputs);
+        let mut y = weight.few_rows(values(x));
         if !bias.is_empty() {
             y.chunks_exact_mut(outputs).for_each(|y| y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias));
         }
@@ -102,7 +117,7 @@ fn with_bias(x: &FlexTensor, weight: &FlexTensor, bias: &[f32]) -> Vec<f32> {
         });
     }
     let kept = if bias.is_empty() { 0.0 } else { 1.0 };
-    product(&mut y, outputs, kept, 1.0, [matrix(x), matrix(weight).transposed()], Threads::All);
+    weight.product(&mut y, kept, matrix(x));
     y
 }
 

@@ -6,7 +6,6 @@
 
 #![allow(unsafe_code)] // Loads whose bounds are checked once a row and not once a vector.
 
-use half::bf16;
 use macerator::{Scalar, Simd};
 use rayon::prelude::*;
 
@@ -18,38 +17,26 @@ const TASK_VALUES: usize = 64 << 10;
 /// Rows of the weight that are multiplied at once.
 const GROUP: usize = 4;
 
-/// A precision that a weight is kept in.
-pub(super) trait Stored: Copy + Send + Sync {
-    /// The values in f32, in `buffer` if they have to be converted.
-    fn widened<'a>(values: &'a [Self], buffer: &'a mut Vec<f32>) -> &'a [f32];
-}
-
-impl Stored for f32 {
-    #[inline(always)]
-    fn widened<'a>(values: &'a [Self], _: &'a mut Vec<f32>) -> &'a [f32] {
-        values
-    }
-}
-
-impl Stored for bf16 {
-    #[inline(always)]
-    fn widened<'a>(values: &'a [Self], buffer: &'a mut Vec<f32>) -> &'a [f32] {
-        buffer.resize(values.len(), 0.0);
-        for (wide, value) in buffer.iter_mut().zip(values) {
-            *wide = f32::from_bits(u32::from(value.to_bits()) << 16);
-        }
-        buffer
-    }
-}
-
 /// `x·Wᵀ` for `x`, `[T, inputs]`, and `weight`, `[outputs, inputs]`, both row-major: `[T, outputs]`.
-pub(super) fn few_rows<E: Stored>(x: &[f32], weight: &[E], inputs: usize) -> Vec<f32> {
+pub(super) fn few_rows(x: &[f32], weight: &[f32], inputs: usize) -> Vec<f32> {
     let (rows, outputs) = (x.len() / inputs.max(1), weight.len() / inputs.max(1));
+    in_tasks([rows, outputs, inputs], |first, columns| {
+        let weight = &weight[first * inputs..(first + columns.len() / rows) * inputs];
+        task_products(x, weight, columns, inputs, rows);
+    })
+}
+
+/// Makes a product of these rows, outputs and inputs in tasks on all cores: `work` is given the first output's number and
+/// what takes the products, `[outputs of the task, rows]`. The result is `[rows, outputs]`.
+pub(super) fn in_tasks(
+    [rows, outputs, inputs]: [usize; 3],
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
     let task = (TASK_VALUES / inputs.max(1)).next_multiple_of(GROUP).max(GROUP);
     // [outputs, T]: a task's results lie together.
     let mut columns = vec![0.0f32; outputs * rows];
-    let chunks = columns.par_chunks_mut((task * rows).max(1)).zip(weight.par_chunks((task * inputs).max(1)));
-    chunks.for_each(|(columns, weight)| task_products(x, weight, columns, inputs, rows));
+    let chunks = columns.par_chunks_mut((task * rows).max(1)).enumerate();
+    chunks.for_each(|(number, columns)| work(number * task, columns));
     if rows == 1 {
         return columns;
     }
@@ -69,16 +56,8 @@ pub(super) fn products(x: &[f32], weight: &[f32], columns: &mut [f32], inputs: u
 
 /// Products of all rows of `x` with some rows of the weight: `columns` is `[rows of the weight, T]`.
 #[macerator::with_simd]
-fn task_products<S: Simd, E: Stored>(
-    x: &[f32],
-    weight: &[E],
-    columns: &mut [f32],
-    inputs: usize,
-    rows: usize,
-) {
-    let mut buffer = Vec::new();
+fn task_products<S: Simd>(x: &[f32], weight: &[f32], columns: &mut [f32], inputs: usize, rows: usize) {
     for (weight, columns) in weight.chunks(GROUP * inputs).zip(columns.chunks_mut(GROUP * rows)) {
-        let weight = E::widened(weight, &mut buffer);
         match weight.len() / inputs {
             GROUP => all_rows::<S, GROUP>(x, weight, columns, inputs, rows),
             _ => {

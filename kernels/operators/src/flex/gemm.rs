@@ -27,6 +27,10 @@ impl<'a> Matrix<'a> {
         Self { values, rows, columns, row_stride: stride, column_stride: 1 }
     }
 
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Its transpose.
     pub(super) fn transposed(self) -> Self {
         Self {
