@@ -3,7 +3,6 @@
 use crate::args::Command;
 use crate::error::CliError;
 use crate::interrupt::Stop;
-use crate::output;
 use std::time::Duration;
 use vigos_ranks::{Alone, Ranks, shared};
 use vigos_rollout::RunError;
@@ -22,7 +21,7 @@ pub(crate) fn joined() -> Box<dyn Ranks> {
     #[cfg(feature = "mpi")]
     if let Some(ranks) = vigos_ranks::Mpi::launched() {
         if !ranks.is_first() {
-            output::silence();
+            crate::output::silence();
         }
         return Box::new(ranks);
     }
