@@ -35,6 +35,40 @@ fn a_signal_saves_the_last_whole_step_and_is_the_exit_code() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_was_ignored_at_the_start_ends_nothing() {
+    let (dir, data) = data_folder(&questions());
+    let run_dir = dir.path().join("run");
+    let mut train = support::vigos();
+    train.arg("train").arg(recipe(&data)).arg("--run-dir").arg(&run_dir);
+    train.args(["--set", "train.steps=100000", "--set", "checkpoint.every=0"]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(train.get_program()).args(train.get_args());
+    command.current_dir(support::root()).env("HF_HUB_OFFLINE", "1");
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let begin = std::time::Instant::now();
+    let steps_made =
+        || std::fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap_or_default().lines().count();
+    let wait_for = |steps: usize| {
+        while steps_made() < steps {
+            assert!(begin.elapsed().as_secs() < 120, "no step was made");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    let kill = |signal: &str| {
+        let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+    };
+    wait_for(1);
+    kill("-HUP");
+    wait_for(steps_made() + 3);
+    kill("-TERM");
+    let ran = support::ran(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(143), "{}", ran.stderr);
+}
+
 #[test]
 fn a_run_whose_time_is_up_is_saved_and_goes_on_with_what_was_set() {
     let (dir, data) = data_folder(&questions());

@@ -24,6 +24,15 @@ const SIGNALS: &[(i32, u8)] = &[
 /// How often a signal is looked for, to say that it was heard.
 const GLANCE: Duration = Duration::from_millis(50);
 
+/// Whether whoever started this process wants it to ignore a signal, as `nohup` does.
+fn is_ignored(signal: i32) -> bool {
+    // Linux tells; elsewhere no library of ours does without raw calls.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| (mask >> (signal - 1)) & 1 == 1)
+}
+
 /// Set when the work is to end; knows why.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop {
@@ -50,7 +59,7 @@ impl Stop {
     /// If the system does not let signals be heard.
     pub(crate) fn quiet() -> Result<Self, CliError> {
         let stop = Self::default();
-        for &(signal, code) in SIGNALS {
+        for &(signal, code) in SIGNALS.iter().filter(|(signal, _)| !is_ignored(*signal)) {
             // In this order: the first signal finds the flag down, and raises it; the second one ends the process.
             flag::register_conditional_shutdown(signal, code.into(), Arc::clone(&stop.flag))
                 .and_then(|_| flag::register_usize(signal, Arc::clone(&stop.code), code.into()))

@@ -25,6 +25,16 @@ pub fn open_adapter(
 ) -> Result<Adapter, RunError> {
     let Some(path) = path else { return Ok(Adapter::init(wanted, model, seed, device)) };
     let mut adapter = stored_adapter(path, model, device, progress)?;
+    fits(&adapter, wanted, path)?;
+    adapter.config.dropout = wanted.dropout;
+    Ok(adapter)
+}
+
+/// Checks that the adapter of a folder is as `wanted` says, its dropout aside.
+///
+/// # Errors
+/// If it is another.
+pub fn fits(adapter: &Adapter, wanted: &LoraConfig, path: &Path) -> Result<(), RunError> {
     // Patterns that give some layers another rank or α, or fewer layers, are the adapter's own to keep.
     let found = LoraConfig {
         rank: adapter.config.rank,
@@ -39,8 +49,7 @@ pub fn open_adapter(
             wanted: format!("what the adapter {} has: {}", path.display(), describe(&found)),
         });
     }
-    adapter.config.dropout = wanted.dropout;
-    Ok(adapter)
+    Ok(())
 }
 
 /// The adapter of a PEFT folder or of what `hf:` names, whatever its configuration; `progress` sees what has to be fetched

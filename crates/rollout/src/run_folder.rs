@@ -79,8 +79,8 @@ impl RunFolder {
         Ok(Self { path: path.to_owned(), resumes: resume, lock, changes })
     }
 
-    /// The folder of a run that another rank has opened, for those that only read in it.
-    pub fn of_other_rank(path: &Path, resumes: bool) -> Self {
+    /// The folder of a run for those that only read in it: neither looked at nor locked.
+    pub fn to_read(path: &Path, resumes: bool) -> Self {
         Self { path: path.to_owned(), resumes, lock: None, changes: Vec::new() }
     }
 

@@ -12,10 +12,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 use vigos_core::folders::{mend, replace};
+use vigos_core::jsonl::{JsonLines, JsonLinesError};
 use vigos_core::manifest::Manifest;
 use vigos_models::weights::Weights;
 use vigos_models::{ModelError, Trained, peft};
 use vigos_rollout::judging::Standing;
+use vigos_rollout::run_folder::RunFolder;
 use vigos_rollout::{RunError, Start};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -191,6 +193,7 @@ impl Checkpoints {
             });
         }
         Manifest::verify(&self.path(step))?;
+        self.has_its_lines(&state(&self.path(step))?)?;
         for (later, path) in all.into_iter().filter(|(later, _)| *later > step) {
             let aside = self.folder.join(format!("aside-{later:06}"));
             if aside.exists() {
@@ -198,6 +201,20 @@ impl Checkpoints {
             }
             fs::rename(&path, &aside).map_err(|e| FileError::io("rename", &path, e))?;
             observer.note(&format!("{} is put aside as {}", path.display(), aside.display()));
+        }
+        Ok(())
+    }
+
+    /// Checks that the run's files have the lines that belong to a checkpoint, before anything is moved for its sake.
+    fn has_its_lines(&self, state: &State) -> Result<(), RunError> {
+        let folder = RunFolder::to_read(self.folder.parent().unwrap_or(&self.folder), true);
+        for (path, wanted) in
+            [(folder.metrics(), state.metrics_lines), (folder.quarantine(), state.quarantine_lines)]
+        {
+            let found = if wanted > 0 { JsonLines::append(&path)?.lines() } else { 0 };
+            if found < wanted {
+                return Err(JsonLinesError::TooFew { path, found, wanted }.into());
+            }
         }
         Ok(())
     }
@@ -214,8 +231,7 @@ impl Checkpoints {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let step = path.file_name().and_then(|n| n.to_str()?.strip_prefix("step-")?.parse().ok());
-            found.extend(step.map(|step| (step, path)));
+            found.extend(step_of(&path).map(|step| (step, path)));
         }
         found.sort();
         Ok(found)
@@ -246,19 +262,37 @@ pub(crate) fn write_folder(
     Ok(replace(&temporary, target)?)
 }
 
+/// The state in a checkpoint's folder, which is that of the step it is called by.
+fn state(path: &Path) -> Result<State, RunError> {
+    let file = path.join(STATE);
+    let wrong = |key: &str, found: String, wanted: String| ModelError::Config {
+        path: file.clone(),
+        key: key.into(),
+        found,
+        wanted,
+    };
+    let state: State = serde_json::from_slice(&read_limited(&file, MAX_STATE)?)
+        .map_err(|e| wrong("(whole file)", e.to_string(), "the state of a run".into()))?;
+    match step_of(path) {
+        Some(step) if step == state.step => Ok(state),
+        _ => {
+            let wanted = "the step that its folder is called by".into();
+            Err(wrong("step", state.step.to_string(), wanted).into())
+        }
+    }
+}
+
+/// The step that a checkpoint's folder is called by.
+fn step_of(path: &Path) -> Option<usize> {
+    path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
+}
+
 fn read<T: Trained>(
     path: &Path,
     weights: &impl Fn(&Path) -> Result<T, RunError>,
 ) -> Result<(T, AdamW, State), RunError> {
     Manifest::verify(path)?;
-    let file = path.join(STATE);
-    let state: State =
-        serde_json::from_slice(&read_limited(&file, MAX_STATE)?).map_err(|e| ModelError::Config {
-            path: file.clone(),
-            key: "(whole file)".into(),
-            found: e.to_string(),
-            wanted: "the state of a run".into(),
-        })?;
+    let state = state(path)?;
     let trained = weights(path)?;
     let stored = Weights::open_file(&path.join(OPTIMIZER))?;
     let mut moments = BTreeMap::new();

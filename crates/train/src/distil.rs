@@ -24,7 +24,7 @@ use vigos_plan::fit::longest_alone;
 use vigos_plan::micro_batches::MicroBatches;
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
-use vigos_rollout::adapter::{adapter_config, lora_config, open_adapter};
+use vigos_rollout::adapter::{adapter_config, fits, lora_config, open_adapter};
 use vigos_rollout::base::{BaseFiles, base_name};
 use vigos_rollout::judging::{Judge, Judging};
 use vigos_rollout::run_folder::RunFolder;
@@ -122,7 +122,7 @@ pub fn train_judged(
     let mut folder = by_the_first(
         ranks,
         || Ok(RunFolder::open(run_dir, recipe, at.resumes(), Run::Train)?),
-        || Ok(RunFolder::of_other_rank(run_dir, at.resumes())),
+        || Ok(RunFolder::to_read(run_dir, at.resumes())),
     )?;
     folder.changes().iter().for_each(|change| observer.note(change));
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
@@ -153,7 +153,10 @@ pub fn train_judged(
     let base = first_then_others(ranks, || base.load(device, &mut fetching))?;
     let fine_tune =
         AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path), keep: plan.keep };
-    let read = |path: &Path| fine_tune.restore(path);
+    let read = |path: &Path| {
+        let adapter = fine_tune.restore(path)?;
+        fits(&adapter, &lora, path).map(|()| adapter)
+    };
     let start = |observer: &mut dyn Observer| adapter.map_or_else(|| new(observer), Ok);
     let checkpoints = Checkpoints::of(folder.path());
     // The first rank puts aside and mends; the others find the newest.

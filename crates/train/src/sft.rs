@@ -48,7 +48,7 @@ pub fn sft(
     let folder = by_the_first(
         ranks,
         || Ok(RunFolder::open(run_dir, recipe, start.resumes(), Run::Sft)?),
-        || Ok(RunFolder::of_other_rank(run_dir, start.resumes())),
+        || Ok(RunFolder::to_read(run_dir, start.resumes())),
     )?;
     folder.changes().iter().for_each(|change| observer.note(change));
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);

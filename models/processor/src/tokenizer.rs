@@ -7,10 +7,11 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::panic::catch_unwind;
 use std::path::Path;
 
 use tokenizers::DecoderWrapper;
-use vigos_core::text::one_line;
+use vigos_core::text::{one_line, panic_words};
 
 use crate::files::{self, FileError};
 use crate::tokenizer_config::{Listed, MAX_ID, TokenizerConfig};
@@ -135,7 +136,7 @@ impl Tokenizer {
 
     fn with_listed(json: &[u8], listed: Vec<Listed>) -> Result<Self, TokenizerError> {
         let malformed = |error: tokenizers::Error| TokenizerError::Malformed(error.to_string());
-        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(malformed)?;
+        let mut inner = read(json).map_err(malformed)?;
         // A prompt is never cut or filled up behind the caller's back.
         inner.with_truncation(None).map_err(malformed)?.with_padding(None);
         inner.set_encode_special_tokens(true);
@@ -232,6 +233,13 @@ impl Tokenizer {
 
 /// Adds the tokens that other files list. One that a file describes counts as it is described there; one that is only
 /// named is added where it is no token yet.
+/// Reads a tokenizer; the library panics on some files that are cut off in the midst of a part.
+fn read(json: &[u8]) -> Result<tokenizers::Tokenizer, tokenizers::Error> {
+    // Nothing outlives the panic but its words.
+    let read = catch_unwind(|| tokenizers::Tokenizer::from_bytes(json));
+    read.unwrap_or_else(|panic| Err(panic_words(panic.as_ref()).unwrap_or("it is malformed").into()))
+}
+
 fn add(tokenizer: &mut tokenizers::Tokenizer, listed: Vec<Listed>) -> Result<(), TokenizerError> {
     let known: HashSet<String> =
         tokenizer.get_added_tokens_decoder().into_values().map(|token| token.content).collect();

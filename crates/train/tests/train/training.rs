@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::{Recorded, kit, method_folder, relative, root, run};
 use vigos_recipe::Recipe;
-use vigos_rollout::RunError;
+use vigos_rollout::{RunError, Start};
 use vigos_train::metrics::Metrics;
 use vigos_train::replay::replay;
 use vigos_train::{Finished, Observer, TrainOptions, train};
@@ -338,6 +338,45 @@ fn a_replay_with_a_bad_row_names_it_and_writes_nothing() {
         let message = error.to_string();
         assert!(message.contains("rollouts.jsonl:1") && message.contains(named), "{message}");
         assert!(!out.exists());
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_step_or_another_adapter_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let [dir, other] = ["run", "other"].map(|name| folder.path().join(name));
+    let whole = run(&recipe(&[]), &dir, false).unwrap();
+    let wanted = adapter_bytes(&whole);
+    let larger = run(&recipe(&["lora.rank=4"]), &other, false).unwrap();
+    copy(&larger.output, &dir.join("checkpoints/step-000004"));
+    copy(&whole.output.with_file_name("step-000002"), &dir.join("checkpoints/step-000009"));
+    let resumed = run(&recipe(&[]), &dir, true).unwrap();
+    assert_eq!((resumed.steps, adapter_bytes(&resumed)), (4, wanted));
+}
+
+/// The files of one folder in the place of those of another.
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn going_back_to_a_checkpoint_moves_nothing_where_its_metrics_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    run(&recipe(&[]), &dir, false).unwrap();
+    std::fs::write(dir.join("metrics.jsonl"), "").unwrap();
+    let (kit, device, recipe) = (kit(), Device::flex(), recipe(&[]));
+    let options = TrainOptions::new(&recipe, &dir, &kit, &device);
+    let back = TrainOptions { start: Start::ResumedAt(2), ..options };
+    let error = train(&back, &mut support::Silent, &AtomicBool::new(false)).unwrap_err();
+    assert!(error.to_string().contains("metrics.jsonl has 0 whole lines, at least 2 wanted"), "{error}");
+    for step in [2, 4] {
+        assert!(dir.join(format!("checkpoints/step-{step:06}/manifest.json")).is_file(), "step {step}");
     }
 }
 
