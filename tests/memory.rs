@@ -35,7 +35,7 @@ fn doctor_estimates_a_recipe_from_the_configuration_alone() {
     assert_eq!(part(&report, "always", "weights"), 7_509_245_952);
     assert_eq!(report["available_bytes"], 80_000_000_000_u64);
     assert_eq!(report["prompt_tokens"], 2048);
-    let longer = doctor(folder.path(), &["--json", "--prompt-tokens", "8192"]).ok().json();
+    let longer = doctor(folder.path(), &["--json", "--memory", "80", "--prompt-tokens", "8192"]).ok().json();
     assert!(longer["peak_bytes"].as_u64() > report["peak_bytes"].as_u64());
 
     let text = doctor(folder.path(), &["--memory", "80"]).ok().stdout;
