@@ -14,6 +14,7 @@ use vigos_processor::ProcessError;
 use vigos_report::ReportError;
 use vigos_rollout::RunError;
 use vigos_rollout::engine::RolloutError;
+use vigos_terminal::TerminalError;
 use vigos_trackers::TrackError;
 use vigos_watch::WatchError;
 use vigos_world::WorldError;
@@ -87,6 +88,15 @@ pub(crate) enum CliError {
 impl From<vigos_hub::HubError> for CliError {
     fn from(error: vigos_hub::HubError) -> Self {
         RunError::from(error).into()
+    }
+}
+
+impl From<TerminalError> for CliError {
+    fn from(error: TerminalError) -> Self {
+        match error {
+            TerminalError::Stopped { code } => Self::Stopped { code },
+            other => Self::Failed(other.to_string()),
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::args::{ModelArgs, Precision};
 use crate::error::CliError;
-use crate::progress::Transfer;
 use burn::tensor::{DType, Device};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use vigos_processor::patches::{self, PatchError};
 use vigos_processor::{
     DecodeLimits, Grid, ImagePatches, Message, Part, Processor, RgbImage, Sequence, decode,
 };
+use vigos_terminal::progress::Transfer;
 
 /// The small files of a model folder, read and checked.
 pub(crate) struct Opened<'a> {

@@ -9,16 +9,9 @@ mod device;
 mod error;
 mod failure;
 mod inference;
-mod interrupt;
-mod memory;
-mod output;
-mod pages;
-mod progress;
 mod ranks;
 mod recipe;
 mod trace;
-mod trackers;
-mod trials;
 mod unclaimed;
 
 use args::{Cli, Command};
@@ -33,6 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 use vigos_bench::PhaseTimes;
 use vigos_ranks::{Alone, Ranks};
+use vigos_terminal::output;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

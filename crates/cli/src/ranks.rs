@@ -2,10 +2,10 @@
 
 use crate::args::Command;
 use crate::error::CliError;
-use crate::interrupt::Stop;
 use std::time::Duration;
 use vigos_ranks::{Alone, Ranks, shared};
 use vigos_rollout::RunError;
+use vigos_terminal::Stop;
 use vigos_train::Observer;
 
 /// How long a rank that was told of another's failure gives that one to say it.
@@ -21,7 +21,7 @@ pub(crate) fn joined() -> Box<dyn Ranks> {
     #[cfg(feature = "mpi")]
     if let Some(ranks) = vigos_ranks::Mpi::launched() {
         if !ranks.is_first() {
-            crate::output::silence();
+            vigos_terminal::output::silence();
         }
         return Box::new(ranks);
     }

@@ -6,9 +6,9 @@ use crate::args::{BenchArgs, BenchDecodeArgs, BenchKernelsArgs, BenchModelArgs, 
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::inference::{base_folder, kept};
-use crate::output;
 use vigos::kit;
 use vigos_bench::{Baseline, BenchError, On, PhaseTimes, Report, Work, decode, kernels, step};
+use vigos_terminal::output;
 
 /// Runs the benchmark that was asked for.
 ///
@@ -61,7 +61,8 @@ fn measured(
     if let Some(baseline) = &baseline {
         report = report.against(baseline);
     }
-    if args.json { output::json(&report) } else { output::data(report.text().trim_end()) }
+    let written = if args.json { output::json(&report) } else { output::data(report.text().trim_end()) };
+    Ok(written?)
 }
 
 /// An error as the command says it.

@@ -2,8 +2,8 @@
 
 use crate::args::CompareArgs;
 use crate::error::CliError;
-use crate::output;
 use vigos_eval::compare;
+use vigos_terminal::output;
 
 /// Runs the command.
 ///
@@ -12,7 +12,7 @@ use vigos_eval::compare;
 pub(crate) fn run(args: &CompareArgs) -> Result<(), CliError> {
     let comparison = compare(&args.runs)?;
     if args.json {
-        return output::json(&comparison);
+        return Ok(output::json(&comparison)?);
     }
-    output::data(comparison.markdown().trim_end())
+    Ok(output::data(comparison.markdown().trim_end())?)
 }

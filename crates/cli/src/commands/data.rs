@@ -3,8 +3,6 @@
 use super::data_check;
 use crate::args::{DataArgs, DataCommand, RowFormat, ShapesArgs, TokenizerArgs};
 use crate::error::CliError;
-use crate::output::note;
-use crate::progress::Counter;
 use crate::recipe;
 use crate::unclaimed::unclaimed;
 use serde_json::{Map, Value};
@@ -14,6 +12,8 @@ use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_processor::tokenizer_training::TrainedTokenizer;
 use vigos_recipe::prompts::{PromptError, Prompts};
+use vigos_terminal::output::note;
+use vigos_terminal::progress::Counter;
 use vigos_world::{Format, Warmup, World, WorldError, Writer};
 
 /// The fields of a row that hold language.

@@ -2,8 +2,6 @@
 
 use crate::args::{CheckArgs, ConvertArgs, ReadArgs};
 use crate::error::CliError;
-use crate::output::{self, note};
-use crate::progress::{Counter, Transfer};
 use crate::recipe;
 use serde_json::Value;
 use std::path::Path;
@@ -16,6 +14,8 @@ use vigos_recipe::sft::SftRecipe;
 use vigos_recipe::{Recipe, Rows, RunRecipe};
 use vigos_rollout::RunError;
 use vigos_rollout::base::{BaseFiles, ModelFiles};
+use vigos_terminal::output::{self, note};
+use vigos_terminal::progress::{Counter, Transfer};
 
 /// Who names a data set.
 pub(super) enum Named {
@@ -90,7 +90,8 @@ fn toml_text(text: &str) -> String {
 pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     let named = Named::of(&args.input, &args.read)?;
     let report = look(&named)?;
-    if args.json { output::json(&report) } else { output::data(report.text().trim_end()) }
+    let written = if args.json { output::json(&report) } else { output::data(report.text().trim_end()) };
+    Ok(written?)
 }
 
 /// Looks at every row.

@@ -4,10 +4,10 @@ use super::estimate::estimate;
 use crate::args::DoctorArgs;
 use crate::device::{self, Choice};
 use crate::error::CliError;
-use crate::output;
 use serde::Serialize;
 use std::fmt::Write;
 use vigos_bench::selftest::{Check, check};
+use vigos_terminal::output;
 
 /// What `--json` writes.
 #[derive(Serialize)]

@@ -5,10 +5,6 @@ use super::prompts;
 use crate::args::TrainArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
-use crate::interrupt::Stop;
-use crate::memory::bytes;
-use crate::output;
-use crate::progress::{Run, Transfer, clock};
 use crate::recipe;
 use serde_json::Value;
 use std::fmt::Write;
@@ -18,6 +14,10 @@ use vigos_recipe::Recipe;
 use vigos_rollout::preview::preview;
 use vigos_rollout::spans::{Reason, Spans};
 use vigos_rollout::{RolloutRecord, RunOptions};
+use vigos_terminal::Stop;
+use vigos_terminal::memory::bytes;
+use vigos_terminal::output;
+use vigos_terminal::progress::{Run, Transfer, clock};
 use vigos_train::{DryRun, dry_run};
 
 /// Checks the rows, plans the memory, shows a prompt of each role and a rollout, and estimates time and disk.
@@ -44,7 +44,7 @@ pub(super) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
     transfer.finish();
     output::data(&format!("\n{}", prompts::text(&shown).trim_end()))?;
     output::data(&format!("\n== rollout\n{}", rollout(&tried.rollout)))?;
-    output::data(&format!("\n== estimate\n{}", estimate(&tried)))
+    Ok(output::data(&format!("\n== estimate\n{}", estimate(&tried)))?)
 }
 
 /// A completion with its spans and its verdict.

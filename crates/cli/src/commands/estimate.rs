@@ -3,9 +3,6 @@
 use crate::args::DoctorArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
-use crate::memory::Outlook;
-use crate::output::{self, note};
-use crate::progress::Transfer;
 use crate::recipe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +15,9 @@ use vigos_recipe::Recipe;
 use vigos_rollout::adapter::adapter_config;
 use vigos_rollout::base::BaseFiles;
 use vigos_rollout::{Kit, RunError};
+use vigos_terminal::memory::Outlook;
+use vigos_terminal::output::{self, note};
+use vigos_terminal::progress::Transfer;
 
 /// Where the shapes of published models are, in a checkout of the project.
 const SHAPES: &str = "configs/models";
@@ -61,7 +61,8 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
     }
     transfer.finish();
     let outlook = Outlook::of_run(&plan, model.architecture(), available, most);
-    if args.json { output::json(&outlook) } else { output::data(&outlook.table()) }
+    let written = if args.json { output::json(&outlook) } else { output::data(&outlook.table()) };
+    Ok(written?)
 }
 
 /// The plan with prompts as long as those of the data's first rows, as a run makes it; or why that cannot be done.

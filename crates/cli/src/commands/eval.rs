@@ -3,9 +3,6 @@
 use crate::args::EvaluateArgs;
 use crate::device::Choice;
 use crate::error::CliError;
-use crate::interrupt::Stop;
-use crate::output::{self, note};
-use crate::progress::Items;
 use crate::recipe;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
@@ -14,6 +11,9 @@ use vigos_eval::evaluate::begun;
 use vigos_eval::{Finished, Options, Report, comparison, evaluate};
 use vigos_recipe::Recipe;
 use vigos_rollout::Kit;
+use vigos_terminal::Stop;
+use vigos_terminal::output::{self, note};
+use vigos_terminal::progress::Items;
 
 /// Runs the command. Work that is stopped keeps what is whole.
 ///
@@ -71,7 +71,7 @@ pub(super) fn tell<R>(
     let Some(report) = &finished.report else {
         let Finished { items, total, .. } = finished;
         note(&format!("stopped after {items} of {total} items; go on with --resume"));
-        return Err(stop.stopped());
+        return Err(stop.stopped().into());
     };
     output::data(markdown(report).trim_end())?;
     note(&format!("report saved to {}", run_dir.display()));

@@ -3,15 +3,15 @@
 use crate::args::ExperimentArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
-use crate::interrupt::Stop;
-use crate::output::{self, note};
 use crate::recipe;
-use crate::trials::Trials;
 use serde::Serialize;
 use std::path::Path;
 use vigos::kit;
 use vigos_experiment::{ExperimentError, Plan, Results, State, report};
 use vigos_recipe::experiment::Experiment;
+use vigos_terminal::Stop;
+use vigos_terminal::Trials;
+use vigos_terminal::output::{self, note};
 
 /// A run, as `--print-plan` lists it.
 #[derive(Serialize)]
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError
         let mut progress = Trials::new(&config, available_memory(&device));
         if !vigos_experiment::run(&config, &plan, &kit(), &device, &mut progress, stop.flag())? {
             note("stopped; the same command goes on, --report-only shows what is done");
-            return Err(stop.stopped());
+            return Err(stop.stopped().into());
         }
     }
     let results = Results::gather(&config, &plan)?;

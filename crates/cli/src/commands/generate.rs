@@ -4,15 +4,15 @@ use crate::args::{GenerateArgs, SamplingArgs};
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
 use crate::inference::Opened;
-use crate::memory::Outlook;
-use crate::output;
-use crate::progress::Counter;
 use serde::Serialize;
 use std::ops::ControlFlow;
 use vigos_models::generation::stop_tokens;
 use vigos_processor::ImagePatches;
 use vigos_rollout::engine::{Engine, Finish, Request};
 use vigos_rollout::sampler::{Sampling, SamplingError};
+use vigos_terminal::memory::Outlook;
+use vigos_terminal::output;
+use vigos_terminal::progress::Counter;
 
 /// What `--json` writes.
 #[derive(Serialize)]

@@ -2,11 +2,11 @@
 
 use crate::args::InitArgs;
 use crate::error::CliError;
-use crate::output::note;
-use crate::progress::Transfer;
 use crate::unclaimed::unclaimed;
 use vigos::kit;
 use vigos_models::{ConfigFile, init};
+use vigos_terminal::output::note;
+use vigos_terminal::progress::Transfer;
 
 /// Runs the command.
 ///
@@ -14,7 +14,7 @@ use vigos_models::{ConfigFile, init};
 /// If the configuration is wrong, or the folder is taken or cannot be written.
 pub(crate) fn run(args: &InitArgs) -> Result<(), CliError> {
     unclaimed(&args.out)?;
-    let mut transfer = Transfer::making();
+    let mut transfer = Transfer::working("making");
     let file = ConfigFile::read(&args.config)?;
     let config = kit().families.parse(&file)?;
     let model = config.architecture();

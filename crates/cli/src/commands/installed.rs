@@ -2,10 +2,10 @@
 
 use crate::args::{Cli, CompletionsArgs, ExampleArgs, ManArgs};
 use crate::error::CliError;
-use crate::output::{self, note};
 use clap::CommandFactory;
 use std::fs::create_dir_all;
 use vigos_core::files::FileError;
+use vigos_terminal::output::{self, note};
 
 /// Writes the first job into a folder.
 ///
@@ -28,7 +28,7 @@ pub(crate) fn example(args: &ExampleArgs) -> Result<(), CliError> {
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "vigos", &mut script);
-    output::data(String::from_utf8_lossy(&script).trim_end())
+    Ok(output::data(String::from_utf8_lossy(&script).trim_end())?)
 }
 
 /// Writes the manual.
@@ -46,7 +46,8 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), CliError> {
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(failed)?;
-            output::data(String::from_utf8_lossy(&page).trim_end())
+            output::data(String::from_utf8_lossy(&page).trim_end())?;
+            Ok(())
         }
     }
 }

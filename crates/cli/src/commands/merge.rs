@@ -4,7 +4,6 @@ use crate::args::{MergeArgs, ModelArgs, Precision};
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::inference::{Opened, adapter_folder, base_folder};
-use crate::output::note;
 use crate::unclaimed::unclaimed;
 use burn::tensor::Device;
 use std::path::Path;
@@ -14,6 +13,7 @@ use vigos_models::merge::merge;
 use vigos_models::scoring::score_tokens;
 use vigos_models::weights::Weights;
 use vigos_processor::{ImagePatches, RgbImage};
+use vigos_terminal::output::note;
 
 /// What is scored before and after. The picture makes the vision tower take part.
 const PROMPT: &str = "What is in the image? Describe it, then count from one to ten.";

@@ -24,7 +24,6 @@ mod serve;
 mod sft;
 mod train;
 mod watch;
-mod what_next;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;

@@ -4,11 +4,11 @@ use super::eval::{load, run_dir, tell};
 use crate::args::PalrArgs;
 use crate::device::Choice;
 use crate::error::CliError;
-use crate::interrupt::Stop;
-use crate::progress::Items;
 use vigos::kit;
 use vigos_eval::Options;
 use vigos_eval::palr::{PalrReport, palr};
+use vigos_terminal::Stop;
+use vigos_terminal::progress::Items;
 
 /// Runs the command. Work that is stopped keeps what is whole.
 ///

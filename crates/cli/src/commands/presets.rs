@@ -2,8 +2,8 @@
 
 use crate::args::PresetsArgs;
 use crate::error::CliError;
-use crate::output;
 use vigos_recipe::{Fidelity, Preset};
+use vigos_terminal::output;
 
 /// Runs the command.
 ///
@@ -13,10 +13,11 @@ pub(crate) fn run(args: &PresetsArgs) -> Result<(), CliError> {
     match args.name.as_deref().and_then(Preset::named) {
         Some(preset) => {
             let fidelity = if args.released { Fidelity::Released } else { Fidelity::Paper };
-            output::data(preset.recipe(fidelity).trim_end())
+            output::data(preset.recipe(fidelity).trim_end())?;
         }
         None => Preset::ALL
             .iter()
-            .try_for_each(|preset| output::data(&format!("{:24}  {}", preset.name, preset.about()))),
+            .try_for_each(|preset| output::data(&format!("{:24}  {}", preset.name, preset.about())))?,
     }
+    Ok(())
 }

@@ -2,14 +2,14 @@
 
 use crate::args::PromptsArgs;
 use crate::error::CliError;
-use crate::output;
-use crate::progress::Transfer;
 use crate::recipe;
 use std::fmt::Write;
 use vigos::kit;
 use vigos_recipe::Recipe;
 use vigos_recipe::When;
 use vigos_rollout::preview::{Preview, PromptPreview, preview};
+use vigos_terminal::output;
+use vigos_terminal::progress::Transfer;
 
 /// Runs the command. No weights are read.
 ///
@@ -20,7 +20,8 @@ pub(crate) fn run(args: &PromptsArgs) -> Result<(), CliError> {
     let mut transfer = Transfer::default();
     let found = preview(&recipe, args.row, &kit(), &mut |file, bytes, size| transfer.set(file, bytes, size))?;
     transfer.finish();
-    if args.json { output::json(&found) } else { output::data(text(&found).trim_end()) }
+    let written = if args.json { output::json(&found) } else { output::data(text(&found).trim_end()) };
+    Ok(written?)
 }
 
 pub(super) fn text(preview: &Preview) -> String {

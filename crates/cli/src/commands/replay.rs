@@ -3,11 +3,11 @@
 use crate::args::ReplayArgs;
 use crate::device::Choice;
 use crate::error::CliError;
-use crate::output::note;
-use crate::progress::Transfer;
 use crate::recipe;
 use vigos::kit;
 use vigos_recipe::Recipe;
+use vigos_terminal::output::note;
+use vigos_terminal::progress::Transfer;
 use vigos_train::replay::replay;
 
 /// Runs the command.

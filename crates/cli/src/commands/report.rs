@@ -2,8 +2,8 @@
 
 use crate::args::ReportArgs;
 use crate::error::CliError;
-use crate::output::note;
 use vigos_report::{Limits, write};
+use vigos_terminal::output::note;
 
 /// Runs the command.
 ///

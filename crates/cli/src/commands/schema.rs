@@ -2,8 +2,8 @@
 
 use crate::args::SchemaArgs;
 use crate::error::CliError;
-use crate::output;
 use vigos_recipe::docs;
+use vigos_terminal::output;
 
 /// Runs the command.
 ///
@@ -14,5 +14,5 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<(), CliError> {
     let (world, make) = vigos_world::config::SCHEMA;
     let schema =
         if args.command == world { make() } else { docs::schema_of(&args.command).unwrap_or_default() };
-    output::data(&format!("{schema:#}"))
+    Ok(output::data(&format!("{schema:#}"))?)
 }

@@ -7,8 +7,6 @@ use crate::args::ScoreArgs;
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::inference::{Loaded, Opened};
-use crate::output;
-use crate::progress::Counter;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -18,6 +16,8 @@ use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::Target;
 use vigos_models::scoring::{TokenScore, score_tokens};
 use vigos_processor::{Grid, ImagePatches, RgbImage, Sequence};
+use vigos_terminal::output;
+use vigos_terminal::progress::Counter;
 
 /// An output line.
 #[derive(Serialize)]
@@ -46,7 +46,7 @@ impl Sink {
 
     fn write(&mut self, line: &Output) -> Result<(), CliError> {
         match self {
-            Self::Stdout => output::json(line),
+            Self::Stdout => Ok(output::json(line)?),
             Self::File(lines) => Ok(lines.write(line)?),
         }
     }

@@ -4,8 +4,6 @@ use crate::args::ServeArgs;
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::inference::{Opened, adapter_folder};
-use crate::interrupt::Stop;
-use crate::output::note;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +11,8 @@ use vigos_models::generation::stop_tokens;
 use vigos_models::peft;
 use vigos_rollout::base::base_name;
 use vigos_serve::{NamedAdapter, Options, ServeError, Served, serve};
+use vigos_terminal::Stop;
+use vigos_terminal::output::note;
 
 /// Runs the command. The address is taken before any weight is read.
 ///
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ServeArgs, device: &Choice) -> Result<(), CliError> {
         seed: args.seed,
     };
     match serve(served, options, listener, stop.flag()) {
-        Ok(()) => Err(stop.stopped()),
+        Ok(()) => Err(stop.stopped().into()),
         Err(error @ (ServeError::Listen(_) | ServeError::Model(_))) => {
             Err(CliError::Failed(error.to_string()))
         }

@@ -4,11 +4,11 @@ use super::train::with_recipe;
 use crate::args::TrainArgs;
 use crate::device::Choice;
 use crate::error::CliError;
-use crate::output::note;
-use crate::pages::{end_with_page, say_how_it_went};
 use crate::ranks::stopped;
 use vigos_ranks::Ranks;
 use vigos_recipe::sft::SftRecipe;
+use vigos_terminal::output::note;
+use vigos_terminal::pages::{end_with_page, say_how_it_went};
 use vigos_train::sft;
 
 /// Runs the command. A run that is stopped saves its last whole step.

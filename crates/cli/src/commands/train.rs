@@ -1,17 +1,11 @@
 //! `vigos train`: a recipe in, a run folder out.
 
 use super::dry_run;
-use super::what_next::{Done, what_next};
 use crate::args::{DistilArgs, TrainArgs};
 use crate::device::{Choice, available_memory, name_of};
 use crate::error::CliError;
-use crate::interrupt::Stop;
-use crate::output::{self, note};
-use crate::pages::{end_with_page, say_how_it_went};
-use crate::progress::Run;
 use crate::ranks::{Quiet, stopped};
 use crate::recipe;
-use crate::trackers::Trackers;
 use std::sync::atomic::AtomicBool;
 use vigos::{Evaluator, kit};
 use vigos_ranks::Ranks;
@@ -20,6 +14,12 @@ use vigos_recipe::RunRecipe;
 use vigos_recipe::Tracker;
 use vigos_report::Live;
 use vigos_rollout::{RunError, Start};
+use vigos_terminal::Stop;
+use vigos_terminal::Trackers;
+use vigos_terminal::output::{self, note};
+use vigos_terminal::pages::{end_with_page, say_how_it_went};
+use vigos_terminal::progress::Run;
+use vigos_terminal::{Done, what_next};
 use vigos_train::{Finished, Observer, RunOptions, train_judged};
 
 /// Runs the command. A run that is stopped saves its last whole step.
@@ -31,6 +31,7 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Resu
         return dry_run::run(&args.run, device);
     }
     let args = &args.run;
+    let named = (*device != Choice::Auto).then(|| device.to_string());
     let checked = |options: &RunOptions<Recipe>, observer: &mut dyn Observer, stop: &AtomicBool| {
         if options.recipe.eval.around || options.recipe.eval.every > 0 {
             let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
@@ -59,6 +60,7 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Resu
             compared?;
             say_how_it_went(options.run_dir);
             let (adapter, run_dir, kit) = (finished.output.as_path(), options.run_dir, options.kit);
+            let device = named.as_deref();
             note(&what_next(&Done { recipe, run_dir, adapter, device, kit }));
         } else {
             end_with_page(options.run_dir);
@@ -85,7 +87,7 @@ pub(super) fn with_recipe<R: RunRecipe>(
     let recipe: R = recipe::load(&args.config, &overrides)?;
     if args.print_config && ranks.is_first() {
         let text = recipe.to_toml().map_err(RunError::from)?;
-        return output::data(text.trim_end());
+        return Ok(output::data(text.trim_end())?);
     }
     let device = device.of_rank(ranks)?;
     let stop = Stop::listen(args.save_by)?;

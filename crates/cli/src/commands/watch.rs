@@ -2,8 +2,8 @@
 
 use crate::args::{TopArgs, WatchArgs};
 use crate::error::CliError;
-use crate::interrupt::Stop;
-use crate::output::note;
+use vigos_terminal::Stop;
+use vigos_terminal::output::note;
 use vigos_watch::Watch;
 
 /// Serves until it is told to end.
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<(), CliError> {
     let stop = Stop::quiet()?;
     note(&format!("watching {} at {}; Ctrl-C ends it", args.path.display(), watch.address()));
     watch.serve(stop.flag())?;
-    stop.end()
+    Ok(stop.end()?)
 }
 
 /// Draws until `q` is pressed.
@@ -25,5 +25,5 @@ pub(crate) fn run(args: &WatchArgs) -> Result<(), CliError> {
 pub(crate) fn top(args: &TopArgs) -> Result<(), CliError> {
     let stop = Stop::quiet()?;
     vigos_watch::top(&args.run, stop.flag())?;
-    stop.end()
+    Ok(stop.end()?)
 }

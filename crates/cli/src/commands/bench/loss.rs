@@ -3,10 +3,10 @@
 use crate::args::{BenchDirection, BenchLossArgs, BenchPrecision};
 use crate::device::Choice;
 use crate::error::CliError;
-use crate::output;
 use burn::tensor::{DType, Device};
 use vigos_bench::loss::{Sizes, run as measured};
 use vigos_kernels::{Direction, chunk_rows};
+use vigos_terminal::output;
 
 /// The most values of a tensor: more than any device that this is run on holds.
 const LARGEST: usize = 1 << 33;
@@ -18,7 +18,8 @@ const LARGEST: usize = 1 << 33;
 pub(crate) fn run(args: &BenchLossArgs, device: &Device, choice: &Choice) -> Result<(), CliError> {
     let report = measured(sizes(args, device)?, device, &choice.to_string())
         .map_err(|error| CliError::Failed(error.to_string()))?;
-    if args.json { output::json(&report) } else { output::data(report.text().trim_end()) }
+    let written = if args.json { output::json(&report) } else { output::data(report.text().trim_end()) };
+    Ok(written?)
 }
 
 /// The sizes that were asked for, if they make sense.

@@ -8,7 +8,7 @@ use vigos_experiment::Watch;
 use vigos_recipe::experiment::Experiment;
 
 /// Shows an experiment.
-pub(crate) struct Trials<'a> {
+pub struct Trials<'a> {
     config: &'a Experiment,
     available: Option<u64>,
     transfer: Transfer,
@@ -18,7 +18,7 @@ pub(crate) struct Trials<'a> {
 
 impl<'a> Trials<'a> {
     /// An experiment that has not begun, on a device with so much memory available.
-    pub(crate) fn new(config: &'a Experiment, available: Option<u64>) -> Self {
+    pub fn new(config: &'a Experiment, available: Option<u64>) -> Self {
         Self { config, available, transfer: Transfer::default(), run: None, items: None }
     }
 

@@ -1,42 +1,45 @@
 //! What to try with an adapter that is done: commands that can be pasted as they are.
 
-use crate::device::Choice;
-use crate::recipe;
 use std::path::{Path, PathBuf};
 use vigos_core::files::write_atomic_bytes;
 use vigos_data::DataRequest;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::row::ImageSource;
-use vigos_recipe::{Precision, Recipe, reference_target};
+use vigos_recipe::{Precision, Recipe, RunRecipe, reference_target};
 use vigos_rollout::Kit;
 
 /// Another method to compare with.
 const OTHER: &str = "method.preset=opsd-same-prompt";
 
 /// A finished run.
-pub(super) struct Done<'a> {
-    pub(super) recipe: &'a Recipe,
-    pub(super) run_dir: &'a Path,
-    pub(super) adapter: &'a Path,
-    pub(super) device: &'a Choice,
-    pub(super) kit: &'a Kit,
+pub struct Done<'a> {
+    /// By which it was trained.
+    pub recipe: &'a Recipe,
+    /// Its folder.
+    pub run_dir: &'a Path,
+    /// What it trained.
+    pub adapter: &'a Path,
+    /// The device that it was told to use, as `--device` takes it.
+    pub device: Option<&'a str>,
+    /// What there is to compute with.
+    pub kit: &'a Kit,
 }
 
 /// A line for each thing to try. They begin with this program as it was called and name the run's own recipe, which has
 /// all overrides that were in force.
-pub(super) fn what_next(done: &Done) -> String {
-    let Done { recipe, run_dir, adapter, device, .. } = *done;
+pub fn what_next(done: &Done) -> String {
+    let Done { recipe, run_dir, adapter, .. } = *done;
     let program = std::env::args_os().next().map_or_else(|| "vigos".into(), PathBuf::from);
     let program = quoted(&program.display().to_string());
     let path = |path: &Path| quoted(&path.display().to_string());
     let (config, model) = (run_dir.join("config.toml"), path(&recipe.model.path));
-    let device = if *device == Choice::Auto { String::new() } else { format!(" --device {device}") };
+    let device = done.device.map_or_else(String::new, |device| format!(" --device {device}"));
     let (run, trained) = (path(&config), path(adapter));
 
     let palr = format!("{program} palr {run} --adapter {trained} --set data.limit=64{device}");
     let mut lines = vec![("how much of it hangs on the answers", palr)];
     // A table of the recipe's own cannot give way to a preset.
-    if recipe::load::<Recipe>(&config, &[OTHER.to_owned()]).is_ok() {
+    if Recipe::load(&config, &[OTHER.to_owned()]).is_ok() {
         let other = path(&beside(run_dir, "-opsd"));
         lines.push((
             "another method to compare with",

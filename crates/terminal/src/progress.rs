@@ -16,7 +16,7 @@ use vigos_train::metrics::{Metrics, Outcome, Pace};
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Counts things that are done one after another.
-pub(crate) struct Counter {
+pub struct Counter {
     bar: Option<ProgressBar>,
     unit: &'static str,
     /// Done before it began to count.
@@ -29,7 +29,7 @@ pub(crate) struct Counter {
 
 impl Counter {
     /// A counter up to `total` of `unit`, a plural noun.
-    pub(crate) fn new(unit: &'static str, total: usize) -> Self {
+    pub fn new(unit: &'static str, total: usize) -> Self {
         Self::after(0, unit, total)
     }
 
@@ -46,7 +46,7 @@ impl Counter {
     }
 
     /// So many are done now.
-    pub(crate) fn set(&mut self, done: usize) {
+    pub fn set(&mut self, done: usize) {
         self.done = done;
         match &self.bar {
             Some(bar) => bar.set_position(done as u64),
@@ -60,7 +60,7 @@ impl Counter {
     }
 
     /// All is done that will be.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         match &self.bar {
             Some(bar) => bar.finish_and_clear(),
             None => {
@@ -72,7 +72,7 @@ impl Counter {
 }
 
 /// Shows a file come, from the hub unless said otherwise.
-pub(crate) struct Transfer {
+pub struct Transfer {
     verb: &'static str,
     bar: Option<ProgressBar>,
     file: String,
@@ -86,13 +86,13 @@ impl Default for Transfer {
 }
 
 impl Transfer {
-    /// Shows a file being made here; a small one is not worth a line.
-    pub(crate) fn making() -> Self {
-        Self { verb: "making", told: Some(Instant::now()), ..Self::default() }
+    /// Shows a file that something is done with here, such as "making"; a small one is not worth a line.
+    pub fn working(verb: &'static str) -> Self {
+        Self { verb, told: Some(Instant::now()), ..Self::default() }
     }
 
     /// So many of the file's bytes are there.
-    pub(crate) fn set(&mut self, file: &str, bytes: u64, size: u64) {
+    pub fn set(&mut self, file: &str, bytes: u64, size: u64) {
         if self.file != file {
             self.finish();
             self.file = file.to_owned();
@@ -112,7 +112,7 @@ impl Transfer {
     }
 
     /// Takes the bar away.
-    pub(crate) fn finish(&mut self) {
+    pub fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -121,19 +121,19 @@ impl Transfer {
 
 /// Shows an evaluation, item by item.
 #[derive(Default)]
-pub(crate) struct Items {
+pub struct Items {
     transfer: Transfer,
     counter: Option<Counter>,
 }
 
 impl Items {
     /// One that has not begun.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// Takes the bar away.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         if let Some(counter) = &self.counter {
             counter.finish();
         }
@@ -174,7 +174,7 @@ impl vigos_eval::Observer for Items {
 }
 
 /// Shows a training run: on a terminal a bar with the phase and the last step's numbers, otherwise a line for each step.
-pub(crate) struct Run {
+pub struct Run {
     available: Option<u64>,
     transfer: Transfer,
     bar: Option<ProgressBar>,
@@ -189,7 +189,7 @@ pub(crate) struct Run {
 
 impl Run {
     /// A run that has not begun, on a device with so much memory available.
-    pub(crate) fn new(available: Option<u64>) -> Self {
+    pub fn new(available: Option<u64>) -> Self {
         Self {
             available,
             transfer: Transfer::default(),
@@ -204,7 +204,7 @@ impl Run {
     }
 
     /// The same, which keeps the run's page too.
-    pub(crate) fn with_page(self, page: Live) -> Self {
+    pub fn with_page(self, page: Live) -> Self {
         Self { page: Some(page), ..self }
     }
 
@@ -226,7 +226,7 @@ impl Run {
     }
 
     /// Takes the bar away.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
@@ -356,7 +356,7 @@ fn pace(done: usize, total: usize, elapsed: Duration) -> (String, String) {
 }
 
 /// `75` as `1m15s`.
-pub(crate) fn clock(seconds: u64) -> String {
+pub fn clock(seconds: u64) -> String {
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
         (0, 0) => format!("{rest}s"),

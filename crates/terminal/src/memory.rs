@@ -8,29 +8,27 @@ use vigos_plan::{Estimate, Phase};
 
 /// What a run takes, and what to change if that is too much.
 #[derive(Debug, Serialize)]
-pub(crate) struct Outlook {
+pub struct Outlook {
+    /// Every part.
     #[serde(flatten)]
-    pub(crate) estimate: Estimate,
-    pub(crate) peak_bytes: u64,
+    pub estimate: Estimate,
+    /// Most bytes that are taken at once.
+    pub peak_bytes: u64,
     /// The phase in which the peak is.
-    pub(crate) peak_phase: Phase,
+    pub peak_phase: Phase,
     /// Unknown where the device does not tell.
-    pub(crate) available_bytes: Option<u64>,
-    pub(crate) fits: Option<bool>,
+    pub available_bytes: Option<u64>,
+    /// Whether it fits into them.
+    pub fits: Option<bool>,
     /// Settings with which it fits; nothing where none help.
-    pub(crate) changes: Option<Vec<Change>>,
+    pub changes: Option<Vec<Change>>,
     /// Tokens of the longest prompt with which it fits as it is.
-    pub(crate) longest_prompt: Option<usize>,
+    pub longest_prompt: Option<usize>,
 }
 
 impl Outlook {
     /// The outlook of a run by `plan`, whose prompts may have up to `most` tokens.
-    pub(crate) fn of_run(
-        plan: &dyn Forecast,
-        model: &Architecture,
-        available: Option<u64>,
-        most: usize,
-    ) -> Self {
+    pub fn of_run(plan: &dyn Forecast, model: &Architecture, available: Option<u64>, most: usize) -> Self {
         let mut outlook = Self::new(plan.estimate(model), available);
         if let Some(available) = available {
             outlook.changes = plan.changes(model, available);
@@ -40,7 +38,7 @@ impl Outlook {
     }
 
     /// An estimate beside the memory that there is.
-    pub(crate) fn new(estimate: Estimate, available: Option<u64>) -> Self {
+    pub fn new(estimate: Estimate, available: Option<u64>) -> Self {
         let (peak_bytes, peak_phase) = (estimate.peak(), estimate.largest_phase());
         let fits = available.map(|available| peak_bytes <= available);
         let (changes, longest_prompt) = (None, None);
@@ -48,7 +46,7 @@ impl Outlook {
     }
 
     /// The sum in a line, and a line for the permanent parts and for every phase.
-    pub(crate) fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         let mut text = format!("memory: {}", self.total());
         for phase in [Phase::Always].into_iter().chain(Phase::IN_TURN) {
             let parts = self.estimate.parts.iter().filter(|part| part.phase == phase && part.bytes > 0);
@@ -65,7 +63,7 @@ impl Outlook {
     }
 
     /// Every part with its formula.
-    pub(crate) fn table(&self) -> String {
+    pub fn table(&self) -> String {
         let mut text = String::new();
         for part in &self.estimate.parts {
             let (phase, size) = (part.phase.name(), bytes(part.bytes));
@@ -79,7 +77,7 @@ impl Outlook {
     }
 
     /// The sum, and what it is for.
-    pub(crate) fn total(&self) -> String {
+    pub fn total(&self) -> String {
         let Estimate { prompt_tokens, completion_tokens, .. } = self.estimate;
         format!(
             "about {} with prompts of {prompt_tokens} and completions of {completion_tokens} tokens, at most in the \
@@ -116,7 +114,7 @@ impl Outlook {
 }
 
 /// A size in decimal units, three digits.
-pub(crate) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     let scaled = |unit: f64, name: &str| format!("{:.2} {name}", bytes as f64 / unit);
     match bytes {
         0..1_000_000 => scaled(1e3, "kB"),

@@ -1,7 +1,7 @@
 //! What ends work before it is done: Ctrl-C, SIGTERM, a time that was set. It ends whole; a second signal ends the
 //! process at once, and what files there are then is whole too.
 
-use crate::error::CliError;
+use crate::error::TerminalError;
 use crate::output::note;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Ended by the time that was set, "try again later": it is to be gone on with.
-pub(crate) const OUT_OF_TIME: u8 = 75;
+pub const OUT_OF_TIME: u8 = 75;
 
 /// The signals that end work, and the exit codes that shells know them by.
 const SIGNALS: &[(i32, u8)] = &[
@@ -35,7 +35,7 @@ fn is_ignored(signal: i32) -> bool {
 
 /// Set when the work is to end; knows why.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stop {
+pub struct Stop {
     flag: Arc<AtomicBool>,
     code: Arc<AtomicUsize>,
 }
@@ -45,7 +45,7 @@ impl Stop {
     ///
     /// # Errors
     /// As [`Self::quiet`].
-    pub(crate) fn listen(time: Option<Duration>) -> Result<Self, CliError> {
+    pub fn listen(time: Option<Duration>) -> Result<Self, TerminalError> {
         let stop = Self::quiet()?;
         let watched = stop.clone();
         let end = time.and_then(|time| Instant::now().checked_add(time));
@@ -57,14 +57,14 @@ impl Stop {
     ///
     /// # Errors
     /// If the system does not let signals be heard.
-    pub(crate) fn quiet() -> Result<Self, CliError> {
+    pub fn quiet() -> Result<Self, TerminalError> {
         let stop = Self::default();
         for &(signal, code) in SIGNALS.iter().filter(|(signal, _)| !is_ignored(*signal)) {
             // In this order: the first signal finds the flag down, and raises it; the second one ends the process.
             flag::register_conditional_shutdown(signal, code.into(), Arc::clone(&stop.flag))
                 .and_then(|_| flag::register_usize(signal, Arc::clone(&stop.code), code.into()))
                 .and_then(|_| flag::register(signal, Arc::clone(&stop.flag)))
-                .map_err(|error| CliError::Failed(format!("signals cannot be heard: {error}")))?;
+                .map_err(TerminalError::Signals)?;
         }
         Ok(stop)
     }
@@ -84,7 +84,7 @@ impl Stop {
     }
 
     /// Raised when the work is to end.
-    pub(crate) fn flag(&self) -> &AtomicBool {
+    pub fn flag(&self) -> &AtomicBool {
         &self.flag
     }
 
@@ -92,17 +92,17 @@ impl Stop {
     ///
     /// # Errors
     /// If there was one.
-    pub(crate) fn end(&self) -> Result<(), CliError> {
+    pub fn end(&self) -> Result<(), TerminalError> {
         if self.flag.load(Ordering::SeqCst) { Err(self.stopped()) } else { Ok(()) }
     }
 
     /// What the command ends with where its work was cut short.
-    pub(crate) fn stopped(&self) -> CliError {
-        CliError::Stopped { code: self.code() }
+    pub fn stopped(&self) -> TerminalError {
+        TerminalError::Stopped { code: self.code() }
     }
 
     /// The exit code of what cut the work short; 0 if nothing did here.
-    pub(crate) fn code(&self) -> u8 {
+    pub fn code(&self) -> u8 {
         u8::try_from(self.code.load(Ordering::SeqCst)).unwrap_or(u8::MAX)
     }
 }

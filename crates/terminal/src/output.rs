@@ -1,6 +1,6 @@
 //! Writing to stdout and stderr, where the reader may have gone away.
 
-use crate::error::CliError;
+use crate::error::TerminalError;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,12 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// # Errors
 /// If stdout cannot be written to, as on a full disk.
-pub(crate) fn data(text: &str) -> Result<(), CliError> {
+pub fn data(text: &str) -> Result<(), TerminalError> {
     let mut out = stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(CliError::Failed(format!("stdout: cannot be written: {error}")))
-        }
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(TerminalError::Stdout(error)),
         _ => Ok(()),
     }
 }
@@ -23,14 +21,12 @@ pub(crate) fn data(text: &str) -> Result<(), CliError> {
 ///
 /// # Errors
 /// As [`data`].
-pub(crate) fn json(value: &impl Serialize) -> Result<(), CliError> {
-    let text = serde_json::to_string(value)
-        .map_err(|error| CliError::Failed(format!("the result has no JSON form: {error}")))?;
-    data(&text)
+pub fn json(value: &impl Serialize) -> Result<(), TerminalError> {
+    data(&serde_json::to_string(value).map_err(TerminalError::Json)?)
 }
 
 /// Whether what is written to stderr may be coloured: to a terminal, unless `NO_COLOR` says otherwise.
-pub(crate) fn colours() -> bool {
+pub fn colours() -> bool {
     stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
@@ -38,19 +34,18 @@ pub(crate) fn colours() -> bool {
 static SILENT: AtomicBool = AtomicBool::new(false);
 
 /// Leaves notes to another process from now on.
-#[cfg_attr(not(feature = "mpi"), allow(dead_code))]
-pub(crate) fn silence() {
+pub fn silence() {
     SILENT.store(true, Ordering::SeqCst);
 }
 
 /// Writes a line for people to stderr; nobody listening is fine.
-pub(crate) fn note(text: &str) {
+pub fn note(text: &str) {
     if !SILENT.load(Ordering::SeqCst) {
         failure(text);
     }
 }
 
 /// Writes what went wrong in this process to stderr.
-pub(crate) fn failure(text: &str) {
+pub fn failure(text: &str) {
     let _ = writeln!(stderr(), "{text}");
 }
