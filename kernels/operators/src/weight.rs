@@ -71,6 +71,10 @@ impl Bits {
 
 /// A weight without a gradient, `[O, I]`.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a model has some hundred of them, and each stands for megabytes"
+)]
 pub enum Weight {
     /// Floats.
     Plain(Tensor<2>),
