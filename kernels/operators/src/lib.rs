@@ -16,15 +16,18 @@ mod decode;
 mod device;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "flex")]
+mod frozen;
 mod gate;
 mod norm;
 mod placement;
 mod projection;
 mod rotary;
+mod update;
 mod weight;
 
 pub use adamw::{AdamWStep, Moments, adamw, adamw_reference};
-pub use adapted::{Update, adapted, adapted_reference};
+pub use adapted::{adapted, adapted_reference};
 pub use attention::{Segment, Segments, attention, attention_reference};
 pub use decode::{Columns, decode_attention, decode_attention_reference};
 pub use device::{DeviceError, computed, in_chunks, read};
@@ -35,4 +38,5 @@ pub use norm::{rms_norm, rms_norm_reference};
 pub use placement::{EXACT_ROWS, on_cpu};
 pub use projection::{project, project_back};
 pub use rotary::{rotate, rotate_reference};
+pub use update::Update;
 pub use weight::{Bits, GROUP, Quantised, Weight};

@@ -9,7 +9,7 @@
 //! Shapes: `T` rows, `I` inputs, `O` outputs.
 
 #[cfg(feature = "flex")]
-use crate::adapted::fused::{frozen, frozen_back};
+use crate::frozen::{frozen, frozen_back};
 #[cfg(feature = "flex")]
 use crate::placement::is_frozen_on_flex;
 use burn::tensor::{DType, Tensor};

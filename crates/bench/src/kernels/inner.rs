@@ -1,6 +1,7 @@
 //! What runs around a model's products.
 
-use super::{Bench, Case, Pass, Work, moving};
+use super::bench::Bench;
+use super::case::{Case, Pass, Work, moving};
 use burn::tensor::Tensor;
 use vigos_kernels::{
     Columns, Segments, Update, Weight, adapted, adapted_reference, attention, attention_reference,

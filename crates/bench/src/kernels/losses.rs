@@ -1,6 +1,7 @@
 //! The losses of rows of logits, against separate operators under autodiff: value and gradient together.
 
-use super::{Bench, Case, Pass, moving};
+use super::bench::Bench;
+use super::case::{Case, Pass, moving};
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 use vigos_kernels::{Direction, Divergence, RowLoss, SpanKlError, span_kl};

@@ -1,7 +1,8 @@
 //! Products with a frozen weight, from one row to many, in every form that a weight is kept in.
 
+use super::bench::Bench;
+use super::case::{Case, Pass, Work};
 use super::machine::read;
-use super::{Bench, Case, Pass, Work};
 use crate::measure::Meter;
 use burn::tensor::{DType, Tensor};
 use vigos_kernels::{Bits, EXACT_ROWS, Quantised, Weight, adapted};

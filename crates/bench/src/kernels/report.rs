@@ -1,7 +1,7 @@
 //! What the benchmark of the operators writes.
 
+use super::case::{Case, Pass};
 use super::machine::Machine;
-use super::{Case, Pass};
 use serde::Serialize;
 use std::fmt::{self, Display, Write};
 

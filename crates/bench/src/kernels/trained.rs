@@ -1,6 +1,7 @@
 //! What follows the model: a token is drawn, weights are updated.
 
-use super::{Bench, Case, Pass, moving};
+use super::bench::Bench;
+use super::case::{Case, Pass, moving};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor};
 use vigos_core::random::Key;

@@ -4,7 +4,7 @@ use super::few_rows::{MOST_ROWS, few_rows};
 use super::frozen::Frozen;
 use super::gemm::{Matrix, Threads, product};
 use super::share::{dense, tensor, values, write_rows};
-use crate::adapted::fused::AdaptedBackend;
+use crate::frozen::AdaptedBackend;
 use crate::weight::Layout;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
