@@ -5,7 +5,7 @@ use vigos_core::files::write_atomic_bytes;
 use vigos_data::DataRequest;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::row::ImageSource;
-use vigos_recipe::{Precision, Recipe, RunRecipe, reference_target};
+use vigos_recipe::{Precision, Recipe, reference_target};
 use vigos_rollout::Kit;
 
 /// Another method to compare with.
