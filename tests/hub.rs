@@ -292,6 +292,8 @@ fn a_push_says_what_would_go_and_sends_it_when_told_to_with_a_card_of_the_run() 
         "{}",
         dry.stdout
     );
+    let told = push(TOKEN, &["--json"]).ok().json();
+    assert!(told["card"].as_str().unwrap().starts_with("---\nlibrary_name: peft\n"), "{told}");
     assert!(hub.requests().is_empty(), "nothing is asked before --yes");
 
     let sent = push(TOKEN, &["--yes"]).ok();

@@ -114,6 +114,14 @@ impl Parcel {
         &self.files
     }
 
+    /// The text that stands in for a file of that name.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match &self.files.iter().find(|file| file.name == name)?.from {
+            Origin::Text(bytes) => std::str::from_utf8(bytes).ok(),
+            Origin::File(_) => None,
+        }
+    }
+
     /// What the folder has besides.
     pub fn left_out(&self) -> &[String] {
         &self.left_out

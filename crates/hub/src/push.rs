@@ -20,6 +20,8 @@ use crate::settings::Settings;
 use crate::store::{Store, answered, post, refused, retried};
 
 const BRANCH: &str = "main";
+/// What the repository's history says of a push.
+const SUMMARY: &str = "Upload with vigos";
 /// Bytes of a file by which the hub tells what it is.
 const SAMPLE: u64 = 512;
 /// Files that the hub is asked about at once.
@@ -69,7 +71,6 @@ pub fn push(
     settings: &Settings,
     id: &str,
     parcel: &Parcel,
-    message: &str,
     progress: &mut Progress,
 ) -> Result<Pushed, HubError> {
     let Reference { id, .. } = Reference::repository(id)?;
@@ -96,7 +97,7 @@ pub fn push(
         }
         pushed.stored = Store { client: &client, settings, id: &id }.send(&plan.large, progress)?;
         pushed.committed = committed;
-        let sent = push.commit(&plan, message);
+        let sent = push.commit(&plan);
         match sent {
             Ok(()) => return Ok(pushed.counted(parcel)),
             Err(error) if error.passes() && failures + 1 < settings.attempts => {
@@ -222,8 +223,8 @@ impl<'a> Push<'a> {
     }
 
     /// Names all files at once; the texts go along.
-    fn commit(&self, plan: &Plan, message: &str) -> Result<(), HubError> {
-        let mut lines = vec![json!({ "key": "header", "value": { "summary": message, "description": "" } })];
+    fn commit(&self, plan: &Plan) -> Result<(), HubError> {
+        let mut lines = vec![json!({ "key": "header", "value": { "summary": SUMMARY, "description": "" } })];
         for file in &plan.texts {
             let content = STANDARD.encode(file.content()?);
             lines.push(json!({

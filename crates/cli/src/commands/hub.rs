@@ -36,7 +36,8 @@ pub(crate) fn run(args: &HubArgs) -> Result<(), CliError> {
         return send(args, &settings, &id, &parcel);
     }
     if args.json {
-        let out = json!({"to": to, "folder": folder, "files": parcel.files(), "left_out": parcel.left_out()});
+        let (files, left_out, card) = (parcel.files(), parcel.left_out(), parcel.text(CARD));
+        let out = json!({"to": to, "folder": folder, "files": files, "left_out": left_out, "card": card});
         return Ok(output::json(&out)?);
     }
     output::data(&format!("from {} to {to}:\n{parcel}", folder.display()))?;
@@ -46,8 +47,7 @@ pub(crate) fn run(args: &HubArgs) -> Result<(), CliError> {
 
 fn send(args: &PushArgs, settings: &Settings, id: &str, parcel: &Parcel) -> Result<(), CliError> {
     let mut transfer = Transfer::working("sending");
-    let message = "Upload with vigos";
-    let sent = push(settings, id, parcel, message, &mut |file, done, size| transfer.set(file, done, size));
+    let sent = push(settings, id, parcel, &mut |file, done, size| transfer.set(file, done, size));
     transfer.finish();
     let sent = sent?;
     if args.json {

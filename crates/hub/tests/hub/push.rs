@@ -50,7 +50,7 @@ impl Fixture {
 
     fn push_with(&self, settings: &Settings) -> Result<Pushed, HubError> {
         let parcel = self.parcel(Which::Needed)?.with("README.md", "# Card\n".into());
-        push(settings, "me/adapter", &parcel, "Upload", &mut |_, _, _| {})
+        push(settings, "me/adapter", &parcel, &mut |_, _, _| {})
     }
 
     fn push(&self) -> Result<Pushed, HubError> {
@@ -273,7 +273,7 @@ fn a_file_that_changes_after_it_was_looked_at_is_not_sent() {
         let fixture = Fixture::new();
         let parcel = fixture.parcel(Which::Needed).unwrap();
         fs::write(fixture.folder.path().join(name), content).unwrap();
-        let sent = push(&fixture.settings(), "me/adapter", &parcel, "Upload", &mut |_, _, _| {});
+        let sent = push(&fixture.settings(), "me/adapter", &parcel, &mut |_, _, _| {});
         let message = sent.unwrap_err().to_string();
         assert!(message.contains(name) && message.contains("changed"), "{message}");
         assert_eq!(fixture.hub.commits(), 0);
@@ -289,7 +289,7 @@ fn a_folder_of_neither_and_a_name_that_is_none_are_told_before_anything_is_sent(
     let fixture = Fixture::new();
     let parcel = fixture.parcel(Which::Needed).unwrap();
     for name in ["adapter", "me/../adapter", "me/adapter@main", "https://hub/me/adapter", ""] {
-        let error = push(&fixture.settings(), name, &parcel, "Upload", &mut |_, _, _| {}).unwrap_err();
+        let error = push(&fixture.settings(), name, &parcel, &mut |_, _, _| {}).unwrap_err();
         assert!(matches!(error, HubError::Reference { .. }), "{name}: {error}");
     }
     let message = Parcel::of(Path::new("nowhere"), Which::Needed, &mut |_, _, _| {}).unwrap_err().to_string();
