@@ -134,8 +134,7 @@ impl Subject<'_> {
         };
         format!(
             "\n## Use\n\nWith {with}:\n\n```python\n{python}\n```\n\nWith vigos:\n\n```sh\n\
-             vigos generate {flags} \\\n    --image a.png --prompt 'What is in the image?'\n\
-             vigos serve {flags}\n```\n"
+             vigos generate {flags} \\\n    --image a.png --prompt 'What is in the image?'\n```\n"
         )
     }
 }
