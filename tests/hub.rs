@@ -6,9 +6,14 @@ use crate::support;
 #[path = "../crates/hub/tests/hub/server.rs"]
 mod server;
 
+#[allow(dead_code)] // What is shared is not all used.
+#[path = "../crates/hub/tests/hub/receiver.rs"]
+mod receiver;
+
 use arrow_array::{ArrayRef, BinaryArray, RecordBatch, StringArray, StructArray};
 use arrow_schema::{DataType, Field};
 use parquet::arrow::ArrowWriter;
+use receiver::{Receiver, TOKEN};
 use server::{COMMIT, Fault, Server};
 use std::path::Path;
 use std::process::Command;
@@ -250,4 +255,79 @@ fn wrong_names_are_the_user_s_fault_and_a_failing_hub_is_not() {
     let failed = generate("hf:org/ill", &server.endpoint, cache.path(), "0");
     assert_eq!(failed.code, Some(1), "{}", failed.stderr);
     assert!(failed.stderr.contains("the hub answers 500"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_push_says_what_would_go_and_sends_it_when_told_to_with_a_card_of_the_run() {
+    let hub = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let checkpoint = run.join("checkpoints/step-000002");
+    std::fs::create_dir_all(&checkpoint).unwrap();
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        std::fs::copy(adapter().join(name), checkpoint.join(name)).unwrap();
+    }
+    std::fs::write(checkpoint.join("optimizer.safetensors"), "moments").unwrap();
+    let recipe = "[model]\npath = \"hf:org/tiny\"\n\n[data]\npath = \"/home/someone/mine.jsonl\"\n";
+    std::fs::write(run.join("config.toml"), recipe).unwrap();
+    std::fs::write(run.join("metrics.jsonl"), "{\"step\":1,\"loss\":0.5}\n{\"step\":2,\"loss\":0.25}\n")
+        .unwrap();
+    let eval = run.join("eval/before");
+    std::fs::create_dir_all(&eval).unwrap();
+    let mean = serde_json::json!({ "value": 0.5, "standard_error": 0.05, "n": 10 });
+    let report = serde_json::json!({ "settings": { "data": "test.jsonl" }, "overall": { "average": mean } });
+    std::fs::write(eval.join("report.json"), report.to_string()).unwrap();
+
+    let push = |token: &str, args: &[&str]| {
+        let mut command = at(&hub.endpoint, folder.path(), "0");
+        command.env("HF_TOKEN", token).args(["hub", "push"]).arg(&run).arg("me/looks").args(args);
+        ran(command.output().unwrap())
+    };
+    let dry = push(TOKEN, &[]).ok();
+    for part in ["adapter_model.safetensors", "README.md", &format!("{}/me/looks", hub.endpoint)] {
+        assert!(dry.stdout.contains(part), "no {part} in {}", dry.stdout);
+    }
+    assert!(
+        dry.stdout.contains("not optimizer.safetensors") && dry.stderr.contains("--yes"),
+        "{}",
+        dry.stdout
+    );
+    let told = push(TOKEN, &["--json"]).ok().json();
+    assert!(told["card"].as_str().unwrap().starts_with("---\nlibrary_name: peft\n"), "{told}");
+    assert!(hub.requests().is_empty(), "nothing is asked before --yes");
+
+    let sent = push(TOKEN, &["--yes"]).ok();
+    assert!(sent.stderr.contains("3 files sent to") && !sent.stderr.contains(TOKEN), "{}", sent.stderr);
+    let tensors = std::fs::read(checkpoint.join("adapter_model.safetensors")).unwrap();
+    assert!(hub.file("adapter_model.safetensors").unwrap() == tensors);
+    assert!(!checkpoint.join("README.md").exists() && !run.join("README.md").exists());
+    let card = String::from_utf8(hub.file("README.md").unwrap()).unwrap();
+    for part in [
+        "base_model: org/tiny\n",
+        "library_name: peft\n",
+        "# No licence is stated",
+        "| Data | mine.jsonl |",
+        "| Accuracy (Avg@1) | 50.0 ± 5.0 % |",
+        "PeftModel.from_pretrained(base, \"me/looks\")",
+        "--model 'hf:org/tiny' --adapter hf:me/looks",
+        "path = \"mine.jsonl\"",
+    ] {
+        assert!(card.contains(part), "no {part:?} in {card}");
+    }
+    assert!(!card.contains("/home/someone"), "{card}");
+
+    let own = folder.path().join("card.md");
+    std::fs::write(&own, "# Mine\n").unwrap();
+    let again = push(TOKEN, &["--yes", "--json", "--card", own.to_str().unwrap()]).ok().json();
+    assert_eq!((&again["committed"], &again["kept"]), (&serde_json::json!(["README.md"]), &2.into()));
+    assert_eq!(hub.file("README.md").unwrap(), b"# Mine\n");
+
+    push("hf_wrong", &["--yes"]).refused(&["401", "may write"]);
+    push("", &["--yes"]).refused(&["HF_TOKEN", "me/looks"]);
+    let mut nothing = at(&hub.endpoint, folder.path(), "0");
+    nothing.args(["hub", "push"]).arg(folder.path()).arg("me/looks");
+    ran(nothing.output().unwrap()).refused(&["no model and no adapter"]);
+    let mut absent = at(&hub.endpoint, folder.path(), "0");
+    absent.args(["hub", "push", "no/such/run", "me/looks"]);
+    ran(absent.output().unwrap()).refused(&["no/such/run"]);
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod data;
 mod experiment;
+mod hub;
 mod installed;
 mod model;
 mod recipe;
@@ -19,6 +20,7 @@ pub(crate) use data::{
     CheckArgs, ConvertArgs, DataArgs, DataCommand, ReadArgs, RowFormat, ShapesArgs, TokenizerArgs,
 };
 pub(crate) use experiment::ExperimentArgs;
+pub(crate) use hub::{HubArgs, HubCommand, PushArgs};
 pub(crate) use installed::{CompletionsArgs, ExampleArgs, ManArgs};
 pub(crate) use model::{ModelArgs, Precision};
 pub(crate) use recipe::{PresetsArgs, SchemaArgs};
@@ -199,6 +201,9 @@ pub(crate) enum Command {
         --check scores a prompt with base and adapter and with the merged model, and fails if they differ by \
         more than the rounding of the stored weights explains.")]
     Merge(MergeArgs),
+    /// Send results to the Hugging Face hub.
+    #[command(after_help = "Example:\n  vigos hub push runs/shapes me/shapes-adapter")]
+    Hub(HubArgs),
     /// Measure this build on a device against named baselines.
     #[command(subcommand)]
     #[command(after_help = "Example:\n  vigos bench loss --rows 64 --vocab 32000 --hidden 256 --json")]

@@ -17,6 +17,41 @@ const SIDE_FILES: [&str; 2] = ["config.json", "tokenizer.json"];
 const ADAPTER: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 const OLDER_ADAPTER: &str = "adapter_model.bin";
 const MAX_INDEX: u64 = 64 << 20;
+/// What goes to the hub besides tensors. Other files of a folder are someone's own, and may be secret.
+const SENT: [&str; 21] = [
+    "LICENSE",
+    "LICENSE.md",
+    "LICENSE.txt",
+    "NOTICE",
+    "README.md",
+    "adapter_config.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "config.json",
+    "generation_config.json",
+    "merges.txt",
+    "model.safetensors.index.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "video_preprocessor_config.json",
+    "vocab.json",
+];
+/// What only a run goes on from.
+const TRAINING: [&str; 3] = ["manifest.json", "optimizer.safetensors", "trainer.json"];
+
+/// Which files of a folder go to the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that a model or an adapter is read from.
+    Needed,
+    /// Also what training goes on from: the optimiser's state and the like.
+    All,
+}
 
 /// What is wanted of a repository of the hub.
 #[derive(Debug)]
@@ -131,6 +166,27 @@ fn is_of_model(file: &str) -> bool {
 /// What of a model is no weight and tells of none.
 fn is_side_file(file: &str) -> bool {
     is_of_model(file) && !file.contains(".safetensors")
+}
+
+/// Whether a file of a folder goes to the hub: only what is known to be of a model or an adapter does.
+pub(crate) fn is_sent(file: &str, which: Which) -> bool {
+    let training = TRAINING.contains(&file);
+    let known = SENT.contains(&file) || (file.ends_with(".safetensors") && !file.starts_with('.'));
+    match which {
+        Which::Needed => known && !training,
+        Which::All => known || training,
+    }
+}
+
+/// Whether files are those of a model.
+pub(crate) fn is_model_folder(files: &[String]) -> bool {
+    files.iter().any(|file| file == SIDE_FILES[0])
+        && files.iter().any(|file| file.ends_with(".safetensors") && !TRAINING.contains(&file.as_str()))
+}
+
+/// Whether files are those of an adapter.
+pub(crate) fn is_adapter_folder(files: &[String]) -> bool {
+    missing_of(&ADAPTER, files).is_none()
 }
 
 /// The first of `wanted` that is not there.

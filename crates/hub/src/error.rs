@@ -167,12 +167,49 @@ pub enum HubError {
         /// Hash that the hub tells.
         wanted: String,
     },
+    /// Something is to be sent and there is no token.
+    #[error("{what}: nothing can be sent without a token; set HF_TOKEN to one that may write there")]
+    NoToken {
+        /// Where it was to go.
+        what: String,
+    },
+    /// The hub does not take what it is sent.
+    #[error(
+        "{what}: the hub answers {status} and does not take it{}; nothing of it is seen on the hub",
+        said(message)
+    )]
+    Refused {
+        /// Where it was to go.
+        what: String,
+        /// The status code.
+        status: u16,
+        /// What the hub says of it, if anything.
+        message: String,
+    },
+    /// A folder has nothing to send, or a file of it cannot be sent.
+    #[error("{}: {reason}", path.display())]
+    Parcel {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file of the cache could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
 impl HubError {
+    /// Whether it may pass when the same is tried again.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(
+            self,
+            Self::Connection { .. }
+                | Self::Timeout { .. }
+                | Self::Status { status: 408 | 409 | 429 | 500..=599, .. }
+        )
+    }
+
     /// Whether the user's input is at fault, rather than the network, the hub or the machine.
     pub fn is_input(&self) -> bool {
         !matches!(
@@ -185,6 +222,10 @@ impl HubError {
                 | Self::File(_)
         )
     }
+}
+
+fn said(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
 fn listed(names: &[String]) -> String {

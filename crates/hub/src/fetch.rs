@@ -104,8 +104,7 @@ impl Download<'_> {
                 Ok(()) => {
                     HubError::Truncated { file: self.wanted.what.to_owned(), found: now, wanted: self.size }
                 }
-                Err(error @ (HubError::Connection { .. } | HubError::Timeout { .. })) => error,
-                Err(error @ HubError::Status { status: 429 | 500..=599, .. }) => error,
+                Err(error) if error.passes() => error,
                 Err(error) => return Err(error),
             };
             idle = if now > most { 0 } else { idle + 1 };

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 
-use ureq::Agent;
 use ureq::http::{HeaderMap, Response};
+use ureq::{Agent, SendBody};
 
 use crate::error::HubError;
 use crate::settings::Settings;
@@ -11,6 +11,8 @@ use crate::settings::Settings;
 const MAX_REDIRECTS: usize = 10;
 /// Most bytes of a listing.
 const MAX_LISTING: u64 = 32 << 20;
+/// Most bytes of an answer to what is sent: addresses of the parts of many large files.
+const MAX_ANSWER: u64 = 32 << 20;
 
 /// Makes requests.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ impl Client {
             .timeout_connect(timeout)
             .timeout_recv_response(timeout)
             .timeout_per_read(timeout)
+            .timeout_per_write(timeout)
             .build();
         Self {
             agent: config.into(),
@@ -86,7 +89,63 @@ impl Client {
         match timeout {
             Some(ureq::Error::Timeout(_)) => self.timed_out(url),
             _ if error.kind() == io::ErrorKind::TimedOut => self.timed_out(url),
-            _ => HubError::Connection { url: url.to_owned(), reason: error.to_string() },
+            _ => HubError::Connection { url: place(url), reason: error.to_string() },
+        }
+    }
+
+    /// Sends a body once and gives the status code, the headers and the beginning of what is answered. Redirects are
+    /// followed as long as they keep the method.
+    pub(crate) fn send(
+        &self,
+        sent: &Sent,
+        body: impl Fn() -> io::Result<Length>,
+    ) -> Result<Answer, HubError> {
+        let mut url = sent.url.to_owned();
+        for _ in 0..MAX_REDIRECTS {
+            let Length { size, mut reader } = body().map_err(|e| HubError::Parcel {
+                path: sent.what.into(),
+                reason: format!("cannot be read: {e}"),
+            })?;
+            let mut request = match sent.verb {
+                Verb::Post => self.agent.post(&url),
+                Verb::Put => self.agent.put(&url),
+            };
+            // A store takes no body of unknown length.
+            request = request.header("Content-Length", size).header("Content-Type", sent.kind);
+            request = request.header("Accept", "application/json, application/vnd.git-lfs+json");
+            if let Some(token) = self.token_for(&url) {
+                request = request.header("Authorization", format!("Bearer {token}"));
+            }
+            let response =
+                request.send(SendBody::from_reader(&mut reader)).map_err(|e| self.failed(&url, e))?;
+            let status = response.status().as_u16();
+            if matches!(status, 307 | 308) {
+                let location = header(response.headers(), "location").unwrap_or_default();
+                url = target(&url, location).ok_or_else(|| not_followed(&url, location))?;
+                continue;
+            }
+            let (parts, body) = response.into_parts();
+            let mut bytes = Vec::new();
+            let read = body.into_reader().take(MAX_ANSWER + 1).read_to_end(&mut bytes);
+            read.map_err(|e| self.interrupted(&url, &e))?;
+            if bytes.len() as u64 > MAX_ANSWER {
+                let reason = format!("the answer has more than {MAX_ANSWER} bytes");
+                return Err(HubError::Answer { url: place(&url), reason });
+            }
+            return Ok(Answer { status, headers: parts.headers, bytes });
+        }
+        Err(HubError::Answer { url: place(&url), reason: format!("more than {MAX_REDIRECTS} redirects") })
+    }
+
+    /// The token for an address, which is the hub's own.
+    fn token_for(&self, url: &str) -> Option<&str> {
+        self.token.as_deref().filter(|_| origin(url) == origin(&self.endpoint))
+    }
+
+    fn failed(&self, url: &str, error: ureq::Error) -> HubError {
+        match error {
+            ureq::Error::Timeout(_) => self.timed_out(url),
+            other => HubError::Connection { url: place(url), reason: other.to_string() },
         }
     }
 
@@ -109,10 +168,7 @@ impl Client {
         if let Some(range) = range {
             request = request.header("Range", range);
         }
-        request.call().map_err(|error| match error {
-            ureq::Error::Timeout(_) => self.timed_out(url),
-            other => HubError::Connection { url: url.to_owned(), reason: other.to_string() },
-        })
+        request.call().map_err(|error| self.failed(url, error))
     }
 
     /// Makes a request again and again where redirects that `follows` say.
@@ -125,8 +181,7 @@ impl Client {
     ) -> Result<Response<ureq::Body>, HubError> {
         let mut url = url.to_owned();
         for _ in 0..MAX_REDIRECTS {
-            let token = self.token.as_deref().filter(|_| origin(&url) == origin(&self.endpoint));
-            let response = request(&url, token)?;
+            let response = request(&url, self.token_for(&url))?;
             let status = response.status().as_u16();
             match status {
                 301 | 302 | 303 | 307 | 308 => {
@@ -134,10 +189,7 @@ impl Client {
                     if !follows(location) {
                         return Ok(response);
                     }
-                    url = target(&url, location).ok_or_else(|| HubError::Answer {
-                        url: url.clone(),
-                        reason: format!("it sends to `{location}`, which is not followed"),
-                    })?;
+                    url = target(&url, location).ok_or_else(|| not_followed(&url, location))?;
                 }
                 200 | 206 => return Ok(response),
                 401 | 403 => {
@@ -158,8 +210,37 @@ impl Client {
     }
 
     fn timed_out(&self, url: &str) -> HubError {
-        HubError::Timeout { url: url.to_owned(), seconds: self.timeout.as_secs() }
+        HubError::Timeout { url: place(url), seconds: self.timeout.as_secs() }
     }
+}
+
+/// What is sent, and where to.
+pub(crate) struct Sent<'a> {
+    pub(crate) verb: Verb,
+    pub(crate) url: &'a str,
+    /// The type of the body.
+    pub(crate) kind: &'static str,
+    /// Its name in messages.
+    pub(crate) what: &'a str,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Verb {
+    Post,
+    Put,
+}
+
+/// A body of known length.
+pub(crate) struct Length {
+    pub(crate) size: u64,
+    pub(crate) reader: Box<dyn Read>,
+}
+
+/// What is answered to a body.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
 }
 
 #[derive(Clone, Copy)]
@@ -178,6 +259,23 @@ fn origin(url: &str) -> Option<&str> {
     let host = url.find("://")? + 3;
     let end = url.get(host..)?.find(['/', '?', '#']).map_or(url.len(), |at| host + at);
     url.get(..end)
+}
+
+/// An address as messages have it: what follows the `?` may be signed, and is a key then.
+pub(crate) fn place(url: &str) -> String {
+    url.split(['?', '#']).next().unwrap_or(url).to_owned()
+}
+
+fn not_followed(url: &str, location: &str) -> HubError {
+    HubError::Answer {
+        url: place(url),
+        reason: format!("it sends to `{}`, which is not followed", place(location)),
+    }
+}
+
+/// Whether an address that the hub names may be sent to: one that gives up encryption may not.
+pub(crate) fn may_follow(endpoint: &str, url: &str) -> bool {
+    !url.starts_with('/') && target(endpoint, url).is_some()
 }
 
 /// Where a redirect leads; nothing if it would give up encryption.

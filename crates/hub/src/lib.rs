@@ -1,4 +1,4 @@
-//! Models and data sets from the Hugging Face hub, through the cache that its other tools share.
+//! Models and data sets from the Hugging Face hub, through the cache that its other tools share, and to it.
 //!
 //! `hf:ORG/NAME` names a model or an adapter, `hf:ORG/NAME@REVISION` a branch, tag or commit of it, and `hf:ORG/NAME@SPLIT` a
 //! split of a data set of Parquet files. Only the files needed are fetched. What was fetched before, by this or
@@ -15,6 +15,8 @@
 //! # Ok::<(), vigos_hub::HubError>(())
 //! ```
 //!
+//! [`push()`] sends the files of a folder ([`Parcel`]) that the hub does not have yet.
+//!
 //! The cache's layout is that of `hf-hub`. Requests are made here: that crate's client has no time limits, does
 //! not check that a file came whole, and reads neither `HF_TOKEN` nor `HF_HUB_OFFLINE`.
 
@@ -24,11 +26,17 @@ mod error;
 mod fetch;
 mod http;
 mod hub;
+mod parcel;
+mod push;
 mod reference;
 mod settings;
+mod store;
 
+pub use content::Which;
 pub use error::HubError;
 pub use hub::{Hub, adapter_config_folder, adapter_folder, model_folder, side_files_folder};
+pub use parcel::{Item, Parcel};
+pub use push::{Pushed, push};
 pub use reference::{Reference, bare_name, is_reference};
 pub use settings::Settings;
 pub use vigos_core::files::Progress;

@@ -7,6 +7,7 @@ use crate::error::HubError;
 const PREFIX: &str = "hf:";
 const MODEL: &str = "hf:ORG/NAME or hf:ORG/NAME@REVISION, of letters, digits, `-`, `_` and `.`";
 const DATASET: &str = "hf:ORG/NAME@SPLIT, of letters, digits, `-`, `_` and `.`";
+const REPOSITORY: &str = "ORG/NAME, of letters, digits, `-`, `_` and `.`";
 /// The hub's own limit on a name.
 const MAX_NAME: usize = 96;
 const MAX_REVISION: usize = 200;
@@ -51,6 +52,16 @@ impl Reference {
         let fault = || HubError::Reference { found: path.display().to_string(), wanted: MODEL };
         let reference = Self::parse(path).ok_or_else(fault)?;
         if reference.at.as_deref().is_none_or(is_revision) { Ok(reference) } else { Err(fault()) }
+    }
+
+    /// Reads `ORG/NAME`, a repository to send something to; `hf:` before it is as good.
+    ///
+    /// # Errors
+    /// [`HubError::Reference`].
+    pub fn repository(text: &str) -> Result<Self, HubError> {
+        let id = text.strip_prefix(PREFIX).unwrap_or(text);
+        let fault = || HubError::Reference { found: text.to_owned(), wanted: REPOSITORY };
+        Self::parse(Path::new(&format!("{PREFIX}{id}"))).filter(|found| found.at.is_none()).ok_or_else(fault)
     }
 
     /// Reads `hf:ORG/NAME@SPLIT`.

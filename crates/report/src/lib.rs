@@ -8,6 +8,7 @@
 //! - [`Verdict`] says in three sentences how it went, and what looks wrong.
 //! - [`glossary`] has an entry for every metric.
 //! - `page` puts it into the template.
+//! - [`card()`] has what the hub shows of a result: a model card.
 //! - [`Glance`] is the little of it that a terminal shows, and [`stamp`] says whether there is something new.
 //!
 //! ```
@@ -20,6 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod card;
 mod charts;
 mod curves;
 mod data;
@@ -39,6 +41,7 @@ mod stamp;
 mod verdict;
 mod visible;
 
+pub use card::card;
 pub use error::ReportError;
 pub use folder::is_run;
 pub use glance::{Curve, Glance, Phase, Piece, Text};

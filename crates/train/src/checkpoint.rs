@@ -69,6 +69,12 @@ impl State {
     }
 }
 
+/// What `best.json` says, as far as it matters here.
+#[derive(Deserialize)]
+struct Best {
+    step: usize,
+}
+
 /// The checkpoints of one run.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
@@ -112,6 +118,14 @@ impl Checkpoints {
             Ok(())
         })?;
         Ok(target)
+    }
+
+    /// The best one where they were judged, else the last; nothing where there is none.
+    pub fn best(&self) -> Option<PathBuf> {
+        let named = read_limited(&self.folder.join("best.json"), MAX_STATE).ok();
+        let named = named.and_then(|bytes| serde_json::from_slice::<Best>(&bytes).ok());
+        let named = named.map(|best| self.path(best.step)).filter(|folder| folder.is_dir());
+        named.or_else(|| Some(self.list().ok()?.pop()?.1))
     }
 
     /// Removes all but the newest `keep`, and the one of step `best`; 0 keeps all.

@@ -10,6 +10,7 @@ mod estimate;
 mod eval;
 mod experiment;
 mod generate;
+mod hub;
 mod init;
 mod installed;
 mod merge;
@@ -58,6 +59,7 @@ pub(crate) fn run(cli: &Cli, phases: &PhaseTimes, ranks: &dyn Ranks) -> Result<(
         Command::Init(args) => init::run(args),
         Command::Data(args) => data::run(args),
         Command::Merge(args) => merge::run(args, device),
+        Command::Hub(args) => hub::run(args),
         Command::Bench(args) => bench::run(args, device, phases),
         Command::Prompts(args) => prompts::run(args),
         Command::Schema(args) => schema::run(args),

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod parts;
+mod push;
+mod receiver;
 mod server;
 
 use std::fs;
