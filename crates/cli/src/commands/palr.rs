@@ -9,6 +9,7 @@ use crate::progress::Items;
 use vigos::kit;
 use vigos_eval::Options;
 use vigos_eval::palr::{PalrReport, palr};
+use vigos_recipe::resume::Run;
 
 /// Runs the command. Work that is stopped keeps what is whole.
 ///
@@ -17,7 +18,7 @@ use vigos_eval::palr::{PalrReport, palr};
 pub(crate) fn run(args: &PalrArgs, device: &Choice) -> Result<(), CliError> {
     let PalrArgs { evaluate, rollouts } = args;
     let run_dir = run_dir(evaluate, "palr");
-    let (mut recipe, overrides) = load(evaluate, &run_dir)?;
+    let (mut recipe, overrides) = load(evaluate, &run_dir, Run::Palr)?;
     if let Some(data) = &evaluate.data {
         // Its split would be that of another data set.
         (recipe.data.path, recipe.data.split) = (data.clone(), None);
