@@ -56,9 +56,12 @@ impl ConfigFile {
     /// # Errors
     /// If it is not JSON.
     pub fn parse(text: impl Into<String>, path: &Path) -> Result<Self, ModelError> {
-        let (path, text) = (path.to_owned(), text.into());
+        let (path, mut text) = (path.to_owned(), text.into());
         // Some editors write a byte order mark before a text.
-        match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
+        match serde_json::from_str(&text) {
             Ok(json) => Ok(Self { path, text, json }),
             Err(error) => Err(fault(&path, "(whole file)", error.to_string(), "a JSON object")),
         }
