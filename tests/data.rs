@@ -144,6 +144,21 @@ fn a_row_that_cannot_be_used_ends_a_conversion_or_is_left_out_on_request() {
         refused.stderr
     );
     assert!(!out.exists());
+    // Images that were written already are gone too, and nothing is in the way of another try.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let new = elsewhere.path().join("new.jsonl");
+    let args_elsewhere = ["data", "convert", data.to_str().unwrap(), "--out", new.to_str().unwrap()];
+    for share in ["0", "0.1"] {
+        let refused = run(args_elsewhere.into_iter().chain(["--max-bad-share", share]));
+        assert_eq!((refused.code, fs::read_dir(elsewhere.path()).unwrap().count()), (Some(2), 0));
+    }
+    run(args_elsewhere.into_iter().chain(["--max-bad-share", "0.2"])).ok();
+    assert_eq!(fs::read_dir(elsewhere.path().join("new-images")).unwrap().count(), 4);
+    assert_eq!(check(&new, &[])["usable"], 4);
+    // A dry run ends where the run would.
+    let dry = run(["train", recipe(&data).to_str().unwrap(), "--dry-run", "--set", "train.steps=1"]);
+    assert_eq!(dry.code, Some(2), "{}", dry.stderr);
+    assert!(dry.stderr.contains("data.max_bad_share") && dry.stderr.contains("gone.png"), "{}", dry.stderr);
     let done = run(args.into_iter().chain(["--max-bad-share", "0.2"])).ok();
     assert!(done.stderr.contains("4 rows written") && done.stderr.contains("1 left out"), "{}", done.stderr);
 }

@@ -120,6 +120,22 @@ fn what_is_named_as_an_adapter_and_is_none_is_called_what_it_is() {
 }
 
 #[test]
+fn an_adapter_that_is_not_what_its_manifest_names_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&adapter(), dir.path());
+    vigos_core::manifest::Manifest::write(dir.path()).unwrap();
+    with(&model(), Some(dir.path())).ok();
+    let weights = dir.path().join("adapter_model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    let parts = ["not what its manifest.json names", "adapter_model.safetensors", "remove manifest.json if"];
+    with(&model(), Some(dir.path())).refused(&parts);
+    fs::remove_file(dir.path().join("manifest.json")).unwrap();
+    with(&model(), Some(dir.path())).ok();
+}
+
+#[test]
 fn a_run_s_recipe_is_told_the_same() {
     let (dir, data) = support::data_folder(&support::questions());
     let recipe = support::recipe(&data);

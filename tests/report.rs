@@ -162,6 +162,13 @@ fn a_page_is_made_of_several_runs_and_of_what_is_no_run_none() {
     assert_eq!(names, ["one", "other"]);
     run(["report", dir.path().to_str().unwrap(), "--out", page]).refused(&["metrics.jsonl", "folder that"]);
     run(["report", "no/such/run", "--out", page]).refused(&["no/such/run"]);
+    // What is there and is no page stays.
+    let metrics = Path::new(one).join("metrics.jsonl");
+    let before = std::fs::read(&metrics).unwrap();
+    run(["report", one, "--out", metrics.to_str().unwrap()]).refused(&["metrics.jsonl", "not a page"]);
+    run(["doctor", "--trace", metrics.to_str().unwrap()]).refused(&["metrics.jsonl", "not a trace"]);
+    assert!(std::fs::read(&metrics).unwrap() == before);
+    run(["report", one, "--out", page]).ok();
 }
 
 #[test]

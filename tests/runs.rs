@@ -2,7 +2,9 @@
 
 use crate::support;
 
-use support::{adapter_bytes, checkpoint, data_folder, metrics, questions, recipe, train};
+use std::fs;
+use std::path::Path;
+use support::{adapter_bytes, checkpoint, data_folder, metrics, questions, recipe, run, train};
 use vigos_core::lock::FolderLock;
 
 #[cfg(unix)]
@@ -171,4 +173,29 @@ fn a_run_does_not_go_on_to_an_end_that_is_behind_it() {
     std::fs::remove_dir_all(run_dir.join("checkpoints")).unwrap();
     let ran = train(&recipe, &run_dir, &["--resume"]).ok();
     assert!(ran.stderr.contains("there is no checkpoint"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_run_of_another_command_is_not_gone_on_with() {
+    let (dir, data) = data_folder(&questions());
+    let (recipe, trained) = (recipe(&data), dir.path().join("trained"));
+    let asked = dir.path().join("asked");
+    train(&recipe, &trained, &["--set", "train.steps=1"]).ok();
+    let evaluate = |run_dir: &Path, more: &[&str]| {
+        let fixed = ["eval", recipe.to_str().unwrap(), "--run-dir", run_dir.to_str().unwrap()];
+        let set = ["--set", "eval.samples=1", "--set", "eval.max_new_tokens=4"];
+        run(fixed.iter().chain(&set).chain(more))
+    };
+    evaluate(&asked, &[]).ok();
+    let names = |folder: &Path| {
+        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = [names(&trained), names(&asked)];
+    evaluate(&trained, &["--resume"]).refused(&["a run of another command, vigos train"]);
+    train(&recipe, &asked, &["--resume"]).refused(&["a run of another command, vigos eval"]);
+    let sft = ["sft", recipe.to_str().unwrap(), "--run-dir", trained.to_str().unwrap(), "--resume"];
+    run(sft).refused(&["a run of another command, vigos train"]);
+    assert_eq!([names(&trained), names(&asked)], before);
 }

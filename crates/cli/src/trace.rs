@@ -1,6 +1,7 @@
 //! `--trace FILE`: when each phase ran, as trace viewers read it (Perfetto, `chrome://tracing`).
 
 use crate::error::CliError;
+use crate::unclaimed::unless_other;
 use std::fs::File;
 use std::path::Path;
 use tracing::{Level, Subscriber};
@@ -18,6 +19,7 @@ pub(crate) fn layer<S>(path: &Path) -> Result<(impl Layer<S> + use<S>, FlushGuar
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
+    unless_other("--trace", path, "[", "a trace")?;
     let file = File::create(path).map_err(|error| {
         let message = format!("found {}, which cannot be written: {error}", path.display());
         CliError::input("--trace", message, "name a file in a folder that is there")

@@ -1,6 +1,8 @@
-//! Folders that a command may write to.
+//! Where a command may write.
 
 use crate::error::CliError;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use vigos_models::folder::occupied;
 
@@ -17,4 +19,23 @@ pub(crate) fn unclaimed(out: &Path) -> Result<(), CliError> {
             "name an empty or a new folder",
         )),
     }
+}
+
+/// Refuses to write `what`, a text that begins with `start`, in the place of a file that is something else: a mistaken name
+/// must not cost an input.
+///
+/// # Errors
+/// If there is such a file; the message names the argument `key`.
+pub(crate) fn unless_other(key: &str, path: &Path, start: &str, what: &str) -> Result<(), CliError> {
+    let mut found = Vec::new();
+    if path.is_file() {
+        // What cannot be read is told by whoever writes there.
+        let _ = File::open(path).and_then(|file| file.take(64).read_to_end(&mut found));
+    }
+    let is_one = found.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start.as_bytes()));
+    if found.is_empty() || is_one {
+        return Ok(());
+    }
+    let message = format!("found {}, a file that is there and is not {what}", path.display());
+    Err(CliError::input(key, message, "name a new file, or remove this one"))
 }

@@ -143,7 +143,9 @@ fn samples(file: File, number: usize, limit: usize) -> Result<Vec<Sample>, Strin
     let mut samples: Vec<Sample> = Vec::new();
     let entries = archive.entries_with_seek().map_err(|e| e.to_string())?;
     for (count, entry) in entries.enumerate() {
-        let entry = entry.map_err(|e| format!("member {}: {e}; the file may be cut off", count + 1))?;
+        let entry = entry.map_err(|e| {
+            format!("member {}: {}; the file may be cut off", count + 1, one_line(&e.to_string(), 200))
+        })?;
         if count >= MAX_ENTRIES {
             return Err(format!("it has more than {MAX_ENTRIES} members, wanted fewer"));
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use vigos_core::files::FileError;
 use vigos_core::splits::split_of;
+use vigos_core::text::one_line;
 
 use crate::error::DatasetError;
 
@@ -22,13 +23,14 @@ pub(crate) enum Format {
     Text,
 }
 
-/// Endings of names by the format, those that a folder is looked through for first at the beginning.
+/// Endings of names by the format, those that a folder is looked through for first at the beginning. A JSON file is the
+/// last, as tools leave such a one beside the data.
 const ENDINGS: [(Format, &[&str]); 6] = [
+    (Format::Text, &["jsonl", "ndjson"]),
+    (Format::Text, &["csv", "tsv"]),
     (Format::Parquet, &["parquet"]),
     (Format::Arrow, &["arrow", "feather", "ipc"]),
     (Format::Archive, &["tar", "tgz"]),
-    (Format::Text, &["jsonl", "ndjson"]),
-    (Format::Text, &["csv", "tsv"]),
     (Format::Text, &["json"]),
 ];
 
@@ -98,13 +100,25 @@ pub(crate) fn of_folder(folder: &Path, split: Option<&str>) -> Result<(Format, V
     }
 }
 
-/// The files of the first endings that there are any of.
+/// The files of the first endings that there are any of; says which files of others are not read.
 fn first_of(files: Vec<PathBuf>) -> Option<(Format, Vec<PathBuf>)> {
-    ENDINGS.iter().find_map(|(format, endings)| {
-        let is_one = |file: &&PathBuf| ending(file).is_some_and(|found| endings.contains(&found.as_str()));
-        let of_it: Vec<PathBuf> = files.iter().filter(is_one).cloned().collect();
-        (!of_it.is_empty()).then_some((*format, of_it))
-    })
+    let (format, endings) = ENDINGS.iter().find(|(_, endings)| {
+        files.iter().any(|file| ending(file).is_some_and(|found| endings.contains(&found.as_str())))
+    })?;
+    let (read, others): (Vec<PathBuf>, Vec<PathBuf>) = files
+        .into_iter()
+        .partition(|file| ending(file).is_some_and(|found| endings.contains(&found.as_str())));
+    let others = others.iter().filter(|file| Format::of(file).is_some());
+    let names: Vec<_> = others.filter_map(|file| Some(file.file_name()?.to_string_lossy())).collect();
+    if let [first, ..] = names.as_slice() {
+        tracing::warn!(
+            "of the folder's files those that end with .{} are read; {} of other formats are left out, the first of them {}",
+            endings.join(" or ."),
+            names.len(),
+            one_line(first, 80)
+        );
+    }
+    Some((*format, read))
 }
 
 /// The name without the ending of compression.

@@ -38,6 +38,9 @@ pub enum InspectError {
         /// What would do.
         wanted: &'static str,
     },
+    /// It was stopped before all was written.
+    #[error("stopped before all rows were written; nothing is left of them")]
+    Stopped,
     /// What cannot be written as a table.
     #[error("{}: cannot be written: {reason}", path.display())]
     Table {
@@ -55,7 +58,7 @@ impl InspectError {
             Self::Data(error) => error.is_input(),
             Self::File(error) => error.is_input(),
             Self::Row(_) | Self::BadRows { .. } | Self::Out { .. } => true,
-            Self::Table { .. } => false,
+            Self::Stopped | Self::Table { .. } => false,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 use vigos_core::files::{FileError, folder_of, write_atomic, write_atomic_bytes};
 use vigos_data::{ImageSource, Row};
 
@@ -22,28 +23,37 @@ pub(crate) fn write(mut rows: Rows, out: &Path) -> Result<Converted, InspectErro
     unused(&images)?;
     make_folder(folder_of(out))?;
     let folder = folder_of(out).canonicalize().map_err(|e| FileError::io("find", folder_of(out), e))?;
-    let mut placed = Placed { folder, images };
+    let mut placed = Placed { folder, images, written: None };
     let mut fault = None;
+    let mut converted = Converted::default();
     let written = write_atomic(out, |file| {
-        let mut lines = || -> Result<(), InspectError> {
+        let lines = || -> Result<Converted, InspectError> {
             while let Some((number, row)) = rows.next()? {
                 let (names, count) = placed.names(number, &row)?;
                 rows.wrote_images(count);
                 let line = line(&row, names).to_string();
                 writeln!(file, "{line}").map_err(|e| FileError::io("write", out, e))?;
             }
-            Ok(())
+            let converted = rows.finish()?;
+            placed.keep()?;
+            Ok(converted)
         };
-        lines().map_err(|error| {
+        let done = lines().map_err(|error| {
             fault = Some(error);
             io::Error::other("the rows ended early")
-        })
+        })?;
+        converted = done;
+        Ok(())
     });
     match (fault, written) {
         (Some(fault), _) => Err(fault),
-        (None, written) => {
-            written?;
-            rows.finish()
+        (None, Ok(())) => Ok(converted),
+        (None, Err(error)) => {
+            // The images were in their place already, where a retry would find them.
+            if converted.images > 0 {
+                let _ = fs::remove_dir_all(images_of(out));
+            }
+            Err(error.into())
         }
     }
 }
@@ -54,6 +64,8 @@ struct Placed {
     folder: PathBuf,
     /// The folder for images that lie elsewhere.
     images: PathBuf,
+    /// What that is until all rows are written; gone if they never are.
+    written: Option<TempDir>,
 }
 
 impl Placed {
@@ -73,15 +85,38 @@ impl Placed {
                 ImageSource::File(path) => fs::read(path).map_err(|e| FileError::io("read", path, e))?,
                 ImageSource::Bytes(bytes) => bytes.to_vec(),
             };
-            make_folder(&self.images)?;
+            let written = match &mut self.written {
+                Some(written) => written,
+                none => none.insert(temporary(&self.folder)?),
+            };
             let name = format!("{number:06}-{place}.{}", ending(&bytes));
-            write_atomic_bytes(&self.images.join(&name), &bytes)?;
+            write_atomic_bytes(&written.path().join(&name), &bytes)?;
             let folder = self.images.file_name().unwrap_or_default().to_string_lossy();
             names.push(format!("{folder}/{name}"));
             count += 1;
         }
         Ok((names, count))
     }
+
+    /// Puts the images where the rows say that they are.
+    fn keep(&mut self) -> Result<(), InspectError> {
+        let Some(written) = self.written.take() else { return Ok(()) };
+        unused(&self.images)?;
+        fs::rename(written.path(), &self.images).map_err(|e| FileError::io("create", &self.images, e))?;
+        // It is no longer there to be removed.
+        let _ = written.keep();
+        Ok(())
+    }
+}
+
+/// A folder in `folder` that goes when it is dropped.
+fn temporary(folder: &Path) -> Result<TempDir, InspectError> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".writing-");
+    // Temporary folders are private by default; this one becomes an ordinary one, so the umask decides.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    Ok(builder.tempdir_in(folder).map_err(|e| FileError::io("create a folder in", folder, e))?)
 }
 
 /// A row as an object. One with something before its question has it as `messages`.

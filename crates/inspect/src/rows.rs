@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use vigos_core::files::FileError;
 use vigos_data::{BadRow, Dataset, Row};
@@ -34,6 +35,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) share: f64,
     /// Sees how many of how many rows are done.
     pub(crate) progress: &'a mut dyn FnMut(usize, usize),
+    /// Raised when the work is to end.
+    pub(crate) stop: &'a AtomicBool,
     /// The number of the next row.
     pub(crate) next: usize,
     pub(crate) converted: Converted,
@@ -62,10 +65,13 @@ impl Rows<'_> {
     /// The next row that can be used, with its number; none at the end.
     ///
     /// # Errors
-    /// If more rows are bad than may be, or the data set cannot be read on.
+    /// If more rows are bad than may be, the data set cannot be read on, or the work is to end.
     pub(crate) fn next(&mut self) -> Result<Option<(usize, Row)>, InspectError> {
         let count = self.dataset.count().get();
         while self.next < count {
+            if self.stop.load(Ordering::SeqCst) {
+                return Err(InspectError::Stopped);
+            }
             let number = self.next;
             self.next += 1;
             if number.is_multiple_of(64) {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::recognise::{CHOICES, LETTERS};
-use crate::texts::{check_length, kind};
+use crate::texts::{check_length, kind, number};
 
 /// The most choices: there are so many letters.
 const MOST: usize = 26;
@@ -49,7 +49,7 @@ fn choice(field: &str, value: &Value) -> Result<String, String> {
             check_length(field, text)?;
             Ok(text.trim().to_owned())
         }
-        Value::Number(number) => Ok(number.to_string()),
+        Value::Number(found) => number(field, found),
         Value::Bool(truth) => Ok(truth.to_string()),
         other => Err(format!(
             "field {field:?}: found {} as a choice, wanted a text that is not blank",
@@ -111,7 +111,7 @@ pub(crate) fn listed_in(question: &str, choices: &[String]) -> String {
 pub(crate) fn right(field: &str, answer: &Value, choices: &[String]) -> Result<String, String> {
     let said = match answer {
         Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
+        Value::Number(found) => number(field, found)?,
         other => {
             return Err(format!("field {field:?}: found {}, wanted the choice that is right", kind(other)));
         }

@@ -11,7 +11,7 @@ use crate::fields::{DemonstrationFields, RowFields, way_out};
 use crate::marked::Marked;
 use crate::recognise::{is_usual, recognised};
 use crate::said::{self, Said};
-use crate::texts::{check_length, check_name, kind, listed};
+use crate::texts::{check_length, check_name, kind, listed, number};
 use crate::{picture, places};
 
 /// The fields of a record, to be made rows. What is wrong is said by field, what was found and what was wanted.
@@ -41,7 +41,7 @@ impl Entry<'_> {
         let id = match self.get(field) {
             None => return Ok(None),
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
+            Some(Value::Number(found)) => number(field, found)?,
             Some(other) => return Err(wrong(field, other, "a string or a number")),
         };
         check_name(field, &id)?;
@@ -277,7 +277,7 @@ impl Entry<'_> {
             Some(Value::Array(answers)) => {
                 let each = answers.iter().map(|answer| match answer {
                     Value::String(text) if !text.trim().is_empty() => Ok(text.clone()),
-                    Value::Number(number) => Ok(number.to_string()),
+                    Value::Number(found) => number("wrong_answers", found),
                     other => Err(wrong("wrong_answers", other, wanted)),
                 });
                 each.collect::<Result<_, _>>()?
@@ -322,7 +322,7 @@ impl Entry<'_> {
 
     fn answer(&self, field: &str) -> Result<String, String> {
         match self.required(field)? {
-            Value::Number(number) => Ok(number.to_string()),
+            Value::Number(found) => number(field, found),
             Value::Bool(truth) => Ok(truth.to_string()),
             Value::String(text) if text.trim().is_empty() => Err(format!(
                 "field {field:?}: found a blank string, wanted one that is not blank, a number, true or false"

@@ -7,7 +7,7 @@ use crate::choices;
 use crate::conversation::{Conversation, are_turns, only_answer};
 use crate::marked::Marked;
 use crate::recognise::{ANSWERS, INSTRUCTIONS, VQA_ANSWERS};
-use crate::texts::{check_length, kind, listed};
+use crate::texts::{check_length, kind, listed, number};
 
 /// What a record says in the fields of a layout, and the field that the question stands in.
 #[derive(Debug, Default)]
@@ -156,7 +156,7 @@ fn one_of<'a>(field: &str, value: &'a Value) -> Result<&'a Value, String> {
 /// An answer: a text that says something, a number, or turns of the assistant.
 fn answer_of(field: &str, value: &Value) -> Result<String, String> {
     match value {
-        Value::Number(number) => Ok(number.to_string()),
+        Value::Number(found) => number(field, found),
         Value::Bool(truth) => Ok(truth.to_string()),
         Value::String(text) if !text.trim().is_empty() => {
             check_length(field, text)?;

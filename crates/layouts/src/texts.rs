@@ -1,6 +1,6 @@
 //! Bounds on the texts of rows, and names in messages.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 use vigos_core::text::one_line;
 
 /// Most bytes of a question, an answer or a path.
@@ -30,6 +30,23 @@ fn limited(field: &str, text: &str, most: usize) -> Result<(), String> {
             Err(format!("field {field:?}: found a text of {length} bytes, wanted at most {most}"))
         }
         _ => Ok(()),
+    }
+}
+
+/// A number as a text. One that was read as a fraction and is so large that it has no digits behind its point may have
+/// lost digits of what was written: an answer must not be another than its row has.
+///
+/// # Errors
+/// What was found and wanted in which field.
+pub fn number(field: &str, number: &Number) -> Result<String, String> {
+    /// 2^53: from here on not every whole number is an f64.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match number.as_f64() {
+        Some(value) if number.is_f64() && value.abs() >= EXACT => Err(format!(
+            "field {field:?}: found a number of which not all digits can be kept, {number}, wanted it as text: write it in \
+             quotes"
+        )),
+        _ => Ok(number.to_string()),
     }
 }
 

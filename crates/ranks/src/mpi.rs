@@ -82,7 +82,7 @@ impl Ranks for Mpi {
         let mut taken: Vec<Vec<u8>> = vec![Vec::new(); parts.len()];
         for call in 0..calls as usize {
             let within = |length: u64| (length as usize).saturating_sub(call * chunk).min(chunk);
-            let sent: Vec<u8> = parts
+            let mut sent: Vec<u8> = parts
                 .iter()
                 .flat_map(|part| {
                     let from = (call * chunk).min(part.len());
@@ -90,8 +90,10 @@ impl Ranks for Mpi {
                 })
                 .copied()
                 .collect();
+            // Nothing at all would lie at address 1, which Open MPI takes for "in place".
+            sent.push(0);
             let (out, into) = (Spans::of(&lengths, within), Spans::of(&coming, within));
-            let mut got = vec![0_u8; into.total];
+            let mut got = vec![0_u8; into.total + 1];
             let sent = Partition::new(&sent[..], &out.counts[..], &out.places[..]);
             let mut all = PartitionMut::new(&mut got[..], &into.counts[..], &into.places[..]);
             self.world.all_to_all_varcount_into(&sent, &mut all);

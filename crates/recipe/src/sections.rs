@@ -155,10 +155,10 @@ pub struct Rollout {
     pub sampling: Sampling,
     /// Factor against tokens that the prompt or the completion has. 1: off.
     #[default(1.0)]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 0.001, max = 1000.0))]
     pub repetition_penalty: f64,
     /// Taken off the logits of tokens that the completion has. 0: off.
-    #[schemars(range(min = -100.0, max = 100.0))]
+    #[schemars(range(min = -1000.0, max = 1000.0))]
     pub presence_penalty: f64,
     /// Completions of a sample. The completions of a step are train.batch times train.accumulate, so its samples are so
     /// many times fewer; prompt and images are read once for all of a sample.

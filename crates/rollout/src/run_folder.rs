@@ -71,6 +71,7 @@ impl RunFolder {
                 return Err(fault(path, message, "leave out --resume to start one"));
             }
             (true, true) => {
+                is_of_command(path, run)?;
                 lock = Some(FolderLock::take(path)?);
                 changes = begun_by(path, recipe, &free::<R>(run))?;
             }
@@ -96,8 +97,9 @@ impl RunFolder {
     /// if there is no run.
     ///
     /// # Errors
-    /// If the file that says so cannot be read.
-    pub fn overrides(path: &Path) -> Result<Vec<String>, FolderError> {
+    /// If the file that says so cannot be read, or the run is of another command than `run`.
+    pub fn overrides(path: &Path, run: Run) -> Result<Vec<String>, FolderError> {
+        is_of_command(path, run)?;
         let file = path.join(OVERRIDES);
         if !file.exists() {
             return Ok(Vec::new());
@@ -201,6 +203,34 @@ impl RunFolder {
 /// Whether there is a run in a folder.
 fn taken(path: &Path) -> bool {
     [CONFIG, "metrics.jsonl", "checkpoints"].iter().any(|name| path.join(name).exists())
+}
+
+/// Refuses a folder that another command wrote, which its files tell.
+fn is_of_command(path: &Path, run: Run) -> Result<(), FolderError> {
+    let has = |name: &str| path.join(name).exists();
+    if !has(CONFIG) {
+        return Ok(());
+    }
+    let text = read_limited(&path.join(CONFIG), MAX_CONFIG)?;
+    let text = String::from_utf8_lossy(&text);
+    let section = |name: &str| text.lines().any(|line| line.trim_end() == name);
+    let wrote = match (section("[train]"), section("[rollout]")) {
+        // Recipes of all others have the section, and the program itself writes the file.
+        (true, false) => Run::Sft,
+        (true, true) if has("metrics.jsonl") || has("checkpoints") => Run::Train,
+        (true, true) if has("samples.jsonl") => Run::Eval,
+        (true, true) if has("tokens.jsonl") => Run::Palr,
+        // It ended before it wrote what would tell.
+        _ => return Ok(()),
+    };
+    match wrote == run {
+        true => Ok(()),
+        false => Err(fault(
+            path,
+            format!("this is a run of another command, vigos {}", wrote.name()),
+            "name another folder with --run-dir",
+        )),
+    }
 }
 
 fn is_taken(path: &Path) -> FolderError {

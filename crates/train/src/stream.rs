@@ -5,6 +5,7 @@ use crate::checkpoint::State;
 use crate::observer::Observer;
 use crate::quarantine::Quarantine;
 use rayon::prelude::*;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -63,6 +64,8 @@ pub(crate) struct Stream<'a> {
     order: Order,
     path: PathBuf,
     ahead: Option<Ahead>,
+    /// Where the rows stand that do not fit and were told.
+    told: HashSet<String>,
 }
 
 /// A data set, and what makes samples of its rows.
@@ -94,7 +97,7 @@ impl<'a> Stream<'a> {
     /// The rows of `dataset`, which `path` stands for in messages, shuffled under `seed`.
     pub(crate) fn new(dataset: Dataset, path: &Path, seed: u64, prepare: Box<dyn Prepare + 'a>) -> Self {
         let (order, path) = (dataset.order(seed), path.to_owned());
-        Self { rows: Arc::new(Rows { dataset, prepare }), order, path, ahead: None }
+        Self { rows: Arc::new(Rows { dataset, prepare }), order, path, ahead: None, told: HashSet::new() }
     }
 
     /// Rows of the data set.
@@ -129,8 +132,12 @@ impl<'a> Stream<'a> {
                     Err(refusal) => refusal,
                 };
                 *state.skipped.entry(kind.to_owned()).or_default() += 1;
-                // A bad row is told once, and not again in every epoch.
-                if kind != Skip::BAD_ROW || quarantine.add(&row, self.rows())? {
+                // A row is told once, and not again in every epoch.
+                let is_news = match kind {
+                    Skip::BAD_ROW => quarantine.add(&row, self.rows())?,
+                    _ => self.told.insert(row.origin.clone()),
+                };
+                if is_news {
                     let BadRow { origin, id, reason } = &row;
                     observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
                 }

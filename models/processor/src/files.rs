@@ -87,7 +87,11 @@ pub(crate) fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> 
 /// The same of a file of the model, in whose place may be a pointer to it.
 pub(crate) fn read_own(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let bytes = read_bytes(path, limit)?;
-    if is_pointer(&bytes) { Err(FileError::Pointer { path: path.to_owned() }) } else { Ok(bytes) }
+    match is_pointer(&bytes) {
+        true => Err(FileError::Pointer { path: path.to_owned() }),
+        // Some editors write a byte order mark before a text.
+        false => Ok(bytes.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec).unwrap_or(bytes)),
+    }
 }
 
 /// The text of the file at `path`, if it has no more than `limit` bytes.

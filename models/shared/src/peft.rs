@@ -16,6 +16,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use std::path::Path;
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::formats::ADAPTER_ADVICE;
+use vigos_core::manifest::{MANIFEST, Manifest, ManifestError};
 
 mod config;
 
@@ -72,6 +73,23 @@ pub fn read_config(folder: &Path) -> Result<AdapterConfig, ModelError> {
     }
 }
 
+/// Refuses a folder whose files are others than its manifest names, where it has one.
+fn is_as_written(folder: &Path) -> Result<(), ModelError> {
+    if !folder.join(MANIFEST).exists() {
+        return Ok(());
+    }
+    let found = match Manifest::verify(folder) {
+        Ok(_) => return Ok(()),
+        Err(ManifestError::Mismatches { mismatches, .. }) => {
+            let each = mismatches.iter().map(|(name, how)| format!("{name} ({how})")).collect::<Vec<_>>();
+            format!("not what its {MANIFEST} names: {}", each.join(", "))
+        }
+        Err(other) => format!("not to be checked by its {MANIFEST}: {other}"),
+    };
+    let hint = format!("remove {MANIFEST} if the change was meant");
+    Err(ModelError::Mistaken { path: folder.to_owned(), found, hint })
+}
+
 /// Reads an adapter folder for a model, in f32.
 ///
 /// # Errors
@@ -79,6 +97,7 @@ pub fn read_config(folder: &Path) -> Result<AdapterConfig, ModelError> {
 /// those that its configuration and the model ask for.
 pub fn load(folder: &Path, model: &Architecture, device: &Device) -> Result<Adapter, ModelError> {
     let config = read_config(folder)?;
+    is_as_written(folder)?;
     let placements = config.placements(model).map_err(|e| ModelError::Config {
         path: folder.join(CONFIG),
         key: e.key.to_owned(),

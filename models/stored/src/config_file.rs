@@ -56,7 +56,11 @@ impl ConfigFile {
     /// # Errors
     /// If it is not JSON.
     pub fn parse(text: impl Into<String>, path: &Path) -> Result<Self, ModelError> {
-        let (path, text) = (path.to_owned(), text.into());
+        let (path, mut text) = (path.to_owned(), text.into());
+        // Some editors write a byte order mark before a text.
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
         match serde_json::from_str(&text) {
             Ok(json) => Ok(Self { path, text, json }),
             Err(error) => Err(fault(&path, "(whole file)", error.to_string(), "a JSON object")),
@@ -120,7 +124,10 @@ impl ConfigFile {
     /// The error that it is of none of these families.
     pub fn unknown_family<'a>(&self, known: impl IntoIterator<Item = &'a str>) -> ModelError {
         let known: Vec<&str> = known.into_iter().collect();
-        let found = one_line(self.model_type(), 60).into_owned();
+        let found = match self.json.get("model_type") {
+            Some(value) if !value.is_string() => one_line(&value.to_string(), 60).into_owned(),
+            _ => one_line(self.model_type(), 60).into_owned(),
+        };
         self.fault("model_type", found, &format!("one of {}", known.join(", ")))
     }
 }

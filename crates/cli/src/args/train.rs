@@ -5,6 +5,7 @@ use clap::Args;
 use jiff::SignedDuration;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use vigos_recipe::resume::Run;
 use vigos_rollout::RunError;
 use vigos_rollout::run_folder::RunFolder;
 
@@ -63,10 +64,10 @@ impl Overrides {
     /// Those of a run in `run_dir`: what was set when it was begun, if it is gone on with, and then these.
     ///
     /// # Errors
-    /// If the run's folder does not say what was set.
-    pub(crate) fn in_run(&self, run_dir: &Path, resume: bool) -> Result<Vec<String>, CliError> {
+    /// If the run's folder does not say what was set, or another command wrote it.
+    pub(crate) fn in_run(&self, run_dir: &Path, resume: bool, run: Run) -> Result<Vec<String>, CliError> {
         let mut all =
-            if resume { RunFolder::overrides(run_dir).map_err(RunError::from)? } else { Vec::new() };
+            if resume { RunFolder::overrides(run_dir, run).map_err(RunError::from)? } else { Vec::new() };
         all.retain(|set| !self.set.contains(set));
         all.extend_from_slice(&self.set);
         Ok(all)

@@ -14,6 +14,7 @@ use vigos_recipe::sft::SftRecipe;
 use vigos_recipe::{Recipe, Rows, RunRecipe};
 use vigos_rollout::RunError;
 use vigos_rollout::base::{BaseFiles, ModelFiles};
+use vigos_terminal::Stop;
 use vigos_terminal::output::{self, note};
 use vigos_terminal::progress::{Counter, Transfer};
 
@@ -195,8 +196,12 @@ pub(super) fn convert(args: &ConvertArgs) -> Result<(), CliError> {
     let mut counter = Counter::new("rows", dataset.count().get());
     let mut progress = |done, _| counter.set(done);
     let most = named.rows().max_image_pixels;
-    let Converted { rows, images, bad, first_bad } =
-        vigos_inspect::convert(&dataset, &args.out, share, most, &mut progress)?;
+    let stop = Stop::listen(None)?;
+    let converted = vigos_inspect::convert(&dataset, &args.out, share, most, &mut progress, stop.flag());
+    let Converted { rows, images, bad, first_bad } = match converted {
+        Err(InspectError::Stopped) => return Err(stop.stopped()),
+        converted => converted?,
+    };
     counter.finish();
     for bad in &first_bad {
         note(&format!("{} (id `{}`) is left out: {}", bad.origin, bad.id, bad.reason));

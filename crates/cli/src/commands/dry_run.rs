@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::fmt::Write;
 use std::path::Path;
 use vigos::kit;
+use vigos_inspect::{BadOne, Report};
 use vigos_recipe::Recipe;
 use vigos_rollout::preview::preview;
 use vigos_rollout::spans::{Reason, Spans};
@@ -44,7 +45,25 @@ pub(super) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
     transfer.finish();
     output::data(&format!("\n{}", prompts::text(&shown).trim_end()))?;
     output::data(&format!("\n== rollout\n{}", rollout(&tried.rollout)))?;
-    Ok(output::data(&format!("\n== estimate\n{}", estimate(&tried)))?)
+    output::data(&format!("\n== estimate\n{}", estimate(&tried)))?;
+    may_be_bad(&report, recipe.data.rows.max_bad_share)
+}
+
+/// Refuses what a run would end at: more bad rows than may be.
+fn may_be_bad(report: &Report, share: f64) -> Result<(), CliError> {
+    let fine = report.usable + report.left_out.values().sum::<usize>();
+    let bad = report.rows.saturating_sub(fine);
+    match report.first_bad.last() {
+        Some(BadOne { origin, id, reason, .. }) if bad as f64 > share * report.rows as f64 => {
+            let found = format!(
+                "{origin} (id `{id}`): {reason}; {bad} of the data's {} rows cannot be used, more than {share} allows: a run \
+                 would end at them",
+                report.rows
+            );
+            Err(CliError::input("data.max_bad_share", found, "mend the rows, or allow more"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A completion with its spans and its verdict.

@@ -10,6 +10,7 @@ use vigos::kit;
 use vigos_eval::evaluate::begun;
 use vigos_eval::{Finished, Options, Report, comparison, evaluate};
 use vigos_recipe::Recipe;
+use vigos_recipe::resume::Run;
 use vigos_rollout::Kit;
 use vigos_terminal::Stop;
 use vigos_terminal::output::{self, note};
@@ -21,7 +22,7 @@ use vigos_terminal::progress::Items;
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> {
     let run_dir = run_dir(args, "eval");
-    let (mut recipe, overrides) = load(args, &run_dir)?;
+    let (mut recipe, overrides) = load(args, &run_dir, Run::Eval)?;
     if let Some(data) = &args.data {
         // In the place of all that the recipe would ask.
         (recipe.eval.path, recipe.eval.prior) = (Some(data.clone()), None);
@@ -41,8 +42,8 @@ pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> 
 ///
 /// # Errors
 /// If it is wrong.
-pub(super) fn load(args: &EvaluateArgs, run_dir: &Path) -> Result<(Recipe, Vec<String>), CliError> {
-    let overrides = args.overrides.in_run(run_dir, args.resume)?;
+pub(super) fn load(args: &EvaluateArgs, run_dir: &Path, run: Run) -> Result<(Recipe, Vec<String>), CliError> {
+    let overrides = args.overrides.in_run(run_dir, args.resume, run)?;
     let mut recipe: Recipe = recipe::load(&args.config, &overrides)?;
     if let Some(adapter) = &args.adapter {
         recipe.model.adapter = Some(adapter.clone());

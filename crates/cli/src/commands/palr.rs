@@ -7,6 +7,7 @@ use crate::error::CliError;
 use vigos::kit;
 use vigos_eval::Options;
 use vigos_eval::palr::{PalrReport, palr};
+use vigos_recipe::resume::Run;
 use vigos_terminal::Stop;
 use vigos_terminal::progress::Items;
 
@@ -17,7 +18,7 @@ use vigos_terminal::progress::Items;
 pub(crate) fn run(args: &PalrArgs, device: &Choice) -> Result<(), CliError> {
     let PalrArgs { evaluate, rollouts } = args;
     let run_dir = run_dir(evaluate, "palr");
-    let (mut recipe, overrides) = load(evaluate, &run_dir)?;
+    let (mut recipe, overrides) = load(evaluate, &run_dir, Run::Palr)?;
     if let Some(data) = &evaluate.data {
         // Its split would be that of another data set.
         (recipe.data.path, recipe.data.split) = (data.clone(), None);

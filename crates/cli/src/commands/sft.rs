@@ -6,6 +6,7 @@ use crate::device::Choice;
 use crate::error::CliError;
 use crate::ranks::stopped;
 use vigos_ranks::Ranks;
+use vigos_recipe::resume::Run;
 use vigos_recipe::sft::SftRecipe;
 use vigos_terminal::output::note;
 use vigos_terminal::pages::{end_with_page, say_how_it_went};
@@ -17,7 +18,7 @@ use vigos_train::sft;
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &TrainArgs, device: &Choice, ranks: &dyn Ranks) -> Result<(), CliError> {
     let writes = |recipe: &SftRecipe| (recipe.report.every, recipe.log.trackers.clone());
-    with_recipe(args, (device, ranks), writes, sft, |finished, options, stop| {
+    with_recipe(args, Run::Sft, (device, ranks), writes, sft, |finished, options, stop| {
         note(&format!("saved to {}", finished.output.display()));
         end_with_page(options.run_dir);
         if finished.interrupted {

@@ -12,6 +12,7 @@ use vigos_ranks::Ranks;
 use vigos_recipe::Recipe;
 use vigos_recipe::RunRecipe;
 use vigos_recipe::Tracker;
+use vigos_recipe::resume;
 use vigos_report::Live;
 use vigos_rollout::{RunError, Start};
 use vigos_terminal::Stop;
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Resu
         train_judged(options, Some(&mut Evaluator { recipe, kit, device }), observer, stop)
     };
     let writes = |recipe: &Recipe| (recipe.report.every, recipe.log.metrics.trackers.clone());
-    with_recipe(args, (device, ranks), writes, checked, |finished, options, stop| {
+    with_recipe(args, resume::Run::Train, (device, ranks), writes, checked, |finished, options, stop| {
         note(&format!("adapter saved to {}", finished.output.display()));
         if finished.interrupted {
             end_with_page(options.run_dir);
@@ -77,13 +78,14 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Resu
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(super) fn with_recipe<R: RunRecipe>(
     args: &TrainArgs,
+    run: resume::Run,
     (device, ranks): (&Choice, &dyn Ranks),
     writes: impl FnOnce(&R) -> (usize, Vec<Tracker>),
     train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<Finished, RunError>,
     done: impl FnOnce(Finished, &RunOptions<R>, &Stop) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let run_dir = args.run_dir();
-    let overrides = args.overrides.in_run(&run_dir, args.resume)?;
+    let overrides = args.overrides.in_run(&run_dir, args.resume, run)?;
     let recipe: R = recipe::load(&args.config, &overrides)?;
     if args.print_config && ranks.is_first() {
         let text = recipe.to_toml().map_err(RunError::from)?;

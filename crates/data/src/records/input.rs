@@ -95,6 +95,9 @@ fn foreign(start: &[u8]) -> Option<(&'static str, &'static str)> {
     let is_wide = matches!(start, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..]);
     Some(match start {
         _ if pointer::is_pointer(start) => ("a Git LFS pointer in its place", pointer::ADVICE),
+        [first, ..] if start.iter().all(|byte| byte == first) && *first == 0 => {
+            ("nothing but zero bytes", "rows: was the file only half copied?")
+        }
         _ if is_wide => ("text in UTF-16 or UTF-32", CONVERT),
         [b'P', b'A', b'R', b'1', ..] => ("a Parquet file", "the name to end with .parquet"),
         [b'P', b'K', 3, 4, ..] => {

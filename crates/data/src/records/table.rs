@@ -1,6 +1,7 @@
 //! Records of a table with separators (CSV): its lines behind the line of names.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::io::{self, Read};
 use std::path::Path;
 use std::rc::Rc;
@@ -8,6 +9,7 @@ use std::rc::Rc;
 use csv::ByteRecord;
 use serde_json::{Map, Value};
 use vigos_core::files::FileError;
+use vigos_core::text::one_line;
 
 use super::input::Input;
 use super::record::{Bytes, MAX_ROW, Record};
@@ -40,6 +42,12 @@ pub(super) fn records(
     };
     let names = table.byte_headers().map_err(|e| fault(&path, e))?.clone();
     let names = names.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect::<Vec<_>>();
+    // Columns without a name are left by spreadsheets, and nothing reads them.
+    let mut known = HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !name.is_empty() && !known.insert(name.as_str())) {
+        let reason = format!("found two columns {:?}, wanted one of that name", one_line(twice, 80));
+        return Err(DatasetError::List { path, line: 1, row: 1, reason });
+    }
 
     let mut ended = false;
     Ok(std::iter::from_fn(move || {

@@ -213,6 +213,7 @@ fn what_is_no_text_in_utf_8_is_called_what_it_is() {
         (b"PAR1....", "a Parquet file"),
         (b"PK\x03\x04....", "a spreadsheet"),
         (b"<!DOCTYPE html><html>", "a web page"),
+        (&[0; 512], "nothing but zero bytes"),
     ] {
         let (_dir, path) = file("set.jsonl", content);
         let message = open(&path).unwrap_err().to_string();
@@ -401,4 +402,37 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_number_that_would_lose_digits_is_refused_and_others_are_as_written() {
+    let line = |answer: &str| format!(r#"{{"image": "a.png", "problem": "p", "answer": {answer}}}"#);
+    for answer in ["12345678901234567890123", "9007199254740993.0", "-1e300"] {
+        let message = refused(&line(answer));
+        assert!(message.contains("\"answer\"") && message.contains("write it in quotes"), "{message}");
+    }
+    for answer in ["9007199254740993", "18446744073709551615", "0.25", "-7"] {
+        assert_eq!(rows("set.jsonl", line(answer).as_bytes()), [row("p", answer, &["a.png"])]);
+    }
+}
+
+#[test]
+fn two_columns_of_one_name_are_refused_and_columns_without_a_name_are_not() {
+    let (_dir, path) = file("set.csv", b"image,problem,answer,answer\na.png,p,1,2\n");
+    let message = open(&path).unwrap_err().to_string();
+    assert!(message.contains("found two columns \"answer\""), "{message}");
+    assert_eq!(rows("set.csv", b"image,problem,answer,,\na.png,p,1,,\n"), [row("p", "1", &["a.png"])]);
+}
+
+#[test]
+fn a_folder_of_several_formats_is_read_in_the_order_of_the_documentation() {
+    let (dir, _) = file("set.csv", b"image,problem,answer\na.png,table,1\n");
+    let line = |problem: &str| format!(r#"{{"image": "a.png", "problem": "{problem}", "answer": 1}}"#);
+    let problem = || open(dir.path()).unwrap().load(0).unwrap().unwrap().problem;
+    fs::write(dir.path().join("list.json"), format!("[{}]", line("list"))).unwrap();
+    fs::write(dir.path().join("part.parquet"), b"PAR1").unwrap();
+    fs::write(dir.path().join("shard.tar"), b"").unwrap();
+    assert_eq!(problem(), "table");
+    fs::write(dir.path().join("set.jsonl"), line("lines")).unwrap();
+    assert_eq!(problem(), "lines");
 }

@@ -130,7 +130,9 @@ pub(super) fn read(path: &Path) -> Result<AdapterConfig, ModelError> {
     if is_pointer(&bytes) {
         return Err(ModelError::Pointer { path: path.to_owned() });
     }
-    let value: Value = serde_json::from_slice(&bytes)
+    // Some editors write a byte order mark before a text.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let value: Value = serde_json::from_slice(text)
         .map_err(|e| KeyError::saying(path, "(whole file)", &e.to_string(), "a JSON object"))?;
     let fields = Fields(Keys::of(path, &value)?);
     fields.are_supported()?;

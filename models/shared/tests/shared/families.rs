@@ -38,7 +38,13 @@ fn a_configuration_goes_to_the_family_that_it_names() {
 
 #[test]
 fn what_names_no_known_family_is_refused_with_the_known_ones() {
-    for (text, found) in [(r#"{"model_type": "three"}"#, "three"), ("{}", "(missing)"), ("[]", "(missing)")] {
+    for (text, found) in [
+        (r#"{"model_type": "three"}"#, "three"),
+        ("{}", "(missing)"),
+        ("[]", "(missing)"),
+        ("{\"model_type\": 3}", "3"),
+        ("\u{feff}{}", "(missing)"),
+    ] {
         let wanted = format!("m/config.json:model_type: found {found}, wanted one of one, two");
         assert_eq!(error(text), wanted);
     }

@@ -106,8 +106,13 @@ pub(super) fn headers(path: &Path) -> Result<Vec<Stored>, ModelError> {
         return Err(damaged(
             path,
             format!(
-                "the header describes {} bytes of data, the file has {data}: truncated?",
-                metadata.data_len()
+                "the header describes {} bytes of data, the file has {data}: {}",
+                metadata.data_len(),
+                if (metadata.data_len() as u64) < data {
+                    "something was appended to it"
+                } else {
+                    "truncated?"
+                }
             ),
         ));
     }
