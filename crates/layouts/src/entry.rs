@@ -37,6 +37,7 @@ impl Entry<'_> {
         let field = match self.fields {
             RowFields::Questions(names) => &names.id,
             RowFields::Demonstrations(names) => &names.id,
+            RowFields::Benchmark(benchmark) => benchmark.id(),
         };
         let id = match self.get(field) {
             None => return Ok(None),
@@ -65,6 +66,7 @@ impl Entry<'_> {
                 self.questions(names, field, conversation, beside.is_some(), turns)
             }
             RowFields::Demonstrations(names) => self.demonstrations(names, field, conversation, turns),
+            RowFields::Benchmark(benchmark) => Ok(vec![benchmark.row(self.object, self.root)]),
         }
     }
 
@@ -284,7 +286,7 @@ impl Entry<'_> {
             }
             Some(other) => return Err(wrong("wrong_answers", other, wanted)),
         };
-        Ok(Labels { kind: text("kind"), place, wrong_answers })
+        Ok(Labels { kind: text("kind"), place, wrong_answers, ..Labels::default() })
     }
 
     fn role(&self) -> Result<Role, String> {

@@ -41,6 +41,7 @@ pub fn recognised(record: &Map<String, Value>, fields: &RowFields) -> Option<Dat
     let is_plain = match fields {
         RowFields::Questions(names) => is_named(&names.problem),
         RowFields::Demonstrations(names) => is_named(&names.completion),
+        RowFields::Benchmark(_) => return None,
     };
     if is_plain || !is_usual(fields) {
         return Some(DataLayout::Rows);
@@ -63,6 +64,7 @@ pub fn is_read(name: &str, fields: &RowFields) -> bool {
         RowFields::Demonstrations(DemonstrationFields { image, prompt, prefill, completion, id }) => {
             [image, prompt, prefill, completion, id].to_vec()
         }
+        RowFields::Benchmark(benchmark) => return benchmark.reads(name),
     };
     named.into_iter().any(|known| known == name)
         || INSTRUCTIONS.contains(&name)
@@ -84,5 +86,6 @@ pub(crate) fn is_usual(fields: &RowFields) -> bool {
             let usual = DemonstrationFields::default();
             names.prompt == usual.prompt && names.completion == usual.completion
         }
+        RowFields::Benchmark(_) => false,
     }
 }
