@@ -2,9 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::recognise::{CHOICES, LETTERS};
 use crate::texts::{check_length, kind};
 
+/// Fields that hold what a question of the layout `vqa` lets choose from.
+pub(crate) const CHOICES: [&str; 2] = ["choices", "options"];
+/// Fields of single choices.
+pub(crate) const LETTERS: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
 /// The most choices: there are so many letters.
 const MOST: usize = 26;
 

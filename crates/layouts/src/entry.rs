@@ -52,6 +52,7 @@ impl Entry<'_> {
     /// The rows of the record; their names and origin are the caller's. Each may have a fault of its own.
     pub(crate) fn rows(&self, layout: DataLayout, turns: Turns) -> Result<Vec<Result<Row, String>>, String> {
         let layout = match layout {
+            _ if matches!(self.fields, RowFields::Benchmark(_)) => DataLayout::Rows,
             DataLayout::Auto => recognised(self.object, self.fields).unwrap_or(DataLayout::Rows),
             named => named,
         };
