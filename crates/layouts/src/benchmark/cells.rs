@@ -52,9 +52,21 @@ impl<'a> Cells<'a> {
         Ok(text)
     }
 
-    /// The choices of a question, a list or such a list as text; none if there are none.
+    /// The choices of a question, a list or such a list as text, without blank ones at its end; none if there are none.
     pub(super) fn choices(&self, field: &str) -> Result<Vec<String>, String> {
-        choices::in_field(field, self.held(field).unwrap_or(&Value::Null))
+        let mut items = match self.held(field) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(items)) => items.clone(),
+            Some(Value::String(text)) => {
+                choices::listed(text).ok_or_else(|| self.wrong(field, "a list of choices"))?
+            }
+            Some(_) => return Err(self.wrong(field, "a list of choices")),
+        };
+        let is_blank = |item: &Value| item.as_str().is_some_and(|text| text.trim().is_empty());
+        while items.last().is_some_and(is_blank) {
+            items.pop();
+        }
+        choices::in_field(field, &Value::Array(items))
     }
 
     /// The letter of the choice that is right.
