@@ -68,6 +68,28 @@ fn an_evaluation_that_was_killed_goes_on_to_the_same_bytes() {
 }
 
 #[test]
+fn suites_are_asked_in_folders_of_their_own_and_printed_as_one_table() {
+    let (dir, data) = data_folder(&questions());
+    let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
+    let entry = |name: &str| {
+        let file = data.with_file_name(format!("{name}.jsonl"));
+        fs::copy(fixtures().join("benchmarks").join(format!("{name}.jsonl")), &file).unwrap();
+        format!("{name}={}", file.display())
+    };
+    let set = format!("eval.suites={:?}", [entry("cv-bench"), entry("mmmu")]);
+    let ran = ask("eval", &recipe, &run_dir, &["--set", &set]).ok();
+    assert_eq!(ran.stdout, fs::read_to_string(run_dir.join("report.md")).unwrap());
+    assert!(ran.stdout.contains("| cv-bench ") && ran.stdout.contains("| mmmu "), "{}", ran.stdout);
+    for name in ["cv-bench", "mmmu"] {
+        assert_eq!(report(&run_dir.join(name))["overall"]["average"]["n"], json!(4), "{name}");
+    }
+    let again = ask("eval", &recipe, &run_dir, &["--resume"]).ok();
+    assert_eq!(again.stdout, ran.stdout);
+    let unknown = ["--set", "eval.suites=[\"mmlu\"]"];
+    ask("eval", &recipe, &dir.path().join("other"), &unknown).refused(&["eval.suites", "cv-bench"]);
+}
+
+#[test]
 fn an_adapter_and_another_data_set_are_named_on_the_command_line() {
     let (dir, data) = data_folder(&questions());
     let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));

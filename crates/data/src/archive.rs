@@ -106,6 +106,7 @@ impl Archives {
         let image = match &self.reader.fields {
             RowFields::Questions(names) => &names.image,
             RowFields::Demonstrations(names) => &names.image,
+            RowFields::Benchmark(_) => "image",
         };
         Some((sample.fields(file, image), origin, sample, root))
     }

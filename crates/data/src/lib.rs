@@ -40,7 +40,9 @@ pub use error::{DatasetError, SourceError};
 pub use reading::Reading;
 pub use sources::{DataRequest, Scheme, Sources};
 pub use vigos_core::order::{Order, RowGroup, sample_at};
-pub use vigos_layouts::{DemonstrationFields, RowFields, recognised};
+pub use vigos_layouts::{Benchmark, DemonstrationFields, RowFields, recognised};
 pub use vigos_layouts::{given, recorded};
-pub use vigos_recipe::row::{BadRow, Demonstration, ImageSource, Labels, Place, Role, Row, Speaker, Turn};
+pub use vigos_recipe::row::{
+    BadRow, Demonstration, ImageSource, Labels, Place, Role, Row, Rule, Speaker, Turn,
+};
 pub use vigos_recipe::{DataLayout, Fields, Turns};

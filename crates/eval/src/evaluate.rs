@@ -8,6 +8,7 @@ use crate::lines::{Answer, Line, Skipped};
 use crate::report::Report;
 use crate::student::{Loaded, alone, ready};
 use crate::suite::Suite;
+use crate::verdict::is_right;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -160,7 +161,10 @@ impl Evaluation<'_> {
             };
             for (sample, rollout) in rollouts.by_ref().take(samples).enumerate() {
                 let (kind, place) = (labels.kind.clone(), labels.place.clone());
-                let rollout = RolloutRecord::of(rollout);
+                let mut rollout = RolloutRecord::of(rollout);
+                let RolloutRecord { problem, answer, predicted, .. } = &rollout;
+                let right = |said: &String| is_right(&labels.rule, problem, said, answer);
+                rollout.correct = predicted.as_ref().is_some_and(right);
                 self.file.write(&Answer { item: at, sample, kind, place, rollout })?;
             }
         }

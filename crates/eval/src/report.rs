@@ -1,6 +1,7 @@
 //! The sums of an evaluation, as JSON and Markdown.
 
 use crate::lines::{Answer, Line, Skipped};
+use crate::named::Named;
 use crate::statistics::{Mean, pass_at};
 use crate::tables::{Table, number, percent, percent_mean};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,10 @@ pub struct Report {
     pub overall: Summary,
     /// The same for each kind that rows name.
     pub kinds: BTreeMap<String, Summary>,
+    /// The average that the authors of a benchmark report, where it is not that of all items: of groups, each by its
+    /// weight. None if one of them was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighed: Option<Mean>,
     /// Prior suites by the wording of their questions.
     pub prior: BTreeMap<String, PriorSummary>,
 }
@@ -187,7 +192,11 @@ impl Report {
             }
         }
         let prior = PriorSummary::by_wording(&items);
-        Ok(Self { settings, asked: items.len(), skipped, overall, kinds, prior })
+        let weighed = match Named::all(&recipe.eval.suites)?.as_slice() {
+            [one] => weighed(&items, one.weights()),
+            _ => None,
+        };
+        Ok(Self { settings, asked: items.len(), skipped, overall, kinds, weighed, prior })
     }
 
     /// Refuses an evaluation that had to leave out more bad rows than the recipe allows; `lines` is where they
@@ -258,6 +267,9 @@ impl Report {
             row(kind, summary);
         }
         text += &table.markdown();
+        if let Some(weighed) = &self.weighed {
+            text += &format!("\nAverage of groups as the authors weigh them: {} %.\n", percent_mean(weighed));
+        }
         if !self.prior.is_empty() {
             let head = ["wording", "triples", "Score %", "Prior %"].map(str::to_owned);
             let mut table = Table::new(&head);
@@ -275,6 +287,27 @@ impl Report {
     }
 }
 
+/// The mean of the accuracies of groups of items, each by its weight; none if a group has no item.
+fn weighed(items: &[Item], weights: &[(&str, f64)]) -> Option<Mean> {
+    let of_group = |start: &str| {
+        let of_it =
+            items.iter().filter(|item| item.kind.as_ref().is_some_and(|kind| kind.starts_with(start)));
+        Mean::of(&of_it.map(|item| item.right as f64 / item.answers as f64).collect::<Vec<_>>())
+    };
+    let groups: Vec<(Mean, f64)> = weights.iter().map(|(start, weight)| (of_group(start), *weight)).collect();
+    if groups.is_empty() || groups.iter().any(|(mean, _)| mean.n == 0) {
+        return None;
+    }
+    // Groups are independent.
+    let variance: Option<f64> =
+        groups.iter().map(|(mean, weight)| Some((weight * mean.standard_error?).powi(2))).sum();
+    Some(Mean {
+        value: groups.iter().map(|(mean, weight)| weight * mean.value).sum(),
+        standard_error: variance.map(f64::sqrt),
+        n: groups.iter().map(|(mean, _)| mean.n).sum(),
+    })
+}
+
 impl Settings {
     fn of(recipe: &Recipe) -> Self {
         let Eval { layout, samples, k, seed, .. } = recipe.eval;
@@ -282,7 +315,10 @@ impl Settings {
         Self {
             model: recipe.model.path.clone(),
             adapter: recipe.model.adapter.clone(),
-            data: recipe.eval.path.clone().unwrap_or_else(|| recipe.data.path.clone()),
+            data: match recipe.eval.suites.as_slice() {
+                [] => recipe.eval.path.clone().unwrap_or_else(|| recipe.data.path.clone()),
+                suites => suites.join(", ").into(),
+            },
             layout,
             prior: recipe.eval.prior.clone(),
             samples,

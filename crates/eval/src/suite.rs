@@ -1,12 +1,14 @@
-//! What is asked: the rows of the evaluation's data set, then those of its prior suite.
+//! What is asked: the rows of the evaluation's data set, then those of its prior suite; or benchmarks.
 
 use std::path::Path;
 use vigos_data::vilp::{Vilp, Wording};
-use vigos_data::{BadRow, DataLayout, DataRequest, Dataset, Fields, Row, Sources};
+use vigos_data::{BadRow, DataLayout, DataRequest, Dataset, Fields, Row, RowFields, Sources};
 use vigos_hub::Progress;
 use vigos_recipe::Layout;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
+
+use crate::named::{Named, Rows};
 
 /// Rows that are looked at to know a prior suite.
 const FIRST_ROWS: usize = 16;
@@ -24,13 +26,16 @@ enum Part {
 }
 
 impl Suite {
-    /// Opens what `[eval]` names: `eval.path` in its layout, or else the data set that is trained on, and then
-    /// `eval.prior`. `progress` sees what has to be fetched from the hub.
+    /// Opens what `[eval]` names: `eval.suites`; without them `eval.path` in its layout, or else the data set that is
+    /// trained on, and then `eval.prior`. `progress` sees what has to be fetched from the hub.
     ///
     /// # Errors
     /// If a data set cannot be had or is wrong.
     pub fn open(recipe: &Recipe, sources: &Sources, progress: &mut Progress) -> Result<Self, RunError> {
         let eval = &recipe.eval;
+        if !eval.suites.is_empty() {
+            return Self::named(recipe, sources, progress);
+        }
         let data = DataRequest::from(&recipe.data);
         let asked = DataRequest {
             key: if eval.path.is_some() { "eval.path" } else { data.key },
@@ -41,12 +46,7 @@ impl Suite {
             layout: DataLayout::Auto,
             ..data.clone()
         };
-        let mut vilp = |wording| {
-            let open = |fields: &Fields| {
-                sources.open(&DataRequest { fields: fields.into(), ..asked.clone() }, progress)
-            };
-            Vilp::open(wording, open).map(|vilp| Part::Vilp(Box::new(vilp)))
-        };
+        let mut vilp = |wording| Part::vilp(wording, &asked, sources, progress);
         let main = match eval.layout {
             Layout::VilpF => vilp(Wording::Fact)?,
             Layout::VilpP => vilp(Wording::Plain)?,
@@ -63,6 +63,36 @@ impl Suite {
             let suite = sources.open(&request, progress)?;
             is_prior_suite(&suite, path)?;
             parts.push(Part::Rows(suite));
+        }
+        Ok(Self { parts })
+    }
+
+    /// Opens the benchmarks of `eval.suites`, one after the other.
+    fn named(recipe: &Recipe, sources: &Sources, progress: &mut Progress) -> Result<Self, RunError> {
+        let mut parts = Vec::new();
+        for Named { rows, paths, .. } in Named::all(&recipe.eval.suites)? {
+            for path in &paths {
+                let asked = DataRequest {
+                    key: "eval.suites",
+                    path,
+                    split: None,
+                    limit: recipe.eval.limit,
+                    image_root: None,
+                    layout: DataLayout::Auto,
+                    ..DataRequest::from(&recipe.data)
+                };
+                match rows {
+                    Rows::Vilp(wordings) => {
+                        for wording in wordings {
+                            parts.push(Part::vilp(*wording, &asked, sources, progress)?);
+                        }
+                    }
+                    Rows::Benchmark(benchmark) => {
+                        let fields = RowFields::Benchmark(benchmark);
+                        parts.push(Part::Rows(sources.open(&DataRequest { fields, ..asked }, progress)?));
+                    }
+                }
+            }
         }
         Ok(Self { parts })
     }
@@ -91,6 +121,17 @@ impl Suite {
 }
 
 impl Part {
+    fn vilp(
+        wording: Wording,
+        asked: &DataRequest,
+        sources: &Sources,
+        progress: &mut Progress,
+    ) -> Result<Self, RunError> {
+        let open =
+            |fields: &Fields| sources.open(&DataRequest { fields: fields.into(), ..asked.clone() }, progress);
+        Ok(Self::Vilp(Box::new(Vilp::open(wording, open)?)))
+    }
+
     fn count(&self) -> usize {
         match self {
             Self::Rows(rows) => rows.count().get(),

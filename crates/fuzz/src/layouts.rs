@@ -1,7 +1,7 @@
-//! Records in every layout.
+//! Records in every layout, and as rows of every benchmark.
 
 use serde_json::{Map, Value};
-use vigos_layouts::{DemonstrationFields, Reader, RowFields, is_read, recognised};
+use vigos_layouts::{Benchmark, DemonstrationFields, Reader, RowFields, is_read, recognised};
 use vigos_recipe::{DataLayout, Fields, ImageSource, Turns};
 
 use crate::parts::is_a_line;
@@ -20,7 +20,8 @@ pub fn layouts(data: &[u8]) {
         _ => Turns::Refuse,
     };
     let folder = scratch::folder();
-    for fields in [RowFields::from(&Fields::default()), RowFields::from(&DemonstrationFields::default())] {
+    let usual = [RowFields::from(&Fields::default()), RowFields::from(&DemonstrationFields::default())];
+    for fields in usual.into_iter().chain(Benchmark::ALL.map(RowFields::Benchmark)) {
         if recognised(&record, &fields).is_some() {
             assert!(record.keys().any(|name| is_read(name, &fields)), "told by fields that nobody reads");
         }

@@ -25,11 +25,13 @@ mod number;
 mod options;
 mod quantity;
 mod relation;
+mod rules;
 mod signs;
 mod value;
 
 pub use equal::grade;
 pub use options::Choices;
+pub use rules::{named_choice, nearest_choice, same_rounded, same_truncated, says_one_of};
 
 /// Whether `prediction` gives the same answer to `problem` as `reference`, as [`grade`] says. If the problem lists
 /// lettered options, an option may be given by its label, by its text or by both.

@@ -23,6 +23,11 @@ impl Choices {
         STYLES.into_iter().find_map(|style| Self::in_style(problem, style))
     }
 
+    /// Options with these texts, A's first.
+    pub fn of_texts(texts: Vec<String>) -> Self {
+        Self { texts }
+    }
+
     /// The texts of the options, A's first.
     pub fn texts(&self) -> &[String] {
         &self.texts

@@ -10,6 +10,7 @@ use vigos_core::formats::{ADAPTER_ADVICE, MODEL_ADVICE, foreign};
 use vigos_core::splits::split_of;
 
 use crate::error::HubError;
+use crate::reference::ALL_FOLDERS;
 
 const INDEX: &str = "model.safetensors.index.json";
 /// Without these no model can be used.
@@ -216,21 +217,25 @@ fn missing_of_model(folder: &Path, files: &[String]) -> Option<String> {
     index.weight_map.into_values().find(|shard| !has(shard))
 }
 
-/// The Parquet files of a split, which must be in one folder.
-fn files_of_split(dataset: &str, files: &[String], split: &str) -> Result<Vec<String>, HubError> {
+/// The Parquet files of `SPLIT`, which must be in one folder, or of `FOLDER/SPLIT`.
+fn files_of_split(dataset: &str, files: &[String], wanted: &str) -> Result<Vec<String>, HubError> {
+    let (within, split) =
+        wanted.rsplit_once('/').map_or((None, wanted), |(within, split)| (Some(within), split));
     let parquet = || files.iter().filter(|file| file.ends_with(".parquet"));
     let of = |file: &str| split_of(Path::new(file));
-    let mut chosen: Vec<String> =
-        parquet().filter(|file| of(file).as_deref() == Some(split)).cloned().collect();
+    let folder = |file: &str| file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let is_there =
+        |file: &&String| within.is_none_or(|within| within == ALL_FOLDERS || within == folder(file));
+    let is_of_it = |file: &&String| of(file).as_deref() == Some(split);
+    let mut chosen: Vec<String> = parquet().filter(is_there).filter(is_of_it).cloned().collect();
     chosen.sort();
     if chosen.is_empty() {
         let found: BTreeSet<String> = parquet().filter_map(|file| of(file)).collect();
-        let (dataset, wanted) = (dataset.to_owned(), split.to_owned());
+        let (dataset, wanted) = (dataset.to_owned(), wanted.to_owned());
         return Err(HubError::Split { dataset, wanted, found: found.into_iter().collect() });
     }
-    let folder = |file: &String| file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-    let folders: BTreeSet<String> = chosen.iter().map(folder).collect();
-    if folders.len() > 1 {
+    let folders: BTreeSet<String> = chosen.iter().map(|file| folder(file)).collect();
+    if folders.len() > 1 && within != Some(ALL_FOLDERS) {
         let folders = folders.into_iter().collect();
         return Err(HubError::SeveralFolders { dataset: dataset.to_owned(), folders });
     }
@@ -240,6 +245,13 @@ fn files_of_split(dataset: &str, files: &[String], split: &str) -> Result<Vec<St
 /// A file that is missing from those of a split, by the number in their names.
 fn missing_shard(files: &[String]) -> Option<String> {
     let total = |file: &String| file.strip_suffix(".parquet")?.rsplit_once("-of-")?.1.parse::<usize>().ok();
-    let wanted = files.iter().filter_map(total).max()?;
-    (files.len() < wanted).then(|| format!("more than {} of its {wanted} files", files.len()))
+    let folder = |file: &String| file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let mut folders: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+    for file in files {
+        folders.entry(folder(file)).or_default().push(file);
+    }
+    folders.values().find_map(|files| {
+        let wanted = files.iter().filter_map(|file| total(file)).max()?;
+        (files.len() < wanted).then(|| format!("more than {} of its {wanted} files", files.len()))
+    })
 }

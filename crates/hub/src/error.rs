@@ -78,7 +78,7 @@ pub enum HubError {
     },
     /// A split's files are in several folders, which are data sets of their own.
     #[error(
-        "{dataset}: the split is in several folders ({}); fetch the one that is meant, and name it as a local folder",
+        "{dataset}: the split is in several folders ({}); name the one that is meant, as hf:ORG/NAME@FOLDER/SPLIT, or all with * for FOLDER",
         folders.join(", ")
     )]
     SeveralFolders {

@@ -6,11 +6,13 @@ use crate::error::HubError;
 
 const PREFIX: &str = "hf:";
 const MODEL: &str = "hf:ORG/NAME or hf:ORG/NAME@REVISION, of letters, digits, `-`, `_` and `.`";
-const DATASET: &str = "hf:ORG/NAME@SPLIT, of letters, digits, `-`, `_` and `.`";
+const DATASET: &str = "hf:ORG/NAME@SPLIT or hf:ORG/NAME@FOLDER/SPLIT, of letters, digits, `-`, `_` and `.`";
 const REPOSITORY: &str = "ORG/NAME, of letters, digits, `-`, `_` and `.`";
 /// The hub's own limit on a name.
 const MAX_NAME: usize = 96;
 const MAX_REVISION: usize = 200;
+/// Stands for all the folders that a split has files in.
+pub(crate) const ALL_FOLDERS: &str = "*";
 
 /// Whether a path names something on the hub instead of a file or folder.
 pub fn is_reference(path: &Path) -> bool {
@@ -64,14 +66,15 @@ impl Reference {
         Self::parse(Path::new(&format!("{PREFIX}{id}"))).filter(|found| found.at.is_none()).ok_or_else(fault)
     }
 
-    /// Reads `hf:ORG/NAME@SPLIT`.
+    /// Reads `hf:ORG/NAME@SPLIT`, or `hf:ORG/NAME@FOLDER/SPLIT` for the files of a split that are in one folder of
+    /// several; `*` stands for all of them.
     ///
     /// # Errors
     /// [`HubError::Reference`].
     pub fn dataset(path: &Path) -> Result<Self, HubError> {
         let fault = || HubError::Reference { found: path.display().to_string(), wanted: DATASET };
         let reference = Self::parse(path).ok_or_else(fault)?;
-        if reference.at.as_deref().is_some_and(is_name) { Ok(reference) } else { Err(fault()) }
+        if reference.at.as_deref().is_some_and(is_split) { Ok(reference) } else { Err(fault()) }
     }
 
     fn parse(path: &Path) -> Option<Self> {
@@ -92,6 +95,20 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(usual)
         && !text.contains("..")
         && !text.contains("--")
+}
+
+fn is_split(text: &str) -> bool {
+    match text.rsplit_once('/') {
+        Some((ALL_FOLDERS, split)) => is_name(split),
+        Some((folder, split)) => is_folder(folder) && is_name(split),
+        None => is_name(text),
+    }
+}
+
+/// Configurations of data sets have names such as `standard (10 options)`.
+fn is_folder(text: &str) -> bool {
+    let plain: String = text.chars().filter(|letter| !matches!(letter, ' ' | '(' | ')')).collect();
+    text.len() <= MAX_NAME && plain.split('/').all(is_name)
 }
 
 /// Branches may have slashes.

@@ -2,9 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::recognise::{CHOICES, LETTERS};
 use crate::texts::{check_length, kind, number};
 
+/// Fields that hold what a question of the layout `vqa` lets choose from.
+pub(crate) const CHOICES: [&str; 2] = ["choices", "options"];
+/// Fields of single choices.
+pub(crate) const LETTERS: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
 /// The most choices: there are so many letters.
 const MOST: usize = 26;
 
@@ -17,8 +20,14 @@ pub(crate) fn of(record: &Map<String, Value>) -> Result<Vec<String>, String> {
         // One column of such a name is something else.
         return Ok(if texts.len() > 1 { texts } else { Vec::new() });
     };
+    in_field(field, value)
+}
+
+/// The choices that a value holds: a list, such a list as text, or lists of labels and texts; none of null.
+pub(crate) fn in_field(field: &str, value: &Value) -> Result<Vec<String>, String> {
     let parsed;
     let items = match value {
+        Value::Null => return Ok(Vec::new()),
         Value::Array(items) => items,
         // A list of labels beside one of texts.
         Value::Object(lists) => match lists.get("text").or_else(|| lists.get("texts")) {
@@ -59,7 +68,7 @@ fn choice(field: &str, value: &Value) -> Result<String, String> {
 }
 
 /// A list that stands in a text, as JSON or as Python writes it.
-fn listed(text: &str) -> Option<Vec<Value>> {
+pub(crate) fn listed(text: &str) -> Option<Vec<Value>> {
     if let Ok(Value::Array(items)) = serde_json::from_str(text) {
         return Some(items);
     }
@@ -90,7 +99,6 @@ fn listed(text: &str) -> Option<Vec<Value>> {
 
 /// The question with its choices, a line each behind a letter; as it is where it lists them itself.
 pub(crate) fn listed_in(question: &str, choices: &[String]) -> String {
-    let label = |number: usize| char::from(b'A' + (number % MOST) as u8);
     let is_listed = choices.iter().enumerate().all(|(number, text)| {
         let letter = label(number);
         [format!("{letter}. {text}"), format!("{letter}) {text}"), format!("{letter}: {text}")]
@@ -100,11 +108,17 @@ pub(crate) fn listed_in(question: &str, choices: &[String]) -> String {
     if is_listed {
         return question.to_owned();
     }
-    let mut text = question.trim_end().to_owned();
-    for (number, choice) in choices.iter().enumerate() {
-        text.push_str(&format!("\n{}. {choice}", label(number)));
-    }
-    text
+    format!("{}\n{}", question.trim_end(), lines(choices, |letter, choice| format!("{letter}. {choice}")))
+}
+
+/// The choices, a line each as `line` writes its letter and text.
+pub(crate) fn lines(choices: &[String], line: impl Fn(char, &str) -> String) -> String {
+    let lines = choices.iter().enumerate().map(|(number, choice)| line(label(number), choice));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn label(number: usize) -> char {
+    char::from(b'A' + (number % MOST) as u8)
 }
 
 /// The letter of the choice that is right: `answer` is a letter, a choice's text, or a choice's number counted from 0.

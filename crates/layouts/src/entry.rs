@@ -37,6 +37,7 @@ impl Entry<'_> {
         let field = match self.fields {
             RowFields::Questions(names) => &names.id,
             RowFields::Demonstrations(names) => &names.id,
+            RowFields::Benchmark(benchmark) => benchmark.id(),
         };
         let id = match self.get(field) {
             None => return Ok(None),
@@ -51,6 +52,7 @@ impl Entry<'_> {
     /// The rows of the record; their names and origin are the caller's. Each may have a fault of its own.
     pub(crate) fn rows(&self, layout: DataLayout, turns: Turns) -> Result<Vec<Result<Row, String>>, String> {
         let layout = match layout {
+            _ if matches!(self.fields, RowFields::Benchmark(_)) => DataLayout::Rows,
             DataLayout::Auto => recognised(self.object, self.fields).unwrap_or(DataLayout::Rows),
             named => named,
         };
@@ -65,6 +67,7 @@ impl Entry<'_> {
                 self.questions(names, field, conversation, beside.is_some(), turns)
             }
             RowFields::Demonstrations(names) => self.demonstrations(names, field, conversation, turns),
+            RowFields::Benchmark(benchmark) => Ok(vec![benchmark.row(self.object, self.root)]),
         }
     }
 
@@ -284,7 +287,7 @@ impl Entry<'_> {
             }
             Some(other) => return Err(wrong("wrong_answers", other, wanted)),
         };
-        Ok(Labels { kind: text("kind"), place, wrong_answers })
+        Ok(Labels { kind: text("kind"), place, wrong_answers, ..Labels::default() })
     }
 
     fn role(&self) -> Result<Role, String> {

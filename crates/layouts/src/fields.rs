@@ -1,5 +1,6 @@
 //! What the rows of a data set are, and the names that their fields have.
 
+use crate::benchmark::Benchmark;
 use vigos_recipe::Fields;
 pub use vigos_recipe::sft::SftFields as DemonstrationFields;
 
@@ -10,6 +11,8 @@ pub enum RowFields {
     Questions(Fields),
     /// Demonstrations: prompts with the completion that a model is to learn.
     Demonstrations(DemonstrationFields),
+    /// Questions of a benchmark, in the fields that its authors gave them.
+    Benchmark(Benchmark),
 }
 
 impl From<&Fields> for RowFields {

@@ -27,6 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod benchmark;
 mod choices;
 mod content;
 mod conversation;
@@ -42,6 +43,7 @@ pub mod recorded;
 mod said;
 pub mod texts;
 
+pub use benchmark::Benchmark;
 pub use fields::{DemonstrationFields, RowFields, way_out};
 pub use places::of_images;
 pub use reader::Reader;

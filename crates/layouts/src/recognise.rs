@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use vigos_recipe::{DataLayout, Fields};
 
+use crate::choices::{CHOICES, LETTERS};
 use crate::fields::{DemonstrationFields, RowFields};
 
 /// Fields of questions in the layout `instruction`.
@@ -12,10 +13,6 @@ pub(crate) const ANSWERS: [&str; 4] = ["solution", "completion", "response", "ou
 /// Fields that hold the answer to a question of the layout `vqa`, the first that is there.
 pub(crate) const VQA_ANSWERS: [&str; 6] =
     ["answer", "multiple_choice_answer", "correct_answer", "label", "solution", "answers"];
-/// Fields that hold what a question of the layout `vqa` lets choose from.
-pub(crate) const CHOICES: [&str; 2] = ["choices", "options"];
-/// Fields of single choices.
-pub(crate) const LETTERS: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
 /// What other fields are read, whatever the layout.
 const OTHERS: [&str; 14] = [
     "image",
@@ -41,6 +38,7 @@ pub fn recognised(record: &Map<String, Value>, fields: &RowFields) -> Option<Dat
     let is_plain = match fields {
         RowFields::Questions(names) => is_named(&names.problem),
         RowFields::Demonstrations(names) => is_named(&names.completion),
+        RowFields::Benchmark(_) => return None,
     };
     if is_plain || !is_usual(fields) {
         return Some(DataLayout::Rows);
@@ -63,6 +61,7 @@ pub fn is_read(name: &str, fields: &RowFields) -> bool {
         RowFields::Demonstrations(DemonstrationFields { image, prompt, prefill, completion, id }) => {
             [image, prompt, prefill, completion, id].to_vec()
         }
+        RowFields::Benchmark(benchmark) => return benchmark.reads(name),
     };
     named.into_iter().any(|known| known == name)
         || INSTRUCTIONS.contains(&name)
@@ -84,5 +83,6 @@ pub(crate) fn is_usual(fields: &RowFields) -> bool {
             let usual = DemonstrationFields::default();
             names.prompt == usual.prompt && names.completion == usual.completion
         }
+        RowFields::Benchmark(_) => false,
     }
 }

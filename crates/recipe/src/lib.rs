@@ -55,7 +55,7 @@ pub use method::Method;
 pub use normalise::Normalise;
 pub use preset::{Fidelity, Preset};
 pub use recipe::{Recipe, RunRecipe};
-pub use row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row, Speaker, Turn};
+pub use row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row, Rule, Speaker, Turn};
 pub use schema::schema;
 pub use sections::{
     Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Optim, Palr, Precision,

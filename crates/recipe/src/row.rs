@@ -84,6 +84,26 @@ pub struct Labels {
     pub place: Option<Place>,
     /// `wrong_answers`: answers to the question that are not right.
     pub wrong_answers: Vec<String>,
+    /// How answers are judged.
+    pub rule: Rule,
+}
+
+/// How answers to a row are judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Rule {
+    /// As the grader does.
+    #[default]
+    Grader,
+    /// By the choice that is named: one of these texts, or the letter of one; any letter if there are none.
+    Choice(Vec<String>),
+    /// By the choice whose text is nearest, where no letter is named.
+    Nearest(Vec<String>),
+    /// As numbers, rounded to so many decimals.
+    Rounded(u8),
+    /// As whole numbers, what follows the point cut off.
+    Truncated,
+    /// By whether one of these is said.
+    Says(Vec<String>),
 }
 
 /// The place of a row in a prior suite, which asks one question of three images: one that shows what one would

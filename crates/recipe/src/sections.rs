@@ -443,6 +443,8 @@ pub struct Eval {
     /// Split of it, like `data.split`.
     #[serde(with = "Unset::<String>")]
     pub split: Option<String>,
+    /// Benchmarks to ask instead, each by its name, or as `NAME=PATH`: see [evaluation.md](evaluation.md#suites).
+    pub suites: Vec<String>,
     /// Ask the first so many rows of each data set only. 0: all.
     #[serde(with = "Unset::<usize>")]
     pub limit: Option<usize>,

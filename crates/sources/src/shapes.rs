@@ -33,6 +33,11 @@ impl Scheme for Shapes {
         match &request.fields {
             RowFields::Questions(_) => questions(request.path, request.limit),
             RowFields::Demonstrations(_) => demonstrations(request.path, request.limit),
+            RowFields::Benchmark(benchmark) => Err(DatasetError::Setting {
+                key: request.key.into(),
+                found: request.path.display().to_string(),
+                wanted: format!("rows of {}", benchmark.name()),
+            }),
         }
     }
 }

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use vigos::kit;
 use vigos_eval::evaluate::begun;
-use vigos_eval::{Finished, Options, Report, comparison, evaluate};
+use vigos_eval::{Finished, Options, Report, Suites, comparison, evaluate, evaluate_suites};
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
 use vigos_rollout::Kit;
@@ -26,13 +26,20 @@ pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> 
     if let Some(data) = &args.data {
         // In the place of all that the recipe would ask.
         (recipe.eval.path, recipe.eval.prior) = (Some(data.clone()), None);
+        recipe.eval.suites.clear();
     }
     let device = device.open()?;
     let stop = Stop::listen(None)?;
     let mut progress = Items::new();
     let kit = kit();
     let options = Options { overrides: &overrides, ..Options::new(&recipe, &run_dir, &kit, &device) };
-    let finished = evaluate(&options.resumed(args.resume), &mut progress, stop.flag());
+    let options = options.resumed(args.resume);
+    if !recipe.eval.suites.is_empty() {
+        let finished = evaluate_suites(&options, &mut progress, stop.flag());
+        progress.finish();
+        return tell(&finished?, Suites::markdown, &run_dir, &stop);
+    }
+    let finished = evaluate(&options, &mut progress, stop.flag());
     progress.finish();
     tell(&finished?, Report::markdown, &run_dir, &stop)
 }

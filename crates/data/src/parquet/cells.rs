@@ -91,7 +91,7 @@ impl Cells<'_> {
             Some(column) => self.texts(column)?,
             None => Vec::new(),
         };
-        Ok(Labels { kind: text(&columns.kind)?, place, wrong_answers })
+        Ok(Labels { kind: text(&columns.kind)?, place, wrong_answers, ..Labels::default() })
     }
 
     /// The texts of a list of them; none for null.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod asking;
+mod benchmarks;
 mod compare;
 mod diagnosis;
 mod reports;

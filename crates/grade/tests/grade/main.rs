@@ -4,4 +4,5 @@
 
 mod mathruler;
 mod page;
+mod rules;
 mod verdicts;

@@ -166,6 +166,15 @@ fn a_split_in_several_folders_is_refused_with_their_names() {
     fixture.server.add("datasets", "org/two", "main", &files);
     let message = dataset(&fixture.hub(), "hf:org/two@train").unwrap_err().to_string();
     assert!(message.contains("easy, hard"), "{message}");
+
+    let of = |name: &str| {
+        let files = dataset(&fixture.hub(), name).unwrap();
+        files.iter().map(|file| fs::read_to_string(file).unwrap()).collect::<String>()
+    };
+    assert_eq!(of("hf:org/two@hard/train"), "h");
+    assert_eq!(of("hf:org/two@*/train"), "eh");
+    let message = dataset(&fixture.hub(), "hf:org/two@harder/train").unwrap_err().to_string();
+    assert!(message.contains("no split `harder/train`"), "{message}");
 }
 
 #[test]
@@ -382,8 +391,13 @@ fn names_that_lead_elsewhere_are_refused() {
         let error = Reference::model(name.as_ref()).unwrap_err().to_string();
         assert!(error.contains("hf:ORG/NAME"), "{name}: {error}");
     }
-    for name in ["hf:org/set", "hf:org/set@", "hf:org/set@a/b", "hf:org/set@.."] {
+    for name in
+        ["hf:org/set", "hf:org/set@", "hf:org/set@a/../b", "hf:org/set@..", "hf:org/set@*", "hf:org/set@/b"]
+    {
         assert!(Reference::dataset(name.as_ref()).is_err(), "{name}");
+    }
+    for name in ["hf:org/set@test", "hf:org/set@standard (10 options)/test", "hf:org/set@*/test"] {
+        assert!(Reference::dataset(name.as_ref()).is_ok(), "{name}");
     }
     let model = Reference::model("hf:Qwen/Qwen2.5-VL-3B_x@refs/pr/1".as_ref()).unwrap();
     assert_eq!((model.id.as_str(), model.at.as_deref()), ("Qwen/Qwen2.5-VL-3B_x", Some("refs/pr/1")));
