@@ -44,6 +44,17 @@ pub(crate) fn is_shared(command: &Command, ranks: &dyn Ranks) -> Result<(), CliE
     })
 }
 
+/// What each rank may take of the memory that is free on its machine: the least of all, because a sample that is too long
+/// for one is left out by every one.
+///
+/// # Errors
+/// If a rank is gone.
+pub(crate) fn memory_of_each(memory: Option<u64>, ranks: &dyn Ranks) -> Result<Option<u64>, CliError> {
+    let own = memory.map(|bytes| bytes / ranks.on_machine() as u64);
+    let all = shared(ranks, &own).map_err(RunError::from)?;
+    Ok(all.into_iter().min().flatten())
+}
+
 /// How the work ends that was cut short on any rank: with the exit code that one of them has.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use super::dry_run;
 use crate::args::{DistilArgs, TrainArgs};
 use crate::device::{Choice, available_memory, name_of};
 use crate::error::CliError;
-use crate::ranks::{Quiet, stopped};
+use crate::ranks::{Quiet, memory_of_each, stopped};
 use crate::recipe;
 use std::sync::atomic::AtomicBool;
 use vigos::{Evaluator, kit};
@@ -94,8 +94,7 @@ pub(super) fn with_recipe<R: RunRecipe>(
     let device = device.of_rank(ranks)?;
     let stop = Stop::listen(args.save_by)?;
     let memory = available_memory(&device);
-    // The ranks of a machine share its memory.
-    let memory = memory.map(|bytes| bytes / ranks.on_machine() as u64);
+    let memory = memory_of_each(memory, ranks)?;
     let (every, trackers) = writes(&recipe);
     // What is said and sent of a run is the first rank's to say and send.
     let mut told = match ranks.is_first() {
