@@ -71,6 +71,9 @@ fn an_evaluation_that_was_killed_goes_on_to_the_same_bytes() {
 fn suites_are_asked_in_folders_of_their_own_and_printed_as_one_table() {
     let (dir, data) = data_folder(&questions());
     let (recipe, run_dir) = (recipe(&data), dir.path().join("run"));
+    for name in ["tall.png", "gray.png"] {
+        fs::copy(fixtures().join("images").join(name), dir.path().join(name)).unwrap();
+    }
     let entry = |name: &str| {
         let file = data.with_file_name(format!("{name}.jsonl"));
         fs::copy(fixtures().join("benchmarks").join(format!("{name}.jsonl")), &file).unwrap();
