@@ -80,5 +80,5 @@ fn few(bench: &mut Bench, rows: usize, kept: &Kept) {
     let bytes = if memory.is_some() { least * bench.machine.bytes } else { *bytes as f64 };
     let work = Work { operations: 0.0, bytes };
     let shape = vec![rows, *inputs, *outputs];
-    bench.add(Case { name: "product", pass: Pass::Forward, shape, dtype: dtype, work }, seconds, reference);
+    bench.add(Case { name: "product", pass: Pass::Forward, shape, dtype, work }, seconds, reference);
 }

@@ -139,6 +139,7 @@ fn rows_of_both_formats_say_the_same_of_themselves() {
         kind: Some("colour".into()),
         place: Some(place),
         wrong_answers: vec!["b".into(), "c".into()],
+        ..Labels::default()
     };
     for path in [lines, parquet] {
         let set = Dataset::open(&path, &Fields::default(), None).unwrap();
