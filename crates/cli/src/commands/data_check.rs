@@ -199,7 +199,7 @@ pub(super) fn convert(args: &ConvertArgs) -> Result<(), CliError> {
     let stop = Stop::listen(None)?;
     let converted = vigos_inspect::convert(&dataset, &args.out, share, most, &mut progress, stop.flag());
     let Converted { rows, images, bad, first_bad } = match converted {
-        Err(InspectError::Stopped) => return Err(stop.stopped()),
+        Err(InspectError::Stopped) => return Err(stop.stopped().into()),
         converted => converted?,
     };
     counter.finish();
