@@ -23,7 +23,8 @@ pub(crate) fn run(args: &BenchArgs, device: &Choice, times: &PhaseTimes) -> Resu
             let done = &mut |operator: &kernels::Operator| output::note(&operator.to_string());
             let report = kernels::run(sizes, &device.open()?, &device.to_string(), done)
                 .map_err(|error| CliError::Failed(error.to_string()))?;
-            Ok(if *json { output::json(&report)? } else { output::data(report.text().trim_end())? })
+            let written = if *json { output::json(&report) } else { output::data(report.text().trim_end()) };
+            Ok(written?)
         }
         BenchArgs::Decode(BenchDecodeArgs { model, batch, prompt, image, new }) => {
             let sizes = decode::Sizes { batch: *batch, prompt: *prompt, image: image.sides(), new: *new };
