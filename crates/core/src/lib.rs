@@ -21,6 +21,7 @@ pub mod leaves;
 pub mod lock;
 pub mod manifest;
 pub mod order;
+pub mod pages;
 pub mod paths;
 pub mod pointer;
 pub mod random;
