@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::catch_unwind;
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use tokenizers::DecoderWrapper;
 use vigos_core::text::{one_line, panic_words};
 
@@ -233,8 +234,9 @@ impl Tokenizer {
 
 /// Adds the tokens that other files list. One that a file describes counts as it is described there; one that is only
 /// named is added where it is no token yet.
-/// Reads a tokenizer; the library panics on some files that are cut off in the midst of a part.
+/// Reads a tokenizer; the library panics on a file that is cut off in the midst of a part.
 fn read(json: &[u8]) -> Result<tokenizers::Tokenizer, tokenizers::Error> {
+    serde_json::from_slice::<IgnoredAny>(json)?;
     // Nothing outlives the panic but its words.
     let read = catch_unwind(|| tokenizers::Tokenizer::from_bytes(json));
     read.unwrap_or_else(|panic| Err(panic_words(panic.as_ref()).unwrap_or("it is malformed").into()))
