@@ -325,7 +325,7 @@ fn a_folder_of_another_kind_of_run_is_not_resumed() {
     let vigos = "[model]\npath = \"m\"\n[data]\npath = \"d.jsonl\"\n[train]\nsteps = 1\n";
     let vigos = vigos_recipe::Recipe::parse(vigos, "test", &[]).unwrap();
     let error = support::run(&vigos, &run_dir, true).unwrap_err();
-    assert!(error.to_string().contains("config.toml"), "{error}");
+    assert!(error.to_string().contains("another command, vigos sft"), "{error}");
 }
 
 #[test]
