@@ -9,6 +9,7 @@ mod experiment;
 mod generate;
 mod hub;
 mod installed;
+mod judge;
 mod judged;
 mod memory;
 mod mistaken_folders;

@@ -24,6 +24,8 @@ pub enum Purpose {
     WrongAnswers = 16,
     /// Items of a bootstrap.
     Bootstrap = 32,
+    /// Answers that a judge is asked about though they are graded.
+    Checks = 64,
 }
 
 /// Where in a run a draw belongs. Fields that do not apply are zero.

@@ -4,6 +4,7 @@
 //! run was stopped. A draw is keyed by (seed, item, sample, position).
 
 use crate::folder::{self, Finished, Folder, Observer, Options};
+use crate::judging::Judging;
 use crate::lines::{Answer, Line, Skipped};
 use crate::report::Report;
 use crate::student::{Loaded, alone, ready};
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::JsonLines;
-use vigos_data::{BadRow, Labels, Sources};
+use vigos_data::{BadRow, Labels, Rule, Sources};
 use vigos_hub::Progress;
 use vigos_models::VisionLanguageModel;
 use vigos_recipe::Recipe;
@@ -59,6 +60,7 @@ pub fn evaluate_with(
     let (folder, mut run) = Folder::open(options, SAMPLES, Run::Eval)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let suite = Suite::open(recipe, &options.kit.sources, &mut fetching)?;
+    let judging = Judging::open(recipe, options.run_dir)?;
     let loaded = Loaded::open(options, model, &mut fetching)?;
     run.begin(recipe, options.overrides)?;
 
@@ -68,7 +70,7 @@ pub fn evaluate_with(
     observer.started(done, total);
     let method = alone(recipe);
     let maker = SampleMaker { method: &method, ..loaded.base.samples() };
-    let mut evaluation = Evaluation { recipe, loaded: &loaded, maker, generation, suite, file };
+    let mut evaluation = Evaluation { recipe, loaded: &loaded, maker, generation, suite, judging, file };
     while done < total {
         let end = (done + part).min(total);
         if stop.load(Ordering::SeqCst) || !evaluation.part(done, end, observer, stop)? {
@@ -78,6 +80,9 @@ pub fn evaluate_with(
         observer.items(done);
     }
     evaluation.file.sync()?;
+    if let Some(judging) = &evaluation.judging {
+        observer.note(&judging.bill());
+    }
     let report = Report::new(recipe, folder.read()?)?;
     report.check(recipe, &folder.lines())?;
     folder.report(&report, &report.markdown())?;
@@ -91,6 +96,7 @@ pub fn evaluate_with(
 /// As an evaluation would meet.
 pub fn check(recipe: &Recipe, sources: &Sources, progress: &mut Progress) -> Result<(), RunError> {
     generation(&recipe.eval)?;
+    Judging::check(recipe)?;
     Suite::open(recipe, sources, progress).map(drop)
 }
 
@@ -125,6 +131,7 @@ struct Evaluation<'a> {
     maker: SampleMaker<'a>,
     generation: GenerationSettings,
     suite: Suite,
+    judging: Option<Judging>,
     file: JsonLines,
 }
 
@@ -151,10 +158,11 @@ impl Evaluation<'_> {
             return Ok(false);
         };
         let mut rollouts = rollouts.iter();
+        let mut lines: Vec<(Line, Rule)> = Vec::new();
         for (at, item) in (start..end).zip(items) {
             let labels = match item {
                 Err(skipped) => {
-                    self.file.write(&Line::Skipped(skipped))?;
+                    lines.push((Line::Skipped(skipped), Rule::default()));
                     continue;
                 }
                 Ok((_, labels)) => labels,
@@ -165,8 +173,17 @@ impl Evaluation<'_> {
                 let RolloutRecord { problem, answer, predicted, .. } = &rollout;
                 let right = |said: &String| is_right(&labels.rule, problem, said, answer);
                 rollout.correct = predicted.as_ref().is_some_and(right);
-                self.file.write(&Answer { item: at, sample, kind, place, rollout })?;
+                let answer = Answer { item: at, sample, kind, place, judged: None, rollout };
+                lines.push((Line::Answer(Box::new(answer)), labels.rule.clone()));
             }
+        }
+        if let Some(judging) = &self.judging
+            && !judging.judge(&mut lines, stop)?
+        {
+            return Ok(false);
+        }
+        for (line, _) in &lines {
+            self.file.write(line)?;
         }
         Ok(true)
     }

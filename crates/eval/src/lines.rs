@@ -27,9 +27,31 @@ pub struct Answer {
     /// The item's place in a prior suite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// What a judge said of it, if one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged>,
     /// What the student wrote, and how it is judged.
     #[serde(flatten)]
     pub rollout: RolloutRecord,
+}
+
+/// What a judge said of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// From 0, all wrong, to 1, all right; none if its replies could not be read.
+    pub score: Option<f64>,
+    /// Whether that is what the answer counts for. If not, the grader had decided, and the judge was asked too.
+    pub decides: bool,
+}
+
+impl Answer {
+    /// What it counts for, from 0 to 1.
+    pub fn score(&self) -> f64 {
+        match self.judged {
+            Some(Judged { score: Some(score), decides: true }) => score,
+            _ => f64::from(u8::from(self.rollout.correct)),
+        }
+    }
 }
 
 /// An item that could not be asked.

@@ -11,6 +11,8 @@ const VILP: [(&str, &[Wording]); 3] =
     [("vilp", &[Wording::Fact, Wording::Plain]), ("vilp-f", &[Wording::Fact]), ("vilp-p", &[Wording::Plain])];
 /// Where ViLP's authors have its rows.
 const VILP_PATH: &str = "hf:ViLP/ViLP@train";
+/// VLind-Bench, whose images are files beside its rows: it is fetched by hand.
+const VLIND: &str = "vlind-bench";
 
 /// A benchmark of `eval.suites`.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub(crate) enum Rows {
     Benchmark(Benchmark),
     /// Three images to a question, which is asked in these forms.
     Vilp(&'static [Wording]),
+    /// Statements about pairs of images.
+    Vlind,
 }
 
 impl Named {
@@ -57,22 +61,34 @@ impl Named {
             let (name, wordings) = VILP.into_iter().find(|(known, _)| *known == name)?;
             Some((name, Rows::Vilp(wordings), [VILP_PATH].as_slice()))
         };
-        let Some((name, rows, paths)) = known.or_else(vilp) else {
-            let names = Benchmark::ALL.iter().map(|it| it.name()).chain(VILP.iter().map(|(name, _)| *name));
+        let vlind = || (name == VLIND).then_some((VLIND, Rows::Vlind, [].as_slice()));
+        let Some((name, rows, paths)) = known.or_else(vilp).or_else(vlind) else {
+            let names = Benchmark::ALL.iter().map(|it| it.name());
+            let names = names.chain(VILP.iter().map(|(name, _)| *name)).chain([VLIND]);
             return Err(fault(entry, format!("one of {}", names.collect::<Vec<_>>().join(", "))));
         };
         let paths = match path {
             Some(path) => vec![path],
+            None if paths.is_empty() => {
+                let how = "the folder of its files, as they are no table that is fetched by rows: `hf download \
+                           klee972/VLind-Bench --repo-type dataset`";
+                return Err(fault(entry, format!("{name}=FOLDER, {how}")));
+            }
             None => paths.iter().map(PathBuf::from).collect(),
         };
         Ok(Self { name, rows, paths })
+    }
+
+    /// Whether a language model alone can grade its answers.
+    pub(crate) fn is_judged(&self) -> bool {
+        matches!(self.rows, Rows::Benchmark(Benchmark::MmVet))
     }
 
     /// The groups that its authors average, as [`Benchmark::weights`].
     pub(crate) fn weights(&self) -> &'static [(&'static str, f64)] {
         match self.rows {
             Rows::Benchmark(benchmark) => benchmark.weights(),
-            Rows::Vilp(_) => &[],
+            Rows::Vilp(_) | Rows::Vlind => &[],
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The sums of an evaluation, as JSON and Markdown.
 
+use crate::judging::JudgeReport;
 use crate::lines::{Answer, Line, Skipped};
 use crate::named::Named;
 use crate::statistics::{Mean, pass_at};
 use crate::tables::{Table, number, percent, percent_mean};
+use crate::vlind::{Stages, VlindReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,12 @@ pub struct Report {
     pub weighed: Option<Mean>,
     /// Prior suites by the wording of their questions.
     pub prior: BTreeMap<String, PriorSummary>,
+    /// The stages of VLind-Bench, if that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlind: Option<VlindReport>,
+    /// What a judge was asked, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeReport>,
 }
 
 /// What decides an evaluation's numbers.
@@ -109,6 +117,14 @@ struct Item {
     place: Option<Place>,
     answers: usize,
     right: usize,
+    /// What its answers count for in all.
+    score: f64,
+}
+
+impl Item {
+    fn accuracy(&self) -> f64 {
+        self.score / self.answers as f64
+    }
 }
 
 /// What is summed up over the completions of a group.
@@ -155,6 +171,9 @@ impl Report {
         let mut skipped: BTreeMap<String, usize> = BTreeMap::new();
         let mut items: Vec<Item> = Vec::new();
         let mut tokens: BTreeMap<Group, Tokens> = BTreeMap::new();
+        let mut judge = JudgeReport::of(&recipe.eval.judge);
+        let suites = Named::all(&recipe.eval.suites)?;
+        let mut stages = Stages::of(&suites);
         for line in lines {
             let answer = match line? {
                 Line::Answer(answer) => answer,
@@ -165,11 +184,18 @@ impl Report {
             };
             if answer.sample == 0 {
                 let (kind, place) = (answer.kind.clone(), answer.place.clone());
-                items.push(Item { kind, place, answers: 0, right: 0 });
+                items.push(Item { kind, place, answers: 0, right: 0, score: 0.0 });
             }
             if let Some(item) = items.last_mut() {
                 item.answers += 1;
                 item.right += usize::from(answer.rollout.correct);
+                item.score += answer.score();
+            }
+            if let Some(judge) = &mut judge {
+                judge.add(&answer);
+            }
+            if let Some(stages) = &mut stages {
+                stages.add(&answer);
             }
             tokens.entry((answer.place.is_some(), answer.kind.clone())).or_default().add(&answer);
         }
@@ -192,11 +218,12 @@ impl Report {
             }
         }
         let prior = PriorSummary::by_wording(&items);
-        let weighed = match Named::all(&recipe.eval.suites)?.as_slice() {
+        let weighed = match suites.as_slice() {
             [one] => weighed(&items, one.weights()),
             _ => None,
         };
-        Ok(Self { settings, asked: items.len(), skipped, overall, kinds, weighed, prior })
+        let vlind = stages.map(|stages| stages.report());
+        Ok(Self { settings, asked: items.len(), skipped, overall, kinds, weighed, prior, vlind, judge })
     }
 
     /// Refuses an evaluation that had to leave out more bad rows than the recipe allows; `lines` is where they
@@ -279,6 +306,12 @@ impl Report {
             }
             text += &format!("\n{}", table.markdown());
         }
+        if let Some(vlind) = &self.vlind {
+            text += &format!("\n{}", vlind.markdown());
+        }
+        if let Some(judge) = &self.judge {
+            text += &format!("\n{}", judge.markdown());
+        }
         if !self.skipped.is_empty() {
             let listed: Vec<String> = self.skipped.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
             text += &format!("\nLeft out: {}.\n", listed.join(", "));
@@ -292,7 +325,7 @@ fn weighed(items: &[Item], weights: &[(&str, f64)]) -> Option<Mean> {
     let of_group = |start: &str| {
         let of_it =
             items.iter().filter(|item| item.kind.as_ref().is_some_and(|kind| kind.starts_with(start)));
-        Mean::of(&of_it.map(|item| item.right as f64 / item.answers as f64).collect::<Vec<_>>())
+        Mean::of(&of_it.map(Item::accuracy).collect::<Vec<_>>())
     };
     let groups: Vec<(Mean, f64)> = weights.iter().map(|(start, weight)| (of_group(start), *weight)).collect();
     if groups.is_empty() || groups.iter().any(|(mean, _)| mean.n == 0) {
@@ -336,7 +369,7 @@ impl Settings {
 impl Summary {
     fn new<'a>(items: &[&Item], tokens: impl Iterator<Item = &'a Tokens>, k: usize) -> Self {
         let pass: Vec<f64> = items.iter().map(|item| pass_at(k, item.answers, item.right)).collect();
-        let average: Vec<f64> = items.iter().map(|item| item.right as f64 / item.answers as f64).collect();
+        let average: Vec<f64> = items.iter().map(|item| item.accuracy()).collect();
         let sum = tokens.fold(Tokens::default(), |sum, t| Tokens {
             completions: sum.completions + t.completions,
             valid: sum.valid + t.valid,
@@ -372,7 +405,7 @@ impl PriorSummary {
             let Some(Place { triple, role, wording }) = &item.place else { continue };
             let wording = wording.clone().unwrap_or_else(|| "all".into());
             let [score, prior] = wordings.entry(wording).or_default().entry(*triple).or_default();
-            let accuracy = item.right as f64 / item.answers as f64;
+            let accuracy = item.accuracy();
             match role {
                 Role::Score => score.push(accuracy),
                 Role::Prior => prior.push(accuracy),

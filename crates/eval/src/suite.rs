@@ -9,6 +9,7 @@ use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
 
 use crate::named::{Named, Rows};
+use crate::vlind;
 
 /// Rows that are looked at to know a prior suite.
 const FIRST_ROWS: usize = 16;
@@ -87,6 +88,7 @@ impl Suite {
                             parts.push(Part::vilp(*wording, &asked, sources, progress)?);
                         }
                     }
+                    Rows::Vlind => parts.push(Part::Rows(vlind::open(path, asked.limit)?)),
                     Rows::Benchmark(benchmark) => {
                         let fields = RowFields::Benchmark(benchmark);
                         parts.push(Part::Rows(sources.open(&DataRequest { fields, ..asked }, progress)?));

@@ -10,6 +10,7 @@ use vigos_rollout::{RunError, RunOptions};
 
 use crate::evaluate::{begun, check, evaluate_with};
 use crate::folder::{Finished, Folder, Observer, Options};
+use crate::judging::VERDICTS;
 use crate::named::Named;
 use crate::report::{PriorSummary, Report};
 use crate::tables::{Table, percent_mean};
@@ -44,6 +45,8 @@ pub fn evaluate_suites(
         observer.note(&format!("suite {}", suite.name));
         let mut recipe = recipe.clone();
         recipe.eval.suites = vec![entry.clone()];
+        // One folder of verdicts, and one limit, for all of them.
+        recipe.eval.judge.cache.get_or_insert_with(|| run_dir.join(VERDICTS));
         let run_dir = run_dir.join(suite.name);
         let resumes = begun(&run_dir, &recipe)?;
         let one =
@@ -81,7 +84,14 @@ impl Suites {
                     table.row(&[of, triples, none(), percent_mean(mean), none(), left_out.to_string()]);
                 }
             }
-            if report.prior.is_empty() {
+            if let Some(vlind) = &report.vlind {
+                for (measure, mean) in vlind.measures() {
+                    let of = format!("{name}: {measure}");
+                    let cells =
+                        [mean.n.to_string(), none(), percent_mean(&mean), none(), left_out.to_string()];
+                    table.row(&[vec![of], cells.to_vec()].concat());
+                }
+            } else if report.prior.is_empty() {
                 let overall = &report.overall;
                 table.row(&[
                     name.clone(),

@@ -20,6 +20,7 @@ mod choice;
 mod collection;
 mod equal;
 mod expression;
+mod kind;
 mod normalise;
 mod number;
 mod options;
@@ -30,8 +31,9 @@ mod signs;
 mod value;
 
 pub use equal::grade;
+pub use kind::{AnswerKind, answer_kind};
 pub use options::Choices;
-pub use rules::{named_choice, nearest_choice, same_rounded, same_truncated, says_one_of};
+pub use rules::{named_choice, nearest_choice, same_rounded, same_truncated, says_one_of, says_true};
 
 /// Whether `prediction` gives the same answer to `problem` as `reference`, as [`grade`] says. If the problem lists
 /// lettered options, an option may be given by its label, by its text or by both.

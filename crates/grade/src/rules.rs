@@ -106,6 +106,17 @@ pub fn says_one_of(answer: &str, references: &[String]) -> bool {
     })
 }
 
+/// The first word of an answer that is true or false, whatever its case, without commas and full stops; none if it has
+/// neither.
+pub fn says_true(answer: &str) -> Option<bool> {
+    let plain = answer.to_lowercase().replace([',', '.'], "");
+    plain.split_whitespace().find_map(|word| match word {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    })
+}
+
 /// How an answer is compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Form {

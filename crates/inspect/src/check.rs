@@ -6,9 +6,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use rayon::prelude::*;
 use vigos_core::text::shortened;
 use vigos_data::{BadRow, Dataset, ImageSource, Row, RowFields, recognised};
+use vigos_grade::AnswerKind;
 use vigos_recipe::sample::Skip;
 
-use crate::answers::{Kind, kind};
+use crate::answers::kind;
 use crate::error::InspectError;
 use crate::look::{Looked, Measured};
 use crate::pictures::{self, Picture};
@@ -32,7 +33,7 @@ struct Seen {
 
 /// What is kept of a row that can be used.
 struct Usable {
-    kind: Kind,
+    kind: AnswerKind,
     /// Its answer, if the grader will have trouble with it.
     hard: Option<String>,
     /// Of its name, and of all that it asks.
@@ -117,9 +118,9 @@ impl Counts {
         let Usable { kind, hard, hashes: [id, asked], measured, is_small } = usable;
         let answers = &mut report.answers;
         match kind {
-            Kind::Number => answers.number += 1,
-            Kind::Choice => answers.choice += 1,
-            Kind::Text => answers.text += 1,
+            AnswerKind::Number => answers.number += 1,
+            AnswerKind::Choice => answers.choice += 1,
+            AnswerKind::Text => answers.text += 1,
         }
         if let Some(answer) = hard {
             answers.hard += 1;

@@ -104,6 +104,10 @@ pub enum Rule {
     Truncated,
     /// By whether one of these is said.
     Says(Vec<String>),
+    /// By the first word that is true or false.
+    Truth,
+    /// By a language model alone.
+    Judged,
 }
 
 /// The place of a row in a prior suite, which asks one question of three images: one that shows what one would

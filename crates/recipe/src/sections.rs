@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use crate::document::Contradiction;
+use crate::judge::Judge;
 use crate::layout::{DataLayout, Turns};
 use crate::limits::in_context;
 use crate::normalise::Normalise;
@@ -478,6 +479,8 @@ pub struct Eval {
     /// End training after so many evaluations in a row that were no better than the best one before. 0: never.
     #[schemars(extend("x-resume" = ["eval"]))]
     pub patience: usize,
+    /// Who grades what the grader cannot.
+    pub judge: Judge,
 }
 
 /// How the rows of an evaluation's data set are laid out.

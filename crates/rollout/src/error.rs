@@ -10,6 +10,7 @@ use vigos_core::lock::LockError;
 use vigos_core::manifest::ManifestError;
 use vigos_data::DatasetError;
 use vigos_hub::HubError;
+use vigos_judge::JudgeError;
 use vigos_kernels::{DeviceError, SpanKlError};
 use vigos_models::ModelError;
 use vigos_processor::ProcessError;
@@ -40,6 +41,9 @@ pub enum RunError {
     /// The model cannot be had from the hub.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// A judge is set wrongly, or does not judge.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
     /// A sampling setting is wrong.
     #[error(transparent)]
     Sampling(#[from] SamplingError),
@@ -163,6 +167,7 @@ impl RunError {
             Self::Lines(error) => error.is_input(),
             Self::Dataset(error) => error.is_input(),
             Self::Hub(error) => error.is_input(),
+            Self::Judge(error) => error.is_input(),
             Self::Named { error, .. } => error.is_input(),
             Self::File(error)
             | Self::Folder(FolderError::File(error) | FolderError::Lock(LockError::File(error)))

@@ -7,6 +7,7 @@ const FLOORS: [&[&str]; 12] = [
     &["vigos-core", "vigos-jpeg", "vigos-operators", "vigos-ranks", "xtask"],
     &[
         "vigos-hub",
+        "vigos-judge",
         "vigos-kernels",
         "vigos-processor",
         "vigos-recording",

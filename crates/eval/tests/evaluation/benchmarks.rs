@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field};
 use burn::tensor::Device;
 use parquet::arrow::ArrowWriter;
 use serde_json::Value;
-use vigos_data::{Benchmark, Dataset, ImageSource, Row, RowFields};
+use vigos_data::{Benchmark, Dataset, ImageSource, Row, RowFields, Rule};
 use vigos_eval::{Finished, Observer, Options, Suites, evaluate_suites, is_right};
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
@@ -95,6 +95,9 @@ fn questions_are_put_as_the_authors_put_them() {
         (images(&vista), vista.labels.kind.as_deref()),
         (vec!["wide.png".to_owned()], Some("textbook question answering"))
     );
+    let vet = row(Benchmark::MmVet, "v1_0");
+    assert_eq!((vet.problem.as_str(), vet.answer.as_str()), ("What is x in the equation?", "-1 <AND> -5"));
+    assert_eq!((vet.labels.kind.as_deref(), &vet.labels.rule), (Some("ocr,math"), &Rule::Judged));
     let mmsi = row(Benchmark::MmsiBench, "0");
     assert_eq!((images(&mmsi).len(), mmsi.labels.kind.as_deref()), (2, Some("Motion (Cam.)")));
 }
@@ -187,7 +190,9 @@ fn ten_of(benchmarks: &[Benchmark]) -> (tempfile::TempDir, Recipe) {
     };
     let entries: Vec<String> = benchmarks.iter().map(entry).collect();
     let suites = format!("eval.suites=[{}]", entries.join(", "));
-    let recipe = recipe(dir.path(), &[&suites]);
+    // The tiny model's nonsense has no answer that a judge would be asked about.
+    let judge = ["eval.judge.url=http://127.0.0.1:1/v1", "eval.judge.model=none"];
+    let recipe = recipe(dir.path(), &[&suites, judge[0], judge[1]]);
     (dir, recipe)
 }
 

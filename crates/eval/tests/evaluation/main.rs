@@ -9,6 +9,7 @@ mod compare;
 mod diagnosis;
 mod reports;
 mod statistics;
+mod vlind;
 
 use serde_json::{Value, json};
 use std::fs;

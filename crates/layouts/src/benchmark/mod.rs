@@ -33,11 +33,13 @@ pub enum Benchmark {
     MathVerse,
     /// Where things are, told from several images.
     MmsiBench,
+    /// Free answers that take several abilities, graded by a language model.
+    MmVet,
 }
 
 impl Benchmark {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RealWorldQa,
         Self::CvBench,
         Self::Mmmu,
@@ -45,6 +47,7 @@ impl Benchmark {
         Self::MathVista,
         Self::MathVerse,
         Self::MmsiBench,
+        Self::MmVet,
     ];
 
     /// Its name in recipes.
@@ -57,6 +60,7 @@ impl Benchmark {
             Self::MathVista => "mathvista",
             Self::MathVerse => "mathverse",
             Self::MmsiBench => "mmsi-bench",
+            Self::MmVet => "mm-vet",
         }
     }
 
@@ -70,6 +74,7 @@ impl Benchmark {
             Self::MathVista => &["hf:AI4Math/MathVista@testmini"],
             Self::MathVerse => &["hf:AI4Math/MathVerse@testmini"],
             Self::MmsiBench => &["hf:RunsenXu/MMSI-Bench@MMSI_Bench"],
+            Self::MmVet => &["hf:lmms-lab/MMVet@test"],
         }
     }
 
@@ -96,6 +101,7 @@ impl Benchmark {
             Self::MathVista => &mathematics::VISTA,
             Self::MathVerse => &mathematics::VERSE,
             Self::MmsiBench => &["id", "images", "question_type", "question", "answer"],
+            Self::MmVet => &["question_id", "image", "question", "answer", "capability"],
         };
         columns.contains(&column)
     }
@@ -106,6 +112,7 @@ impl Benchmark {
             Self::CvBench => "idx",
             Self::MathVista => "pid",
             Self::MathVerse => "sample_index",
+            Self::MmVet => "question_id",
             Self::RealWorldQa | Self::Mmmu | Self::MmmuPro | Self::MmsiBench => "id",
         }
     }
@@ -120,6 +127,7 @@ impl Benchmark {
             Self::RealWorldQa => scenes::real_world(&cells),
             Self::CvBench => scenes::cv_bench(&cells),
             Self::MmsiBench => scenes::mmsi(&cells),
+            Self::MmVet => scenes::mm_vet(&cells),
             Self::Mmmu => subjects::mmmu(&cells),
             Self::MmmuPro => subjects::mmmu_pro(&cells),
             Self::MathVista => mathematics::vista(&cells),

@@ -1,4 +1,4 @@
-//! RealWorldQA, CV-Bench and MMSI-Bench: their rows have the whole question.
+//! RealWorldQA, CV-Bench, MMSI-Bench and MM-Vet: their rows have the whole question.
 
 use vigos_recipe::row::Rule;
 
@@ -39,5 +39,19 @@ pub(super) fn mmsi(cells: &Cells) -> Result<Asked, String> {
         images: cells.images("images")?,
         kind: Some(cells.text("question_type")?),
         rule: Rule::Choice(Vec::new()),
+    })
+}
+
+/// MM-Vet: a free answer, of which the reference says what has to be in it with `<AND>` and `<OR>`; results are by the
+/// abilities that it takes, such as `ocr,math`.
+pub(super) fn mm_vet(cells: &Cells) -> Result<Asked, String> {
+    // The authors' grader reads the words between spaces.
+    let answer = cells.text("answer")?.replace("<AND>", " <AND> ").replace("<OR>", " <OR> ");
+    Ok(Asked {
+        text: cells.text("question")?,
+        answer,
+        images: cells.images("image")?,
+        kind: Some(cells.text("capability")?),
+        rule: Rule::Judged,
     })
 }
