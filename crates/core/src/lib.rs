@@ -12,6 +12,7 @@
 //! ```
 
 pub mod files;
+pub mod fingerprint;
 pub mod folders;
 pub mod formats;
 pub mod host;

@@ -6,7 +6,7 @@
 use crate::folder::{self, Finished, Folder, Observer, Options};
 use crate::lines::{Answer, Line, Skipped};
 use crate::report::Report;
-use crate::student::{Loaded, alone, ready};
+use crate::student::{Loaded, alone, ready, try_first};
 use crate::suite::Suite;
 use crate::verdict::is_right;
 use std::path::Path;
@@ -60,14 +60,14 @@ pub fn evaluate_with(
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let suite = Suite::open(recipe, &options.kit.sources, &mut fetching)?;
     let loaded = Loaded::open(options, model, &mut fetching)?;
+    let (method, total) = (alone(recipe), suite.count());
+    let maker = SampleMaker { method: &method, ..loaded.base.samples() };
+    try_first(&maker, total, |item| suite.load(item))?;
     run.begin(recipe, options.overrides)?;
 
-    let total = suite.count();
     let part = (ROUNDS * eval.sampling.batch).div_ceil(eval.samples).max(1);
     let (mut done, file) = folder.resume(total, part, |line: &Line| line.place(eval.samples))?;
     observer.started(done, total);
-    let method = alone(recipe);
-    let maker = SampleMaker { method: &method, ..loaded.base.samples() };
     let mut evaluation = Evaluation { recipe, loaded: &loaded, maker, generation, suite, file };
     while done < total {
         let end = (done + part).min(total);

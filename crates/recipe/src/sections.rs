@@ -177,7 +177,7 @@ pub struct Lora {
     pub rank: usize,
     /// The adapter's output is scaled by alpha / rank.
     #[default(128.0)]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1e9))]
     pub alpha: f64,
     /// Share of the adapter's inputs dropped in the student's training forward.
     #[default(0.05)]
@@ -203,10 +203,10 @@ pub struct Optim {
     pub betas: (f64, f64),
     /// AdamW's term against division by zero.
     #[default(1e-8)]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 1e-30, max = 1.0))]
     pub eps: f64,
     /// AdamW's decoupled weight decay, of matrices alone: norms and biases do not decay.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1000.0))]
     pub weight_decay: f64,
     /// How the learning rate goes from its highest to the end: linear and cosine fall to 0.
     pub schedule: Schedule,

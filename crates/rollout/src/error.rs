@@ -126,8 +126,8 @@ pub enum RunError {
     NotFinite(String),
     /// A step of a run was given up for such a number.
     #[error(
-        "step {step}: {what} is not finite (NaN or infinite); the step changed nothing, and its rows ({rows}) are in {}; \
-         lower optim.lr, mend the rows, or let train.max_lost_steps leave out such steps", kept.display()
+        "step {step}: {what} is not finite (NaN or infinite); the step changed nothing; {} has its rows ({rows}); lower \
+         optim.lr, mend the rows, or let train.max_lost_steps leave out such steps", kept.display()
     )]
     LostStep {
         /// The step, counted from 1.

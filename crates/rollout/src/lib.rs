@@ -28,6 +28,7 @@ pub mod batch;
 mod cores;
 pub mod engine;
 mod error;
+pub mod inputs;
 pub mod judging;
 mod kit;
 mod lanes;

@@ -1,5 +1,6 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
+use crate::inputs::Inputs;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, remove_unfinished, write_atomic_bytes};
@@ -50,6 +51,7 @@ pub struct RunFolder {
     resumes: bool,
     lock: Option<FolderLock>,
     changes: Vec<String>,
+    inputs: Option<Inputs>,
 }
 
 impl RunFolder {
@@ -77,12 +79,12 @@ impl RunFolder {
             }
             (false, false) => {}
         }
-        Ok(Self { path: path.to_owned(), resumes: resume, lock, changes })
+        Ok(Self { path: path.to_owned(), resumes: resume, lock, changes, inputs: None })
     }
 
     /// The folder of a run for those that only read in it: neither looked at nor locked.
     pub fn to_read(path: &Path, resumes: bool) -> Self {
-        Self { path: path.to_owned(), resumes, lock: None, changes: Vec::new() }
+        Self { path: path.to_owned(), resumes, lock: None, changes: Vec::new(), inputs: None }
     }
 
     /// Checks that a folder's run was begun by this very recipe.
@@ -109,7 +111,19 @@ impl RunFolder {
         })
     }
 
-    /// Creates the folder, locks it, and writes the effective recipe and the `overrides` that are part of it.
+    /// Says what the run computes with, and tells what of it has changed since a resumed one began.
+    ///
+    /// # Errors
+    /// If the base is another one.
+    pub fn computes_with(&mut self, inputs: Inputs) -> Result<Option<String>, FolderError> {
+        let begun = if self.resumes { Inputs::begun_with(&self.path)? } else { None };
+        let change = begun.map_or(Ok(None), |begun| inputs.differences(&begun, &self.path))?;
+        self.inputs = Some(inputs);
+        Ok(change)
+    }
+
+    /// Creates the folder, locks it, and writes the effective recipe, the `overrides` that are part of it, and what the
+    /// run computes with.
     ///
     /// # Errors
     /// If it cannot be written, or another process was first.
@@ -127,6 +141,9 @@ impl RunFolder {
         if !overrides.is_empty() {
             let text = serde_json::to_vec(overrides).unwrap_or_default();
             write_atomic_bytes(&self.path.join(OVERRIDES), &text)?;
+        }
+        if let Some(inputs) = &self.inputs {
+            inputs.write(&self.path)?;
         }
         write_atomic_bytes(&self.path.join(CONFIG), recipe.to_toml()?.as_bytes())?;
         Ok(())
@@ -263,7 +280,7 @@ fn begun_by<R: RunRecipe>(path: &Path, recipe: &R, free: &[String]) -> Result<Ve
     }
 }
 
-fn fault(path: &Path, message: String, hint: &str) -> FolderError {
+pub(crate) fn fault(path: &Path, message: String, hint: &str) -> FolderError {
     FolderError::Taken { path: path.to_owned(), message, hint: hint.to_owned() }
 }
 

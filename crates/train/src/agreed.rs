@@ -4,7 +4,6 @@ use crate::lost;
 use crate::observer::Watch;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::time::Instant;
 use vigos_ranks::{Ranks, shared};
 use vigos_rollout::RunError;
 
@@ -27,10 +26,7 @@ pub(crate) fn agreed<O, T: Serialize + DeserializeOwned>(
     own: Result<O, RunError>,
     tell: impl FnOnce(&O) -> T,
 ) -> Result<(O, Vec<(usize, T)>), RunError> {
-    let begin = Instant::now();
-    let agreed = all_of(watch.ranks, own, tell);
-    watch.waited += begin.elapsed().as_secs_f64();
-    agreed
+    watch.waiting(|ranks| all_of(ranks, own, tell))
 }
 
 /// [`agreed`] before there is anyone to watch.

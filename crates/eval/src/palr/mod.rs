@@ -15,7 +15,7 @@ pub use scoring::{Counterfactuals, score};
 pub use tokens::{EPSILON, Palr, Part, Sums, Token};
 
 use crate::folder::{self, Finished, Folder, Observer, Options};
-use crate::student::{Loaded, ready};
+use crate::student::{Loaded, ready, try_first};
 use left_out::{NOT_RECORDED, left_out};
 use report::Diagnosed;
 use serde::Deserialize;
@@ -61,13 +61,13 @@ pub fn palr(
     let loaded = Loaded::open(options, None, &mut fetching)?;
     let vocabulary = loaded.base.model.architecture().text.vocab_size;
     let recorded = rollouts.map(|path| read_rollouts(path, vocabulary)).transpose()?;
+    let (maker, total) = (loaded.base.samples(), data.count().get());
+    try_first(&maker, total, |item| Ok(data.load(item)?))?;
     run.begin(recipe, options.overrides)?;
 
-    let total = data.count().get();
     let part = recipe.rollout.sampling.batch;
     let (mut done, file) = folder.resume(total, part, |line: &Line| (line.item(), true))?;
     observer.started(done, total);
-    let maker = loaded.base.samples();
     let mut diagnosis = Diagnosis {
         recipe,
         loaded: &loaded,
