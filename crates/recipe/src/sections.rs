@@ -1,4 +1,4 @@
-//! The sections of a recipe other than the method: a line a key, with its default, the values that it takes and
+//! The sections of a recipe other than the method and the rollout: a line a key, with its default, the values that it takes and
 //! what it means. Everything else that is said of keys, in messages and in `docs/config.md`, is made from here.
 
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use crate::document::Contradiction;
 use crate::layout::{DataLayout, Turns};
 use crate::limits::in_context;
 use crate::normalise::Normalise;
+use crate::rollout::Sampling;
 use crate::texts::{filled, names};
 use crate::unset::Unset;
 
@@ -115,56 +116,6 @@ pub struct Fields {
     #[default("id")]
     #[schemars(schema_with = "filled")]
     pub id: String,
-}
-
-/// How completions are sampled: keys of `[rollout]` and `[eval]`.
-#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Sampling {
-    /// Sampling temperature, which divides the logits. 0: always the most likely token.
-    #[default(1.0)]
-    #[schemars(range(min = 0.0))]
-    pub temperature: f64,
-    /// Sample among the so many most likely tokens. 0: off.
-    #[default(20)]
-    pub top_k: usize,
-    /// Sample among the fewest tokens whose probabilities add up to this. 1: off.
-    #[default(1.0)]
-    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
-    pub top_p: f64,
-    /// Leave out tokens less likely than this share of the most likely one. 0: off.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub min_p: f64,
-    /// Tokens after which a completion is cut off.
-    #[default(4096)]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub max_new_tokens: usize,
-    /// Completions that are decoded together.
-    #[default(8)]
-    #[schemars(range(min = 1, max = 4096), extend("x-resume" = ["train"]))]
-    pub batch: usize,
-}
-
-/// The `[rollout]` section: how the student's completions are sampled.
-#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Rollout {
-    /// The draws.
-    #[serde(flatten)]
-    #[default(Sampling { temperature: 1.1, top_p: 0.95, ..Sampling::default() })]
-    pub sampling: Sampling,
-    /// Factor against tokens that the prompt or the completion has. 1: off.
-    #[default(1.0)]
-    #[schemars(range(min = 0.001, max = 1000.0))]
-    pub repetition_penalty: f64,
-    /// Taken off the logits of tokens that the completion has. 0: off.
-    #[schemars(range(min = -1000.0, max = 1000.0))]
-    pub presence_penalty: f64,
-    /// Completions of a sample. The completions of a step are train.batch times train.accumulate, so its samples are so
-    /// many times fewer; prompt and images are read once for all of a sample.
-    #[default(1)]
-    #[schemars(range(min = 1, max = 4096))]
-    pub per_sample: usize,
 }
 
 /// The `[lora]` section: the adapter.

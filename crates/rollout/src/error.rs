@@ -139,6 +139,14 @@ pub enum RunError {
         /// The file with them and their completions, as `vigos replay` reads it.
         kept: PathBuf,
     },
+    /// A server that completions come from does not give them.
+    #[error("{url}: {reason}")]
+    Server {
+        /// The server.
+        url: String,
+        /// Why.
+        reason: String,
+    },
     /// Ranks cannot go on together.
     #[error(transparent)]
     Ranks(#[from] RanksError),
@@ -167,7 +175,7 @@ impl RunError {
             Self::File(error)
             | Self::Folder(FolderError::File(error) | FolderError::Lock(LockError::File(error)))
             | Self::Manifest(ManifestError::File(error)) => error.is_input(),
-            Self::Rollout(_) | Self::Loss(_) | Self::Interrupted(_) => false,
+            Self::Rollout(_) | Self::Loss(_) | Self::Interrupted(_) | Self::Server { .. } => false,
             Self::NotFinite(_) | Self::LostStep { .. } => false,
             _ => true,
         }

@@ -28,6 +28,7 @@ pub mod batch;
 mod cores;
 pub mod engine;
 mod error;
+mod foreign;
 pub mod inputs;
 pub mod judging;
 mod kit;
@@ -47,6 +48,7 @@ pub mod transcript;
 
 pub use cores::{side_by_side, works_side_by_side};
 pub use error::RunError;
+pub use foreign::{Foreign, Mismatch};
 pub use kit::Kit;
 pub use options::{RunOptions, Start};
 pub use prefill::PREFILL_TOKENS;

@@ -13,6 +13,7 @@ enum Said<T> {
     Done(T),
     NotFinite(String),
     Interrupted(String),
+    Server(String, String),
     Failed(String),
 }
 
@@ -43,6 +44,7 @@ pub(crate) fn all_of<O, T: Serialize + DeserializeOwned>(
         Ok(own) => Said::Done(tell(own)),
         Err(RunError::NotFinite(what)) => Said::NotFinite(what.clone()),
         Err(RunError::Interrupted(what)) => Said::Interrupted(what.clone()),
+        Err(RunError::Server { url, reason }) => Said::Server(url.clone(), reason.clone()),
         Err(other) => Said::Failed(other.to_string()),
     };
     let (mut others, mut first) = (Vec::new(), None);
@@ -54,6 +56,7 @@ pub(crate) fn all_of<O, T: Serialize + DeserializeOwned>(
             }
             Said::NotFinite(what) => RunError::NotFinite(what),
             Said::Interrupted(what) => RunError::Interrupted(what),
+            Said::Server(url, reason) => RunError::Server { url, reason },
             Said::Failed(reason) => RunError::OtherRank { rank, reason },
         };
         first.get_or_insert((rank, failed));

@@ -29,6 +29,7 @@ use vigos_rollout::judging::{Judge, Judging};
 use vigos_rollout::student::GenerationSettings;
 use vigos_rollout::transcript::Transcripts;
 use vigos_rollout::{Kit, RunError, RunOptions};
+use vigos_vllm::Remote;
 
 /// What to train, and where.
 pub type TrainOptions<'a> = RunOptions<'a, Recipe>;
@@ -175,11 +176,14 @@ pub fn train_judged(
             ranks.count()
         ));
     }
+    let remote = |url| Remote::new(url, recipe, run_dir, &base, generation);
+    let server = recipe.rollout.url.as_deref().map(remote).transpose()?;
+    let max_weight = Some(recipe.rollout.max_weight).filter(|most| *most > 0.0);
     let dropping = Dropping { probability: recipe.lora.dropout, seed: recipe.train.seed };
     let samples = Fitting { maker: base.samples(), longest };
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(samples)),
-        rollout: Sampled { base: &base, generation, per_sample },
+        rollout: Sampled { base: &base, generation, per_sample, server, max_weight },
         objective: Distillation {
             model: base.model.as_ref(),
             teaching,

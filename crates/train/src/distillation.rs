@@ -280,7 +280,7 @@ fn part(
                 student: packed.predicting_row(*rollout, first + token.position),
                 teacher: rows.len(),
                 divergence: divergences[pass.teacher].as_ref(),
-                weight,
+                weight: weight * scored[*rollout].rollout.weight(token.position),
                 clip: clip(method, token.boundary),
             });
         }
@@ -305,7 +305,8 @@ fn part(
             let clipped = row.clips(kl);
             passing += usize::from(!clipped);
             term.kl += kl / term.tokens as f64;
-            term.loss += row.clip.map_or(kl, |c| kl.min(c)) / mean_over[pass.teacher] as f64;
+            let counts = scored[*rollout].rollout.weight(token.position);
+            term.loss += counts * row.clip.map_or(kl, |c| kl.min(c)) / mean_over[pass.teacher] as f64;
             term.clipped += usize::from(clipped);
             let token = ScoredToken { position: token.position, teacher: pass.teacher, kl, clipped };
             scored[*rollout].tokens.push(token);

@@ -112,8 +112,9 @@ where
                 Ok(()) => unsaved = true,
                 Err(RunError::Interrupted(_)) => break,
                 Err(error) => {
-                    // Once the rows are mended or allowed the run can be resumed.
-                    if matches!(error, RunError::BadRows { .. }) && unsaved && self.state.step > 0 {
+                    // Once the rows are mended or allowed, or the server is back, the run can be resumed.
+                    let passes = matches!(error, RunError::BadRows { .. } | RunError::Server { .. });
+                    if passes && unsaved && self.state.step > 0 {
                         self.save(recorder, watch)?;
                     }
                     return Err(error);

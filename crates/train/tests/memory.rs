@@ -247,7 +247,7 @@ fn demonstration(model: &Model, tokens: usize) -> RolledOut {
     let tokens: Vec<u32> = (10..).take(tokens).collect();
     let text = CompletionText::new(&tokens, |_| b"a".to_vec(), &[]);
     let verdict = text.verdict(Fidelity::Paper);
-    RolledOut { sample: Arc::new(sample), tokens, finish: Finish::Stop, text, verdict }
+    RolledOut { sample: Arc::new(sample), tokens, finish: Finish::Stop, text, verdict, foreign: None }
 }
 
 /// The phases of a supervised step in which it computes, beside what is there all the time.

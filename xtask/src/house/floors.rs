@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 12] = [
     &["vigos-grade", "vigos-layouts", "vigos-qwen", "vigos-world"],
     &["vigos-data", "vigos-report"],
     &["vigos-inspect", "vigos-rollout", "vigos-sources", "vigos-watch"],
-    &["vigos-plan"],
+    &["vigos-plan", "vigos-vllm"],
     &["vigos-eval", "vigos-fuzz", "vigos-serve", "vigos-train"],
     &["vigos-bench", "vigos-experiment"],
     &["vigos"],
@@ -27,13 +27,14 @@ const FLOORS: [&[&str]; 12] = [
 ];
 
 /// Crates that know nothing of one another, not even by way of others, and why.
-const APART: [(&str, &str, &str); 8] = [
+const APART: [(&str, &str, &str); 9] = [
     ("vigos-hub", "vigos-data", "files of the hub are fetched, not read"),
     ("vigos-data", "vigos-hub", "rows are read, wherever their files came from"),
     ("vigos-train", "vigos-world", "a drawn world is a source of data like any other"),
     ("vigos-train", "vigos-qwen", "every family is trained alike"),
     ("vigos-rollout", "vigos-qwen", "every family is sampled alike"),
     ("vigos-eval", "vigos-qwen", "every family is judged alike"),
+    ("vigos-vllm", "vigos-qwen", "every family is served alike"),
     ("vigos-serve", "vigos-qwen", "every family is served alike"),
     ("vigos-eval", "vigos-train", "a model can be judged without being trained"),
 ];

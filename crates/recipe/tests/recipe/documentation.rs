@@ -52,7 +52,8 @@ fn what_may_change_on_resume_is_said_at_the_keys() {
     let rescue = ["data.max_bad_share", "data.max_pixels", "train.max_lost_steps", "train.recompute"];
     let trained =
         ["train.max_prompt_tokens", "train.tokens_per_micro_batch", "rollout.batch", "eval", "palr"];
-    assert_eq!(free_of(Run::Train), set(&[&sections[..], &images, &rescue, &trained].concat()));
+    let server = ["rollout.url", "rollout.patience"];
+    assert_eq!(free_of(Run::Train), set(&[&sections[..], &images, &rescue, &trained, &server].concat()));
     let keys = ["train.batch", "train.accumulate", "train.seed", "optim", "lora"];
     let freely =
         ["train.max_lost_steps", "train.recompute", "train.tokens_per_micro_batch", "train.normalise"];
