@@ -181,6 +181,21 @@ impl RunError {
         }
     }
 
+    /// The same error, as one of a number that is not finite where it is that.
+    #[must_use]
+    pub fn told(self) -> Self {
+        match self {
+            Self::Rollout(RolloutError::Sampling {
+                sample,
+                position,
+                source: source @ (SamplingError::Logit { .. } | SamplingError::Nothing { .. }),
+            }) => Self::NotFinite(format!(
+                "a logit of the student's (sample {sample}, token {position}: {source})"
+            )),
+            other => other,
+        }
+    }
+
     /// The same of what `key` of the recipe names.
     #[must_use]
     pub fn of(self, key: &'static str) -> Self {

@@ -6,6 +6,7 @@
 //! - [`sampler`] draws one token from a row of logits, reproducibly.
 //! - [`spans`] finds the description, the reasoning and the answer in a sampled completion.
 //! - [`routing`] says which teacher supervises which of its tokens.
+//! - [`agreed`] is what several ranks come to together.
 //! - [`judging`] evaluates checkpoints of a run that goes on.
 //! - [`record`] is what is written down of it, [`transcript`] the same token by token.
 //!
@@ -23,6 +24,7 @@
 //! ```
 
 pub mod adapter;
+pub mod agreed;
 pub mod base;
 pub mod batch;
 mod cores;
