@@ -136,3 +136,22 @@ fn a_generation_says_what_it_takes_when_asked() {
     let said = support::ran(vigos().args(&args).arg("-v").output().unwrap()).ok().stderr;
     assert!(said.contains("memory: about ") && said.contains("KV cache"), "{said}");
 }
+
+#[test]
+fn ranks_of_a_machine_take_a_base_each_and_share_what_it_has() {
+    let config = ["doctor", "--json", "--config", "configs/vigos-3b.toml", "--prompt-tokens", "1024"];
+    let of = |more: &[&str]| run(config.iter().chain(more)).ok().json();
+    let [one, eight] = [of(&["--memory", "80"]), of(&["--memory", "80", "--ranks", "8"])];
+    assert!(one.get("together").is_none());
+    let together = &eight["together"];
+    let weights = one["parts"].as_array().unwrap().iter().find(|part| part["name"] == "weights").unwrap();
+    let times = |value: &Value| 8 * value.as_u64().unwrap();
+    assert_eq!(together["ranks"], 8);
+    assert_eq!(together["bytes"].as_u64().unwrap(), times(&one["peak_bytes"]));
+    assert_eq!(together["base_bytes"].as_u64().unwrap(), times(&weights["bytes"]));
+    // What a device has is its rank's own; what this machine has is shared.
+    assert_eq!(one["available_bytes"], eight["available_bytes"]);
+    let told = run(["doctor", "--config", "configs/vigos-3b.toml", "--memory", "80", "--ranks", "8"]).ok();
+    assert!(told.stdout.contains("the 8 ranks of a machine"), "{}", told.stdout);
+    run(["doctor", "--config", "configs/vigos-3b.toml", "--ranks", "0"]).refused(&["--ranks"]);
+}

@@ -31,6 +31,7 @@ pub(crate) use watch::{TopArgs, WatchArgs};
 
 use crate::device::Choice;
 use clap::{Args, Parser, Subcommand};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Trains vision-language models to look before they reason: visually grounded on-policy self-distillation.
@@ -413,6 +414,9 @@ pub(crate) struct DoctorArgs {
     /// Memory of the device to plan for, in GB (10^9 bytes).
     #[arg(long, value_name = "GB", requires = "config", allow_negative_numbers = true)]
     pub(crate) memory: Option<f64>,
+    /// Ranks of one machine, each with a base of its own: where they compute in its memory they share it.
+    #[arg(long, value_name = "N", requires = "config", default_value = "1")]
+    pub(crate) ranks: NonZeroUsize,
     /// Override one key of the recipe, such as train.batch=1. May be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "config")]
     pub(crate) set: Vec<String>,

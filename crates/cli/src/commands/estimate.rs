@@ -30,7 +30,7 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
     let (available, device) = match args.memory {
         None => {
             let device = choice.open()?;
-            (available_memory(&device), Some(device))
+            (available_memory(&device).map(|bytes| bytes / args.ranks.get() as u64), Some(device))
         }
         Some(gigabytes) if gigabytes > 0.0 && gigabytes < 1e9 => (Some((gigabytes * 1e9) as u64), None),
         Some(other) => {
@@ -60,7 +60,7 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
         }
     }
     transfer.finish();
-    let outlook = Outlook::of_run(&plan, model.architecture(), available, most);
+    let outlook = Outlook::of_run(&plan, model.architecture(), available, most).of_ranks(args.ranks.get());
     let written = if args.json { output::json(&outlook) } else { output::data(&outlook.table()) };
     Ok(written?)
 }

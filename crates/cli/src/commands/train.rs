@@ -100,7 +100,10 @@ pub(super) fn with_recipe<R: RunRecipe>(
     let mut told = match ranks.is_first() {
         true => {
             let live = Live::new(&run_dir, every, name_of(&device));
-            Some((Run::new(memory).with_page(live), Trackers::begin(&trackers, &run_dir)?))
+            Some((
+                Run::new(memory).of_ranks(ranks.on_machine()).with_page(live),
+                Trackers::begin(&trackers, &run_dir)?,
+            ))
         }
         false => None,
     };
