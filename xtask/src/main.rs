@@ -13,6 +13,7 @@ mod random;
 mod ranks;
 mod same_numbers;
 mod sanitize;
+mod scaling;
 mod shell;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +44,8 @@ enum Task {
     Faults(faults::Args),
     /// Train with the processes of `mpirun`, kill some of them, and compare with a process by itself.
     Ranks(ranks::Args),
+    /// Say what a step would take on more ranks, from what a run took on one.
+    Scaling(scaling::Args),
     /// Train and evaluate on data sets that could fill a memory, and say how much was taken.
     Hostile(hostile::Args),
     /// Run the readers of untrusted bytes under libFuzzer.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::SameNumbers(args) => same_numbers::run(&args),
         Task::Faults(args) => faults::run(&args),
         Task::Ranks(args) => ranks::run(&args),
+        Task::Scaling(args) => scaling::run(&args),
         Task::Hostile(args) => hostile::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sanitize => sanitize::run(),
