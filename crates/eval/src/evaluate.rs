@@ -5,6 +5,7 @@
 
 use crate::folder::{self, Finished, Folder, Observer, Options};
 use crate::lines::{Answer, Line, Skipped};
+use crate::parts::Parts;
 use crate::report::Report;
 use crate::student::{Loaded, alone, ready, try_first};
 use crate::suite::Suite;
@@ -67,10 +68,10 @@ pub fn evaluate_with(
     Folder::begin(&mut run, options)?;
 
     let part = (ROUNDS * eval.sampling.batch).div_ceil(eval.samples).max(1);
-    let (parts, mut file) = folder.resume(ranks, total, part, |line: &Line| line.place(eval.samples))?;
+    let (done, mut file) = folder.resume(ranks, total, part, |line: &Line| line.place(eval.samples))?;
     let mut evaluation = Evaluation { recipe, loaded: &loaded, maker, generation, suite };
     let ask = |start, end, observer: &mut dyn Observer| evaluation.part(start, end, observer, stop);
-    let items = parts.each(ranks, &mut file, observer, stop, ask, Line::told)?;
+    let items = Parts { done, total, part }.each(ranks, &mut file, observer, stop, ask, Line::told)?;
     if items < total {
         return Ok(Finished { items, total, report: None });
     }

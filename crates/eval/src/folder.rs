@@ -1,6 +1,5 @@
 //! What evaluation and diagnostic share: what they are given, how they are watched, where they write.
 
-use crate::parts::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -88,20 +87,20 @@ impl Folder {
         self.path.join(self.lines)
     }
 
-    /// Opens the lines to go on: how much is done, and on the first rank the file behind its last line. Items are written in
-    /// parts of `part` items; a part that is not whole is removed. `place` gives a line's item and whether the line is that
-    /// item's last.
+    /// Opens the lines to go on: how many of the `total` items are done, and on the first rank the file behind their last
+    /// line. Items are written in parts of `part` items; a part that is not whole is removed. `place` gives a line's item
+    /// and whether the line is that item's last.
     pub(crate) fn resume<L: DeserializeOwned>(
         &self,
         ranks: &dyn Ranks,
         total: usize,
         part: usize,
         place: impl Fn(&L) -> (usize, bool),
-    ) -> Result<(Parts, Option<JsonLines>), RunError> {
+    ) -> Result<(usize, Option<JsonLines>), RunError> {
         let first = || self.resume_lines(total, part, place).map(|(done, file)| (done, Some(file)));
         let (own, file) = by_the_first(ranks, first, || Ok((0, None)))?;
         let done = shared(ranks, &own)?.first().copied().unwrap_or(own);
-        Ok((Parts { done, total, part }, file))
+        Ok((done, file))
     }
 
     fn resume_lines<L: DeserializeOwned>(

@@ -15,6 +15,7 @@ pub use scoring::{Counterfactuals, score};
 pub use tokens::{EPSILON, Palr, Part, Sums, Token};
 
 use crate::folder::{self, Finished, Folder, Observer, Options};
+use crate::parts::Parts;
 use crate::student::{Loaded, ready, try_first};
 use left_out::{NOT_RECORDED, left_out};
 use report::Diagnosed;
@@ -69,14 +70,14 @@ pub fn palr(
     Folder::begin(&mut run, options)?;
 
     let part = recipe.rollout.sampling.batch;
-    let (parts, mut file) = folder.resume(ranks, total, part, |line: &Line| (line.item(), true))?;
+    let (done, mut file) = folder.resume(ranks, total, part, |line: &Line| (line.item(), true))?;
     let mut diagnosis =
         Diagnosis { recipe, loaded: &loaded, maker, generation, recorded, data, pool: Pool::new(), total };
-    if parts.done < total {
+    if done < total {
         diagnosis.fill_pool()?;
     }
     let diagnose = |start, end, observer: &mut dyn Observer| diagnosis.part(start, end, observer, stop);
-    let items = parts.each(ranks, &mut file, observer, stop, diagnose, |_| None)?;
+    let items = Parts { done, total, part }.each(ranks, &mut file, observer, stop, diagnose, |_| None)?;
     if items < total {
         return Ok(Finished { items, total, report: None });
     }
