@@ -1,6 +1,6 @@
 //! The files that a run computes with, so that one that is gone on with notices others.
 
-use crate::run_folder::{FolderError, fault};
+use crate::folder_error::{FolderError, fault};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

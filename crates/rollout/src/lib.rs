@@ -30,6 +30,7 @@ pub mod batch;
 mod cores;
 pub mod engine;
 mod error;
+mod folder_error;
 mod foreign;
 pub mod inputs;
 pub mod judging;

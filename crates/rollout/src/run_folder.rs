@@ -1,48 +1,20 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
+pub use crate::folder_error::FolderError;
+use crate::folder_error::fault;
 use crate::inputs::Inputs;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, remove_unfinished, write_atomic_bytes};
 use vigos_core::leaves::leaves;
-use vigos_core::lock::{FolderLock, LockError};
+use vigos_core::lock::FolderLock;
+use vigos_recipe::RunRecipe;
 use vigos_recipe::resume::{Run, free};
-use vigos_recipe::{RecipeError, RunRecipe};
 
 const CONFIG: &str = "config.toml";
 const OVERRIDES: &str = "overrides.json";
 const ROLLOUTS: &str = "rollouts";
 const MAX_CONFIG: u64 = 1 << 20;
-
-/// Why a folder cannot be a run's.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// It is taken, or is not the run that is resumed.
-    #[error("{}: {message}; {hint}", path.display())]
-    Taken {
-        /// The folder.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-        /// What to do.
-        hint: String,
-    },
-    /// The recipe in it is wrong, or the one to be written is.
-    #[error(transparent)]
-    Recipe(Box<RecipeError>),
-    /// Another process writes to it, or its lock could not be taken.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// A file in it could not be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-}
-
-impl From<RecipeError> for FolderError {
-    fn from(error: RecipeError) -> Self {
-        Self::Recipe(Box::new(error))
-    }
-}
 
 /// The folder of a run. Once its run is begun it is this process's own, until the value is dropped.
 #[derive(Clone, Debug)]
@@ -278,10 +250,6 @@ fn begun_by<R: RunRecipe>(path: &Path, recipe: &R, free: &[String]) -> Result<Ve
         )),
         None => Ok(differences.into_iter().map(|(_, what)| what).collect()),
     }
-}
-
-pub(crate) fn fault(path: &Path, message: String, hint: &str) -> FolderError {
-    FolderError::Taken { path: path.to_owned(), message, hint: hint.to_owned() }
 }
 
 /// Every key that was changed, with what it was and is.
