@@ -1,10 +1,11 @@
 //! A model on a device, and prompts and images for it that are drawn: what is measured needs no tokenizer and no data.
 
 use crate::kernels::product_rate;
-use crate::measure::{Meter, resident};
+use crate::measure::Meter;
 use crate::{BenchError, On};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
+use vigos_core::host::{peak_memory, resident_memory};
 use vigos_core::random::{Key, Purpose, draws};
 use vigos_models::memory::Footprint;
 use vigos_models::{Architecture, VisionLanguageModel};
@@ -32,7 +33,7 @@ impl Bench {
     pub(crate) fn open(on: On) -> Result<Self, BenchError> {
         let model = on.families.load(on.folder, on.device, on.kept)?;
         let model_bytes = Footprint::new(model.architecture(), on.kept.on(on.device)).weights();
-        Ok(Self { model, loaded: resident("VmRSS:"), model_bytes, device: on.device.clone() })
+        Ok(Self { model, loaded: resident_memory(), model_bytes, device: on.device.clone() })
     }
 
     pub(crate) fn architecture(&self) -> &Architecture {
@@ -115,7 +116,7 @@ impl Bench {
 
     /// The most memory that the process has taken beyond the loaded model.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
-        Some(resident("VmHWM:")?.saturating_sub(self.loaded?))
+        Some(peak_memory()?.saturating_sub(self.loaded?))
     }
 
     /// Multiplications and additions of a decoder layer's, the vision tower's and the head's products, for one token,

@@ -220,6 +220,13 @@ pub(crate) fn available_memory(device: &Device) -> Option<u64> {
     vigos_core::host::available_memory()
 }
 
+/// A device as it names itself; by its debug form, which is all that every backend has, where it does not.
+pub(crate) fn described(device: &Device) -> String {
+    let text = format!("{device:?}");
+    let inner = text.strip_prefix("Device<").and_then(|text| text.strip_suffix('>'));
+    vigos_kernels::identity(device).unwrap_or_else(|| inner.unwrap_or(&text).to_owned())
+}
+
 /// The name of a device's backend.
 pub(crate) fn name_of(device: &Device) -> String {
     let backend = COMPILED.iter().find(|backend| backend.devices().contains(device));
