@@ -48,7 +48,7 @@ mod tensors;
 
 #[cfg(feature = "lowering")]
 pub use cube::lowering;
-pub use device::{AUTOTUNES, FUSES, identity};
+pub use device::{AUTOTUNES, FUSES, Identity, identity};
 pub use divergence::{Direction, Divergence, ForwardKl, ReverseKl};
 pub use error::{SpanKlError, UnknownDivergence};
 pub use generalised::{JensenShannon, TopTokens};

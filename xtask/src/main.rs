@@ -8,6 +8,7 @@ mod faults;
 mod features;
 mod fuzz;
 mod goldens;
+mod gpu_kit;
 mod hostile;
 mod house;
 mod random;
@@ -40,6 +41,8 @@ enum Task {
     Goldens(goldens::Args),
     /// Have the compiler check the command with every set of features, and make a table of it.
     Features(features::Args),
+    /// Make a tarball that says of a machine with a card what there is to say: tools/gpu/run.sh.
+    GpuKit(gpu_kit::Args),
     /// Compare what two builds of the command compute, file by file.
     SameNumbers(same_numbers::Args),
     /// Kill runs at random moments, damage checkpoints, resume, and compare with a run left alone.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Docs(args) => docs::run(&args),
         Task::Goldens(args) => goldens::run(&args),
         Task::Features(args) => features::run(&args),
+        Task::GpuKit(args) => gpu_kit::run(&args),
         Task::SameNumbers(args) => same_numbers::run(&args),
         Task::Faults(args) => faults::run(&args),
         Task::Ranks(args) => ranks::run(&args),

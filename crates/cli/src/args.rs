@@ -250,8 +250,8 @@ pub(crate) enum Command {
         vigos doctor --json\n  \
         vigos doctor --config configs/vigos-3b.toml --memory 80\n\n\
         With --config nothing is loaded or tested: the recipe and the model's config.json are enough. Without \
-        --memory the estimate is held against what this machine has available, where the device computes in its \
-        memory. docs/memory.md explains the lines.")]
+        --memory the estimate is held against what is available, where the device computes in the machine's memory or \
+        its driver tells. docs/memory.md explains the lines.")]
     Doctor(DoctorArgs),
     /// Test whether a device computes what it should: operators against f64, a step against recorded numbers.
     #[command(after_help = "Examples:\n  \

@@ -79,7 +79,7 @@ impl Display for Check {
             Verdict::Reduced => "REDUCED",
             Verdict::Wrong => "WRONG  ",
         };
-        write!(f, "{verdict} {:<34}", self.name)?;
+        write!(f, "{verdict} {:<46}", self.name)?;
         match (self.error, &self.failure) {
             (Some(error), _) => write!(f, "error {error:.1e}, at most {:.0e}", self.bound)?,
             (None, Some(failure)) => f.write_str(failure)?,

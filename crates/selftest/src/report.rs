@@ -72,8 +72,8 @@ impl Report {
             );
         }
         if !self.sound {
-            let fused = "neighbours, together";
-            if self.build.fusion && (wrong.contains(&fused) || !wrong.contains(&"neighbours, one by one")) {
+            // Operators that are wrong one by one are not wrong for being joined.
+            if self.build.fusion && !wrong.contains(&"neighbours, one by one") {
                 ways.push("a build without the feature `fusion`".to_owned());
             }
             if self.build.autotune {

@@ -28,6 +28,20 @@ pub(super) fn check(cases: &mut Cases) {
             Ok(relative_error(&found.values, &wanted.values))
         });
     }
+    // Products of one column and of one row have kernels of their own, which fusion has taken for one another
+    // (tracel-ai/burn, issue 5122).
+    for (name, [rows, columns]) in
+        [("neighbours of one column", [ROWS, 1]), ("neighbours of one row", [1, ROWS])]
+    {
+        let (x, weight) = (drawn(54, rows, WIDTH), drawn(55, columns, WIDTH));
+        cases.check(name, PRODUCTS, || {
+            let product = upload(&x, device).matmul(upload(&weight, device).transpose());
+            let found = download(product.clone() + product * 0.5)?;
+            let wanted = host::project(&x, &weight);
+            let wanted: Vec<f64> = wanted.values.iter().map(|value| 1.5 * value).collect();
+            Ok(relative_error(&found.values, &wanted))
+        });
+    }
 }
 
 /// A product with what is usually behind one, a sum over rows, and a softmax.

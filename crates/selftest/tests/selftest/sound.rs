@@ -9,7 +9,9 @@ fn every_operator_of_the_cpu_passes_with_room_to_spare() {
     let checks = operators(&Own, &Device::flex());
     for check in &checks {
         assert_eq!(check.verdict, Verdict::Passed, "{check}");
-        assert!(check.error.is_some_and(|error| error < check.bound / 2.0), "{check}");
+        // A result in bf16 is itself rounded by half of the bound.
+        let share = if check.name.contains("bf16") { 0.75 } else { 0.25 };
+        assert!(check.error.is_some_and(|error| error < check.bound * share), "{check}");
     }
     for what in [
         "product",
