@@ -1,5 +1,6 @@
 //! `vigos experiment`: methods by seeds in, tables and plots out.
 
+use super::selftest::before_a_run;
 use crate::args::ExperimentArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
@@ -38,7 +39,11 @@ pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError
         return list(&config, &plan);
     }
     if !args.report_only {
-        let device = device.open()?;
+        let choice = device;
+        let device = choice.open()?;
+        if !args.skip_selftest {
+            before_a_run(&device, choice, plan.runs.iter().all(|run| run.recipe.train.fast_math))?;
+        }
         let stop = Stop::listen(None)?;
         let mut progress = Trials::new(&config, available_memory(&device));
         if !vigos_experiment::run(&config, &plan, &kit(), &device, &mut progress, stop.flag())? {

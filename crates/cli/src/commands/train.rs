@@ -1,8 +1,9 @@
 //! `vigos train`: a recipe in, a run folder out.
 
 use super::dry_run;
+use super::selftest::before_a_run;
 use crate::args::{DistilArgs, TrainArgs};
-use crate::device::{Choice, available_memory, described, name_of};
+use crate::device::{Choice, available_memory, name_of};
 use crate::error::CliError;
 use crate::ranks::{Quiet, memory_of_each, stopped};
 use crate::recipe;
@@ -15,7 +16,6 @@ use vigos_recipe::Tracker;
 use vigos_recipe::resume;
 use vigos_report::Live;
 use vigos_rollout::{RunError, Start};
-use vigos_selftest::Subject;
 use vigos_terminal::Stop;
 use vigos_terminal::Trackers;
 use vigos_terminal::output::{self, note};
@@ -97,9 +97,7 @@ pub(super) fn with_recipe<R: RunRecipe>(
     let choice = device;
     let device = choice.of_rank(ranks)?;
     if !args.skip_selftest {
-        let (name, described) = (choice.to_string(), described(&device));
-        let subject = Subject { device: &device, name: &name, described: &described };
-        subject.before_a_run(&kit(), fast_math, &mut note)?;
+        before_a_run(&device, choice, fast_math)?;
     }
     let stop = Stop::listen(args.save_by)?;
     let memory = available_memory(&device);
