@@ -32,6 +32,8 @@ mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 2
+# Vulkan's loader wants one, and says so on every start where there is none.
+export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-$work}
 : >"$out/steps.jsonl"
 failed=0
 began=$SECONDS

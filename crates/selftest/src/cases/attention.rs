@@ -1,6 +1,6 @@
 //! Attention over packed sequences and over a cache.
 
-use super::{Cases, PRODUCTS};
+use super::bench::{Cases, PRODUCTS};
 use crate::host::{self, Matrix};
 use crate::numbers::{download, drawn, relative_error, upload};
 use vigos_kernels::{Columns, Segment, Segments};

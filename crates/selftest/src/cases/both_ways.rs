@@ -3,7 +3,7 @@
 //! The gradient needs no formula: along a direction `d` it is the slope of `Σ u ⊙ f(x + εd)`, which the formula of the
 //! forward gives in f64 to nine digits.
 
-use super::Cases;
+use super::bench::Cases;
 use crate::check::Bounds;
 use crate::host::Matrix;
 use crate::numbers::{download, drawn, relative_error, upload};

@@ -1,6 +1,6 @@
 //! What stands between a model's products, and the optimiser's update.
 
-use super::{Cases, ROUNDING};
+use super::bench::{Cases, ROUNDING};
 use crate::host::{self, Matrix};
 use crate::numbers::{download, drawn, relative_error, upload};
 use burn::tensor::Tensor;

@@ -1,6 +1,6 @@
 //! The loss: divergences of rows of logits by the device's own kernel, and from hidden states.
 
-use super::{Cases, PRODUCTS};
+use super::bench::{Cases, PRODUCTS};
 use crate::check::Bounds;
 use crate::host::{self, Matrix};
 use crate::numbers::{download, drawn, relative_error, upload};

@@ -1,7 +1,7 @@
 //! Operators that stand side by side, which a backend with fusion makes one kernel of: once as they come, and once with
 //! a stop behind each, where nothing can be joined. That one is right and the other wrong says who is at fault.
 
-use super::{Cases, PRODUCTS};
+use super::bench::{Cases, PRODUCTS};
 use crate::host::{self, Matrix};
 use crate::numbers::{download, drawn, relative_error, upload};
 use burn::tensor::Tensor;

@@ -1,6 +1,6 @@
 //! Products with frozen weights, plain, in bf16 and quantised, and the low-rank update beside them.
 
-use super::{Cases, PRODUCTS};
+use super::bench::{Cases, PRODUCTS};
 use crate::check::Bounds;
 use crate::host::{self, Matrix};
 use crate::numbers::{download, drawn, halved, relative_error, stream_of, upload, upload_as};
