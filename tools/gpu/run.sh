@@ -27,7 +27,8 @@ vigos=$here/vigos
 if [ -d "$here/cuda" ]; then
     export CUDA_PATH=$here/cuda LD_LIBRARY_PATH=$here/cuda/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 fi
-export HF_HUB_OFFLINE=1
+# What fails is told in a line.
+export HF_HUB_OFFLINE=1 RUST_BACKTRACE=0
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
