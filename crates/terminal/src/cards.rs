@@ -25,7 +25,7 @@ pub struct Row {
     pub weights: &'static str,
     /// Most bytes that the recipe takes at once as it is.
     pub peak_bytes: u64,
-    /// What each card of [`Row::cards`] is to it.
+    /// What each card is to it: of 8, 12, 16, 24, 48 and 80 GB.
     pub fits: [Fit; CARDS.len()],
 }
 
