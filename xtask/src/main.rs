@@ -5,8 +5,10 @@ mod benches;
 mod ci;
 mod docs;
 mod faults;
+mod features;
 mod fuzz;
 mod goldens;
+mod gpu_kit;
 mod hostile;
 mod house;
 mod random;
@@ -38,6 +40,10 @@ enum Task {
     Docs(docs::Args),
     /// Make recorded numbers anew with the reference's own tools.
     Goldens(goldens::Args),
+    /// Have the compiler check the command with every set of features, and make a table of it.
+    Features(features::Args),
+    /// Make a tarball that says of a machine with a card what there is to say: tools/gpu/run.sh.
+    GpuKit(gpu_kit::Args),
     /// Compare what two builds of the command compute, file by file.
     SameNumbers(same_numbers::Args),
     /// Kill runs at random moments, damage checkpoints, resume, and compare with a run left alone.
@@ -62,6 +68,8 @@ fn main() -> ExitCode {
         Task::Arrows => house::run(),
         Task::Docs(args) => docs::run(&args),
         Task::Goldens(args) => goldens::run(&args),
+        Task::Features(args) => features::run(&args),
+        Task::GpuKit(args) => gpu_kit::run(&args),
         Task::SameNumbers(args) => same_numbers::run(&args),
         Task::Faults(args) => faults::run(&args),
         Task::Ranks(args) => ranks::run(&args),

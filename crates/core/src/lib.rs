@@ -11,6 +11,7 @@
 //! assert_ne!(draws(Purpose::Sampling, key).bits(), draws(Purpose::Shuffle, key).bits());
 //! ```
 
+pub mod cards;
 pub mod files;
 pub mod fingerprint;
 pub mod folders;

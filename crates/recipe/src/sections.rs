@@ -218,6 +218,10 @@ pub struct Train {
     pub seed: u64,
     /// Number format of weights and activations; the divergence and the optimiser are always f32.
     pub precision: Precision,
+    /// Take products of f32 in less precision for what they are: TF32 or f16 inside of them, which some GPUs have in their
+    /// place. Without it a run on a device that computes so is refused by its self-test.
+    #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]
+    pub fast_math: bool,
     /// What a backward does about the activations of a forward: run each block again, which takes the memory of one
     /// block, or keep them all, which takes a quarter less time. "auto" keeps them where they fit well.
     #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]

@@ -1,9 +1,10 @@
 //! What a command says while it works, and what ends it before it is done.
 //!
 //! Data goes to stdout and everything for people to stderr ([`output`]); how far a run, an evaluation or an experiment is
-//! ([`progress`], [`Trials`]), what it takes ([`memory`]) and what to do with it when it is done ([`what_next()`]) is said
+//! ([`progress`], [`Trials`]), what it takes ([`memory`], [`cards`]) and what to do with it when it is done ([`what_next()`]) is said
 //! as a bar on a terminal and as lines elsewhere. [`Stop`] hears signals.
 
+pub mod cards;
 mod error;
 mod interrupt;
 pub mod memory;

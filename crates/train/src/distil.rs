@@ -4,6 +4,7 @@ use crate::agreed::first_then_others;
 use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::AdapterFineTune;
+use crate::growth::Growth;
 use crate::health::Health;
 use crate::observer::{Observer, Watch};
 use crate::opening::{begin, hold_inputs, open_folder, open_recorder};
@@ -198,6 +199,7 @@ pub fn train_judged(
         max_lost_steps: recipe.train.max_lost_steps,
         state,
         health: Health::default(),
+        growth: Growth::default(),
         judging,
     };
     training.run(&mut recorder, &mut Watch::new(observer, stop, ranks))

@@ -27,6 +27,7 @@ pub mod dropout;
 pub mod dry_run;
 pub mod fine_tune;
 mod finite;
+mod growth;
 mod health;
 mod lost;
 pub mod metrics;

@@ -4,6 +4,7 @@ use crate::agreed::by_the_first;
 use crate::checkpoint::write_folder;
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
+use crate::growth::Growth;
 use crate::health::Health;
 use crate::observer::{Observer, Watch};
 use crate::opening::{begin, hold_inputs, open_folder, open_recorder};
@@ -151,6 +152,7 @@ impl<F: FineTune> Supervised<'_, F> {
             max_lost_steps: recipe.train.max_lost_steps,
             state,
             health: Health::default(),
+            growth: Growth::default(),
             judging: None,
         };
         let finished = training.run(&mut recorder, watch)?;

@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 12] = [
     &["vigos-inspect", "vigos-rollout", "vigos-sources", "vigos-watch"],
     &["vigos-plan", "vigos-vllm"],
     &["vigos-eval", "vigos-fuzz", "vigos-serve", "vigos-train"],
-    &["vigos-bench", "vigos-experiment"],
+    &["vigos-bench", "vigos-experiment", "vigos-selftest"],
     &["vigos"],
     &["vigos-terminal"],
     &["vigos-cli"],

@@ -1,5 +1,6 @@
 //! `vigos experiment`: methods by seeds in, tables and plots out.
 
+use super::selftest::before_a_run;
 use crate::args::ExperimentArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
@@ -40,7 +41,11 @@ pub(crate) fn run(args: &ExperimentArgs, device: &Choice, ranks: &dyn Ranks) -> 
         return list(&config, &plan);
     }
     if !args.report_only && !args.print_plan {
-        let device = device.of_rank(ranks)?;
+        let choice = device;
+        let device = choice.of_rank(ranks)?;
+        if !args.skip_selftest {
+            before_a_run(&device, choice, plan.runs.iter().all(|run| run.recipe.train.fast_math))?;
+        }
         let stop = Stop::listen(None)?;
         let memory = memory_of_each(available_memory(&device), ranks)?;
         let mut progress = Trials::new(&config, memory);

@@ -21,6 +21,7 @@ mod replay;
 mod report;
 mod schema;
 mod score;
+mod selftest;
 mod serve;
 mod sft;
 mod train;
@@ -65,5 +66,6 @@ pub(crate) fn run(cli: &Cli, phases: &PhaseTimes, ranks: &dyn Ranks) -> Result<(
         Command::Schema(args) => schema::run(args),
         Command::Presets(args) => presets::run(args),
         Command::Doctor(args) => doctor::run(args, device),
+        Command::Selftest(args) => selftest::run(args, device),
     }
 }
