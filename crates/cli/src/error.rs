@@ -98,6 +98,7 @@ impl From<TerminalError> for CliError {
     fn from(error: TerminalError) -> Self {
         match error {
             TerminalError::Stopped { code } => Self::Stopped { code },
+            TerminalError::Lines(error) => error.into(),
             other => Self::Failed(other.to_string()),
         }
     }

@@ -11,12 +11,14 @@ pub mod memory;
 pub mod output;
 pub mod pages;
 pub mod progress;
+mod sink;
 mod trackers;
 mod trials;
 mod what_next;
 
 pub use error::TerminalError;
 pub use interrupt::{OUT_OF_TIME, Stop};
+pub use sink::Sink;
 pub use trackers::Trackers;
 pub use trials::Trials;
 pub use what_next::{Done, what_next};

@@ -10,6 +10,7 @@ const FLOORS: [&[&str]; 12] = [
         "vigos-kernels",
         "vigos-processor",
         "vigos-recording",
+        "vigos-rows",
         "vigos-stored",
         "vigos-tensorboard",
         "vigos-trackers",
