@@ -7,6 +7,7 @@ mod docs;
 mod faults;
 mod fuzz;
 mod goldens;
+mod growth;
 mod hostile;
 mod house;
 mod random;
@@ -49,6 +50,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Run the tests of the code with raw memory or vector units under a sanitizer, and what Miri can run of it.
     Sanitize,
+    /// Measure how memory and work of a step grow with each of its sizes.
+    Growth(growth::Args),
     /// Run the benchmarks.
     Benches,
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Hostile(args) => hostile::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sanitize => sanitize::run(),
+        Task::Growth(args) => growth::run(&args),
         Task::Benches => benches::run(),
     };
     match done {
