@@ -9,6 +9,7 @@ mod features;
 mod fuzz;
 mod goldens;
 mod gpu_kit;
+mod growth;
 mod hostile;
 mod house;
 mod random;
@@ -58,6 +59,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Run the tests of the code with raw memory or vector units under a sanitizer, and what Miri can run of it.
     Sanitize,
+    /// Measure how memory and work of a step grow with each of its sizes.
+    Growth(growth::Args),
     /// Run the benchmarks.
     Benches,
 }
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Task::Hostile(args) => hostile::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sanitize => sanitize::run(),
+        Task::Growth(args) => growth::run(&args),
         Task::Benches => benches::run(),
     };
     match done {
