@@ -56,14 +56,12 @@ fn answers_that_the_grader_cannot_decide_count_for_what_the_judge_says() {
     eval(&run_dir, &server, &all).ok();
     let graded = report(&run_dir);
     let judge = &graded["judge"];
-    let right = (graded["overall"]["average"]["value"].as_f64().unwrap() * 12.0).round();
-    assert!(right > 6.0 && right < 12.0, "the model is right and wrong: {right}");
+    let right = (graded["overall"]["average"]["value"].as_f64().unwrap() * 12.0).round() as u64;
+    assert!((7..12).contains(&right), "the model is right and wrong: {right}");
     // The judge is asked about the wrong ones, which it calls wrong too, and by `checked` about the others.
-    assert_eq!(judge["decided"].as_f64().unwrap(), 12.0 - right, "{judge}");
-    assert_eq!(
-        (&judge["right"], &judge["checked"], &judge["agreed"]),
-        (&json!(0), &json!(right), &json!(right))
-    );
+    assert_eq!(judge["decided"], 12 - right, "{judge}");
+    let counts = ["right", "checked", "agreed"].map(|count| judge[count].as_u64().unwrap());
+    assert_eq!(counts, [0, right, right], "{judge}");
 
     // Of the same answers put in other words the grader knows nothing.
     let worded = |row: Value| {

@@ -136,3 +136,47 @@ fn a_generation_says_what_it_takes_when_asked() {
     let said = support::ran(vigos().args(&args).arg("-v").output().unwrap()).ok().stderr;
     assert!(said.contains("memory: about ") && said.contains("KV cache"), "{said}");
 }
+
+#[test]
+fn ranks_of_a_machine_take_a_base_each_and_share_what_it_has() {
+    let config = ["doctor", "--json", "--config", "configs/vigos-3b.toml", "--prompt-tokens", "1024"];
+    let of = |more: &[&str]| run(config.iter().chain(more)).ok().json();
+    let [one, eight] = [of(&["--memory", "80"]), of(&["--memory", "80", "--ranks", "8"])];
+    assert!(one.get("together").is_none());
+    let together = &eight["together"];
+    let weights = one["parts"].as_array().unwrap().iter().find(|part| part["name"] == "weights").unwrap();
+    let times = |value: &Value| 8 * value.as_u64().unwrap();
+    assert_eq!(together["ranks"], 8);
+    assert_eq!(together["bytes"].as_u64().unwrap(), times(&one["peak_bytes"]));
+    assert_eq!(together["base_bytes"].as_u64().unwrap(), times(&weights["bytes"]));
+    // What a device has is its rank's own; what this machine has is shared.
+    assert_eq!(one["available_bytes"], eight["available_bytes"]);
+    let told = run(["doctor", "--config", "configs/vigos-3b.toml", "--memory", "80", "--ranks", "8"]).ok();
+    assert!(told.stdout.contains("the 8 ranks of a machine"), "{}", told.stdout);
+    run(["doctor", "--config", "configs/vigos-3b.toml", "--ranks", "0"]).refused(&["--ranks"]);
+}
+
+#[test]
+fn doctor_says_card_by_card_which_models_train_on_it() {
+    let told = ["doctor", "--config", "configs/vigos-3b.toml", "--cards"];
+    let rows = run(told.into_iter().chain(["--json"])).ok().json();
+    let row = |model: &str, weights: &str| {
+        let rows = rows.as_array().unwrap();
+        rows.iter().find(|row| row["model"] == model && row["weights"] == weights).unwrap().clone()
+    };
+    let small = row("Qwen2.5-VL-3B-Instruct", "bf16");
+    let peak = |row: &Value| row["peak_bytes"].as_u64().unwrap();
+    // Of the weights alone: 7.5 GB, and what is quantised of them is a half and a quarter.
+    assert!(peak(&small) > 7_509_245_952);
+    assert!(peak(&row("Qwen2.5-VL-3B-Instruct", "int4")) < peak(&row("Qwen2.5-VL-3B-Instruct", "int8")));
+    assert!(peak(&row("Qwen2.5-VL-3B-Instruct", "int8")) < peak(&small));
+    assert_eq!((&small["fits"][0], &small["fits"][5]), (&"no".into(), &"as_it_is".into()));
+    // The same as for one model and one memory.
+    let alone = run(["doctor", "--json", "--memory", "24", "--config", "configs/vigos-3b.toml"]
+        .into_iter()
+        .chain(["--set", "model.path=configs/models/Qwen2.5-VL-3B-Instruct"]))
+    .ok()
+    .json();
+    assert_eq!(alone["peak_bytes"], small["peak_bytes"]);
+    assert!(run(told).ok().stdout.contains("| Qwen3-VL-8B-Instruct | int4 |"));
+}

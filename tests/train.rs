@@ -180,3 +180,19 @@ fn rows_whose_prompts_are_all_too_long_end_the_run() {
     let ran = train(&recipe(&data), &dir.path().join("run"), &set);
     ran.refused(&["rows.jsonl", "none of the 4 rows", "tokens"]);
 }
+
+#[test]
+fn a_server_that_is_not_there_ends_a_run_that_can_be_gone_on_with_without_it() {
+    let (dir, data) = data_folder(&questions());
+    let run_dir = dir.path().join("run");
+    // Nobody listens where someone did a moment ago.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("rollout.url=\"http://{closed}\"");
+    let by_server = ["--set", "rollout.engine=\"vllm\"", "--set", &url, "--set", "rollout.patience=0.3"];
+    let ran = train(&recipe(&data), &run_dir, &by_server);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    for part in [&closed.to_string(), "rollout.patience = 0.3 is over"] {
+        assert!(ran.stderr.contains(part), "no {part:?} in {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+}

@@ -4,7 +4,6 @@ mod kernel;
 mod launch;
 #[cfg(feature = "lowering")]
 pub mod lowering;
-mod reduce;
 mod sums;
 #[cfg(feature = "autotune")]
 mod tune;

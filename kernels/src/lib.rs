@@ -31,6 +31,7 @@
 mod checks;
 #[cfg(feature = "cube")]
 mod cube;
+mod device;
 mod differentiated;
 mod divergence;
 mod error;
@@ -47,6 +48,7 @@ mod tensors;
 
 #[cfg(feature = "lowering")]
 pub use cube::lowering;
+pub use device::{AUTOTUNES, FUSES, Identity, identity};
 pub use divergence::{Direction, Divergence, ForwardKl, ReverseKl};
 pub use error::{SpanKlError, UnknownDivergence};
 pub use generalised::{JensenShannon, TopTokens};

@@ -5,14 +5,18 @@ mod benches;
 mod ci;
 mod docs;
 mod faults;
+mod features;
 mod fuzz;
 mod goldens;
+mod gpu_kit;
+mod growth;
 mod hostile;
 mod house;
 mod random;
 mod ranks;
 mod same_numbers;
 mod sanitize;
+mod scaling;
 mod shell;
 
 use clap::{Parser, Subcommand};
@@ -37,18 +41,26 @@ enum Task {
     Docs(docs::Args),
     /// Make recorded numbers anew with the reference's own tools.
     Goldens(goldens::Args),
+    /// Have the compiler check the command with every set of features, and make a table of it.
+    Features(features::Args),
+    /// Make a tarball that says of a machine with a card what there is to say: tools/gpu/run.sh.
+    GpuKit(gpu_kit::Args),
     /// Compare what two builds of the command compute, file by file.
     SameNumbers(same_numbers::Args),
     /// Kill runs at random moments, damage checkpoints, resume, and compare with a run left alone.
     Faults(faults::Args),
     /// Train with the processes of `mpirun`, kill some of them, and compare with a process by itself.
     Ranks(ranks::Args),
+    /// Say what a step would take on more ranks, from what a run took on one.
+    Scaling(scaling::Args),
     /// Train and evaluate on data sets that could fill a memory, and say how much was taken.
     Hostile(hostile::Args),
     /// Run the readers of untrusted bytes under libFuzzer.
     Fuzz(fuzz::Args),
     /// Run the tests of the code with raw memory or vector units under a sanitizer, and what Miri can run of it.
     Sanitize,
+    /// Measure how memory and work of a step grow with each of its sizes.
+    Growth(growth::Args),
     /// Run the benchmarks.
     Benches,
 }
@@ -59,12 +71,16 @@ fn main() -> ExitCode {
         Task::Arrows => house::run(),
         Task::Docs(args) => docs::run(&args),
         Task::Goldens(args) => goldens::run(&args),
+        Task::Features(args) => features::run(&args),
+        Task::GpuKit(args) => gpu_kit::run(&args),
         Task::SameNumbers(args) => same_numbers::run(&args),
         Task::Faults(args) => faults::run(&args),
         Task::Ranks(args) => ranks::run(&args),
+        Task::Scaling(args) => scaling::run(&args),
         Task::Hostile(args) => hostile::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sanitize => sanitize::run(),
+        Task::Growth(args) => growth::run(&args),
         Task::Benches => benches::run(),
     };
     match done {

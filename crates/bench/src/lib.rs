@@ -10,7 +10,6 @@ pub mod loss;
 pub mod measure;
 pub mod phases;
 pub mod report;
-pub mod selftest;
 pub mod step;
 mod synthetic;
 

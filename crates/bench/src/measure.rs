@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 use serde::Serialize;
 use std::time::Instant;
+use vigos_core::host::{peak_memory, resident_memory};
 
 /// What some runs of the same work took.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -34,14 +35,14 @@ impl<'a> Meter<'a> {
     pub fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
         // A lost device shows in the work's own result.
         let _ = self.device.sync();
-        let before = self.on_host.then(|| resident("VmRSS:")).flatten();
+        let before = self.on_host.then(resident_memory).flatten();
         // Linux: the peak begins anew.
         let reset = before.is_some() && std::fs::write("/proc/self/clear_refs", "5").is_ok();
         let begin = Instant::now();
         let result = work();
         let _ = self.device.sync();
         self.seconds.push(begin.elapsed().as_secs_f64());
-        if let (true, Some(before), Some(peak)) = (reset, before, resident("VmHWM:")) {
+        if let (true, Some(before), Some(peak)) = (reset, before, peak_memory()) {
             self.bytes.push(peak.saturating_sub(before));
         }
         result
@@ -53,11 +54,4 @@ impl<'a> Meter<'a> {
         let seconds = self.seconds.get(self.seconds.len() / 2).copied().unwrap_or(f64::NAN);
         Cost { seconds, peak_extra_bytes: self.bytes.into_iter().max() }
     }
-}
-
-/// A line of the process's status, in bytes.
-pub(crate) fn resident(key: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }

@@ -195,5 +195,6 @@ fn rollout(bench: &Bench, sizes: Sizes, lengths: &Lengths, number: u64) -> Resul
         finish: Finish::Stop,
         text,
         verdict: Verdict::Valid(spans),
+        foreign: None,
     })
 }

@@ -1,10 +1,11 @@
 //! A model on a device, and prompts and images for it that are drawn: what is measured needs no tokenizer and no data.
 
 use crate::kernels::product_rate;
-use crate::measure::{Meter, resident};
+use crate::measure::Meter;
 use crate::{BenchError, On};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
+use vigos_core::host::{peak_memory, resident_memory};
 use vigos_core::random::{Key, Purpose, draws};
 use vigos_models::memory::Footprint;
 use vigos_models::{Architecture, VisionLanguageModel};
@@ -19,7 +20,7 @@ const COMMON: u64 = 900;
 pub(crate) struct Bench {
     pub(crate) model: Box<dyn VisionLanguageModel>,
     pub(crate) device: Device,
-    /// Memory that the process takes with the model loaded.
+    /// Memory that is taken with the model loaded.
     loaded: Option<u64>,
     pub(crate) model_bytes: u64,
 }
@@ -32,7 +33,7 @@ impl Bench {
     pub(crate) fn open(on: On) -> Result<Self, BenchError> {
         let model = on.families.load(on.folder, on.device, on.kept)?;
         let model_bytes = Footprint::new(model.architecture(), on.kept.on(on.device)).weights();
-        Ok(Self { model, loaded: resident("VmRSS:"), model_bytes, device: on.device.clone() })
+        Ok(Self { model, loaded: taken(on.device, resident_memory), model_bytes, device: on.device.clone() })
     }
 
     pub(crate) fn architecture(&self) -> &Architecture {
@@ -113,9 +114,9 @@ impl Bench {
         Ok((meter.cost().seconds, phases))
     }
 
-    /// The most memory that the process has taken beyond the loaded model.
+    /// The most memory that was taken beyond the loaded model.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
-        Some(resident("VmHWM:")?.saturating_sub(self.loaded?))
+        Some(taken(&self.device, peak_memory)?.saturating_sub(self.loaded?))
     }
 
     /// Multiplications and additions of a decoder layer's, the vision tower's and the head's products, for one token,
@@ -155,6 +156,11 @@ pub(crate) struct Products {
     pub(crate) token: f64,
     pub(crate) patch: f64,
     pub(crate) row: f64,
+}
+
+/// What the device's pools have taken, which they keep; of the process where the device has none.
+fn taken(device: &Device, by_process: fn() -> Option<u64>) -> Option<u64> {
+    device.memory_pool_usage().map_or_else(by_process, |usage| Some(usage.bytes_reserved))
 }
 
 fn stream(number: u64) -> vigos_core::random::Draws {

@@ -31,6 +31,7 @@ pub(crate) use watch::{TopArgs, WatchArgs};
 
 use crate::device::Choice;
 use clap::{Args, Parser, Subcommand};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Trains vision-language models to look before they reason: visually grounded on-policy self-distillation.
@@ -250,9 +251,16 @@ pub(crate) enum Command {
         vigos doctor --json\n  \
         vigos doctor --config configs/vigos-3b.toml --memory 80\n\n\
         With --config nothing is loaded or tested: the recipe and the model's config.json are enough. Without \
-        --memory the estimate is held against what this machine has available, where the device computes in its \
-        memory. docs/memory.md explains the lines.")]
+        --memory the estimate is held against what is available, where the device computes in the machine's memory or \
+        its driver tells. docs/memory.md explains the lines.")]
     Doctor(DoctorArgs),
+    /// Test whether a device computes what it should: operators against f64, a step against recorded numbers.
+    #[command(after_help = "Examples:\n  \
+        vigos selftest --device cuda:0\n  \
+        vigos selftest --device vulkan:0 --json\n\n\
+        A run on a GPU begins with it, once for each device, driver and program. Exit code 1: something differs; the \
+        message says by how much and what avoids it. docs/backends.md has the rest.")]
+    Selftest(SelftestArgs),
 }
 
 #[derive(Debug, Args)]
@@ -402,6 +410,16 @@ pub(crate) struct PromptsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SelftestArgs {
+    /// Let products in TF32 or f16 pass where f32 is asked for, as train.fast_math does for a run.
+    #[arg(long)]
+    pub(crate) fast_math: bool,
+    /// Write one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// Estimate the memory that training by this recipe takes, instead of testing devices.
     #[arg(long, value_name = "CONFIG")]
@@ -413,6 +431,12 @@ pub(crate) struct DoctorArgs {
     /// Memory of the device to plan for, in GB (10^9 bytes).
     #[arg(long, value_name = "GB", requires = "config", allow_negative_numbers = true)]
     pub(crate) memory: Option<f64>,
+    /// Ranks of one machine, each with a base of its own: where they compute in its memory they share it.
+    #[arg(long, value_name = "N", requires = "config", default_value = "1")]
+    pub(crate) ranks: NonZeroUsize,
+    /// A table in place of one model: those in configs/models, in bf16, int8 and int4, on cards of 8 to 80 GB.
+    #[arg(long, requires = "config", conflicts_with = "memory")]
+    pub(crate) cards: bool,
     /// Override one key of the recipe, such as train.batch=1. May be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "config")]
     pub(crate) set: Vec<String>,

@@ -214,10 +214,19 @@ impl Choice {
 /// Memory that a new program can take on `device`, in bytes; `None` where the device does not tell.
 pub(crate) fn available_memory(device: &Device) -> Option<u64> {
     let host = COMPILED.iter().any(|backend| backend.host && backend.devices().contains(device));
-    if !host {
-        return None;
+    match host {
+        true => vigos_core::host::available_memory(),
+        false => vigos_core::cards::free_memory(&vigos_kernels::identity(device)?.pci_address?),
     }
-    vigos_core::host::available_memory()
+}
+
+/// A device as it names itself; by its debug form, which is all that every backend has, where it does not.
+pub(crate) fn described(device: &Device) -> String {
+    let text = format!("{device:?}");
+    let inner = text.strip_prefix("Device<").and_then(|text| text.strip_suffix('>'));
+    vigos_kernels::identity(device)
+        .map(|identity| identity.name)
+        .unwrap_or_else(|| inner.unwrap_or(&text).to_owned())
 }
 
 /// The name of a device's backend.

@@ -77,6 +77,9 @@ pub(crate) enum CliError {
     /// The machine failed.
     #[error("{0}")]
     Failed(String),
+    /// A device computes something else than it should.
+    #[error(transparent)]
+    Unsound(#[from] vigos_selftest::Unsound),
     /// The work was cut short, which was said already; what was done is saved.
     #[error("stopped")]
     Stopped {
@@ -95,6 +98,7 @@ impl From<TerminalError> for CliError {
     fn from(error: TerminalError) -> Self {
         match error {
             TerminalError::Stopped { code } => Self::Stopped { code },
+            TerminalError::Lines(error) => error.into(),
             other => Self::Failed(other.to_string()),
         }
     }
@@ -143,7 +147,7 @@ impl CliError {
             Self::Compare(error) => error.is_input(),
             Self::World(error) => error.is_input(),
             Self::Train(error) => error.is_input(),
-            Self::Failed(_) | Self::Stopped { .. } => false,
+            Self::Failed(_) | Self::Unsound(_) | Self::Stopped { .. } => false,
         }
     }
 }
@@ -164,6 +168,7 @@ impl Brief {
     pub(crate) fn of(error: &CliError, way_on: impl FnOnce() -> Option<String>) -> Self {
         let hint = match error {
             CliError::Device(error) => Some(error.hint().to_string()),
+            CliError::Unsound(error) => Some(error.way_out.clone()),
             CliError::Input { hint, .. } if !hint.is_empty() => Some(hint.clone()),
             CliError::Model(ModelError::Tensors { .. }) => {
                 Some("the weights and the configuration must come from the same model".into())

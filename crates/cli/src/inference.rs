@@ -164,13 +164,14 @@ impl<'a> Opened<'a> {
         }
         let prompt = self.processor.prompt(&[Message::user(parts)], prefill, grids)?.sequence;
         let limit = self.architecture().text.max_position_embeddings;
-        let tokens = prompt.ids.len().saturating_add(extra);
-        if tokens > limit {
+        let tokens = prompt.ids.len();
+        if tokens.saturating_add(extra) > limit {
+            let more = if extra > 0 { format!(" and a completion of {extra}") } else { String::new() };
             let found = format!(
-                "found {tokens} tokens, wanted at most {limit} (max_position_embeddings of {})",
+                "found a prompt of {tokens} tokens{more}, wanted at most {limit} in all (max_position_embeddings of {})",
                 self.folder().join("config.json").display()
             );
-            return Err(CliError::input(origin, found, "shorten the text, or scale the images down"));
+            return Err(CliError::input(origin, found, "shorten what is longest, or scale the images down"));
         }
         Ok(prompt)
     }

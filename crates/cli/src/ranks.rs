@@ -33,14 +33,19 @@ pub(crate) fn joined() -> Box<dyn Ranks> {
 /// # Errors
 /// If there are several, and it is not one that they share.
 pub(crate) fn is_shared(command: &Command, ranks: &dyn Ranks) -> Result<(), CliError> {
-    let alone = ranks.count() == 1 || matches!(command, Command::Train(_) | Command::Sft(_));
-    if alone {
+    let is_one = matches!(
+        command,
+        Command::Train(_) | Command::Sft(_) | Command::Eval(_) | Command::Palr(_) | Command::Experiment(_)
+    );
+    if ranks.count() == 1 || is_one {
         return Ok(());
     }
     Err(CliError::Input {
         origin: "the launcher".into(),
         message: format!("found {} processes, wanted one: this command is not shared", ranks.count()),
-        hint: "start it without the launcher; `vigos train` and `vigos sft` are shared".into(),
+        hint:
+            "start it without the launcher; `vigos train`, `sft`, `eval`, `palr` and `experiment` are shared"
+                .into(),
     })
 }
 

@@ -14,6 +14,23 @@ pub fn available_memory() -> Option<u64> {
     [group, process].into_iter().flatten().chain([machine]).min()
 }
 
+/// Bytes of memory that this process has now.
+pub fn resident_memory() -> Option<u64> {
+    process("VmRSS:")
+}
+
+/// The most bytes that it had at once, since it began or since `/proc/self/clear_refs` was told to begin anew.
+pub fn peak_memory() -> Option<u64> {
+    process("VmHWM:")
+}
+
+/// A line of `/proc/self/status`, in bytes.
+fn process(line: &str) -> Option<u64> {
+    let status = read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|text| text.strip_prefix(line))?;
+    kilobytes.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// What `/proc/self/limits` lets the process add to the address space that `/proc/self/status` says it has; nothing
 /// without a limit.
 fn left_in_process(limits: &str, status: &str) -> Option<u64> {

@@ -11,7 +11,9 @@
 //! assert_ne!(draws(Purpose::Sampling, key).bits(), draws(Purpose::Shuffle, key).bits());
 //! ```
 
+pub mod cards;
 pub mod files;
+pub mod fingerprint;
 pub mod folders;
 pub mod formats;
 pub mod host;

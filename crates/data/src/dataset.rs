@@ -27,6 +27,7 @@ use vigos_recipe::row::{BadRow, Row, missing_file};
 #[derive(Debug)]
 pub struct Dataset {
     path: PathBuf,
+    files: Vec<PathBuf>,
     format: String,
     source: Source,
     count: NonZeroUsize,
@@ -127,7 +128,9 @@ impl Dataset {
             Format::Arrow => Box::new(ArrowTable::open(files, fields, reading)?),
             Format::Archive => Box::new(Archives::open(files, fields, reading)?),
             Format::Text => match read_rows(path, files, fields, reading)? {
-                Texts::Held(held) => return Self::new(path, name, held.rows.len(), Source::Held(held)),
+                Texts::Held(held) => {
+                    return Self::new(path, files, name, held.rows.len(), Source::Held(held));
+                }
                 Texts::Indexed(rows) => Box::new(rows),
             },
         };
@@ -135,7 +138,7 @@ impl Dataset {
             Turns::Each => Expanded::each(stored, reading.limit)?,
             Turns::Refuse | Turns::Last => Expanded::one(stored),
         };
-        Self::new(path, name, expanded.rows(), Source::Stored(expanded))
+        Self::new(path, files, name, expanded.rows(), Source::Stored(expanded))
     }
 
     /// A data set of `rows` rows that are generated when they are loaded: `generate` gives the same row for the same
@@ -148,11 +151,23 @@ impl Dataset {
         rows: usize,
         generate: impl Fn(usize) -> Result<Row, BadRow> + Send + Sync + 'static,
     ) -> Result<Self, DatasetError> {
-        Self::new(path, "generated".into(), rows, Source::Generated(Generated::new(rows, generate)))
+        Self::new(path, &[], "generated".into(), rows, Source::Generated(Generated::new(rows, generate)))
     }
 
-    fn new(path: &Path, format: String, rows: usize, source: Source) -> Result<Self, DatasetError> {
-        Ok(Self { count: not_empty(path, rows)?, path: path.to_owned(), format, source })
+    fn new(
+        path: &Path,
+        files: &[PathBuf],
+        format: String,
+        rows: usize,
+        source: Source,
+    ) -> Result<Self, DatasetError> {
+        let count = not_empty(path, rows)?;
+        Ok(Self { path: path.to_owned(), files: files.to_vec(), format, source, count })
+    }
+
+    /// The files that its rows are read from, in their order; none of a data set that is generated.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// What it was read as: `jsonl`, `json`, `csv`, `tsv`, `parquet`, `arrow` or `webdataset`, with `.gz` or `.zst` behind

@@ -6,14 +6,14 @@
 use crate::folder::{self, Finished, Folder, Observer, Options};
 use crate::judging::Judging;
 use crate::lines::{Answer, Line, Skipped};
+use crate::parts::Parts;
 use crate::report::Report;
-use crate::student::{Loaded, alone, ready};
+use crate::student::{Loaded, alone, ready, try_first};
 use crate::suite::Suite;
 use crate::verdict::is_right;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use vigos_core::jsonl::JsonLines;
+use std::sync::atomic::AtomicBool;
 use vigos_data::{BadRow, Labels, Rule, Sources};
 use vigos_hub::Progress;
 use vigos_models::VisionLanguageModel;
@@ -23,6 +23,7 @@ use vigos_recipe::sample::{Sample, SampleMaker, Skip};
 use vigos_recipe::{Eval, Sampling as Draws};
 use vigos_rollout::RolloutRecord;
 use vigos_rollout::RunError;
+use vigos_rollout::agreed::{by_the_first, first_then_others};
 use vigos_rollout::sampler::Sampling;
 use vigos_rollout::student::GenerationSettings;
 
@@ -54,39 +55,40 @@ pub fn evaluate_with(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished<Report>, RunError> {
-    let recipe = options.recipe;
+    let Options { recipe, ranks, .. } = *options;
     let eval = &recipe.eval;
     let generation = generation(eval)?;
     let (folder, mut run) = Folder::open(options, SAMPLES, Run::Eval)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let suite = Suite::open(recipe, &options.kit.sources, &mut fetching)?;
-    let judging = Judging::open(recipe, options.run_dir)?;
-    let loaded = Loaded::open(options, model, &mut fetching)?;
-    run.begin(recipe, options.overrides)?;
-
-    let total = suite.count();
-    let part = (ROUNDS * eval.sampling.batch).div_ceil(eval.samples).max(1);
-    let (mut done, file) = folder.resume(total, part, |line: &Line| line.place(eval.samples))?;
-    observer.started(done, total);
-    let method = alone(recipe);
+    let open = || Suite::open(recipe, &options.kit.sources, &mut fetching);
+    let suite = first_then_others(ranks, open)?;
+    let judging = first_then_others(ranks, || Judging::open(recipe, options.run_dir))?;
+    let loaded = first_then_others(ranks, || Loaded::open(options, model, &mut fetching))?;
+    let (method, total) = (alone(recipe), suite.count());
     let maker = SampleMaker { method: &method, ..loaded.base.samples() };
-    let mut evaluation = Evaluation { recipe, loaded: &loaded, maker, generation, suite, judging, file };
-    while done < total {
-        let end = (done + part).min(total);
-        if stop.load(Ordering::SeqCst) || !evaluation.part(done, end, observer, stop)? {
-            return Ok(Finished { items: done, total, report: None });
-        }
-        done = end;
-        observer.items(done);
+    try_first(&maker, total, |item| suite.load(item))?;
+    Folder::begin(&mut run, options)?;
+
+    let part = (ROUNDS * eval.sampling.batch).div_ceil(eval.samples).max(1);
+    let (done, mut file) = folder.resume(ranks, total, part, |line: &Line| line.place(eval.samples))?;
+    let mut evaluation = Evaluation { recipe, loaded: &loaded, maker, generation, suite, judging };
+    let ask = |start, end, observer: &mut dyn Observer| evaluation.part(start, end, observer, stop);
+    let items = Parts { done, total, part }.each(ranks, &mut file, observer, stop, ask, Line::told)?;
+    if items < total {
+        return Ok(Finished { items, total, report: None });
     }
-    evaluation.file.sync()?;
     if let Some(judging) = &evaluation.judging {
         observer.note(&judging.bill());
     }
-    let report = Report::new(recipe, folder.read()?)?;
-    report.check(recipe, &folder.lines())?;
-    folder.report(&report, &report.markdown())?;
-    Ok(Finished { items: total, total, report: Some(report) })
+    let read = || Report::new(recipe, folder.read()?);
+    let write = || {
+        let report = read()?;
+        report.check(recipe, &folder.lines())?;
+        folder.report(&report, &report.markdown())?;
+        Ok(report)
+    };
+    let report = by_the_first(ranks, write, read)?;
+    Ok(Finished { items, total, report: Some(report) })
 }
 
 /// Refuses settings of `[eval]` that no evaluation can be done with, and opens what it asks, so that a long run need not
@@ -132,19 +134,18 @@ struct Evaluation<'a> {
     generation: GenerationSettings,
     suite: Suite,
     judging: Option<Judging>,
-    file: JsonLines,
 }
 
 impl Evaluation<'_> {
-    /// Asks the items from `start` to `end` and writes all their lines; false if it was stopped before.
+    /// The lines of the items from `start` to `end`; nothing if it was stopped before.
     fn part(
         &mut self,
         start: usize,
         end: usize,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<bool, RunError> {
-        let items = (start..end).map(|item| self.item(item, observer)).collect::<Result<Vec<_>, _>>()?;
+    ) -> Result<Option<Vec<Line>>, RunError> {
+        let items = (start..end).map(|item| self.item(item)).collect::<Result<Vec<_>, _>>()?;
         let samples = self.recipe.eval.samples;
         // The first of an item's samples are the same however many are drawn.
         let number = |item: usize, sample: usize| ((sample as u64) << 32) + item as u64;
@@ -155,7 +156,7 @@ impl Evaluation<'_> {
             .collect();
         let watch = &mut |drawn| observer.tokens(drawn);
         let Some(rollouts) = self.loaded.complete(&self.generation, &asked, watch, stop)? else {
-            return Ok(false);
+            return Ok(None);
         };
         let mut rollouts = rollouts.iter();
         let mut lines: Vec<(Line, Rule)> = Vec::new();
@@ -180,20 +181,13 @@ impl Evaluation<'_> {
         if let Some(judging) = &self.judging
             && !judging.judge(&mut lines, stop)?
         {
-            return Ok(false);
+            return Ok(None);
         }
-        for (line, _) in &lines {
-            self.file.write(line)?;
-        }
-        Ok(true)
+        Ok(Some(lines.into_iter().map(|(line, _)| line).collect()))
     }
 
     /// An item ready to be asked, or why it cannot be.
-    fn item(
-        &mut self,
-        item: usize,
-        observer: &mut dyn Observer,
-    ) -> Result<Result<(Arc<Sample>, Labels), Skipped>, RunError> {
+    fn item(&mut self, item: usize) -> Result<Result<(Arc<Sample>, Labels), Skipped>, RunError> {
         let (kind, bad) = match self.suite.load(item)? {
             Err(bad) => (Skip::BAD_ROW, bad),
             Ok(row) => match ready(&self.maker, item, &row)? {
@@ -202,7 +196,6 @@ impl Evaluation<'_> {
             },
         };
         let BadRow { origin, id, reason } = bad;
-        observer.note(&format!("{origin} (id `{id}`) is left out: {reason}"));
         let share = self.recipe.data.rows.max_bad_share;
         if kind == Skip::BAD_ROW && share == 0.0 {
             let last = format!("{origin} (id `{id}`): {reason}");

@@ -5,8 +5,10 @@ use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
+use vigos_ranks::{Ranks, shared};
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
+use vigos_rollout::agreed::{by_the_first, same};
 use vigos_rollout::run_folder::{FolderError, RunFolder};
 use vigos_rollout::{RunError, RunOptions};
 
@@ -64,8 +66,20 @@ impl Folder {
         lines: &'static str,
         kind: Run,
     ) -> Result<(Self, RunFolder), RunError> {
-        let run = RunFolder::open(options.run_dir, options.recipe, options.start.resumes(), kind)?;
-        Ok((Self { path: options.run_dir.to_owned(), lines }, run))
+        let Options { recipe, run_dir, ranks, start, .. } = *options;
+        same(ranks, "recipe", &recipe.to_toml()?)?;
+        let run = by_the_first(
+            ranks,
+            || Ok(RunFolder::open(run_dir, recipe, start.resumes(), kind)?),
+            || Ok(RunFolder::to_read(run_dir, start.resumes())),
+        )?;
+        Ok((Self { path: run_dir.to_owned(), lines }, run))
+    }
+
+    /// Begins the work in the folder.
+    pub(crate) fn begin(run: &mut RunFolder, options: &Options) -> Result<(), RunError> {
+        let Options { recipe, overrides, ranks, .. } = *options;
+        by_the_first(ranks, || Ok(run.begin(recipe, overrides)?), || Ok(()))
     }
 
     /// The file of lines.
@@ -73,10 +87,23 @@ impl Folder {
         self.path.join(self.lines)
     }
 
-    /// Opens the lines to go on: how many of the `total` items are done, and the file behind their last line.
-    /// Items are written in parts of `part` items; a part that is not whole is removed. `place` gives a line's item
+    /// Opens the lines to go on: how many of the `total` items are done, and on the first rank the file behind their last
+    /// line. Items are written in parts of `part` items; a part that is not whole is removed. `place` gives a line's item
     /// and whether the line is that item's last.
     pub(crate) fn resume<L: DeserializeOwned>(
+        &self,
+        ranks: &dyn Ranks,
+        total: usize,
+        part: usize,
+        place: impl Fn(&L) -> (usize, bool),
+    ) -> Result<(usize, Option<JsonLines>), RunError> {
+        let first = || self.resume_lines(total, part, place).map(|(done, file)| (done, Some(file)));
+        let (own, file) = by_the_first(ranks, first, || Ok((0, None)))?;
+        let done = shared(ranks, &own)?.first().copied().unwrap_or(own);
+        Ok((done, file))
+    }
+
+    fn resume_lines<L: DeserializeOwned>(
         &self,
         total: usize,
         part: usize,

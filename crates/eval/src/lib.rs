@@ -4,7 +4,7 @@
 //!   [`report`]; [`comparison`](comparison()) sets reports side by side, [`compare`](compare()) whole runs.
 //! - [`palr`](palr()) tells how much of what the teachers teach comes from the reference answer alone.
 //!
-//! Both write every finished item down at once and go on from there when they are stopped: the report is made of
+//! Several ranks take parts of the items in turn; the first writes. Both write every finished item down at once and go on from there when they are stopped: the report is made of
 //! the written lines, so it has the same bytes however often that was.
 //!
 //! ```
@@ -24,6 +24,7 @@ mod judging;
 pub mod lines;
 mod named;
 pub mod palr;
+mod parts;
 pub mod report;
 mod statistics;
 mod student;

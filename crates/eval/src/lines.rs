@@ -70,6 +70,16 @@ pub struct Skipped {
 }
 
 impl Line {
+    /// What a person should know of it.
+    pub(crate) fn told(&self) -> Option<String> {
+        match self {
+            Self::Answer(_) => None,
+            Self::Skipped(Skipped { origin, id, reason, .. }) => {
+                Some(format!("{origin} (id `{id}`) is left out: {reason}"))
+            }
+        }
+    }
+
     /// Its item, and whether it is the last line of it where each item is asked `samples` times.
     pub(crate) fn place(&self, samples: usize) -> (usize, bool) {
         match self {

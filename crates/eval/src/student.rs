@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use vigos_data::Row;
+use vigos_data::{BadRow, Row};
 use vigos_hub::Progress;
 use vigos_models::{ActiveAdapter, Adapter, VisionLanguageModel};
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker, Skip, UserTexts};
@@ -66,9 +66,31 @@ impl<'a> Loaded<'a> {
     }
 }
 
+/// Rows at the beginning of the data of which one should be a row that can be asked.
+const TRIED: usize = 32;
+
 /// The recipe's method with nobody but the student: prompts of teachers are not made.
 pub(crate) fn alone(recipe: &Recipe) -> Method {
     Method { teachers: Vec::new(), ..recipe.method.clone() }
+}
+
+/// Makes the first row ready that can be: what every row would fail at is told before a run is begun.
+///
+/// # Errors
+/// Such a fault, of a template for example; or of the data.
+pub(crate) fn try_first(
+    maker: &SampleMaker,
+    rows: usize,
+    load: impl Fn(usize) -> Result<Result<Row, BadRow>, RunError>,
+) -> Result<(), RunError> {
+    for number in 0..rows.min(TRIED) {
+        if let Ok(row) = load(number)?
+            && ready(maker, number, &row)?.is_ok()
+        {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The row of item `number` made ready; or what it is counted under, and why it is left out.

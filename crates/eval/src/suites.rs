@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
+use vigos_ranks::shared;
 use vigos_recipe::resume::Run;
+use vigos_rollout::agreed::{by_the_first, first_then_others};
 use vigos_rollout::base::BaseFiles;
 use vigos_rollout::{RunError, RunOptions};
 
@@ -31,13 +33,15 @@ pub fn evaluate_suites(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished<Suites>, RunError> {
-    let Options { recipe, kit, device, run_dir, .. } = *options;
+    let Options { recipe, kit, device, run_dir, ranks, .. } = *options;
     let suites = Named::all(&recipe.eval.suites)?;
     let (folder, mut run) = Folder::open(options, "samples.jsonl", Run::Eval)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    check(recipe, &kit.sources, &mut fetching)?;
-    let model = BaseFiles::open(recipe, kit, &mut fetching)?.load(device, &mut fetching)?.model;
-    run.begin(recipe, options.overrides)?;
+    let model = first_then_others(ranks, || {
+        check(recipe, &kit.sources, &mut fetching)?;
+        Ok(BaseFiles::open(recipe, kit, &mut fetching)?.load(device, &mut fetching)?.model)
+    })?;
+    Folder::begin(&mut run, options)?;
 
     let mut reports = BTreeMap::new();
     let (mut items, mut total) = (0, 0);
@@ -48,7 +52,8 @@ pub fn evaluate_suites(
         // One folder of verdicts, and one limit, for all of them.
         recipe.eval.judge.cache.get_or_insert_with(|| run_dir.join(VERDICTS));
         let run_dir = run_dir.join(suite.name);
-        let resumes = begun(&run_dir, &recipe)?;
+        let own = by_the_first(ranks, || begun(&run_dir, &recipe), || Ok(false))?;
+        let resumes = shared(ranks, &own)?.first().copied().unwrap_or(own);
         let one =
             RunOptions { recipe: &recipe, run_dir: &run_dir, overrides: &[], ..*options }.resumed(resumes);
         let finished = evaluate_with(&one, Some(model.clone()), observer, stop)?;
@@ -57,7 +62,7 @@ pub fn evaluate_suites(
         reports.insert(suite.name.to_owned(), report);
     }
     let report = Suites(reports);
-    folder.report(&report, &report.markdown())?;
+    by_the_first(ranks, || folder.report(&report, &report.markdown()), || Ok(()))?;
     Ok(Finished { items, total, report: Some(report) })
 }
 

@@ -3,15 +3,18 @@
 use crate::error::ExperimentError;
 use crate::plan::{Done, Plan, Run, Start, State, called, evaluation, reported, with_adapter};
 use burn::tensor::Device;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use vigos_eval::palr::palr;
 use vigos_eval::{Options, evaluate};
+use vigos_ranks::{Ranks, deal, shared};
 use vigos_recipe::Recipe;
 use vigos_recipe::experiment::Experiment;
+use vigos_rollout::agreed::{first_then_others, same};
 use vigos_rollout::base::BaseFiles;
-use vigos_rollout::{Kit, RunOptions};
+use vigos_rollout::{Kit, RunError, RunOptions};
 use vigos_train::checkpoint::Checkpoints;
 use vigos_train::train;
 
@@ -33,9 +36,10 @@ pub trait Watch {
     fn ended(&mut self);
 }
 
-/// Does every run that is not done. Returns whether all of them are; they are not if `stop` was set, and the same
-/// call goes on then. Folders that belong to other recipes, and data sets, models and adapters that cannot be had for any of
-/// the runs, are refused before the first run begins.
+/// Does every run that is not done: those of several ranks side by side, each run by one of them. Returns whether all of them
+/// are done; they are not if `stop` was set on any rank, and the same call goes on then, with any number of ranks. Folders that
+/// belong to other recipes, and data sets, models and adapters that cannot be had for any of the runs, are refused before the
+/// first run begins.
 ///
 /// # Errors
 /// If a recipe or what it names is wrong, a folder holds another run, or the device or the disk fails.
@@ -44,33 +48,45 @@ pub fn run(
     plan: &Plan,
     kit: &Kit,
     device: &Device,
+    ranks: &dyn Ranks,
     watch: &mut dyn Watch,
     stop: &AtomicBool,
 ) -> Result<bool, ExperimentError> {
-    let states = plan.runs.iter().map(|run| plan.state(run)).collect::<Result<Vec<_>, _>>()?;
-    let open: Vec<(usize, &Run)> = plan
-        .runs
-        .iter()
-        .zip(&states)
-        .enumerate()
-        .filter(|(_, (_, state))| !matches!(state, State::Done(_)))
-        .map(|(index, (run, _))| (index + 1, run))
-        .collect();
+    same(ranks, "experiment", &format!("{config:?}"))?;
+    let open = open(plan, ranks)?;
     let total = plan.runs.len();
     if open.len() < total {
         watch.kept(total - open.len(), total);
     }
-    check(config, &open, kit, device, watch)?;
-    let begin = Instant::now();
-    let mut work = Work { config, plan, kit, device, watch, stop };
-    for (finished, (number, run)) in open.iter().enumerate() {
-        work.watch.begins(run, *number, total);
-        let Some(done) = work.run(run)? else { return Ok(false) };
-        run.finish(&done)?;
-        let (finished, left) = (finished as f64 + 1.0, (open.len() - finished - 1) as f64);
-        work.watch.done(run, *number, total, begin.elapsed().mul_f64(left / finished));
+    // What has to be fetched one rank fetches for all.
+    let mut checked = Ok(());
+    let check = || {
+        checked = check(config, &open, kit, device, watch);
+        Ok(())
+    };
+    first_then_others(ranks, check)?;
+    checked?;
+    let mut work = Work { config, plan, kit, device, ranks, watch, stop };
+    let begun = work.starts(&open)?;
+    let all = shared(ranks, &begun).map_err(RunError::from)?;
+    if all.contains(&false) {
+        return Ok(false);
     }
-    Ok(true)
+    let all = shared(ranks, &work.own(&open)?).map_err(RunError::from)?;
+    Ok(!all.contains(&false))
+}
+
+/// The runs that are not done, with their numbers. The first rank looks: who looks into a folder has it locked.
+fn open<'a>(plan: &'a Plan, ranks: &dyn Ranks) -> Result<Vec<(usize, &'a Run)>, ExperimentError> {
+    let mut done = Vec::new();
+    if ranks.is_first() {
+        for run in &plan.runs {
+            done.push(matches!(plan.state(run)?, State::Done(_)));
+        }
+    }
+    let done = shared(ranks, &done).map_err(RunError::from)?.into_iter().next().unwrap_or_default();
+    let runs = plan.runs.iter().zip(done).enumerate();
+    Ok(runs.filter(|(_, (_, done))| !done).map(|(index, (run, _))| (index + 1, run)).collect())
 }
 
 /// Opens what the runs name, each data set, model and adapter once: the last of them must not fail for what could be seen
@@ -119,15 +135,56 @@ struct Work<'a> {
     plan: &'a Plan,
     kit: &'a Kit,
     device: &'a Device,
+    ranks: &'a dyn Ranks,
     watch: &'a mut dyn Watch,
     stop: &'a AtomicBool,
 }
 
 impl Work<'_> {
+    /// Evaluates this rank's share of the students that runs start from; false if it was stopped.
+    fn starts(&mut self, open: &[(usize, &Run)]) -> Result<bool, ExperimentError> {
+        if self.ranks.count() == 1 {
+            // Each before its first run.
+            return Ok(true);
+        }
+        let starts: BTreeSet<usize> = open.iter().filter_map(|(_, run)| run.start).collect();
+        let dealt = deal(&vec![1; starts.len()], self.ranks.count());
+        for (start, _) in starts.into_iter().zip(dealt).filter(|(_, rank)| *rank == self.ranks.rank()) {
+            if !self.start(start)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Does this rank's share of the runs; false if it was stopped.
+    fn own(&mut self, open: &[(usize, &Run)]) -> Result<bool, ExperimentError> {
+        let begin = Instant::now();
+        let dealt = deal(&vec![1; open.len()], self.ranks.count());
+        let own = open.iter().zip(dealt).filter(|(_, rank)| *rank == self.ranks.rank());
+        let own: Vec<(usize, &Run)> = own.map(|(run, _)| *run).collect();
+        let total = self.plan.runs.len();
+        for (finished, (number, run)) in own.iter().enumerate() {
+            self.watch.begins(run, *number, total);
+            let Some(done) = self.run(run)? else { return Ok(false) };
+            run.finish(&done)?;
+            let (finished, left) = (finished as f64 + 1.0, (own.len() - finished - 1) as f64);
+            self.watch.done(run, *number, total, begin.elapsed().mul_f64(left / finished));
+        }
+        Ok(true)
+    }
+
+    /// Evaluates a student before training; false if it was stopped.
+    fn start(&mut self, start: usize) -> Result<bool, ExperimentError> {
+        let Some(Start { folder, recipe }) = self.plan.starts.get(start) else { return Ok(true) };
+        self.evaluate(recipe, folder, "the student before training")
+    }
+
     /// All of a run; none if it was stopped.
     fn run(&mut self, run: &Run) -> Result<Option<Done>, ExperimentError> {
-        if let Some(Start { folder, recipe }) = run.start.and_then(|start| self.plan.starts.get(start))
-            && !self.evaluate(recipe, folder, "the student before training")?
+        // Several ranks have done those that runs start from before any run.
+        if let Some(start) = run.start.filter(|_| self.ranks.count() == 1)
+            && !self.start(start)?
         {
             return Ok(None);
         }

@@ -16,6 +16,8 @@ mod recipes;
 mod rows;
 mod scratch;
 #[cfg(feature = "models")]
+mod served;
+#[cfg(feature = "models")]
 mod spans;
 #[cfg(feature = "models")]
 mod weights;
@@ -28,6 +30,8 @@ pub use manifest::manifest;
 pub use prompts::{prompt, template};
 pub use recipes::recipe;
 pub use rows::{archive, arrow, parquet, rows};
+#[cfg(feature = "models")]
+pub use served::served;
 #[cfg(feature = "models")]
 pub use spans::spans;
 #[cfg(feature = "models")]
@@ -54,6 +58,8 @@ pub const BODIES: &[(&str, Body)] = &[
     ("replay", replay),
     ("rows", rows),
     ("score", score),
+    #[cfg(feature = "models")]
+    ("served", served),
     #[cfg(feature = "models")]
     ("spans", spans),
     ("template", template),

@@ -132,8 +132,8 @@ impl Judge {
         Ok(Self { server, kept, attempts, pause, max_calls, max_spend, prices, bill, before })
     }
 
-    /// The verdicts on answers in `template`, in their order; none on one of which the model said nothing that can be read. None at all if
-    /// `stop` was set.
+    /// The verdicts on answers in `template`, in their order; none on one of which the model said nothing that can be read.
+    /// None at all if `stop` was set.
     ///
     /// # Errors
     /// If the server refuses or stays away, or a limit is reached. Verdicts that there are by then are kept.

@@ -1,13 +1,18 @@
 //! Completions that somebody gives to be scored, a JSON object a line.
 
 use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use thiserror::Error;
-use vigos_core::files::folder_of;
+use vigos_core::files::{FileError, folder_of};
 use vigos_core::jsonl::{JsonLinesError, LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
+
+/// Bytes of a file that tell whether it is one of lines.
+const LOOKED_AT: u64 = 1 << 12;
 
 /// One line of the file, every field checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +63,7 @@ pub enum GivenError {
 /// # Errors
 /// If the file cannot be opened; each line has its own error.
 pub fn given(path: &Path) -> Result<impl Iterator<Item = Result<Given, GivenError>>, GivenError> {
+    is_lines(path)?;
     // People write these files, often without a line break at the end.
     let options = ReadOptions { last_line: LastLine::Taken, ..ReadOptions::default() };
     let (file, folder) = (path.display().to_string(), folder_of(path).to_owned());
@@ -100,6 +106,21 @@ impl Given {
             }
         }
     }
+}
+
+/// Refuses a JSON array, which people take for the same.
+fn is_lines(path: &Path) -> Result<(), GivenError> {
+    let failed = |e| JsonLinesError::from(FileError::io("open", path, e));
+    let mut begin = Vec::new();
+    if path.is_file() {
+        File::open(path).map_err(failed)?.take(LOOKED_AT).read_to_end(&mut begin).map_err(failed)?;
+    }
+    let text = begin.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&begin).trim_ascii_start();
+    if text.first() != Some(&b'[') {
+        return Ok(());
+    }
+    let message = "found a JSON array, wanted JSON Lines: an object a line";
+    Err(GivenError::Field { at: path.display().to_string(), message: message.into() })
 }
 
 /// One line, to be checked.

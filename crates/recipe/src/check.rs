@@ -104,7 +104,11 @@ pub fn nearest<'a>(words: impl Iterator<Item = &'a str>, text: &str) -> Option<&
 /// Type and value for a message, cut to a length that fits one.
 pub(crate) fn describe(value: &Value) -> String {
     const LONGEST: usize = 60;
-    let text = value.to_string();
+    let text = match value.to_string() {
+        // Written out, its digits say nothing.
+        long if long.len() > 24 && value.is_float() => format!("{:e}", value.as_float().unwrap_or_default()),
+        text => text,
+    };
     let mut short: String = text.chars().take(LONGEST).collect();
     if short.len() < text.len() {
         short.push('…');

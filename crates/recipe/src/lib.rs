@@ -35,7 +35,7 @@ mod preset;
 pub mod prompts;
 mod recipe;
 pub mod resume;
-pub mod row;
+mod rollout;
 pub mod sample;
 mod schema;
 mod sections;
@@ -57,10 +57,12 @@ pub use method::Method;
 pub use normalise::Normalise;
 pub use preset::{Fidelity, Preset};
 pub use recipe::{Recipe, RunRecipe};
-pub use row::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row, Rule, Speaker, Turn};
+pub use rollout::{Engine, Rollout, Sampling};
 pub use schema::schema;
 pub use sections::{
     Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Optim, Palr, Precision,
-    Quantize, Recompute, Record, Report, Rollout, Rows, Sampling, Schedule, Tracker, Train,
+    Quantize, Recompute, Record, Report, Rows, Schedule, Tracker, Train,
 };
 pub use teacher::{Divergence, Reads, Span, Teacher, When};
+pub use vigos_rows as row;
+pub use vigos_rows::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row, Rule, Speaker, Turn};

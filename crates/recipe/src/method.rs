@@ -32,7 +32,7 @@ pub struct Method {
     pub student_prefill: String,
     /// Divides the logits of student and teacher before the divergence.
     #[default(1.0)]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 1e-6, max = 1e6))]
     pub temperature: f64,
     /// Largest divergence of a token, in nats; above it the gradient is zero. 0: off.
     #[default(0.05)]

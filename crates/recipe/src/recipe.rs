@@ -12,10 +12,9 @@ use crate::error::RecipeError;
 use crate::limits;
 use crate::method::Method;
 use crate::preset::{Fidelity, Preset};
+use crate::rollout::Rollout;
 use crate::schema::schema;
-use crate::sections::{
-    Checkpoint, Data, Eval, Fields, Log, Lora, Model, Optim, Palr, Report, Rollout, Train,
-};
+use crate::sections::{Checkpoint, Data, Eval, Fields, Log, Lora, Model, Optim, Palr, Report, Train};
 
 /// A whole recipe, nothing left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -150,6 +149,7 @@ impl RunRecipe for Recipe {
         limits::step(self.train.batch, self.train.accumulate)?;
         limits::cut(self.train.tokens_per_micro_batch, self.train.normalise)?;
         limits::completions(self.train.batch, self.train.accumulate, self.rollout.per_sample)?;
+        self.rollout.names_its_server()?;
         for (section, sampling) in [("rollout", &self.rollout.sampling), ("eval", &self.eval.sampling)] {
             limits::decoding(section, sampling.batch, sampling.max_new_tokens)?;
         }

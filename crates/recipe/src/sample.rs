@@ -2,7 +2,6 @@
 
 use crate::answer::reference_target;
 use crate::prompts::Prompts;
-use crate::row::{IMAGE_MARK, IMAGE_PLACE, ImageSource, Row, Speaker, Turn, shortened};
 use crate::{Method, Teacher};
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -11,6 +10,7 @@ use vigos_processor::{
     DecodeError, DecodeLimits, Grid, ImagePatches, Message, Part, ProcessError, Processor, Prompt, Sequence,
     decode,
 };
+use vigos_rows::{IMAGE_MARK, IMAGE_PLACE, ImageSource, Row, Speaker, Turn, shortened};
 
 /// A sample ready for the model.
 #[derive(Clone, Debug)]

@@ -219,7 +219,7 @@ impl<'a> Node<'a> {
     }
 
     fn bounds(self) -> String {
-        let bound = |word, what| self.number(word).map(|bound| format!("{what} {bound}"));
+        let bound = |word, what| self.number(word).map(|bound| format!("{what} {}", plain(bound)));
         let low = bound("minimum", "at least").or_else(|| bound("exclusiveMinimum", "above"));
         let high = bound("maximum", "at most").or_else(|| bound("exclusiveMaximum", "below"));
         low.into_iter().chain(high).collect::<Vec<_>>().join(" and ")
@@ -261,6 +261,14 @@ impl fmt::Display for Node<'_> {
                 _ => write!(out, "a list of {}{once}", item.text("x-several").unwrap_or("texts")),
             },
         }
+    }
+}
+
+/// A number as people write it.
+fn plain(number: f64) -> String {
+    match number.abs() {
+        size if size != 0.0 && !(1e-4..1e7).contains(&size) => format!("{number:e}"),
+        _ => number.to_string(),
     }
 }
 

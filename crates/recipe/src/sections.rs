@@ -1,4 +1,4 @@
-//! The sections of a recipe other than the method: a line a key, with its default, the values that it takes and
+//! The sections of a recipe other than the method and the rollout: a line a key, with its default, the values that it takes and
 //! what it means. Everything else that is said of keys, in messages and in `docs/config.md`, is made from here.
 
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use crate::judge::Judge;
 use crate::layout::{DataLayout, Turns};
 use crate::limits::in_context;
 use crate::normalise::Normalise;
+use crate::rollout::Sampling;
 use crate::texts::{filled, names};
 use crate::unset::Unset;
 
@@ -118,56 +119,6 @@ pub struct Fields {
     pub id: String,
 }
 
-/// How completions are sampled: keys of `[rollout]` and `[eval]`.
-#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Sampling {
-    /// Sampling temperature, which divides the logits. 0: always the most likely token.
-    #[default(1.0)]
-    #[schemars(range(min = 0.0))]
-    pub temperature: f64,
-    /// Sample among the so many most likely tokens. 0: off.
-    #[default(20)]
-    pub top_k: usize,
-    /// Sample among the fewest tokens whose probabilities add up to this. 1: off.
-    #[default(1.0)]
-    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
-    pub top_p: f64,
-    /// Leave out tokens less likely than this share of the most likely one. 0: off.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub min_p: f64,
-    /// Tokens after which a completion is cut off.
-    #[default(4096)]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub max_new_tokens: usize,
-    /// Completions that are decoded together.
-    #[default(8)]
-    #[schemars(range(min = 1, max = 4096), extend("x-resume" = ["train"]))]
-    pub batch: usize,
-}
-
-/// The `[rollout]` section: how the student's completions are sampled.
-#[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Rollout {
-    /// The draws.
-    #[serde(flatten)]
-    #[default(Sampling { temperature: 1.1, top_p: 0.95, ..Sampling::default() })]
-    pub sampling: Sampling,
-    /// Factor against tokens that the prompt or the completion has. 1: off.
-    #[default(1.0)]
-    #[schemars(range(min = 0.001, max = 1000.0))]
-    pub repetition_penalty: f64,
-    /// Taken off the logits of tokens that the completion has. 0: off.
-    #[schemars(range(min = -1000.0, max = 1000.0))]
-    pub presence_penalty: f64,
-    /// Completions of a sample. The completions of a step are train.batch times train.accumulate, so its samples are so
-    /// many times fewer; prompt and images are read once for all of a sample.
-    #[default(1)]
-    #[schemars(range(min = 1, max = 4096))]
-    pub per_sample: usize,
-}
-
 /// The `[lora]` section: the adapter.
 #[derive(Debug, Clone, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -178,7 +129,7 @@ pub struct Lora {
     pub rank: usize,
     /// The adapter's output is scaled by alpha / rank.
     #[default(128.0)]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1e9))]
     pub alpha: f64,
     /// Share of the adapter's inputs dropped in the student's training forward.
     #[default(0.05)]
@@ -204,10 +155,10 @@ pub struct Optim {
     pub betas: (f64, f64),
     /// AdamW's term against division by zero.
     #[default(1e-8)]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 1e-30, max = 1.0))]
     pub eps: f64,
     /// AdamW's decoupled weight decay, of matrices alone: norms and biases do not decay.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1000.0))]
     pub weight_decay: f64,
     /// How the learning rate goes from its highest to the end: linear and cosine fall to 0.
     pub schedule: Schedule,
@@ -268,6 +219,10 @@ pub struct Train {
     pub seed: u64,
     /// Number format of weights and activations; the divergence and the optimiser are always f32.
     pub precision: Precision,
+    /// Take products of f32 in less precision for what they are: TF32 or f16 inside of them, which some GPUs have in their
+    /// place. Without it a run on a device that computes so is refused by its self-test.
+    #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]
+    pub fast_math: bool,
     /// What a backward does about the activations of a forward: run each block again, which takes the memory of one
     /// block, or keep them all, which takes a quarter less time. "auto" keeps them where they fit well.
     #[schemars(extend("x-resume" = ["train", "eval", "palr"]))]

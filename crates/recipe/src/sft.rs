@@ -131,6 +131,10 @@ pub struct SftTrain {
     pub seed: u64,
     /// Number format of a frozen base and of the activations. Trained weights are always f32.
     pub precision: Precision,
+    /// Take products of f32 in less precision for what they are: TF32 or f16 inside of them, which some GPUs have in their
+    /// place. Without it a run on a device that computes so is refused by its self-test.
+    #[schemars(extend("x-resume" = ["sft"]))]
+    pub fast_math: bool,
     /// What a backward does about the activations of a forward: run each block again, which takes the memory of one
     /// block, or keep them all, which takes a quarter less time. "auto" keeps them where they fit well.
     #[schemars(extend("x-resume" = ["sft"]))]

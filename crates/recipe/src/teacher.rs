@@ -37,7 +37,7 @@ pub struct Teacher {
     pub divergence: Divergence,
     /// Weight of its loss in the sum. 0: the teacher is not run.
     #[serde(default = "one")]
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e9))]
     pub weight: f64,
 }
 

@@ -115,6 +115,15 @@ entries! {
     "lengths/truncated", "share of rollouts",
     "Completions that met `rollout.max_new_tokens` and were cut off, which usually makes them invalid.",
     "0, or a few percent.", "A third and more: raise `rollout.max_new_tokens`, or the student has begun to repeat itself.";
+    "mismatch/logprob", "nats a token",
+    "Completions of a server (`rollout.engine`): mean difference, without its sign, of a token's log-probability there and here.",
+    "Below 0.02, and steady.", "Above 0.05: the server has another base, precision or adapter than the student.";
+    "mismatch/beyond", "share of tokens",
+    "Completions of a server: tokens whose two log-probabilities differ by more than 0.2.",
+    "Below a percent.", "A tenth and more.";
+    "mismatch/effective", "share of tokens",
+    "Completions of a server: the effective sample size of their tokens by importance weights, over their number.",
+    "Near 1.", "Below 0.9: few tokens count for most; `rollout.max_weight` bounds what one counts for.";
     "grad_norm", "norm",
     "Norm of the gradient over all trained tensors together, before it is clipped to `optim.max_grad_norm`.",
     "Of one size, with noise; clipping is usual.", "0 for long: nothing is learnt. A hundred times its usual size: look at the step's rollouts.";

@@ -169,7 +169,7 @@ impl<'a> Base<'a> {
     pub fn read(&self, sample: Arc<Sample>, tokens: Vec<u32>, finish: Finish) -> RolledOut {
         let text = self.files.text(&tokens);
         let verdict = text.verdict(self.recipe.method.fidelity);
-        RolledOut { sample, tokens, finish, text, verdict }
+        RolledOut { sample, tokens, finish, text, verdict, foreign: None }
     }
 }
 

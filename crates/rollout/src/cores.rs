@@ -3,7 +3,7 @@
 use rayon::ThreadPoolBuilder;
 use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
-use tracing::dispatcher;
+use tracing::dispatcher::{self, Dispatch};
 use vigos_kernels::on_cpu;
 use vigos_models::VisionLanguageModel;
 
@@ -25,14 +25,12 @@ pub fn side_by_side<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Syn
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let mut made: Vec<(usize, R)> = std::thread::scope(|scope| {
         let each = || {
-            alone(|| {
-                dispatcher::with_default(&listens, || {
-                    let mut made = Vec::new();
-                    while let Some((number, item)) = next() {
-                        made.push((number, work(item)));
-                    }
-                    made
-                })
+            alone(&listens, || {
+                let mut made = Vec::new();
+                while let Some((number, item)) = next() {
+                    made.push((number, work(item)));
+                }
+                made
             })
         };
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(each)).collect();
@@ -44,8 +42,10 @@ pub fn side_by_side<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Syn
     made.into_iter().map(|(_, made)| made).collect()
 }
 
-/// Runs `work` on a single core: operators within do not call on the others, which have work of their own.
-pub(crate) fn alone<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+/// Runs `work` on a single core, what it says going to who `listens`: operators within do not call on the others, which
+/// have work of their own.
+pub(crate) fn alone<R: Send>(listens: &Dispatch, work: impl FnOnce() -> R + Send) -> R {
+    let work = || dispatcher::with_default(listens, work);
     match ThreadPoolBuilder::new().num_threads(1).build() {
         Ok(pool) => pool.install(work),
         // Slower, and the same.

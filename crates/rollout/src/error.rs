@@ -130,8 +130,8 @@ pub enum RunError {
     NotFinite(String),
     /// A step of a run was given up for such a number.
     #[error(
-        "step {step}: {what} is not finite (NaN or infinite); the step changed nothing, and its rows ({rows}) are in {}; \
-         lower optim.lr, mend the rows, or let train.max_lost_steps leave out such steps", kept.display()
+        "step {step}: {what} is not finite (NaN or infinite); the step changed nothing; {} has its rows ({rows}); lower \
+         optim.lr, mend the rows, or let train.max_lost_steps leave out such steps", kept.display()
     )]
     LostStep {
         /// The step, counted from 1.
@@ -142,6 +142,14 @@ pub enum RunError {
         rows: String,
         /// The file with them and their completions, as `vigos replay` reads it.
         kept: PathBuf,
+    },
+    /// A server that completions come from does not give them.
+    #[error("{url}: {reason}")]
+    Server {
+        /// The server.
+        url: String,
+        /// Why.
+        reason: String,
     },
     /// Ranks cannot go on together.
     #[error(transparent)]
@@ -172,9 +180,24 @@ impl RunError {
             Self::File(error)
             | Self::Folder(FolderError::File(error) | FolderError::Lock(LockError::File(error)))
             | Self::Manifest(ManifestError::File(error)) => error.is_input(),
-            Self::Rollout(_) | Self::Loss(_) | Self::Interrupted(_) => false,
+            Self::Rollout(_) | Self::Loss(_) | Self::Interrupted(_) | Self::Server { .. } => false,
             Self::NotFinite(_) | Self::LostStep { .. } => false,
             _ => true,
+        }
+    }
+
+    /// The same error, as one of a number that is not finite where it is that.
+    #[must_use]
+    pub fn told(self) -> Self {
+        match self {
+            Self::Rollout(RolloutError::Sampling {
+                sample,
+                position,
+                source: source @ (SamplingError::Logit { .. } | SamplingError::Nothing { .. }),
+            }) => Self::NotFinite(format!(
+                "a logit of the student's (sample {sample}, token {position}: {source})"
+            )),
+            other => other,
         }
     }
 

@@ -50,8 +50,7 @@ impl Engine<'_> {
                     }
                 };
                 threads.push(scope.spawn(move || {
-                    let completed =
-                        alone(|| dispatcher::with_default(listens, || self.lane(requests, rows, &mut tell)));
+                    let completed = alone(listens, || self.lane(requests, rows, &mut tell));
                     // What one lane cannot do the others need not begin.
                     stop.fetch_or(completed.is_err(), Ordering::Relaxed);
                     completed

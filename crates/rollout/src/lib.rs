@@ -6,6 +6,7 @@
 //! - [`sampler`] draws one token from a row of logits, reproducibly.
 //! - [`spans`] finds the description, the reasoning and the answer in a sampled completion.
 //! - [`routing`] says which teacher supervises which of its tokens.
+//! - [`agreed`] is what several ranks come to together.
 //! - [`judging`] evaluates checkpoints of a run that goes on.
 //! - [`record`] is what is written down of it, [`transcript`] the same token by token.
 //!
@@ -23,11 +24,15 @@
 //! ```
 
 pub mod adapter;
+pub mod agreed;
 pub mod base;
 pub mod batch;
 mod cores;
 pub mod engine;
 mod error;
+mod folder_error;
+mod foreign;
+pub mod inputs;
 pub mod judging;
 mod kit;
 mod lanes;
@@ -46,6 +51,7 @@ pub mod transcript;
 
 pub use cores::{side_by_side, works_side_by_side};
 pub use error::RunError;
+pub use foreign::{Foreign, Mismatch};
 pub use kit::Kit;
 pub use options::{RunOptions, Start};
 pub use prefill::PREFILL_TOKENS;

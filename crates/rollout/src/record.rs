@@ -37,7 +37,7 @@ pub struct RolloutRecord {
 impl RolloutRecord {
     /// What is written down of a rollout.
     pub fn of(rollout: &RolledOut) -> Self {
-        let RolledOut { sample, tokens, finish, text, verdict } = rollout;
+        let RolledOut { sample, tokens, finish, text, verdict, .. } = rollout;
         let text = text.text(0..text.bytes().len()).into_owned();
         let predicted = last_box(&text).map(str::to_owned);
         let right = |p: &String| grade_question(&sample.problem, p, &sample.reference);

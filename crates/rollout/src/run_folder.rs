@@ -1,47 +1,20 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
+pub use crate::folder_error::FolderError;
+use crate::folder_error::fault;
+use crate::inputs::Inputs;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited, remove_unfinished, write_atomic_bytes};
 use vigos_core::leaves::leaves;
-use vigos_core::lock::{FolderLock, LockError};
+use vigos_core::lock::FolderLock;
+use vigos_recipe::RunRecipe;
 use vigos_recipe::resume::{Run, free};
-use vigos_recipe::{RecipeError, RunRecipe};
 
 const CONFIG: &str = "config.toml";
 const OVERRIDES: &str = "overrides.json";
 const ROLLOUTS: &str = "rollouts";
 const MAX_CONFIG: u64 = 1 << 20;
-
-/// Why a folder cannot be a run's.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// It is taken, or is not the run that is resumed.
-    #[error("{}: {message}; {hint}", path.display())]
-    Taken {
-        /// The folder.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-        /// What to do.
-        hint: String,
-    },
-    /// The recipe in it is wrong, or the one to be written is.
-    #[error(transparent)]
-    Recipe(Box<RecipeError>),
-    /// Another process writes to it, or its lock could not be taken.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// A file in it could not be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-}
-
-impl From<RecipeError> for FolderError {
-    fn from(error: RecipeError) -> Self {
-        Self::Recipe(Box::new(error))
-    }
-}
 
 /// The folder of a run. Once its run is begun it is this process's own, until the value is dropped.
 #[derive(Clone, Debug)]
@@ -50,6 +23,7 @@ pub struct RunFolder {
     resumes: bool,
     lock: Option<FolderLock>,
     changes: Vec<String>,
+    inputs: Option<Inputs>,
 }
 
 impl RunFolder {
@@ -77,12 +51,12 @@ impl RunFolder {
             }
             (false, false) => {}
         }
-        Ok(Self { path: path.to_owned(), resumes: resume, lock, changes })
+        Ok(Self { path: path.to_owned(), resumes: resume, lock, changes, inputs: None })
     }
 
     /// The folder of a run for those that only read in it: neither looked at nor locked.
     pub fn to_read(path: &Path, resumes: bool) -> Self {
-        Self { path: path.to_owned(), resumes, lock: None, changes: Vec::new() }
+        Self { path: path.to_owned(), resumes, lock: None, changes: Vec::new(), inputs: None }
     }
 
     /// Checks that a folder's run was begun by this very recipe.
@@ -109,7 +83,19 @@ impl RunFolder {
         })
     }
 
-    /// Creates the folder, locks it, and writes the effective recipe and the `overrides` that are part of it.
+    /// Says what the run computes with, and tells what of it has changed since a resumed one began.
+    ///
+    /// # Errors
+    /// If the base is another one.
+    pub fn computes_with(&mut self, inputs: Inputs) -> Result<Option<String>, FolderError> {
+        let begun = if self.resumes { Inputs::begun_with(&self.path)? } else { None };
+        let change = begun.map_or(Ok(None), |begun| inputs.differences(&begun, &self.path))?;
+        self.inputs = Some(inputs);
+        Ok(change)
+    }
+
+    /// Creates the folder, locks it, and writes the effective recipe, the `overrides` that are part of it, and what the
+    /// run computes with.
     ///
     /// # Errors
     /// If it cannot be written, or another process was first.
@@ -127,6 +113,9 @@ impl RunFolder {
         if !overrides.is_empty() {
             let text = serde_json::to_vec(overrides).unwrap_or_default();
             write_atomic_bytes(&self.path.join(OVERRIDES), &text)?;
+        }
+        if let Some(inputs) = &self.inputs {
+            inputs.write(&self.path)?;
         }
         write_atomic_bytes(&self.path.join(CONFIG), recipe.to_toml()?.as_bytes())?;
         Ok(())
@@ -261,10 +250,6 @@ fn begun_by<R: RunRecipe>(path: &Path, recipe: &R, free: &[String]) -> Result<Ve
         )),
         None => Ok(differences.into_iter().map(|(_, what)| what).collect()),
     }
-}
-
-fn fault(path: &Path, message: String, hint: &str) -> FolderError {
-    FolderError::Taken { path: path.to_owned(), message, hint: hint.to_owned() }
 }
 
 /// Every key that was changed, with what it was and is.

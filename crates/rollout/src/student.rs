@@ -2,13 +2,21 @@
 
 use crate::base::Base;
 use crate::engine::{Engine, Request, RolloutError};
+use crate::error::RunError;
 use crate::rolled_out::RolledOut;
 use crate::sampler::Sampling;
+use burn::tensor::Tensor;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use vigos_models::ActiveAdapter;
+use vigos_kernels::{LOGITS_BUDGET, chunk_rows};
+use vigos_models::scoring::score_tokens;
+use vigos_models::{ActiveAdapter, Target};
+use vigos_processor::Sequence;
 use vigos_recipe::Recipe;
 use vigos_recipe::sample::Sample;
+
+/// Completions of a sample whose tokens are scored together.
+const TOGETHER: usize = 4;
 
 /// How completions are drawn.
 #[derive(Clone, Copy, Debug)]
@@ -82,5 +90,53 @@ impl Student<'_> {
             self.base.read(sample.clone(), completion.tokens, completion.finish)
         });
         Ok(read.collect())
+    }
+
+    /// Completions that another drew, with how probable their tokens are for this student; with `most` a token counts for
+    /// how much more probable it is here, see [`Foreign::compared`].
+    ///
+    /// # Errors
+    /// If a token is not in the vocabulary, a log-probability is not finite, or the device fails.
+    ///
+    /// [`Foreign::compared`]: crate::Foreign::compared
+    pub fn compare(&self, rollouts: Vec<RolledOut>, most: Option<f64>) -> Result<Vec<RolledOut>, RunError> {
+        let mut logprobs = Vec::with_capacity(rollouts.len());
+        for completions in rollouts.chunk_by(|a, b| Arc::ptr_eq(&a.sample, &b.sample)) {
+            // What is computed together must not depend on who computes it.
+            for together in completions.chunks(TOGETHER) {
+                logprobs.extend(self.logprobs(together)?);
+            }
+        }
+        let compared = rollouts.into_iter().zip(logprobs).map(|(mut rollout, own)| {
+            rollout.foreign = rollout.foreign.map(|foreign| Box::new(foreign.compared(own, most)));
+            rollout
+        });
+        Ok(compared.collect())
+    }
+
+    /// Log-probabilities of the tokens of some completions of one sample under the unmodified softmax, all by one forward.
+    fn logprobs(&self, completions: &[RolledOut]) -> Result<Vec<Vec<f64>>, RunError> {
+        let (model, sample) = (self.base.model.as_ref(), &completions[0].sample);
+        let sequences: Vec<Sequence> =
+            completions.iter().map(|c| sample.student.followed_by(&c.tokens)).collect();
+        let packed = model.pack_groups(&[sequences.iter().collect()])?;
+        let encoded = model.encode_images(&sample.images.iter().collect::<Vec<_>>(), self.adapter);
+        let features: Vec<Tensor<2>> =
+            packed.images().iter().map(|image| encoded[image.source[1]].clone()).collect();
+        let hidden = model.forward(&packed, &features, self.adapter, &mut ());
+        let first = sample.student.ids.len();
+        let mut targets = Vec::new();
+        for (sequence, completion) in completions.iter().enumerate() {
+            let target = |(at, &token)| Target { row: packed.predicting_row(sequence, first + at), token };
+            targets.extend(completion.tokens.iter().enumerate().map(target));
+        }
+        let chunk = chunk_rows(model.architecture().text.vocab_size, LOGITS_BUDGET);
+        let scores = score_tokens(model, &hidden, &targets, chunk.get())?;
+        if let Some(score) = scores.iter().find(|score| !score.logprob.is_finite()) {
+            let what = format!("a log-probability of the student's ({}, row `{}`)", score.logprob, sample.id);
+            return Err(RunError::NotFinite(what));
+        }
+        let mut logprobs = scores.into_iter().map(|score| score.logprob);
+        Ok(completions.iter().map(|c| logprobs.by_ref().take(c.tokens.len()).collect()).collect())
     }
 }

@@ -24,6 +24,20 @@ pub struct Outlook {
     pub changes: Option<Vec<Change>>,
     /// Tokens of the longest prompt with which it fits as it is.
     pub longest_prompt: Option<usize>,
+    /// What several ranks of a machine take together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub together: Option<Together>,
+}
+
+/// What the ranks of a machine take, each of which has a base of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Together {
+    /// Ranks.
+    pub ranks: usize,
+    /// Most bytes of all of them.
+    pub bytes: u64,
+    /// Those of them that are one base so many times over.
+    pub base_bytes: u64,
 }
 
 impl Outlook {
@@ -37,12 +51,23 @@ impl Outlook {
         outlook
     }
 
+    /// The same of one of several ranks on a machine.
+    #[must_use]
+    pub fn of_ranks(mut self, ranks: usize) -> Self {
+        let weights = self.estimate.parts.iter().filter(|part| part.name == "weights").map(|part| part.bytes);
+        let all = |bytes: u64| bytes.saturating_mul(ranks as u64);
+        let (bytes, base_bytes) = (all(self.peak_bytes), all(weights.sum()));
+        self.together = (ranks > 1).then_some(Together { ranks, bytes, base_bytes });
+        self
+    }
+
     /// An estimate beside the memory that there is.
     pub fn new(estimate: Estimate, available: Option<u64>) -> Self {
         let (peak_bytes, peak_phase) = (estimate.peak(), estimate.largest_phase());
         let fits = available.map(|available| peak_bytes <= available);
-        let (changes, longest_prompt) = (None, None);
-        Self { estimate, peak_bytes, peak_phase, available_bytes: available, fits, changes, longest_prompt }
+        let (changes, longest_prompt, together) = (None, None, None);
+        let available_bytes = available;
+        Self { estimate, peak_bytes, peak_phase, available_bytes, fits, changes, longest_prompt, together }
     }
 
     /// The sum in a line, and a line for the permanent parts and for every phase.
@@ -79,11 +104,16 @@ impl Outlook {
     /// The sum, and what it is for.
     pub fn total(&self) -> String {
         let Estimate { prompt_tokens, completion_tokens, .. } = self.estimate;
+        let together = self.together.map(|Together { ranks, bytes: all, base_bytes }| {
+            let (all, bases) = (bytes(all), bytes(base_bytes));
+            format!("; the {ranks} ranks of a machine {all}, of which {bases} are the frozen base of each")
+        });
         format!(
             "about {} with prompts of {prompt_tokens} and completions of {completion_tokens} tokens, at most in the \
-             phase `{}`",
+             phase `{}`{}",
             bytes(self.peak_bytes),
-            self.peak_phase.name()
+            self.peak_phase.name(),
+            together.unwrap_or_default()
         )
     }
 

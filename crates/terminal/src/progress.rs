@@ -185,6 +185,8 @@ pub struct Run {
     /// When a step was last told of.
     told: Option<Instant>,
     page: Option<Live>,
+    /// Ranks of this machine that share the run.
+    ranks: usize,
 }
 
 impl Run {
@@ -200,7 +202,14 @@ impl Run {
             begin: Instant::now(),
             told: None,
             page: None,
+            ranks: 1,
         }
+    }
+
+    /// The same of a run that so many ranks of this machine share.
+    #[must_use]
+    pub fn of_ranks(self, ranks: usize) -> Self {
+        Self { ranks, ..self }
     }
 
     /// The same, which keeps the run's page too.
@@ -250,7 +259,9 @@ impl Observer for Run {
     }
 
     fn memory(&mut self, plan: &dyn Forecast, model: &Architecture, longest_prompt: usize) {
-        self.line(&Outlook::of_run(plan, model, self.available, longest_prompt).summary());
+        self.line(
+            &Outlook::of_run(plan, model, self.available, longest_prompt).of_ranks(self.ranks).summary(),
+        );
     }
 
     fn started(&mut self, first_step: usize, total_steps: usize) {

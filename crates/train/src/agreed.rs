@@ -1,21 +1,11 @@
-//! What ranks come to together: all of them go on, or all of them stop for the same reason.
+//! What the ranks of a run come to together, and how long each waits for it.
 
-use crate::lost;
 use crate::observer::Watch;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use std::time::Instant;
-use vigos_ranks::{Ranks, shared};
 use vigos_rollout::RunError;
-
-/// What a rank tells the others.
-#[derive(Serialize, Deserialize)]
-enum Said<T> {
-    Done(T),
-    NotFinite(String),
-    Interrupted(String),
-    Failed(String),
-}
+use vigos_rollout::agreed::all_of;
+pub(crate) use vigos_rollout::agreed::{by_the_first, first_then_others, same};
 
 /// What this rank came to, and what every other one tells of what it came to, in their order; the time that this takes
 /// is waited for.
@@ -27,96 +17,5 @@ pub(crate) fn agreed<O, T: Serialize + DeserializeOwned>(
     own: Result<O, RunError>,
     tell: impl FnOnce(&O) -> T,
 ) -> Result<(O, Vec<(usize, T)>), RunError> {
-    let begin = Instant::now();
-    let agreed = all_of(watch.ranks, own, tell);
-    watch.waited += begin.elapsed().as_secs_f64();
-    agreed
-}
-
-/// [`agreed`] before there is anyone to watch.
-pub(crate) fn all_of<O, T: Serialize + DeserializeOwned>(
-    ranks: &dyn Ranks,
-    own: Result<O, RunError>,
-    tell: impl FnOnce(&O) -> T,
-) -> Result<(O, Vec<(usize, T)>), RunError> {
-    if ranks.count() == 1 {
-        return own.map(|own| (own, Vec::new()));
-    }
-    let own = own.map_err(lost::told);
-    let said = match &own {
-        Ok(own) => Said::Done(tell(own)),
-        Err(RunError::NotFinite(what)) => Said::NotFinite(what.clone()),
-        Err(RunError::Interrupted(what)) => Said::Interrupted(what.clone()),
-        Err(other) => Said::Failed(other.to_string()),
-    };
-    let (mut others, mut first) = (Vec::new(), None);
-    for (rank, said) in shared(ranks, &said)?.into_iter().enumerate() {
-        let failed = match said {
-            Said::Done(told) => {
-                others.extend((rank != ranks.rank()).then_some((rank, told)));
-                continue;
-            }
-            Said::NotFinite(what) => RunError::NotFinite(what),
-            Said::Interrupted(what) => RunError::Interrupted(what),
-            Said::Failed(reason) => RunError::OtherRank { rank, reason },
-        };
-        first.get_or_insert((rank, failed));
-    }
-    match (first, own) {
-        (None, own) => own.map(|own| (own, others)),
-        // Its own words have more to say.
-        (Some((rank, _)), Err(own)) if rank == ranks.rank() => Err(own),
-        (Some((_, failed)), _) => Err(failed),
-    }
-}
-
-/// What `work` gives on every rank; on the first before the others, which find what it has prepared.
-///
-/// # Errors
-/// As [`agreed`].
-pub(crate) fn first_then_others<T>(
-    ranks: &dyn Ranks,
-    work: impl FnOnce() -> Result<T, RunError>,
-) -> Result<T, RunError> {
-    if ranks.count() == 1 {
-        return work();
-    }
-    match ranks.is_first() {
-        true => {
-            let (done, _) = all_of(ranks, work(), |_| ())?;
-            all_of(ranks, Ok(done), |_| ()).map(|(done, _)| done)
-        }
-        false => {
-            all_of(ranks, Ok(()), |()| ())?;
-            all_of(ranks, work(), |_| ()).map(|(done, _)| done)
-        }
-    }
-}
-
-/// What `first` gives on the first rank, and when it is done there `other` on the others.
-///
-/// # Errors
-/// As [`agreed`].
-pub(crate) fn by_the_first<T>(
-    ranks: &dyn Ranks,
-    first: impl FnOnce() -> Result<T, RunError>,
-    other: impl FnOnce() -> Result<T, RunError>,
-) -> Result<T, RunError> {
-    first_then_others(ranks, || if ranks.is_first() { first() } else { other() })
-}
-
-/// That all ranks have the same of what makes a run.
-///
-/// # Errors
-/// If one of them has something else.
-pub(crate) fn same<T: Serialize + DeserializeOwned + PartialEq>(
-    ranks: &dyn Ranks,
-    what: &str,
-    own: &T,
-) -> Result<(), RunError> {
-    let all = shared(ranks, own)?;
-    match all.iter().position(|other| *other != all[0]) {
-        None => Ok(()),
-        Some(rank) => Err(RunError::OtherRank { rank, reason: format!("its {what} is not that of rank 0") }),
-    }
+    watch.waiting(|ranks| all_of(ranks, own, tell))
 }

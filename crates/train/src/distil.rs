@@ -1,20 +1,20 @@
 //! Self-distillation, `vigos train`: the student is sampled, and learns from its teachers.
 
-use crate::agreed::{by_the_first, first_then_others, same};
-use crate::checkpoint::Checkpoints;
+use crate::agreed::first_then_others;
 use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
-use crate::fine_tune::{AdapterFineTune, FineTune};
+use crate::fine_tune::AdapterFineTune;
+use crate::growth::Growth;
 use crate::health::Health;
 use crate::observer::{Observer, Watch};
-use crate::recorder::{Recorder, Writing};
+use crate::opening::{begin, hold_inputs, open_folder, open_recorder};
+use crate::recorder::Writing;
 use crate::recordings::Recordings;
 use crate::rollout::Sampled;
 use crate::stream::{Fitting, Stream};
 use crate::training::{Finished, Training};
 use crate::update::Update;
 use burn::tensor::Device;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use vigos_data::{DataRequest, Dataset};
 use vigos_hub::Progress;
@@ -24,13 +24,13 @@ use vigos_plan::fit::longest_alone;
 use vigos_plan::micro_batches::MicroBatches;
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
-use vigos_rollout::adapter::{adapter_config, fits, lora_config, open_adapter};
+use vigos_rollout::adapter::{adapter_config, lora_config, open_adapter};
 use vigos_rollout::base::{BaseFiles, base_name};
 use vigos_rollout::judging::{Judge, Judging};
-use vigos_rollout::run_folder::RunFolder;
 use vigos_rollout::student::GenerationSettings;
 use vigos_rollout::transcript::Transcripts;
-use vigos_rollout::{Kit, RunError, RunOptions, Start};
+use vigos_rollout::{Kit, RunError, RunOptions};
+use vigos_vllm::Remote;
 
 /// What to train, and where.
 pub type TrainOptions<'a> = RunOptions<'a, Recipe>;
@@ -117,14 +117,8 @@ pub fn train_judged(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, start: at, overrides, kit, device, memory, ranks } = *options;
-    same(ranks, "recipe", &recipe.to_toml()?)?;
-    let mut folder = by_the_first(
-        ranks,
-        || Ok(RunFolder::open(run_dir, recipe, at.resumes(), Run::Train)?),
-        || Ok(RunFolder::to_read(run_dir, at.resumes())),
-    )?;
-    folder.changes().iter().for_each(|change| observer.note(change));
+    let RunOptions { recipe, run_dir, start: at, kit, device, memory, ranks, .. } = *options;
+    let mut folder = open_folder(options, Run::Train, observer)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     // What has to be fetched one rank fetches for all.
     let prepared = first_then_others(ranks, || Prepared::open(recipe, kit, &mut fetching))?;
@@ -147,26 +141,16 @@ pub fn train_judged(
     let planned = planned.or_else(|_| adapter_config(&recipe.lora, None, &mut |_, _, _| ()))?;
     let plan = prepared.plan(options, planned, observer)?;
     let Prepared { dataset, base, teaching, generation, .. } = prepared;
+    hold_inputs(&mut folder, &base.model, &dataset, ranks, observer)?;
     let longest = longest_alone(&plan, config.architecture(), memory, base.max_prompt_tokens);
 
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let base = first_then_others(ranks, || base.load(device, &mut fetching))?;
-    let fine_tune =
-        AdapterFineTune { base: base.model.clone(), name: base_name(&recipe.model.path), keep: plan.keep };
-    let read = |path: &Path| {
-        let adapter = fine_tune.restore(path)?;
-        fits(&adapter, &lora, path).map(|()| adapter)
-    };
-    let start = |observer: &mut dyn Observer| adapter.map_or_else(|| new(observer), Ok);
-    let checkpoints = Checkpoints::of(folder.path());
-    // The first rank puts aside and mends; the others find the newest.
-    let at = if ranks.is_first() || !at.resumes() { at } else { Start::Resumed };
-    let loaded = first_then_others(ranks, || checkpoints.load_or_start(at, read, start, observer));
-    let (weights, optimiser, state) = loaded?;
-    same(ranks, "checkpoint", &state)?;
+    let name = base_name(&recipe.model.path);
+    let fine_tune = AdapterFineTune { base: base.model.clone(), name, lora: lora.clone(), keep: plan.keep };
+    let fresh = |observer: &mut dyn Observer| adapter.map_or_else(|| new(observer), Ok);
     let total = recipe.train.total_steps(dataset.count().get() * recipe.rollout.per_sample);
-    state.is_within(total)?;
-    by_the_first(ranks, || Ok(folder.begin(recipe, overrides)?), || Ok(()))?;
+    let (weights, optimiser, state) = begin(options, &mut folder, &fine_tune, fresh, total, observer)?;
 
     let writing = Writing {
         checkpoint: &recipe.checkpoint,
@@ -183,11 +167,7 @@ pub fn train_judged(
     // What is judged lives shorter than who judges it.
     let judge = judge.filter(|_| ranks.is_first()).map(|judge| judge as &mut dyn Judge);
     let judging = Judging::open(judge, &base.model, &recipe.eval, run_dir, &state.judged)?;
-    let mut recorder = by_the_first(
-        ranks,
-        || Recorder::open(folder.clone(), writing, &state),
-        || Recorder::reading(folder.clone(), writing, &state),
-    )?;
+    let mut recorder = open_recorder(&folder, writing, &state, ranks)?;
     let (cut, per_sample) = (MicroBatches::from(&recipe.train), recipe.rollout.per_sample);
     let batches = cut.fewest();
     if batches < ranks.count() {
@@ -197,11 +177,14 @@ pub fn train_judged(
             ranks.count()
         ));
     }
+    let remote = |url| Remote::new(url, recipe, run_dir, &base, generation);
+    let server = recipe.rollout.url.as_deref().map(remote).transpose()?;
+    let max_weight = Some(recipe.rollout.max_weight).filter(|most| *most > 0.0);
     let dropping = Dropping { probability: recipe.lora.dropout, seed: recipe.train.seed };
     let samples = Fitting { maker: base.samples(), longest };
     let mut training = Training {
         stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(samples)),
-        rollout: Sampled { base: &base, generation, per_sample },
+        rollout: Sampled { base: &base, generation, per_sample, server, max_weight },
         objective: Distillation {
             model: base.model.as_ref(),
             teaching,
@@ -216,6 +199,7 @@ pub fn train_judged(
         max_lost_steps: recipe.train.max_lost_steps,
         state,
         health: Health::default(),
+        growth: Growth::default(),
         judging,
     };
     training.run(&mut recorder, &mut Watch::new(observer, stop, ranks))

@@ -16,10 +16,10 @@ use crate::metrics::{Distilled, Outcome};
 use crate::objective::{Objective, StepLoss};
 use crate::observed::{Probe, Sight};
 use crate::observer::Watch;
-use crate::scored::{Observed, Scored, ScoredToken, Term, Work};
+use crate::pieces::{Piece, put_together, told};
+use crate::scored::{Scored, ScoredToken, Term, Work};
 use crate::step_gradient::StepGradient;
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -88,16 +88,10 @@ impl Objective for Distillation<'_> {
             Ok(pieces)
         };
         let learnt = learn(watch);
-        let (own, others) = agreed(watch, learnt, |own: &Vec<Piece>| own.iter().map(Piece::told).collect())?;
-        let gradient = gradient.finish(weights, watch.ranks)?;
+        let (own, others) = agreed(watch, learnt, |own: &Vec<Piece<Scored>>| told(own))?;
+        let gradient = watch.waiting(|ranks| gradient.finish(weights, ranks))?;
 
-        let (scoring, update) = spent(&own, &others);
-        let mut pieces = own;
-        for told in others.into_iter().flat_map(|(_, told): (_, Vec<ToldPiece>)| told) {
-            pieces.push(told.with(&mut dealt));
-        }
-        // Those of one micro-batch are one rank's, in their order.
-        pieces.sort_by_key(|piece| piece.number);
+        let (pieces, [scoring, update]) = put_together(own, others, &mut dealt);
         let (mut loss, mut terms) = (0.0, BTreeMap::<String, Term>::new());
         let mut scored = Vec::new();
         for piece in pieces {
@@ -110,65 +104,6 @@ impl Objective for Distillation<'_> {
         let outcome = Outcome::Distilled(Box::new(Distilled::new(method, terms, &scored)));
         Ok(StepLoss { loss, gradient, outcome, scored, scoring, update })
     }
-}
-
-/// A piece of a step but its gradient.
-struct Piece {
-    /// Its micro-batch.
-    number: usize,
-    loss: f64,
-    terms: BTreeMap<String, Term>,
-    scored: Vec<Scored>,
-    scoring: Work,
-    update: Work,
-}
-
-/// The same for those that have its completions already.
-#[derive(Serialize, Deserialize)]
-struct ToldPiece {
-    number: usize,
-    loss: f64,
-    terms: BTreeMap<String, Term>,
-    scored: Vec<(Vec<ScoredToken>, Option<Observed>)>,
-    scoring: Work,
-    update: Work,
-}
-
-impl Piece {
-    fn told(&self) -> ToldPiece {
-        let Self { number, loss, ref terms, ref scored, scoring, update } = *self;
-        let scored = scored.iter().map(|s| (s.tokens.clone(), s.observed.clone())).collect();
-        ToldPiece { number, loss, terms: terms.clone(), scored, scoring, update }
-    }
-}
-
-impl ToldPiece {
-    /// With its completions, the next ones of its micro-batch.
-    fn with(self, dealt: &mut Dealt) -> Piece {
-        let Self { number, loss, terms, scored, scoring, update } = self;
-        let rollouts = dealt.of_others(number, scored.len());
-        let scored = rollouts
-            .zip(scored)
-            .map(|(rollout, (tokens, observed))| Scored { rollout, tokens, observed })
-            .collect();
-        Piece { number, loss, terms, scored, scoring, update }
-    }
-}
-
-/// The work of all ranks: their tokens, and the time of the one that took longest.
-fn spent(own: &[Piece], others: &[(usize, Vec<ToldPiece>)]) -> (Work, Work) {
-    let of = |works: &mut dyn Iterator<Item = (Work, Work)>| {
-        works.fold((Work::default(), Work::default()), |(mut scoring, mut update), (s, u)| {
-            scoring += s;
-            update += u;
-            (scoring, update)
-        })
-    };
-    let own = of(&mut own.iter().map(|piece| (piece.scoring, piece.update)));
-    others.iter().fold(own, |(scoring, update), (_, told)| {
-        let (s, u) = of(&mut told.iter().map(|piece| (piece.scoring, piece.update)));
-        (scoring.beside(s), update.beside(u))
-    })
 }
 
 impl Distillation<'_> {
@@ -345,7 +280,7 @@ fn part(
                 student: packed.predicting_row(*rollout, first + token.position),
                 teacher: rows.len(),
                 divergence: divergences[pass.teacher].as_ref(),
-                weight,
+                weight: weight * scored[*rollout].rollout.weight(token.position),
                 clip: clip(method, token.boundary),
             });
         }
@@ -370,7 +305,8 @@ fn part(
             let clipped = row.clips(kl);
             passing += usize::from(!clipped);
             term.kl += kl / term.tokens as f64;
-            term.loss += row.clip.map_or(kl, |c| kl.min(c)) / mean_over[pass.teacher] as f64;
+            let counts = scored[*rollout].rollout.weight(token.position);
+            term.loss += counts * row.clip.map_or(kl, |c| kl.min(c)) / mean_over[pass.teacher] as f64;
             term.clipped += usize::from(clipped);
             let token = ScoredToken { position: token.position, teacher: pass.teacher, kl, clipped };
             scored[*rollout].tokens.push(token);

@@ -96,7 +96,7 @@ pub fn dry_run(
     let tried = samples.len() * per_sample;
     let mut watch = Watch::new(observer, stop, &Alone);
     let begin = Instant::now();
-    let sampled = Sampled { base: &base, generation, per_sample };
+    let sampled = Sampled { base: &base, generation, per_sample, server: None, max_weight: None };
     let rollouts = sampled.complete(samples, &adapter, 0, &mut watch)?;
     let completing = begin.elapsed().as_secs_f64();
     let record = rollouts.first().map(RolloutRecord::of);

@@ -8,11 +8,12 @@ use vigos_models::export::save_model;
 use vigos_models::gradient::Keep;
 use vigos_models::weights::Weights;
 use vigos_models::{
-    ActiveAdapter, Adapter, DropoutPair, ModelConfig, ModelError, Packed, Parameters, Target, Trained,
-    VisionLanguageModel, peft, phase,
+    ActiveAdapter, Adapter, DropoutPair, LoraConfig, ModelConfig, ModelError, Packed, Parameters, Target,
+    Trained, VisionLanguageModel, peft, phase,
 };
 use vigos_processor::ImagePatches;
 use vigos_rollout::RunError;
+use vigos_rollout::adapter::fits;
 
 /// The weights in f32, where the model is stored in fewer bits.
 const MASTER: &str = "weights.safetensors";
@@ -141,6 +142,8 @@ pub struct AdapterFineTune {
     pub base: Arc<dyn VisionLanguageModel>,
     /// What it is called in the adapter's configuration.
     pub name: String,
+    /// What an adapter of it has to be like.
+    pub lora: LoraConfig,
     /// What a forward keeps for its backward.
     pub keep: Keep,
 }
@@ -181,6 +184,7 @@ impl FineTune for AdapterFineTune {
     }
 
     fn restore(&self, folder: &Path) -> Result<Adapter, RunError> {
-        Ok(peft::load(folder, self.base.architecture(), self.base.device())?)
+        let adapter = peft::load(folder, self.base.architecture(), self.base.device())?;
+        fits(&adapter, &self.lora, folder).map(|()| adapter)
     }
 }

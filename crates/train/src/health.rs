@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 const SPIKE: f64 = 4.0;
 /// What a step adds to what is usual.
 const SHARE: f64 = 0.05;
+/// A mean difference of log-probabilities that is more than the rounding of a number format.
+const UNLIKE: f64 = 0.05;
 /// Before so many steps nothing is usual.
 const STEPS: usize = 20;
 
@@ -35,7 +37,7 @@ impl Health {
 /// A sentence, and when it is true.
 type State = (&'static str, fn(&Distilled) -> bool);
 
-const STATES: [State; 3] = [
+const STATES: [State; 4] = [
     ("every supervised token is above its clip, so nothing is learnt; method.clip bounds it", |d| {
         let (tokens, clipped) =
             d.terms.values().fold((0, 0), |(t, c), term| (t + term.tokens, c + term.clipped));
@@ -49,6 +51,11 @@ const STATES: [State; 3] = [
     (
         "every completion met rollout.max_new_tokens; longer ones may be cut off in the midst of their answers",
         |d| d.lengths.truncated >= 1.0,
+    ),
+    (
+        "the completions' tokens were drawn from other probabilities than the student's, by a twentieth and more in the mean \
+         (mismatch/logprob): the server has another base, precision or adapter",
+        |d| d.mismatch.is_some_and(|mismatch| mismatch.logprob > UNLIKE),
     ),
 ];
 

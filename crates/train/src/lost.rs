@@ -3,8 +3,6 @@
 use crate::recorder::Recorder;
 use serde::Serialize;
 use vigos_recipe::sample::Sample;
-use vigos_rollout::engine::RolloutError;
-use vigos_rollout::sampler::SamplingError;
 use vigos_rollout::{RolledOut, RolloutRecord, RunError};
 
 /// Rows that a message names.
@@ -17,20 +15,6 @@ pub(crate) struct Attempt {
     rows: Vec<Row>,
     /// Where the student came to the end of them.
     rollouts: Vec<RolledOut>,
-}
-
-/// The same error, as one of a number that is not finite where it is that.
-pub(crate) fn told(error: RunError) -> RunError {
-    match error {
-        RunError::Rollout(RolloutError::Sampling {
-            sample,
-            position,
-            source: source @ (SamplingError::Logit { .. } | SamplingError::Nothing { .. }),
-        }) => RunError::NotFinite(format!(
-            "a logit of the student's (sample {sample}, token {position}: {source})"
-        )),
-        other => other,
-    }
 }
 
 /// A row whose completion failed.
@@ -68,7 +52,7 @@ impl Attempt {
         step: usize,
         recorder: &Recorder,
     ) -> Result<RunError, RunError> {
-        let what = match told(error) {
+        let what = match error.told() {
             RunError::NotFinite(what) => what,
             other => return Err(other),
         };

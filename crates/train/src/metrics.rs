@@ -5,8 +5,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use vigos_core::leaves::leaves;
 use vigos_recipe::{Method, Span, Teacher, When};
-use vigos_rollout::RolloutRecord;
 use vigos_rollout::engine::Finish;
+use vigos_rollout::{Mismatch, RolloutRecord};
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, Serialize)]
@@ -74,6 +74,9 @@ pub struct Distilled {
     pub span_share: SpanShare,
     /// Lengths of the completions in tokens.
     pub lengths: Lengths,
+    /// How unlike the student it is that drew them, where it was another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mismatch: Option<Mismatch>,
 }
 
 /// How well the given completions are predicted.
@@ -180,6 +183,7 @@ impl Distilled {
                 max: records.iter().map(|r| r.completion_token_ids.len()).max().unwrap_or(0),
                 truncated: share(&|r| r.finish_reason == Finish::Length),
             },
+            mismatch: Mismatch::of(scored.iter().filter_map(|s| s.rollout.foreign.as_deref())),
         }
     }
 }

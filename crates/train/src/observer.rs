@@ -4,6 +4,7 @@ use crate::metrics::Metrics;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use vigos_models::Architecture;
 use vigos_plan::fit::Forecast;
 use vigos_ranks::{Ranks, shared};
@@ -46,6 +47,14 @@ impl<'a> Watch<'a> {
     /// Of a run by `ranks`.
     pub(crate) fn new(observer: &'a mut dyn Observer, stop: &'a AtomicBool, ranks: &'a dyn Ranks) -> Self {
         Self { observer, stop, ranks, waited: 0.0 }
+    }
+
+    /// What comes of `meeting` the other ranks; the time that it takes is waited for.
+    pub(crate) fn waiting<T>(&mut self, meeting: impl FnOnce(&dyn Ranks) -> T) -> T {
+        let begin = Instant::now();
+        let met = meeting(self.ranks);
+        self.waited += begin.elapsed().as_secs_f64();
+        met
     }
 
     /// Whether something is so on any rank.

@@ -12,11 +12,20 @@ use vigos_rollout::RunError;
 pub(crate) struct Quarantine {
     path: PathBuf,
     share: f64,
-    /// The file, once there is a row in it; there is never one where another rank writes it.
-    lines: Option<JsonLines>,
-    writes: bool,
+    file: Lines,
     /// Where the rows stand that were written down.
     known: HashSet<String>,
+}
+
+/// The file.
+#[derive(Debug)]
+enum Lines {
+    /// There is no row in it yet.
+    None,
+    /// This rank writes it.
+    Own(JsonLines),
+    /// Another rank does.
+    Elsewhere,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,14 +42,11 @@ impl Quarantine {
     /// # Errors
     /// If the file has fewer lines or cannot be written.
     pub(crate) fn open(path: &Path, lines: u64, share: f64) -> Result<Self, RunError> {
-        let (mut file, mut known) = (None, HashSet::new());
-        if lines > 0 || path.exists() {
-            file = Some(JsonLines::resume(path, lines)?);
-            for line in read_lines::<Line>(path, ReadOptions::default())? {
-                known.insert(line?.1.origin);
-            }
-        }
-        Ok(Self { path: path.to_owned(), share, lines: file, writes: true, known })
+        let file = match lines > 0 || path.exists() {
+            true => Lines::Own(JsonLines::resume(path, lines)?),
+            false => Lines::None,
+        };
+        Ok(Self { path: path.to_owned(), share, file, known: known(path, lines)? })
     }
 
     /// Goes on beside the rank that continues the file at `path` after its first `lines` lines: rows are known, and counted,
@@ -49,19 +55,16 @@ impl Quarantine {
     /// # Errors
     /// If the file cannot be read.
     pub(crate) fn reading(path: &Path, lines: u64, share: f64) -> Result<Self, RunError> {
-        let mut known = HashSet::new();
-        if lines > 0 {
-            let most = usize::try_from(lines).unwrap_or(usize::MAX);
-            for line in read_lines::<Line>(path, ReadOptions::default())?.take(most) {
-                known.insert(line?.1.origin);
-            }
-        }
-        Ok(Self { path: path.to_owned(), share, lines: None, writes: false, known })
+        let known = known(path, lines)?;
+        Ok(Self { path: path.to_owned(), share, file: Lines::Elsewhere, known })
     }
 
     /// Rows written down so far.
     pub(crate) fn lines(&self) -> u64 {
-        self.lines.as_ref().map_or(0, JsonLines::lines)
+        match &self.file {
+            Lines::Own(lines) => lines.lines(),
+            Lines::None | Lines::Elsewhere => 0,
+        }
     }
 
     /// Writes down a bad row of a data set of `rows` rows, and whether that is news: it may have come in an earlier
@@ -74,11 +77,10 @@ impl Quarantine {
         if !self.known.insert(origin.clone()) {
             return Ok(false);
         }
-        if self.writes {
-            let lines = match &mut self.lines {
-                Some(lines) => lines,
-                none => none.insert(JsonLines::resume(&self.path, 0)?),
-            };
+        if matches!(self.file, Lines::None) {
+            self.file = Lines::Own(JsonLines::resume(&self.path, 0)?);
+        }
+        if let Lines::Own(lines) = &mut self.file {
             lines.write(&Line { origin: origin.clone(), id: id.clone(), reason: reason.clone() })?;
         }
         let (bad, seen, share) = (self.known.len() as u64, rows as u64, self.share);
@@ -94,6 +96,21 @@ impl Quarantine {
     /// # Errors
     /// If the disk does not take it.
     pub(crate) fn sync(&self) -> Result<(), RunError> {
-        self.lines.as_ref().map_or(Ok(()), |lines| Ok(lines.sync()?))
+        match &self.file {
+            Lines::Own(lines) => Ok(lines.sync()?),
+            Lines::None | Lines::Elsewhere => Ok(()),
+        }
     }
+}
+
+/// Where the rows of the first `lines` lines of a file stand.
+fn known(path: &Path, lines: u64) -> Result<HashSet<String>, RunError> {
+    let mut known = HashSet::new();
+    if lines > 0 {
+        let most = usize::try_from(lines).unwrap_or(usize::MAX);
+        for line in read_lines::<Line>(path, ReadOptions::default())?.take(most) {
+            known.insert(line?.1.origin);
+        }
+    }
+    Ok(known)
 }

@@ -1,18 +1,20 @@
 //! Supervised training, `vigos sft`: what the data brings is learnt, by all weights of a model or by an adapter.
 
-use crate::agreed::{by_the_first, first_then_others, same};
-use crate::checkpoint::{Checkpoints, write_folder};
+use crate::agreed::by_the_first;
+use crate::checkpoint::write_folder;
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
+use crate::growth::Growth;
 use crate::health::Health;
 use crate::observer::{Observer, Watch};
-use crate::recorder::{Recorder, Writing};
+use crate::opening::{begin, hold_inputs, open_folder, open_recorder};
+use crate::recorder::Writing;
 use crate::rollout::Given;
 use crate::stream::{Fitting, Stream};
 use crate::supervised::CrossEntropy;
 use crate::training::{Finished, Training};
 use crate::update::Update;
-use burn::tensor::{DType, Device};
+use burn::tensor::DType;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use vigos_data::{DataRequest, Dataset};
@@ -20,14 +22,13 @@ use vigos_models::Parameters;
 use vigos_plan::fit::longest_alone;
 use vigos_plan::micro_batches::MicroBatches;
 use vigos_plan::supervised::SupervisedPlan;
-use vigos_recipe::RunRecipe;
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::resume::Run;
 use vigos_recipe::sft::{SftRecipe, Stored, TrainedWeights};
 use vigos_rollout::adapter::{lora_config, open_adapter};
 use vigos_rollout::base::{ModelFiles, base_name, kept};
 use vigos_rollout::run_folder::RunFolder;
-use vigos_rollout::{RunError, RunOptions, Start};
+use vigos_rollout::{RunError, RunOptions};
 
 /// What to train, and where.
 pub type SftOptions<'a> = RunOptions<'a, SftRecipe>;
@@ -43,14 +44,8 @@ pub fn sft(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, RunError> {
-    let RunOptions { recipe, run_dir, start, overrides, kit, device, memory, ranks } = *options;
-    same(ranks, "recipe", &recipe.to_toml()?)?;
-    let folder = by_the_first(
-        ranks,
-        || Ok(RunFolder::open(run_dir, recipe, start.resumes(), Run::Sft)?),
-        || Ok(RunFolder::to_read(run_dir, start.resumes())),
-    )?;
-    folder.changes().iter().for_each(|change| observer.note(change));
+    let RunOptions { recipe, kit, device, memory, ranks, .. } = *options;
+    let mut folder = open_folder(options, Run::Sft, observer)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let dataset = kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
     let files =
@@ -78,6 +73,7 @@ pub fn sft(
     observer.memory(&plan, model, maker.max_tokens);
     let samples = Fitting { maker, longest: longest_alone(&plan, model, memory, maker.max_tokens) };
     let keep = plan.keep;
+    hold_inputs(&mut folder, &files, &dataset, ranks, observer)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
     let base = files.weights(&mut fetching)?;
     match adapter {
@@ -90,52 +86,30 @@ pub fn sft(
             };
             let config = files.config.clone();
             let fine_tune = FullFineTune { base, config, device: device.clone(), stored, keep };
-            let files = &files;
-            Supervised {
-                recipe,
-                start,
-                overrides,
-                files,
-                samples,
-                fine_tune,
-                dropout: 0.0,
-                device,
-                output: "model",
-            }
-            .run(weights, dataset, folder, &mut Watch::new(observer, stop, ranks))
+            let run =
+                Supervised { options, files: &files, samples, fine_tune, dropout: 0.0, output: "model" };
+            run.run(weights, dataset, folder, &mut Watch::new(observer, stop, ranks))
         }
         Some(weights) => {
             let base =
                 files.config.load(&base, device, kept(recipe.train.precision, recipe.model.quantize))?;
-            let fine_tune = AdapterFineTune { base: base.into(), name: base_name(&recipe.model.path), keep };
-            let (files, dropout) = (&files, recipe.lora.dropout);
-            Supervised {
-                recipe,
-                start,
-                overrides,
-                files,
-                samples,
-                fine_tune,
-                dropout,
-                device,
-                output: "adapter",
-            }
-            .run(weights, dataset, folder, &mut Watch::new(observer, stop, ranks))
+            let (name, lora) = (base_name(&recipe.model.path), lora_config(&recipe.lora)?);
+            let fine_tune = AdapterFineTune { base: base.into(), name, lora, keep };
+            let dropout = recipe.lora.dropout;
+            let run = Supervised { options, files: &files, samples, fine_tune, dropout, output: "adapter" };
+            run.run(weights, dataset, folder, &mut Watch::new(observer, stop, ranks))
         }
     }
 }
 
 /// What does not change in a run.
 struct Supervised<'a, F> {
-    recipe: &'a SftRecipe,
-    start: Start,
-    overrides: &'a [String],
+    options: &'a SftOptions<'a>,
     files: &'a ModelFiles,
     samples: Fitting<DemonstrationMaker<'a>>,
     fine_tune: F,
     /// An adapter's dropout.
     dropout: f64,
-    device: &'a Device,
     /// Folder of the trained model in the run's.
     output: &'static str,
 }
@@ -149,18 +123,11 @@ impl<F: FineTune> Supervised<'_, F> {
         mut folder: RunFolder,
         watch: &mut Watch,
     ) -> Result<Finished, RunError> {
-        let Supervised { recipe, files, fine_tune, .. } = self;
-        let read = |path: &Path| fine_tune.restore(path);
-        let ranks = watch.ranks;
-        let checkpoints = Checkpoints::of(folder.path());
-        let at = if ranks.is_first() || !self.start.resumes() { self.start } else { Start::Resumed };
-        let loaded =
-            first_then_others(ranks, || checkpoints.load_or_start(at, read, |_| Ok(weights), watch.observer));
-        let (weights, optimiser, state) = loaded?;
-        same(ranks, "checkpoint", &state)?;
+        let Supervised { options, files, fine_tune, .. } = self;
+        let RunOptions { recipe, device, ranks, .. } = **options;
         let total = recipe.total_steps(dataset.count().get());
-        state.is_within(total)?;
-        by_the_first(ranks, || Ok(folder.begin(*recipe, self.overrides)?), || Ok(()))?;
+        let (weights, optimiser, state) =
+            begin(options, &mut folder, fine_tune, |_| Ok(weights), total, watch.observer)?;
         let output = folder.path().join(self.output);
 
         let writing = Writing {
@@ -172,23 +139,20 @@ impl<F: FineTune> Supervised<'_, F> {
             tensorboard: recipe.log.tensorboard,
             max_bad_share: recipe.data.rows.max_bad_share,
         };
-        let mut recorder = by_the_first(
-            ranks,
-            || Recorder::open(folder.clone(), writing, &state),
-            || Recorder::reading(folder.clone(), writing, &state),
-        )?;
+        let mut recorder = open_recorder(&folder, writing, &state, ranks)?;
         let cut = MicroBatches::from(&recipe.train);
         let dropping = Dropping { probability: self.dropout, seed: recipe.train.seed };
         let mut training = Training {
             stream: Stream::new(dataset, &recipe.data.path, recipe.train.seed, Box::new(self.samples)),
             rollout: Given { files },
             objective: CrossEntropy { fine_tune, dropping, cut },
-            update: Update::new(weights, optimiser, &recipe.optim, total, self.device),
+            update: Update::new(weights, optimiser, &recipe.optim, total, device),
             fine_tune,
             samples: cut.samples(),
             max_lost_steps: recipe.train.max_lost_steps,
             state,
             health: Health::default(),
+            growth: Growth::default(),
             judging: None,
         };
         let finished = training.run(&mut recorder, watch)?;

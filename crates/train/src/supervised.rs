@@ -46,7 +46,6 @@ impl<F: FineTune> Objective for CrossEntropy<'_, F> {
         let begin = Instant::now();
         let divisor = self.cut.divisor();
         let whole = learnt_tokens(&rollouts);
-        let all = rollouts.clone();
         let mut dealt = Dealt::new(&self.cut, rollouts, watch.ranks);
         let mut gradient = StepGradient::over(divisor, watch.ranks.count());
         let mut learn = |watch: &mut Watch| {
@@ -58,30 +57,29 @@ impl<F: FineTune> Objective for CrossEntropy<'_, F> {
                     Normalise::MicroBatch => learnt_tokens(&rollouts),
                 };
                 let batch = part(self.fine_tune, weights, &rollouts, mean_over, self.dropping, step)?;
-                gradient.add(part_number(number, 0), batch.gradient)?;
-                learnt.push(Learnt {
-                    number,
-                    loss: batch.loss,
-                    tokens: batch.tokens,
-                    correct: batch.correct,
-                });
+                let MicroBatch { loss, tokens, correct, gradient: slope } = batch;
+                gradient.add(part_number(number, 0), slope)?;
+                learnt.push((Learnt { number, samples: rollouts.len(), loss, tokens, correct }, rollouts));
             }
             Ok(learnt)
         };
         let learnt = learn(watch);
-        let (mut learnt, others) = agreed(watch, learnt, Vec::clone)?;
-        let gradient = gradient.finish(weights, watch.ranks)?;
-        learnt.extend(others.into_iter().flat_map(|(_, told)| told));
-        learnt.sort_by_key(|batch| batch.number);
+        let told = |own: &Vec<(Learnt, Vec<RolledOut>)>| own.iter().map(|(learnt, _)| *learnt).collect();
+        let (mut learnt, others) = agreed(watch, learnt, told)?;
+        let gradient = watch.waiting(|ranks| gradient.finish(weights, ranks))?;
+        for batch in others.into_iter().flat_map(|(_, told): (_, Vec<Learnt>)| told) {
+            learnt.push((batch, dealt.of_others(batch.number, batch.samples).collect()));
+        }
+        learnt.sort_by_key(|(batch, _)| batch.number);
 
-        let (mut loss, mut tokens, mut correct) = (0.0, 0, 0);
-        for batch in learnt {
+        let (mut loss, mut tokens, mut correct, mut scored) = (0.0, 0, 0, Vec::new());
+        for (batch, rollouts) in learnt {
             loss += batch.loss / divisor as f64;
             tokens += batch.tokens;
             correct += batch.correct;
+            let unscored = |rollout| Scored { rollout, tokens: Vec::new(), observed: None };
+            scored.extend(rollouts.into_iter().map(unscored));
         }
-        let unscored = |rollout| Scored { rollout, tokens: Vec::new(), observed: None };
-        let scored = all.into_iter().map(unscored).collect();
         let token_accuracy = correct as f64 / tokens.max(1) as f64;
         let outcome = Outcome::Supervised(Supervised { token_accuracy, tokens });
         let update = Work { tokens, seconds: begin.elapsed().as_secs_f64() };
@@ -89,10 +87,11 @@ impl<F: FineTune> Objective for CrossEntropy<'_, F> {
     }
 }
 
-/// What a micro-batch came to, its gradient aside.
+/// What a micro-batch came to, its gradient and its samples aside.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Learnt {
     number: usize,
+    samples: usize,
     loss: f64,
     tokens: usize,
     correct: usize,

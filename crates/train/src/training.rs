@@ -10,6 +10,7 @@
 use crate::checkpoint::State;
 use crate::fine_tune::FineTune;
 use crate::finite::first_not_finite;
+use crate::growth::Growth;
 use crate::health::{self, Health};
 use crate::lost::Attempt;
 use crate::metrics::{Metrics, Outcome, Pace, Phases};
@@ -52,6 +53,8 @@ pub(crate) struct Training<'a, F: FineTune, O, R> {
     pub(crate) state: State,
     /// Looks for what a person should be told.
     pub(crate) health: Health,
+    /// Looks for memory that is kept.
+    pub(crate) growth: Growth,
     /// Judges checkpoints, where that is asked for.
     pub(crate) judging: Option<Judging<'a>>,
 }
@@ -112,8 +115,9 @@ where
                 Ok(()) => unsaved = true,
                 Err(RunError::Interrupted(_)) => break,
                 Err(error) => {
-                    // Once the rows are mended or allowed the run can be resumed.
-                    if matches!(error, RunError::BadRows { .. }) && unsaved && self.state.step > 0 {
+                    // Once the rows are mended or allowed, or the server is back, the run can be resumed.
+                    let passes = matches!(error, RunError::BadRows { .. } | RunError::Server { .. });
+                    if passes && unsaved && self.state.step > 0 {
                         self.save(recorder, watch)?;
                     }
                     return Err(error);
@@ -216,7 +220,8 @@ where
                 "step {step}: the loss is {times:.0} times the usual one; {kept} has its rows"
             ));
         }
-        self.health.of(&metrics).iter().for_each(|sentence| watch.observer.note(sentence));
+        let grown = self.growth.after(metrics.step, self.update.device());
+        self.health.of(&metrics).iter().chain(&grown).for_each(|sentence| watch.observer.note(sentence));
         Ok(())
     }
 

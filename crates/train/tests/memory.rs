@@ -247,7 +247,7 @@ fn demonstration(model: &Model, tokens: usize) -> RolledOut {
     let tokens: Vec<u32> = (10..).take(tokens).collect();
     let text = CompletionText::new(&tokens, |_| b"a".to_vec(), &[]);
     let verdict = text.verdict(Fidelity::Paper);
-    RolledOut { sample: Arc::new(sample), tokens, finish: Finish::Stop, text, verdict }
+    RolledOut { sample: Arc::new(sample), tokens, finish: Finish::Stop, text, verdict, foreign: None }
 }
 
 /// The phases of a supervised step in which it computes, beside what is there all the time.
@@ -289,7 +289,8 @@ fn a_supervised_micro_batch_takes_what_was_estimated() {
         let lora = LoraConfig { rank: 8, alpha: 16.0, dropout: 0.0, targets: Projection::ALL.to_vec() };
         let adapter = Adapter::init(&lora, &model.architecture, 1, &device);
         let plan = SupervisedPlan { adapter: Some((&lora).into()), ..plan };
-        let fine_tune = AdapterFineTune { base: model.clone(), name: "base".into(), keep: Keep::Inputs };
+        let fine_tune =
+            AdapterFineTune { base: model.clone(), name: "base".into(), lora, keep: Keep::Inputs };
         // An adapter's graph is counted with its dropout.
         let dropping = Dropping { probability: 0.05, ..dropping };
         let (_, peak) = measured(|| micro_batch(&fine_tune, &adapter, &rollouts, dropping, 0).unwrap());

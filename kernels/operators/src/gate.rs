@@ -1,7 +1,7 @@
 //! The gate of an MLP, `silu(gate) ⊙ up` with silu(x) = x·σ(x).
 //!
-//! On the CPU in f32 it is one operator: one pass forward and one back, which keeps no activation. Elsewhere it is made
-//! of others.
+//! On the CPU in f32, and on CubeCL's runtimes, it is one operator: one pass forward and one back, which keeps no
+//! activation. Elsewhere it is made of others.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
@@ -20,8 +20,8 @@ use burn::tensor::activation::silu;
 /// # Shapes
 /// - `gate`, `up` and output: `[T, F]`, in one precision
 pub fn gated(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
-    #[cfg(feature = "flex")]
-    if crate::placement::on_flex(&gate) && crate::placement::on_flex(&up) {
+    #[cfg(any(feature = "flex", feature = "cube"))]
+    if crate::placement::is_fused(&gate) && up.dtype() == gate.dtype() {
         return fused::gated(gate, up);
     }
     gated_reference(gate, up)
@@ -35,7 +35,7 @@ pub fn gated_reference(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     silu(gate) * up
 }
 
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "cube"))]
 pub(crate) mod fused {
     use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
     use burn::backend::autodiff::grads::Gradients;
@@ -50,12 +50,19 @@ pub(crate) mod fused {
     }
 
     /// A backend with the gate as one operator.
-    #[backend_extension(Flex, Autodiff)]
+    #[backend_extension(
+        Cube: cfg(feature = "cube"),
+        Flex: cfg(feature = "flex"),
+        Autodiff,
+        Fusion: cfg(feature = "fusion")
+    )]
     pub(crate) trait GateBackend: Backend {
         /// `silu(gate) ⊙ up`
+        #[fusion(meta = |gate, _up| gate.clone())]
         fn gated(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
 
         /// The gradients of `gate` and of `up`.
+        #[fusion(meta = |gate, up, _upstream| (gate.clone(), up.clone()))]
         fn gated_back(
             gate: FloatTensor<Self>,
             up: FloatTensor<Self>,

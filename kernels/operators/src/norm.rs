@@ -1,7 +1,8 @@
 //! The root-mean-square norm, `x / √(mean(x²) + ε) · γ`, over the last axis.
 //!
-//! Whatever the precision of the model, the norm itself is f32. On the CPU in f32 it is one operator: a row is read
-//! twice and written once, and the backward works everything out again from `x`. Elsewhere it is made of others.
+//! Whatever the precision of the model, the norm itself is f32. On the CPU in f32, and on CubeCL's runtimes, it is one
+//! operator: a row is read twice and written once, and the backward works everything out again from `x`. Elsewhere it is
+//! made of others.
 
 use burn::tensor::{DType, Tensor};
 
@@ -23,8 +24,8 @@ use burn::tensor::{DType, Tensor};
 /// - `x` and output: `[T, D]`
 /// - `scale`, γ: `[1, D]`, in the precision of `x`
 pub fn rms_norm(x: Tensor<2>, scale: &Tensor<2>, epsilon: f64) -> Tensor<2> {
-    #[cfg(feature = "flex")]
-    if crate::placement::on_flex(&x) && crate::placement::on_flex(scale) {
+    #[cfg(any(feature = "flex", feature = "cube"))]
+    if crate::placement::is_fused(&x) && scale.dtype() == x.dtype() {
         return fused::rms_norm(x, scale, epsilon);
     }
     rms_norm_reference(x, scale, epsilon)
@@ -42,14 +43,14 @@ pub fn rms_norm_reference(x: Tensor<2>, scale: &Tensor<2>, epsilon: f64) -> Tens
     normed.cast(dtype) * scale.clone()
 }
 
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "cube"))]
 pub(crate) mod fused {
     use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
     use burn::backend::autodiff::grads::Gradients;
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
     use burn::backend::tensor::FloatTensor;
-    use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, backend_extension};
-    use burn::tensor::Tensor;
+    use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, TensorMetadata, backend_extension};
+    use burn::tensor::{FloatDType, Tensor};
 
     pub(super) fn rms_norm(x: Tensor<2>, scale: &Tensor<2>, epsilon: f64) -> Tensor<2> {
         let (x, scale) = (x.into_dispatch(), scale.clone().into_dispatch());
@@ -57,18 +58,42 @@ pub(crate) mod fused {
     }
 
     /// A backend with the norm as one operator.
-    #[backend_extension(Flex, Autodiff)]
+    #[backend_extension(
+        Cube: cfg(feature = "cube"),
+        Flex: cfg(feature = "flex"),
+        Autodiff,
+        Fusion: cfg(feature = "fusion")
+    )]
     pub(crate) trait NormBackend: Backend {
         /// The norm of every row.
+        #[fusion(meta = |x, _scale, _epsilon| x.clone())]
         fn rms_norm(x: FloatTensor<Self>, scale: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self>;
 
-        /// The gradients of `x` and of `scale`.
+        /// The gradient of `x`.
+        #[fusion(meta = |x, _scale, _upstream, _epsilon| x.clone())]
         fn rms_norm_back(
             x: FloatTensor<Self>,
             scale: FloatTensor<Self>,
             upstream: FloatTensor<Self>,
             epsilon: f32,
-        ) -> (FloatTensor<Self>, FloatTensor<Self>);
+        ) -> FloatTensor<Self>;
+
+        /// The gradient of `scale`: Σ g·x/√(mean(x²) + ε) over the rows.
+        #[fusion(default)]
+        fn rms_norm_back_scale(
+            x: FloatTensor<Self>,
+            scale: FloatTensor<Self>,
+            upstream: FloatTensor<Self>,
+            epsilon: f32,
+        ) -> FloatTensor<Self> {
+            let precision = scale.dtype();
+            let [x, scale, upstream] =
+                [x, scale, upstream].map(|tensor| Self::float_cast(tensor, FloatDType::F32));
+            // The norm is as much of the scale; of a scale of zero it would tell nothing.
+            let ones = Self::float_add_scalar(Self::float_mul_scalar(scale, 0.0.into()), 1.0.into());
+            let slopes = Self::float_mul(Self::rms_norm(x, ones, epsilon), upstream);
+            Self::float_cast(Self::float_sum_dim(slopes, 0), precision.into())
+        }
     }
 
     impl<B: NormBackend, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
@@ -84,12 +109,13 @@ pub(crate) mod fused {
                     let [x_parent, scale_parent] = ops.parents;
                     let upstream = gradients.consume::<B>(&ops.node);
                     let (x, scale, epsilon) = ops.state;
-                    let (of_x, of_scale) = B::rms_norm_back(x, scale, upstream, epsilon);
-                    if let Some(parent) = x_parent {
-                        gradients.register::<B>(parent.id, of_x);
-                    }
                     if let Some(parent) = scale_parent {
+                        let [x, scale, upstream] = [&x, &scale, &upstream].map(Clone::clone);
+                        let of_scale = B::rms_norm_back_scale(x, scale, upstream, epsilon);
                         gradients.register::<B>(parent.id, of_scale);
+                    }
+                    if let Some(parent) = x_parent {
+                        gradients.register::<B>(parent.id, B::rms_norm_back(x, scale, upstream, epsilon));
                     }
                 }
             }
@@ -110,10 +136,19 @@ pub(crate) mod fused {
             scale: FloatTensor<Self>,
             upstream: FloatTensor<Self>,
             epsilon: f32,
-        ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        ) -> FloatTensor<Self> {
             let [x, scale, upstream] = [x, scale, upstream].map(Self::FloatTensorPrimitive::into_primitive);
-            let (of_x, of_scale) = B::rms_norm_back(x, scale, upstream, epsilon);
-            (Self::from_inner(of_x), Self::from_inner(of_scale))
+            Self::from_inner(B::rms_norm_back(x, scale, upstream, epsilon))
+        }
+
+        fn rms_norm_back_scale(
+            x: FloatTensor<Self>,
+            scale: FloatTensor<Self>,
+            upstream: FloatTensor<Self>,
+            epsilon: f32,
+        ) -> FloatTensor<Self> {
+            let [x, scale, upstream] = [x, scale, upstream].map(Self::FloatTensorPrimitive::into_primitive);
+            Self::from_inner(B::rms_norm_back_scale(x, scale, upstream, epsilon))
         }
     }
 }

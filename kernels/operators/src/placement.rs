@@ -1,9 +1,11 @@
 //! Where a tensor lies.
 
-use burn::tensor::Device;
 #[cfg(feature = "flex")]
+use burn::backend::DispatchDevice;
+use burn::tensor::Device;
+#[cfg(any(feature = "flex", feature = "cube"))]
 use burn::{
-    backend::{DispatchDevice, DispatchTensorKind},
+    backend::DispatchTensorKind,
     tensor::{DType, Tensor},
 };
 
@@ -16,6 +18,27 @@ pub fn on_cpu(device: &Device) -> bool {
     return matches!(device.as_dispatch(), DispatchDevice::Flex(_));
     #[cfg(not(feature = "flex"))]
     return false;
+}
+
+#[cfg(any(feature = "flex", feature = "cube"))]
+/// Whether an operator of a tensor's backend takes it as it is: on the CPU in f32, on CubeCL's runtimes in every precision of
+/// models, tracked by autodiff or not.
+pub(crate) fn is_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
+    #[cfg(feature = "cube")]
+    if on_cube(tensor) {
+        return matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16);
+    }
+    #[cfg(feature = "flex")]
+    return on_flex(tensor);
+    #[cfg(not(feature = "flex"))]
+    return false;
+}
+
+#[cfg(feature = "cube")]
+/// Whether a tensor lies on one of CubeCL's runtimes, tracked by autodiff or not.
+fn on_cube<const D: usize>(tensor: &Tensor<D>) -> bool {
+    let plain = if tensor.is_autodiff() { tensor.clone().inner() } else { tensor.clone() };
+    matches!(plain.into_dispatch().kind, DispatchTensorKind::Cube(_))
 }
 
 #[cfg(feature = "flex")]

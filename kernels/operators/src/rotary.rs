@@ -1,7 +1,7 @@
 //! The rotary position embedding: pair (i, i + C/2) of every head is turned by the angle of its row.
 //!
-//! Whatever the precision of the model, it is computed in f32. On the CPU in f32 it is one operator, whose backward turns
-//! the gradient the other way. Elsewhere it is made of others.
+//! Whatever the precision of the model, it is computed in f32. On the CPU in f32, and on CubeCL's runtimes, it is one
+//! operator, whose backward turns the gradient the other way. Elsewhere it is made of others.
 
 use burn::tensor::{DType, Tensor};
 
@@ -20,8 +20,8 @@ use burn::tensor::{DType, Tensor};
 /// - `x` and output: `[T, heads, C]`
 /// - `cos`, `sin`: `[T, 1, C/2]` in f32
 pub fn rotate(x: Tensor<3>, cos: &Tensor<3>, sin: &Tensor<3>) -> Tensor<3> {
-    #[cfg(feature = "flex")]
-    if crate::placement::on_flex(&x) && crate::placement::on_flex(cos) && !cos.is_autodiff() {
+    #[cfg(any(feature = "flex", feature = "cube"))]
+    if crate::placement::is_fused(&x) && cos.dtype() == DType::F32 && !cos.is_autodiff() {
         return fused::rotate(x, cos, sin);
     }
     rotate_reference(x, cos, sin)
@@ -41,7 +41,7 @@ pub fn rotate_reference(x: Tensor<3>, cos: &Tensor<3>, sin: &Tensor<3>) -> Tenso
     Tensor::cat(rotated, 2).cast(dtype)
 }
 
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "cube"))]
 pub(crate) mod fused {
     use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
     use burn::backend::autodiff::grads::Gradients;
@@ -56,9 +56,15 @@ pub(crate) mod fused {
     }
 
     /// A backend with the embedding as one operator.
-    #[backend_extension(Flex, Autodiff)]
+    #[backend_extension(
+        Cube: cfg(feature = "cube"),
+        Flex: cfg(feature = "flex"),
+        Autodiff,
+        Fusion: cfg(feature = "fusion")
+    )]
     pub(crate) trait RotaryBackend: Backend {
         /// Turns every pair by `direction` times its angle; `direction` is 1 or −1.
+        #[fusion(meta = |x, _cos, _sin, _direction| x.clone())]
         fn rotate(
             x: FloatTensor<Self>,
             cos: FloatTensor<Self>,

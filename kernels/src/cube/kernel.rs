@@ -1,9 +1,9 @@
 //! One row a cube: sums, statistics, and the gradient over the student's logits. Each logit is read twice at most.
 
-use super::reduce::Blueprint;
 use super::sums::{INFINITY_BITS, LOWEST, NAN_BITS, RowResult, Sums, is_excluded, power};
 use crate::operator::column;
 use cubecl::prelude::*;
+use vigos_operators::reduce::Blueprint;
 
 /// How one row enters the loss.
 #[derive(CubeType)]

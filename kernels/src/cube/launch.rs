@@ -6,12 +6,12 @@
 )]
 
 use super::kernel::{span_kl_separate, span_kl_stacked};
-use super::reduce::Blueprint;
 use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::ir::features::Plane;
 use cubecl::prelude::*;
+use vigos_operators::cube_count;
+use vigos_operators::reduce::Blueprint;
 
 /// Units of a cube where nothing speaks for another number.
 #[cfg(not(feature = "autotune"))]
@@ -41,14 +41,7 @@ impl Problem {
 
     /// As many of these units as the device takes, and planes only if it has them in one size.
     pub(super) fn blueprint(&self, units: u32, planes: bool) -> Blueprint {
-        let properties = self.rows.client.properties();
-        let hardware = &properties.hardware;
-        let most = hardware.max_units_per_cube.min(hardware.max_cube_dim.0).max(1);
-        // A power of two, for the tree.
-        let units = 1 << units.min(most).ilog2();
-        let fixed = hardware.plane_size_min == hardware.plane_size_max && hardware.plane_size_max > 1;
-        let can = properties.features.plane.contains(Plane::Ops) && fixed && units >= hardware.plane_size_max;
-        Blueprint { units, plane: (planes && can).then_some(hardware.plane_size_max) }
+        Blueprint::fitting(&self.rows.client, units, planes)
     }
 
     /// Launches the kernel.
@@ -106,13 +99,6 @@ impl Problem {
             }
         }
     }
-}
-
-/// At least `rows` cubes, within what the device takes along each axis.
-fn cube_count(client: &Client, rows: usize) -> CubeCount {
-    let widest = client.properties().hardware.max_cube_count.0.max(1) as usize;
-    let x = rows.min(widest);
-    CubeCount::Static(x as u32, rows.div_ceil(x) as u32, 1)
 }
 
 /// How many neighbouring logits one load takes.

@@ -5,7 +5,6 @@
 
 use super::kernel::span_kl_separate::SpanKlSeparate;
 use super::kernel::span_kl_stacked::SpanKlStacked;
-use super::reduce::Blueprint;
 use cubecl::WgpuCompilationOptions;
 use cubecl::frontend::cmma::MatrixLayout;
 use cubecl::ir::features::Plane;
@@ -20,6 +19,7 @@ use cubecl_cpp::target;
 use cubecl_runtime::compiler::Compiler;
 use cubecl_spirv::SpirvCompiler;
 use std::sync::Arc;
+use vigos_operators::reduce::Blueprint;
 
 /// Who reads the lowered kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

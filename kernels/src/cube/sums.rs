@@ -3,8 +3,8 @@
 //! All exponents are relative to the largest logit so far; a larger one rescales the sums. Infinities and what is
 //! no number are told by their bits and never computed with: shader languages may assume that there are none.
 
-use super::reduce::{Blueprint, By, reduce};
 use cubecl::prelude::*;
+use vigos_operators::reduce::{Blueprint, By, reduce};
 
 /// Exponents below this count as probability zero; `exp` of it is still a normal number.
 pub(crate) const CUT: f32 = -87.0;

@@ -2,118 +2,15 @@
 //! Burn's autodiff in f64.
 #![cfg(feature = "flex")]
 
-use crate::common::normal;
+use crate::common::graded::{Input, flat, input, numbers, run, same};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use vigos_kernels::{
     Columns, Segment, Segments, Update, adapted, attention, attention_reference, decode_attention,
-    decode_attention_reference, gated, project, rms_norm, rotate,
+    decode_attention_reference, project, rms_norm,
 };
 
 /// f32 sums of some hundred terms, relative to the largest value.
 const TOLERANCE: f64 = 3e-6;
-
-/// Some values and the shape that they have.
-#[derive(Clone)]
-struct Input {
-    values: Vec<f32>,
-    shape: [usize; 3],
-}
-
-fn input(seed: u64, shape: [usize; 3], deviation: f64) -> Input {
-    Input { values: normal(seed, shape.iter().product(), deviation), shape }
-}
-
-impl Input {
-    fn leaf(&self, dtype: DType) -> Tensor<3> {
-        let data = TensorData::new(self.values.clone(), self.shape);
-        let device = Device::flex();
-        Tensor::from_inner(Tensor::<3>::from_data(data, (&device, DType::F32)).cast(dtype)).require_grad()
-    }
-}
-
-/// `[a, b, c]` as `[a·b, c]`.
-fn flat(x: Tensor<3>) -> Tensor<2> {
-    let [a, b, c] = x.dims();
-    x.reshape([a * b, c])
-}
-
-fn numbers<const D: usize>(x: Tensor<D>) -> Vec<f64> {
-    x.cast(DType::F64).try_into_vec_as().unwrap()
-}
-
-/// Output, and the gradient of every input under an upstream gradient that is the same for all.
-fn run(inputs: &[Input], dtype: DType, f: impl Fn(&[Tensor<3>]) -> Tensor<2>) -> Vec<Vec<f64>> {
-    let leaves: Vec<Tensor<3>> = inputs.iter().map(|input| input.leaf(dtype)).collect();
-    let output = f(&leaves);
-    let shape = output.dims();
-    let upstream = normal(99, shape[0] * shape[1], 1.0);
-    let upstream = Tensor::<2>::from_data(TensorData::new(upstream, shape), (&Device::flex(), DType::F32));
-    let found = (output.clone() * Tensor::from_inner(upstream.cast(dtype))).sum().backward();
-    let gradients = leaves.iter().map(|leaf| numbers(leaf.grad(&found).unwrap()));
-    std::iter::once(numbers(output.inner())).chain(gradients).collect()
-}
-
-#[track_caller]
-fn same(found: &[Vec<f64>], wanted: &[Vec<f64>], tolerance: f64, what: &str) {
-    for (part, (found, wanted)) in found.iter().zip(wanted).enumerate() {
-        assert_eq!(found.len(), wanted.len(), "{what}, part {part}");
-        let largest = wanted.iter().fold(0.0f64, |most, value| most.max(value.abs()));
-        for (found, wanted) in found.iter().zip(wanted) {
-            // What cancels is as exact as what it is made of: values and upstream gradients of about one.
-            let bound = tolerance * largest.max(1.0);
-            assert!((found - wanted).abs() <= bound, "{what}, part {part}: found {found}, wanted {wanted}");
-        }
-    }
-}
-
-#[test]
-fn the_norm_and_its_gradients_are_those_of_f64() {
-    for (rows, width, deviation) in [(1, 1, 1.0), (3, 7, 1.0), (5, 64, 1e-4), (70, 513, 30.0)] {
-        let inputs = [input(1, [rows, 1, width], deviation), input(2, [1, 1, width], 1.0)];
-        let found = run(&inputs, DType::F32, |x| rms_norm(flat(x[0].clone()), &flat(x[1].clone()), 1e-6));
-        let wanted = run(&inputs, DType::F64, |x| {
-            let (x, scale) = (flat(x[0].clone()), flat(x[1].clone()));
-            x.clone() / (x.square().mean_dim(1) + 1e-6).sqrt() * scale
-        });
-        same(&found, &wanted, TOLERANCE, &format!("{rows} {width}"));
-    }
-}
-
-#[test]
-fn the_gate_and_its_gradients_are_those_of_f64() {
-    for (rows, width, deviation) in [(1, 1, 1.0), (3, 7, 4.0), (40, 1000, 1.0), (2, 50, 60.0)] {
-        let inputs = [input(3, [rows, 1, width], deviation), input(4, [rows, 1, width], 1.0)];
-        let found = run(&inputs, DType::F32, |x| gated(flat(x[0].clone()), flat(x[1].clone())));
-        let wanted = run(&inputs, DType::F64, |x| {
-            let (gate, up) = (flat(x[0].clone()), flat(x[1].clone()));
-            gate.clone() / (gate.neg().exp() + 1.0) * up
-        });
-        same(&found, &wanted, TOLERANCE, &format!("{rows} {width}"));
-    }
-}
-
-#[test]
-fn the_rotation_and_its_gradient_are_those_of_f64() {
-    for (rows, heads, width) in [(1, 1, 2), (3, 5, 10), (300, 4, 64)] {
-        let table = |f: fn(f64) -> f64| {
-            let values: Vec<f32> = (0..rows * width / 2).map(|i| f(i as f64 * 0.37) as f32).collect();
-            let data = TensorData::new(values, [rows, 1, width / 2]);
-            Tensor::<3>::from_data(data, (&Device::flex(), DType::F32))
-        };
-        let (cos, sin) = (table(f64::cos), table(f64::sin));
-        let inputs = [input(5, [rows, heads, width], 1.0)];
-        let found = run(&inputs, DType::F32, |x| flat(rotate(x[0].clone(), &cos, &sin)));
-        let wanted = run(&inputs, DType::F64, |x| {
-            let half = width / 2;
-            let (left, right) = (x[0].clone().narrow(2, 0, half), x[0].clone().narrow(2, half, half));
-            let [cos, sin] = [&cos, &sin].map(|t| Tensor::from_inner(t.clone().cast(DType::F64)));
-            let turned =
-                vec![left.clone() * cos.clone() - right.clone() * sin.clone(), right * cos + left * sin];
-            flat(Tensor::cat(turned, 2))
-        });
-        same(&found, &wanted, TOLERANCE, &format!("{rows} {heads} {width}"));
-    }
-}
 
 /// Attention as its formula says, a segment and a head at a time.
 fn formula(x: &[Tensor<3>], lengths: &[usize], is_causal: bool) -> Tensor<2> {
@@ -196,7 +93,7 @@ fn an_adapted_layer_and_its_gradients_are_those_of_f64() {
         let (trained, weight, bias) = layer(rows, inputs, outputs, rank);
         for (drops, biased) in [(false, true), (true, false)] {
             let trained = if drops { &trained[..] } else { &trained[..3] };
-            let frozen = |x: &Input, dtype| flat(x.leaf(dtype)).inner();
+            let frozen = |x: &Input, dtype| flat(x.leaf(&Device::flex(), dtype)).inner();
             let found = run(trained, DType::F32, |x| {
                 let x: Vec<Tensor<2>> = x.iter().cloned().map(flat).collect();
                 let dropped = x.get(3).cloned();
@@ -221,7 +118,7 @@ fn an_adapted_layer_and_its_gradients_are_those_of_f64() {
 fn a_layer_without_an_update_passes_the_gradient_back() {
     for rows in [4, 60] {
         let (trained, weight, bias) = layer(rows, 40, 30, 1);
-        let frozen = |x: &Input, dtype| flat(x.leaf(dtype)).inner();
+        let frozen = |x: &Input, dtype| flat(x.leaf(&Device::flex(), dtype)).inner();
         let found = run(&trained[..1], DType::F32, |x| {
             let (weight, bias) = (frozen(&weight, DType::F32), frozen(&bias, DType::F32));
             adapted(flat(x[0].clone()), &weight.clone().into(), Some(&bias), None)
@@ -237,8 +134,8 @@ fn a_layer_without_an_update_passes_the_gradient_back() {
 #[test]
 fn a_row_has_the_same_bits_alone_and_among_others() {
     let (inputs, outputs) = (133, 210);
-    let x = flat(input(15, [40, 1, inputs], 1.0).leaf(DType::F32)).inner();
-    let weight = flat(input(16, [outputs, 1, inputs], 1.0).leaf(DType::F32)).inner();
+    let x = flat(input(15, [40, 1, inputs], 1.0).leaf(&Device::flex(), DType::F32)).inner();
+    let weight = flat(input(16, [outputs, 1, inputs], 1.0).leaf(&Device::flex(), DType::F32)).inner();
     for dtype in [DType::F32, DType::BF16] {
         let (x, weight) = (x.clone().cast(dtype), weight.clone().cast(dtype));
         let alone: Vec<Vec<f64>> =
@@ -263,7 +160,12 @@ fn results_do_not_depend_on_the_number_of_threads() {
         found.extend(run(&trained[..3], DType::F32, |x| {
             let x: Vec<Tensor<2>> = x.iter().cloned().map(flat).collect();
             let update = Update { dropped: None, a: x[1].clone(), b: x[2].clone(), scale: 0.7 };
-            adapted(x[0].clone(), &flat(weight.leaf(DType::F32)).inner().into(), None, Some(update))
+            adapted(
+                x[0].clone(),
+                &flat(weight.leaf(&Device::flex(), DType::F32)).inner().into(),
+                None,
+                Some(update),
+            )
         }));
         let inputs = [input(20, [700, 1, 300], 1.0), input(21, [1, 1, 300], 1.0)];
         found.extend(run(&inputs, DType::F32, |x| rms_norm(flat(x[0].clone()), &flat(x[1].clone()), 1e-6)));
@@ -335,7 +237,7 @@ fn attention_over_a_cache_is_that_of_each_row_alone_and_of_separate_operators() 
         let rows = columns.len();
         let capacity = columns[0].end + 5;
         let lengths = || columns.iter().map(std::ops::Range::len);
-        let plain = |input: Input| input.leaf(DType::F32).inner();
+        let plain = |input: Input| input.leaf(&Device::flex(), DType::F32).inner();
         let query = plain(input(25, [rows, heads, width], 1.0));
         let cache = |seed| {
             plain(input(seed, [rows * kv_heads, capacity, width], 1.0))

@@ -1,6 +1,7 @@
 //! What the operators promise.
 #![allow(clippy::unwrap_used, unreachable_pub)] // In helpers too.
 
+mod between;
 mod common;
 mod exact;
 mod fused;

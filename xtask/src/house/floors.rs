@@ -4,37 +4,40 @@ use std::collections::BTreeSet;
 
 /// From the bottom up. A new crate gets its place here.
 const FLOORS: [&[&str]; 12] = [
-    &["vigos-core", "vigos-jpeg", "vigos-operators", "vigos-ranks", "xtask"],
+    &["vigos-core", "vigos-jpeg", "vigos-operators", "vigos-ranks"],
     &[
         "vigos-hub",
         "vigos-judge",
         "vigos-kernels",
         "vigos-processor",
         "vigos-recording",
+        "vigos-rows",
         "vigos-stored",
         "vigos-tensorboard",
         "vigos-trackers",
+        "xtask",
     ],
     &["vigos-models", "vigos-recipe"],
     &["vigos-grade", "vigos-layouts", "vigos-qwen", "vigos-world"],
     &["vigos-data", "vigos-report"],
     &["vigos-inspect", "vigos-rollout", "vigos-sources", "vigos-watch"],
-    &["vigos-plan"],
+    &["vigos-plan", "vigos-vllm"],
     &["vigos-eval", "vigos-fuzz", "vigos-serve", "vigos-train"],
-    &["vigos-bench", "vigos-experiment"],
+    &["vigos-bench", "vigos-experiment", "vigos-selftest"],
     &["vigos"],
     &["vigos-terminal"],
     &["vigos-cli"],
 ];
 
 /// Crates that know nothing of one another, not even by way of others, and why.
-const APART: [(&str, &str, &str); 8] = [
+const APART: [(&str, &str, &str); 9] = [
     ("vigos-hub", "vigos-data", "files of the hub are fetched, not read"),
     ("vigos-data", "vigos-hub", "rows are read, wherever their files came from"),
     ("vigos-train", "vigos-world", "a drawn world is a source of data like any other"),
     ("vigos-train", "vigos-qwen", "every family is trained alike"),
     ("vigos-rollout", "vigos-qwen", "every family is sampled alike"),
     ("vigos-eval", "vigos-qwen", "every family is judged alike"),
+    ("vigos-vllm", "vigos-qwen", "every family is served alike"),
     ("vigos-serve", "vigos-qwen", "every family is served alike"),
     ("vigos-eval", "vigos-train", "a model can be judged without being trained"),
 ];

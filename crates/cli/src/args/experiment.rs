@@ -14,4 +14,7 @@ pub(crate) struct ExperimentArgs {
     /// Write tables and plots of the runs that are done, and run nothing.
     #[arg(long)]
     pub(crate) report_only: bool,
+    /// Do not test the device first, see `vigos selftest`.
+    #[arg(long)]
+    pub(crate) skip_selftest: bool,
 }

@@ -28,6 +28,9 @@ pub(crate) struct TrainArgs {
     /// After so long, such as 3h50m, save, stop, and exit with 75: the run is to be gone on with.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) save_by: Option<Duration>,
+    /// Do not test the device first, see `vigos selftest`.
+    #[arg(long)]
+    pub(crate) skip_selftest: bool,
     /// Write the effective recipe to stdout, and do nothing else.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) print_config: bool,

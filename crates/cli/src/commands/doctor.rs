@@ -5,8 +5,7 @@ use crate::args::DoctorArgs;
 use crate::device::{self, Choice};
 use crate::error::CliError;
 use serde::Serialize;
-use std::fmt::Write;
-use vigos_bench::selftest::{Check, check};
+use vigos_selftest::{Own, Subject, operators};
 use vigos_terminal::output;
 
 /// What `--json` writes.
@@ -14,7 +13,7 @@ use vigos_terminal::output;
 struct Report {
     version: &'static str,
     backends: Vec<BackendReport>,
-    devices: Vec<DeviceReport>,
+    devices: Vec<vigos_selftest::Report>,
     passed: bool,
 }
 
@@ -23,14 +22,6 @@ struct BackendReport {
     name: &'static str,
     compiled: bool,
     devices: usize,
-}
-
-#[derive(Serialize)]
-struct DeviceReport {
-    /// As `--device` takes it.
-    device: String,
-    name: String,
-    checks: Vec<Check>,
 }
 
 /// Runs the command; with `--device` on that device's backend alone, with `--config` on none.
@@ -69,20 +60,15 @@ pub(crate) fn run(args: &DoctorArgs, choice: &Choice) -> Result<(), CliError> {
 
 impl Report {
     fn examine(&mut self, name: String, device: &burn::tensor::Device) {
-        let checks = check(device);
-        self.passed &= checks.iter().all(|check| check.passed);
-        let text = format!("{device:?}");
-        // The debug form is all that every backend has: "Device<Cuda(0)>".
-        let inner = text.strip_prefix("Device<").and_then(|text| text.strip_suffix('>'));
-        self.devices.push(DeviceReport { device: name, name: inner.unwrap_or(&text).to_owned(), checks });
+        let described = device::described(device);
+        let subject = Subject { device, name: &name, described: &described };
+        self.devices.push(subject.report(operators(&Own, device)));
+        self.passed = self.devices.iter().all(|device| device.sound);
     }
 
     fn failed(&self) -> Vec<String> {
-        let failed = |device: &DeviceReport| {
-            let names = device.checks.iter().filter(|c| !c.passed).map(|c| c.name);
-            names.map(|name| format!("{} ({name})", device.device)).collect::<Vec<_>>()
-        };
-        self.devices.iter().flat_map(failed).collect()
+        let failed = self.devices.iter().filter(|device| !device.sound);
+        failed.map(|device| format!("{} ({})", device.device, device.differences())).collect()
     }
 
     fn text(&self) -> String {
@@ -98,26 +84,7 @@ impl Report {
             named(false)
         );
         for device in &self.devices {
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "\n{}  {}", device.device, device.name);
-            for check in &device.checks {
-                let verdict = if check.passed { "ok    " } else { "FAILED" };
-                let numbers = match (check.error, check.seconds, &check.failure) {
-                    (_, _, Some(failure)) => failure.clone(),
-                    (Some(error), Some(seconds), None) => {
-                        let baseline = check.baseline_seconds.map_or(String::new(), |baseline| {
-                            format!(", separate operators {:.2} ms", baseline * 1e3)
-                        });
-                        let milliseconds = seconds * 1e3;
-                        format!(
-                            "error {error:.1e} (at most {:.0e}), {milliseconds:.2} ms{baseline}",
-                            check.tolerance
-                        )
-                    }
-                    _ => String::new(),
-                };
-                let _ = writeln!(text, "  {verdict} {:<7} {numbers}", check.name);
-            }
+            text.push_str(&format!("\n{}\n", device.table()));
         }
         text
     }

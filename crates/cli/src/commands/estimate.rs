@@ -15,6 +15,7 @@ use vigos_recipe::Recipe;
 use vigos_rollout::adapter::adapter_config;
 use vigos_rollout::base::BaseFiles;
 use vigos_rollout::{Kit, RunError};
+use vigos_terminal::cards;
 use vigos_terminal::memory::Outlook;
 use vigos_terminal::output::{self, note};
 use vigos_terminal::progress::Transfer;
@@ -30,7 +31,7 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
     let (available, device) = match args.memory {
         None => {
             let device = choice.open()?;
-            (available_memory(&device), Some(device))
+            (available_memory(&device).map(|bytes| bytes / args.ranks.get() as u64), Some(device))
         }
         Some(gigabytes) if gigabytes > 0.0 && gigabytes < 1e9 => (Some((gigabytes * 1e9) as u64), None),
         Some(other) => {
@@ -42,6 +43,9 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
     let mut transfer = Transfer::default();
     let progress = &mut |file: &str, bytes, size| transfer.set(file, bytes, size);
     let kit = kit();
+    if args.cards {
+        return cards(args, &recipe, &kit);
+    }
     let model = shape(&recipe.model.path, &kit, progress)?;
     let context = model.architecture().text.max_position_embeddings;
     let most = recipe.train.max_prompt_tokens(context).map_err(RunError::from)?;
@@ -60,9 +64,23 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
         }
     }
     transfer.finish();
-    let outlook = Outlook::of_run(&plan, model.architecture(), available, most);
+    let outlook = Outlook::of_run(&plan, model.architecture(), available, most).of_ranks(args.ranks.get());
     let written = if args.json { output::json(&outlook) } else { output::data(&outlook.table()) };
     Ok(written?)
+}
+
+/// Writes which of the models whose shapes are at hand train by the recipe on which cards.
+fn cards(args: &DoctorArgs, recipe: &Recipe, kit: &Kit) -> Result<(), CliError> {
+    let mut models = Vec::new();
+    for folder in listed() {
+        let shape = Arc::clone(kit.families.read(&folder)?.architecture());
+        let adapter = adapter_config(&recipe.lora, None, &mut |_: &str, _, _| {})?;
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let most = shape.text.max_position_embeddings;
+        models.push((name, Plan::of(recipe, adapter, most, args.prompt_tokens), shape));
+    }
+    let rows = cards::rows(&models);
+    Ok(if args.json { output::json(&rows) } else { output::data(&cards::table(&rows)) }?)
 }
 
 /// The plan with prompts as long as those of the data's first rows, as a run makes it; or why that cannot be done.

@@ -3,15 +3,17 @@
 use crate::args::EvaluateArgs;
 use crate::device::Choice;
 use crate::error::CliError;
+use crate::ranks::stopped;
 use crate::recipe;
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use vigos::kit;
 use vigos_eval::evaluate::begun;
-use vigos_eval::{Finished, Options, Report, Suites, comparison, evaluate, evaluate_suites};
+use vigos_eval::{Finished, Observer, Options, Report, Suites, comparison, evaluate, evaluate_suites};
+use vigos_ranks::{Alone, Ranks};
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
-use vigos_rollout::Kit;
+use vigos_rollout::{Kit, RunError};
 use vigos_terminal::Stop;
 use vigos_terminal::output::{self, note};
 use vigos_terminal::progress::Items;
@@ -20,7 +22,7 @@ use vigos_terminal::progress::Items;
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
-pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> {
+pub(crate) fn run(args: &EvaluateArgs, device: &Choice, ranks: &dyn Ranks) -> Result<(), CliError> {
     let run_dir = run_dir(args, "eval");
     let (mut recipe, overrides) = load(args, &run_dir, Run::Eval)?;
     if let Some(data) = &args.data {
@@ -28,20 +30,34 @@ pub(crate) fn run(args: &EvaluateArgs, device: &Choice) -> Result<(), CliError> 
         (recipe.eval.path, recipe.eval.prior) = (Some(data.clone()), None);
         recipe.eval.suites.clear();
     }
-    let device = device.open()?;
+    let device = device.of_rank(ranks)?;
     let stop = Stop::listen(None)?;
-    let mut progress = Items::new();
     let kit = kit();
-    let options = Options { overrides: &overrides, ..Options::new(&recipe, &run_dir, &kit, &device) };
+    let options = Options { overrides: &overrides, ranks, ..Options::new(&recipe, &run_dir, &kit, &device) };
     let options = options.resumed(args.resume);
     if !recipe.eval.suites.is_empty() {
-        let finished = evaluate_suites(&options, &mut progress, stop.flag());
-        progress.finish();
-        return tell(&finished?, Suites::markdown, &run_dir, &stop);
+        let finished = watched(ranks, |observer| evaluate_suites(&options, observer, stop.flag()))?;
+        return tell(&finished, Suites::markdown, &run_dir, ranks, &stop);
     }
-    let finished = evaluate(&options, &mut progress, stop.flag());
+    let finished = watched(ranks, |observer| evaluate(&options, observer, stop.flag()))?;
+    tell(&finished, Report::markdown, &run_dir, ranks, &stop)
+}
+
+/// What `work` comes to, which the first rank shows.
+///
+/// # Errors
+/// As `work`.
+pub(super) fn watched<R>(
+    ranks: &dyn Ranks,
+    work: impl FnOnce(&mut dyn Observer) -> Result<R, RunError>,
+) -> Result<R, RunError> {
+    if !ranks.is_first() {
+        return work(&mut ());
+    }
+    let mut progress = Items::new();
+    let finished = work(&mut progress);
     progress.finish();
-    tell(&finished?, Report::markdown, &run_dir, &stop)
+    finished
 }
 
 /// The recipe with the adapter that the arguments name, and what was set over its file, in work that is gone on with
@@ -66,7 +82,7 @@ pub(super) fn run_dir(args: &EvaluateArgs, command: &str) -> PathBuf {
     })
 }
 
-/// The report to stdout, or how far the work came.
+/// The report to stdout, or how far the work came, by the first rank.
 ///
 /// # Errors
 /// If stdout cannot be written to, and if the work was stopped.
@@ -74,13 +90,17 @@ pub(super) fn tell<R>(
     finished: &Finished<R>,
     markdown: impl FnOnce(&R) -> String,
     run_dir: &Path,
+    ranks: &dyn Ranks,
     stop: &Stop,
 ) -> Result<(), CliError> {
     let Some(report) = &finished.report else {
         let Finished { items, total, .. } = finished;
         note(&format!("stopped after {items} of {total} items; go on with --resume"));
-        return Err(stop.stopped().into());
+        return stopped(ranks, stop);
     };
+    if !ranks.is_first() {
+        return Ok(());
+    }
     output::data(markdown(report).trim_end())?;
     note(&format!("report saved to {}", run_dir.display()));
     Ok(())
@@ -111,7 +131,9 @@ pub(super) fn side_by_side(
         let finished = evaluate(&options, &mut progress, stop.flag());
         progress.finish();
         let finished = finished?;
-        let Some(report) = finished.report else { return tell(&finished, Report::markdown, &run_dir, stop) };
+        let Some(report) = finished.report else {
+            return tell(&finished, Report::markdown, &run_dir, &Alone, stop);
+        };
         reports.push((*name, report));
     }
     let named: Vec<(&str, &Report)> = reports.iter().map(|(name, report)| (*name, report)).collect();

@@ -1,13 +1,16 @@
 //! `vigos experiment`: methods by seeds in, tables and plots out.
 
+use super::selftest::before_a_run;
 use crate::args::ExperimentArgs;
 use crate::device::{Choice, available_memory};
 use crate::error::CliError;
+use crate::ranks::{memory_of_each, stopped};
 use crate::recipe;
 use serde::Serialize;
 use std::path::Path;
 use vigos::kit;
 use vigos_experiment::{ExperimentError, Plan, Results, State, report};
+use vigos_ranks::Ranks;
 use vigos_recipe::experiment::Experiment;
 use vigos_terminal::Stop;
 use vigos_terminal::Trials;
@@ -31,20 +34,28 @@ struct Listed<'a> {
 ///
 /// # Errors
 /// If the configuration or what it names is wrong, or the device or the disk fails.
-pub(crate) fn run(args: &ExperimentArgs, device: &Choice) -> Result<(), CliError> {
+pub(crate) fn run(args: &ExperimentArgs, device: &Choice, ranks: &dyn Ranks) -> Result<(), CliError> {
     let config: Experiment = recipe::load(&args.config, &[])?;
     let plan = Plan::new(&config)?;
-    if args.print_plan {
+    if args.print_plan && ranks.is_first() {
         return list(&config, &plan);
     }
-    if !args.report_only {
-        let device = device.open()?;
-        let stop = Stop::listen(None)?;
-        let mut progress = Trials::new(&config, available_memory(&device));
-        if !vigos_experiment::run(&config, &plan, &kit(), &device, &mut progress, stop.flag())? {
-            note("stopped; the same command goes on, --report-only shows what is done");
-            return Err(stop.stopped().into());
+    if !args.report_only && !args.print_plan {
+        let choice = device;
+        let device = choice.of_rank(ranks)?;
+        if !args.skip_selftest {
+            before_a_run(&device, choice, plan.runs.iter().all(|run| run.recipe.train.fast_math))?;
         }
+        let stop = Stop::listen(None)?;
+        let memory = memory_of_each(available_memory(&device), ranks)?;
+        let mut progress = Trials::new(&config, memory);
+        if !vigos_experiment::run(&config, &plan, &kit(), &device, ranks, &mut progress, stop.flag())? {
+            note("stopped; the same command goes on, --report-only shows what is done");
+            return stopped(ranks, &stop);
+        }
+    }
+    if !ranks.is_first() {
+        return Ok(());
     }
     let results = Results::gather(&config, &plan)?;
     if results.done == 0 {

@@ -21,6 +21,7 @@ mod replay;
 mod report;
 mod schema;
 mod score;
+mod selftest;
 mod serve;
 mod sft;
 mod train;
@@ -45,9 +46,9 @@ pub(crate) fn run(cli: &Cli, phases: &PhaseTimes, ranks: &dyn Ranks) -> Result<(
         Command::Generate(args) => generate::run(args, device),
         Command::Score(args) => score::run(args, device),
         Command::Replay(args) => replay::run(args, device),
-        Command::Eval(args) => eval::run(args, device),
-        Command::Palr(args) => palr::run(args, device),
-        Command::Experiment(args) => experiment::run(args, device),
+        Command::Eval(args) => eval::run(args, device, ranks),
+        Command::Palr(args) => palr::run(args, device, ranks),
+        Command::Experiment(args) => experiment::run(args, device, ranks),
         Command::Report(args) => report::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Serve(args) => serve::run(args, device),
@@ -65,5 +66,6 @@ pub(crate) fn run(cli: &Cli, phases: &PhaseTimes, ranks: &dyn Ranks) -> Result<(
         Command::Schema(args) => schema::run(args),
         Command::Presets(args) => presets::run(args),
         Command::Doctor(args) => doctor::run(args, device),
+        Command::Selftest(args) => selftest::run(args, device),
     }
 }

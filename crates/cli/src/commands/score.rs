@@ -10,13 +10,12 @@ use crate::inference::{Loaded, Opened};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use vigos_core::jsonl::JsonLines;
 use vigos_data::given::{Given, GivenError, given};
 use vigos_kernels::LOGITS_BUDGET;
 use vigos_models::Target;
 use vigos_models::scoring::{TokenScore, score_tokens};
 use vigos_processor::{Grid, ImagePatches, RgbImage, Sequence};
-use vigos_terminal::output;
+use vigos_terminal::Sink;
 use vigos_terminal::progress::Counter;
 
 /// An output line.
@@ -27,36 +26,6 @@ struct Output<'a> {
     logprobs: Vec<f64>,
     entropy: Vec<f64>,
     top1: Vec<u32>,
-}
-
-/// Where output lines go.
-enum Sink {
-    Stdout,
-    File(JsonLines),
-}
-
-impl Sink {
-    /// What `--output` names: a file, or `-` for stdout.
-    fn open(path: &Path) -> Result<Self, CliError> {
-        if path == Path::new("-") {
-            return Ok(Self::Stdout);
-        }
-        Ok(Self::File(JsonLines::resume(path, 0)?))
-    }
-
-    fn write(&mut self, line: &Output) -> Result<(), CliError> {
-        match self {
-            Self::Stdout => Ok(output::json(line)?),
-            Self::File(lines) => Ok(lines.write(line)?),
-        }
-    }
-
-    fn finish(&self) -> Result<(), CliError> {
-        match self {
-            Self::Stdout => Ok(()),
-            Self::File(lines) => Ok(lines.sync()?),
-        }
-    }
 }
 
 /// A row, checked.

@@ -17,7 +17,8 @@ use vigos_train::sft;
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &TrainArgs, device: &Choice, ranks: &dyn Ranks) -> Result<(), CliError> {
-    let writes = |recipe: &SftRecipe| (recipe.report.every, recipe.log.trackers.clone());
+    let writes =
+        |recipe: &SftRecipe| (recipe.report.every, recipe.log.trackers.clone(), recipe.train.fast_math);
     with_recipe(args, Run::Sft, (device, ranks), writes, sft, |finished, options, stop| {
         note(&format!("saved to {}", finished.output.display()));
         end_with_page(options.run_dir);

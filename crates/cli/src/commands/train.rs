@@ -1,6 +1,7 @@
 //! `vigos train`: a recipe in, a run folder out.
 
 use super::dry_run;
+use super::selftest::before_a_run;
 use crate::args::{DistilArgs, TrainArgs};
 use crate::device::{Choice, available_memory, name_of};
 use crate::error::CliError;
@@ -41,7 +42,8 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Resu
         let RunOptions { recipe, kit, device, .. } = *options;
         train_judged(options, Some(&mut Evaluator { recipe, kit, device }), observer, stop)
     };
-    let writes = |recipe: &Recipe| (recipe.report.every, recipe.log.metrics.trackers.clone());
+    let writes =
+        |recipe: &Recipe| (recipe.report.every, recipe.log.metrics.trackers.clone(), recipe.train.fast_math);
     with_recipe(args, resume::Run::Train, (device, ranks), writes, checked, |finished, options, stop| {
         note(&format!("adapter saved to {}", finished.output.display()));
         if finished.interrupted {
@@ -71,8 +73,8 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Resu
     })
 }
 
-/// Reads the recipe, and shows it or trains by it; `writes` says how many steps there are between pages and where metrics are
-/// sent, `done` sees how the run ended, and goes on from there.
+/// Reads the recipe, and shows it or trains by it; `writes` says how many steps there are between pages, where metrics are
+/// sent and whether products may have less precision, `done` sees how the run ended, and goes on from there.
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
@@ -80,7 +82,7 @@ pub(super) fn with_recipe<R: RunRecipe>(
     args: &TrainArgs,
     run: resume::Run,
     (device, ranks): (&Choice, &dyn Ranks),
-    writes: impl FnOnce(&R) -> (usize, Vec<Tracker>),
+    writes: impl FnOnce(&R) -> (usize, Vec<Tracker>, bool),
     train: impl FnOnce(&RunOptions<R>, &mut dyn Observer, &AtomicBool) -> Result<Finished, RunError>,
     done: impl FnOnce(Finished, &RunOptions<R>, &Stop) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
@@ -91,16 +93,23 @@ pub(super) fn with_recipe<R: RunRecipe>(
         let text = recipe.to_toml().map_err(RunError::from)?;
         return Ok(output::data(text.trim_end())?);
     }
-    let device = device.of_rank(ranks)?;
+    let (every, trackers, fast_math) = writes(&recipe);
+    let choice = device;
+    let device = choice.of_rank(ranks)?;
+    if !args.skip_selftest {
+        before_a_run(&device, choice, fast_math)?;
+    }
     let stop = Stop::listen(args.save_by)?;
     let memory = available_memory(&device);
     let memory = memory_of_each(memory, ranks)?;
-    let (every, trackers) = writes(&recipe);
     // What is said and sent of a run is the first rank's to say and send.
     let mut told = match ranks.is_first() {
         true => {
             let live = Live::new(&run_dir, every, name_of(&device));
-            Some((Run::new(memory).with_page(live), Trackers::begin(&trackers, &run_dir)?))
+            Some((
+                Run::new(memory).of_ranks(ranks.on_machine()).with_page(live),
+                Trackers::begin(&trackers, &run_dir)?,
+            ))
         }
         false => None,
     };

@@ -15,7 +15,8 @@ pub use scoring::{Counterfactuals, score};
 pub use tokens::{EPSILON, Palr, Part, Sums, Token};
 
 use crate::folder::{self, Finished, Folder, Observer, Options};
-use crate::student::{Loaded, ready};
+use crate::parts::Parts;
+use crate::student::{Loaded, ready, try_first};
 use left_out::{NOT_RECORDED, left_out};
 use report::Diagnosed;
 use serde::Deserialize;
@@ -23,12 +24,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
+use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
 use vigos_data::{BadRow, DataRequest, Dataset, Row};
 use vigos_recipe::Recipe;
 use vigos_recipe::last_box;
 use vigos_recipe::resume::Run;
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker};
+use vigos_rollout::agreed::{by_the_first, first_then_others};
 use vigos_rollout::engine::Finish;
 use vigos_rollout::spans::{CompletionText, Reason, Spans, Verdict};
 use vigos_rollout::student::GenerationSettings;
@@ -52,54 +54,47 @@ pub fn palr(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished<PalrReport>, RunError> {
-    let recipe = options.recipe;
+    let Options { recipe, ranks, .. } = *options;
     let generation = GenerationSettings::of(recipe, recipe.palr.seed);
     generation.sampling.check()?;
     let (folder, mut run) = Folder::open(options, TOKENS, Run::Palr)?;
     let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
-    let data = options.kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
-    let loaded = Loaded::open(options, None, &mut fetching)?;
+    let (data, loaded) = first_then_others(ranks, || {
+        let data = options.kit.sources.open(&DataRequest::from(&recipe.data), &mut fetching)?;
+        Ok((data, Loaded::open(options, None, &mut fetching)?))
+    })?;
     let vocabulary = loaded.base.model.architecture().text.vocab_size;
     let recorded = rollouts.map(|path| read_rollouts(path, vocabulary)).transpose()?;
-    run.begin(recipe, options.overrides)?;
+    let (maker, total) = (loaded.base.samples(), data.count().get());
+    try_first(&maker, total, |item| Ok(data.load(item)?))?;
+    Folder::begin(&mut run, options)?;
 
-    let total = data.count().get();
     let part = recipe.rollout.sampling.batch;
-    let (mut done, file) = folder.resume(total, part, |line: &Line| (line.item(), true))?;
-    observer.started(done, total);
-    let maker = loaded.base.samples();
-    let mut diagnosis = Diagnosis {
-        recipe,
-        loaded: &loaded,
-        maker,
-        generation,
-        recorded,
-        data,
-        pool: Pool::new(),
-        total,
-        file,
-    };
+    let (done, mut file) = folder.resume(ranks, total, part, |line: &Line| (line.item(), true))?;
+    let mut diagnosis =
+        Diagnosis { recipe, loaded: &loaded, maker, generation, recorded, data, pool: Pool::new(), total };
     if done < total {
         diagnosis.fill_pool()?;
     }
-    while done < total {
-        let end = (done + part).min(total);
-        if stop.load(Ordering::SeqCst) || !diagnosis.part(done, end, observer, stop)? {
-            return Ok(Finished { items: done, total, report: None });
-        }
-        done = end;
-        observer.items(done);
+    let diagnose = |start, end, observer: &mut dyn Observer| diagnosis.part(start, end, observer, stop);
+    let items = Parts { done, total, part }.each(ranks, &mut file, observer, stop, diagnose, |_| None)?;
+    if items < total {
+        return Ok(Finished { items, total, report: None });
     }
-    diagnosis.file.sync()?;
-    let report = PalrReport::new(recipe, folder.read()?)?;
+    let read = || PalrReport::new(recipe, folder.read()?);
+    let write = || {
+        let report = read()?;
+        folder.report(&report, &report.markdown())?;
+        Ok(report)
+    };
+    let report = by_the_first(ranks, write, read)?;
     if let Some(text) = left_out(folder.read()?)? {
         observer.note(&text);
     }
     if report.items > 0 && report.valid == 0 {
         observer.note("no rollout keeps the output format, so there was nothing to diagnose");
     }
-    folder.report(&report, &report.markdown())?;
-    Ok(Finished { items: total, total, report: Some(report) })
+    Ok(Finished { items, total, report: Some(report) })
 }
 
 /// Whether a diagnosis of this recipe was begun in a folder, so that it can be gone on with.
@@ -120,7 +115,6 @@ struct Diagnosis<'a> {
     data: Dataset,
     pool: Pool,
     total: usize,
-    file: JsonLines,
 }
 
 impl Diagnosis<'_> {
@@ -134,21 +128,21 @@ impl Diagnosis<'_> {
         Ok(())
     }
 
-    /// Diagnoses the items from `start` to `end` and writes their lines; false if it was stopped before.
+    /// The lines of the items from `start` to `end`; nothing if it was stopped before.
     fn part(
         &mut self,
         start: usize,
         end: usize,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<bool, RunError> {
+    ) -> Result<Option<Vec<Line>>, RunError> {
         let items = (start..end).map(|item| self.item(item)).collect::<Result<Vec<_>, _>>()?;
-        let Some(rollouts) = self.rollouts(&items, start, observer, stop)? else { return Ok(false) };
+        let Some(rollouts) = self.rollouts(&items, start, observer, stop)? else { return Ok(None) };
         let mut rollouts = rollouts.into_iter();
         let mut lines = Vec::with_capacity(items.len());
         for (item, asked) in (start..end).zip(items) {
             let line = match (asked, stop.load(Ordering::SeqCst)) {
-                (_, true) => return Ok(false),
+                (_, true) => return Ok(None),
                 (Err(bad), _) => {
                     let BadRow { origin, id, reason } = bad;
                     // All that have no rollout are told in one line at the end.
@@ -164,10 +158,7 @@ impl Diagnosis<'_> {
             };
             lines.push(line);
         }
-        for line in &lines {
-            self.file.write(line)?;
-        }
-        Ok(true)
+        Ok(Some(lines))
     }
 
     /// A rollout of each item that can be asked, the first of which is number `start`; none if `stop` is set.

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_eval::{Finished, Observer, Options, Report, evaluate};
+use vigos_ranks::Threads;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
 
@@ -83,6 +84,60 @@ fn work_that_was_cut_off_anywhere_ends_with_the_same_bytes() {
             samples.len()
         );
     }
+}
+
+/// How many ranks end an evaluation, which is begun or gone on with; the items that are done, the same for all.
+fn shared(count: usize, recipe: &Recipe, run_dir: &Path, resume: bool, stops: Option<usize>) -> usize {
+    let ended = Threads::run(count, |ranks| {
+        let (kit, device) = (kit(), Device::flex());
+        let options = Options::new(recipe, run_dir, &kit, &device).resumed(resume);
+        let stop = AtomicBool::new(false);
+        let finished = match stops {
+            Some(rank) if rank == ranks.rank() => {
+                evaluate(&Options { ranks, ..options }, &mut StopAtOnce(&stop), &stop)
+            }
+            _ => evaluate(&Options { ranks, ..options }, &mut (), &stop),
+        };
+        finished.unwrap()
+    });
+    assert!(ended.iter().all(|finished| *finished == ended[0]), "{ended:?}");
+    ended[0].items
+}
+
+#[test]
+fn any_number_of_ranks_leaves_the_same_bytes_and_any_other_goes_on() {
+    let mut rows = questions();
+    rows[4]["image"] = json!("gone.png");
+    let dir = folder(&rows);
+    let recipe = recipe(dir.path(), &["data.max_bad_share=0.5"]);
+    let alone = dir.path().join("alone");
+    run(&recipe, &alone, false).unwrap();
+    for count in [1, 2, 4] {
+        let together = dir.path().join(count.to_string());
+        assert_eq!(shared(count, &recipe, &together, false, None), 9);
+        assert!(bytes(&together, &FILES) == bytes(&alone, &FILES), "{count} ranks");
+    }
+    // A stop on any rank is one for all; parts have two items.
+    let cut = dir.path().join("cut");
+    assert_eq!(shared(2, &recipe, &cut, false, Some(1)), 4);
+    assert!(!cut.join("report.md").exists());
+    assert_eq!(shared(3, &recipe, &cut, true, None), 9);
+    assert!(bytes(&cut, &FILES) == bytes(&alone, &FILES));
+}
+
+#[test]
+fn a_row_that_one_rank_cannot_ask_ends_the_work_of_all() {
+    let mut rows = questions();
+    rows[3]["image"] = json!("gone.png");
+    let dir = folder(&rows);
+    let (recipe, run_dir) = (recipe(dir.path(), &[]), dir.path().join("run"));
+    let ended = Threads::run(2, |ranks| {
+        let (kit, device) = (kit(), Device::flex());
+        let options = Options { ranks, ..Options::new(&recipe, &run_dir, &kit, &device) };
+        evaluate(&options, &mut (), &AtomicBool::new(false)).unwrap_err()
+    });
+    assert!(matches!(&ended[0], RunError::OtherRank { rank: 1, reason } if reason.contains("gone.png")));
+    assert!(matches!(&ended[1], RunError::BadRows { .. }), "{ended:?}");
 }
 
 /// Asks for a stop as soon as a part is done.

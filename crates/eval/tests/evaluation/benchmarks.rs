@@ -12,6 +12,7 @@ use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 use vigos_data::{Benchmark, Dataset, ImageSource, Row, RowFields, Rule};
 use vigos_eval::{Finished, Observer, Options, Suites, evaluate_suites, is_right};
+use vigos_ranks::Threads;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
 
@@ -254,6 +255,13 @@ fn benchmarks_that_were_stopped_go_on_to_the_same_bytes() {
         "mathvista/report.md",
     ];
     assert!(bytes(&whole, &files) == bytes(&cut, &files));
+    let shared = dir.path().join("shared");
+    Threads::run(3, |ranks| {
+        let (kit, device) = (kit(), Device::flex());
+        let options = Options { ranks, ..Options::new(&recipe, &shared, &kit, &device) };
+        evaluate_suites(&options, &mut (), &AtomicBool::new(false)).unwrap().report.unwrap()
+    });
+    assert!(bytes(&whole, &files) == bytes(&shared, &files), "three ranks");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use vigos_grade::grade;
 use vigos_models::{ActiveAdapter, Sequence, VisionLanguageModel, peft};
 use vigos_processor::{ImagePatches, Processor};
 use vigos_qwen::Model;
+use vigos_ranks::Threads;
 use vigos_recipe::Recipe;
 use vigos_recipe::prompts::Prompts;
 use vigos_recipe::sample::{Sample, SampleMaker, UserTexts};
@@ -236,6 +237,23 @@ fn a_diagnosis_that_was_cut_off_ends_with_the_same_bytes() {
     fs::write(cut.join("tokens.jsonl"), &tokens[..tokens.len() / 2]).unwrap();
     run(&recipe, dir.path(), "cut", true).unwrap();
     assert!(bytes(&dir.path().join("whole"), &FILES) == bytes(&cut, &FILES));
+}
+
+#[test]
+fn any_number_of_ranks_diagnoses_the_same_bytes() {
+    let dir = folder(&questions());
+    let recipe = recipe(dir.path(), &["rollout.batch=2"]);
+    run(&recipe, dir.path(), "whole", false).unwrap();
+    for count in [2, 4] {
+        let (run_dir, rollouts) = (dir.path().join(count.to_string()), dir.path().join("rollouts.jsonl"));
+        let ended = Threads::run(count, |ranks| {
+            let (kit, device) = (kit(), Device::flex());
+            let options = Options { ranks, ..Options::new(&recipe, &run_dir, &kit, &device) };
+            palr(&options, Some(&rollouts), &mut (), &AtomicBool::new(false)).unwrap()
+        });
+        assert!(ended.iter().all(|finished| *finished == ended[0]), "{ended:?}");
+        assert!(bytes(&dir.path().join("whole"), &FILES) == bytes(&run_dir, &FILES), "{count} ranks");
+    }
 }
 
 /// Keeps what the user is told.

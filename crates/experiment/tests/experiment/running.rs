@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use vigos_experiment::{Plan, Results, Run, State, Watch, report, run};
+use vigos_ranks::{Alone, Threads};
 use vigos_recipe::RunRecipe;
 use vigos_recipe::experiment::Experiment;
 
@@ -60,7 +61,8 @@ impl Watch for Counter<'_> {
 fn go(config: &Experiment, left: usize) -> (bool, [usize; 3]) {
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, left);
-    let whole = run(config, &Plan::new(config).unwrap(), &kit(), &Device::flex(), &mut watch, &stop).unwrap();
+    let plan = Plan::new(config).unwrap();
+    let whole = run(config, &plan, &kit(), &Device::flex(), &Alone, &mut watch, &stop).unwrap();
     (whole, [watch.kept, watch.trained, watch.asked])
 }
 
@@ -107,6 +109,42 @@ fn an_experiment_runs_once_and_goes_on_to_the_same_bytes_wherever_it_was_stopped
     }
 }
 
+/// The same by several ranks, each of which stops after `left`: whether all is done, and what all of them did.
+fn go_together(config: &Experiment, count: usize, left: usize) -> (bool, [usize; 2]) {
+    let ended = Threads::run(count, |ranks| {
+        let (stop, plan) = (AtomicBool::new(false), Plan::new(config).unwrap());
+        let mut watch = Counter::new(&stop, left);
+        let whole = run(config, &plan, &kit(), &Device::flex(), ranks, &mut watch, &stop).unwrap();
+        (whole, [watch.trained, watch.asked])
+    });
+    assert!(ended.iter().all(|(whole, _)| *whole == ended[0].0));
+    (ended[0].0, [0, 1].map(|which| ended.iter().map(|(_, done)| done[which]).sum()))
+}
+
+#[test]
+fn ranks_do_the_runs_side_by_side_and_any_number_goes_on_to_the_same_bytes() {
+    let dir = folder();
+    let whole = config(dir.path());
+    assert!(go(&whole, usize::MAX).0);
+    let files = written(&whole);
+    for (count, name) in [(2, "two"), (4, "four")] {
+        let mut shared = whole.clone();
+        (shared.runs, shared.results) = (dir.path().join(name), dir.path().join(format!("of-{name}")));
+        assert_eq!(
+            go_together(&shared, count, usize::MAX),
+            (true, [6, 2 + 8 + 2 + 4]),
+            "nothing is done twice"
+        );
+        assert!(written(&shared) == files, "{count} ranks");
+    }
+    let mut pieces = whole.clone();
+    (pieces.runs, pieces.results) = (dir.path().join("pieces"), dir.path().join("of-pieces"));
+    assert!(!go_together(&pieces, 3, 3).0);
+    assert!(!go_together(&pieces, 2, 4).0);
+    assert!(go_together(&pieces, 4, usize::MAX).0);
+    assert!(written(&pieces) == files);
+}
+
 #[test]
 fn what_is_done_can_be_reported_and_a_folder_of_another_recipe_is_refused() {
     let dir = folder();
@@ -132,6 +170,6 @@ fn what_is_done_can_be_reported_and_a_folder_of_another_recipe_is_refused() {
     assert!(error.is_input());
     let stop = AtomicBool::new(false);
     let mut watch = Counter::new(&stop, usize::MAX);
-    run(&other, &plan, &kit(), &Device::flex(), &mut watch, &stop).unwrap_err();
+    run(&other, &plan, &kit(), &Device::flex(), &Alone, &mut watch, &stop).unwrap_err();
     assert_eq!(watch.trained + watch.asked, 0, "nothing is begun");
 }

@@ -44,7 +44,7 @@ mod no_mutation_breaks_a_promise_of {
     use super::unbroken_by_mutations;
 
     mutations! {
-        adapter archive arrow boxes grade image jpeg layouts manifest parquet prompt recipe replay rows score spans template weights
+        adapter archive arrow boxes grade image jpeg layouts manifest parquet prompt recipe replay rows score served spans template weights
     }
 }
 

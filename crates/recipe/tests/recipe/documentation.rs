@@ -49,13 +49,25 @@ fn what_may_change_on_resume_is_said_at_the_keys() {
     let free_of = |run| free::<Recipe>(run).into_iter().collect::<std::collections::BTreeSet<_>>();
     let set = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     // What a run may have been lost to, among others.
-    let rescue = ["data.max_bad_share", "data.max_pixels", "train.max_lost_steps", "train.recompute"];
+    let rescue = [
+        "data.max_bad_share",
+        "data.max_pixels",
+        "train.fast_math",
+        "train.max_lost_steps",
+        "train.recompute",
+    ];
     let trained =
         ["train.max_prompt_tokens", "train.tokens_per_micro_batch", "rollout.batch", "eval", "palr"];
-    assert_eq!(free_of(Run::Train), set(&[&sections[..], &images, &rescue, &trained].concat()));
+    let server = ["rollout.url", "rollout.patience"];
+    assert_eq!(free_of(Run::Train), set(&[&sections[..], &images, &rescue, &trained, &server].concat()));
     let keys = ["train.batch", "train.accumulate", "train.seed", "optim", "lora"];
-    let freely =
-        ["train.max_lost_steps", "train.recompute", "train.tokens_per_micro_batch", "train.normalise"];
+    let freely = [
+        "train.fast_math",
+        "train.max_lost_steps",
+        "train.recompute",
+        "train.tokens_per_micro_batch",
+        "train.normalise",
+    ];
     let training = [&sections[..], &keys, &freely].concat();
     let eval =
         ["rollout", "palr", "data.max_bad_share", "eval.k", "eval.around", "eval.every", "eval.patience"];

@@ -224,6 +224,21 @@ fn sizes_that_are_too_large_together_are_refused() {
 }
 
 #[test]
+fn a_server_without_an_address_and_an_address_that_nobody_asks_are_refused() {
+    for (lines, found) in [
+        ("rollout.engine = 'vllm'", "found nothing"),
+        ("rollout.engine = 'vllm'\nrollout.url = 'localhost:8000'", "found localhost:8000"),
+        ("rollout.url = 'http://127.0.0.1:8000'", "rollout.engine = \"own\""),
+    ] {
+        let told = message(lines);
+        assert!(told.contains("`rollout.url`") && told.contains(found), "{told}");
+    }
+    let lines = "rollout.engine = 'vllm'\nrollout.url = 'https://gpu.example:8000'";
+    Recipe::parse(&format!("{LEAST}{lines}"), "configs/x.toml", &[]).unwrap();
+    assert!(message("rollout.engine = 'sglang'").contains("`rollout.engine`"));
+}
+
+#[test]
 fn a_teacher_table_that_contradicts_itself_is_refused() {
     let whole = "spans = [\"completion\"]\n";
     let more = |lines: &str| format!("{}{}", teacher(&format!("{whole}when = \"valid\"\n")), teacher(lines));

@@ -3,6 +3,7 @@
 
 mod damage;
 mod datasets;
+mod fake;
 mod families;
 mod micro_batches;
 mod optim;
@@ -10,6 +11,7 @@ mod preview;
 mod ranks;
 mod reference_step;
 mod routing;
+mod server;
 mod sft;
 mod sft_reference;
 mod support;

@@ -114,7 +114,7 @@ fn demonstrated(family: &str) -> Vec<RolledOut> {
         let bytes = |id| processor.tokenizer().token_bytes(id).unwrap_or_default();
         let text = CompletionText::new(&tokens, bytes, &stops);
         let verdict = text.verdict(Fidelity::Paper);
-        RolledOut { sample: Arc::new(sample), tokens, finish: Finish::Stop, text, verdict }
+        RolledOut { sample: Arc::new(sample), tokens, finish: Finish::Stop, text, verdict, foreign: None }
     };
     (0..rows.count().get()).map(rolled_out).collect()
 }

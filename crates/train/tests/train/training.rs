@@ -354,6 +354,54 @@ fn a_checkpoint_of_another_step_or_another_adapter_is_passed_over() {
     assert_eq!((resumed.steps, adapter_bytes(&resumed)), (4, wanted));
 }
 
+/// Keeps what a user would be told.
+#[derive(Default)]
+struct Notes(Vec<String>);
+impl Observer for Notes {
+    fn note(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+}
+
+#[test]
+fn a_run_goes_on_with_other_data_and_says_so_but_with_no_other_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let [base, dir] = ["base", "run"].map(|name| folder.path().join(name));
+    copy(&root().join("assets/tiny-qwen2_5-vl"), &base);
+    let (rows, data) = (root().join("data/easy-vqa"), folder.path().join("rows.jsonl"));
+    std::fs::copy(rows.join("train.jsonl"), &data).unwrap();
+    let keys = |steps: usize| {
+        let of = |key: &str, path: &Path| format!("{key}={:?}", path.display().to_string());
+        let paths = [of("model.path", &base), of("data.path", &data), of("data.image_root", &rows)];
+        let keys: Vec<String> = paths.into_iter().chain([format!("train.steps={steps}")]).collect();
+        recipe(&keys.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let (kit, device) = (kit(), Device::flex());
+    let go = |steps, resume| {
+        let (recipe, mut notes) = (keys(steps), Notes::default());
+        let options = TrainOptions::new(&recipe, &dir, &kit, &device).resumed(resume);
+        train(&options, &mut notes, &AtomicBool::new(false)).map(|_| notes.0.join("\n"))
+    };
+    let changed = "the data has changed since the run began";
+    assert!(!go(1, false).unwrap().contains(changed));
+    assert!(!go(2, true).unwrap().contains(changed));
+
+    let text = std::fs::read_to_string(&data).unwrap();
+    let first = text.lines().next().unwrap();
+    std::fs::write(&data, format!("{text}{first}\n")).unwrap();
+    let said = go(3, true).unwrap();
+    assert!(said.contains(changed) && said.contains("rows then"), "{said}");
+    assert!(!go(3, true).unwrap().contains(changed), "it is told once");
+
+    let before = std::fs::read(dir.join("metrics.jsonl")).unwrap();
+    let mut weights = std::fs::read(base.join("model.safetensors")).unwrap();
+    *weights.last_mut().unwrap() ^= 1;
+    std::fs::write(base.join("model.safetensors"), weights).unwrap();
+    let error = go(4, true).unwrap_err().to_string();
+    assert!(error.contains("its model.safetensors is another one"), "{error}");
+    assert_eq!(std::fs::read(dir.join("metrics.jsonl")).unwrap(), before);
+}
+
 /// The files of one folder in the place of those of another.
 fn copy(from: &Path, to: &Path) {
     let _ = std::fs::remove_dir_all(to);

@@ -24,37 +24,50 @@ impl NormBackend for Flex {
         tensor(out, shape)
     }
 
-    fn rms_norm_back(
+    fn rms_norm_back(x: FlexTensor, scale: FlexTensor, upstream: FlexTensor, epsilon: f32) -> FlexTensor {
+        let (x, scale, upstream) = (dense(x), dense(scale), dense(upstream));
+        let shape = x.layout().shape().clone();
+        let (x, scale, upstream) = (values(&x), values(&scale), values(&upstream));
+        let width = scale.len();
+        let mut of_x = vec![0.0f32; x.len()];
+        write_rows(&mut of_x, width, |first, of_x| {
+            let all = first * width..first * width + of_x.len();
+            let rows = x[all.clone()].chunks_exact(width).zip(upstream[all].chunks_exact(width));
+            for ((x, upstream), of_x) in rows.zip(of_x.chunks_exact_mut(width)) {
+                back(x, scale, upstream, epsilon, of_x);
+            }
+        });
+        tensor(of_x, shape)
+    }
+
+    fn rms_norm_back_scale(
         x: FlexTensor,
         scale: FlexTensor,
         upstream: FlexTensor,
         epsilon: f32,
-    ) -> (FlexTensor, FlexTensor) {
+    ) -> FlexTensor {
         let (x, scale, upstream) = (dense(x), dense(scale), dense(upstream));
-        let (shape, scale_shape) = (x.layout().shape().clone(), scale.layout().shape().clone());
-        let (x, scale, upstream) = (values(&x), values(&scale), values(&upstream));
-        let width = scale.len();
+        let shape = scale.layout().shape().clone();
+        let (x, upstream) = (values(&x), values(&upstream));
+        let width = values(&scale).len();
         let length = (piece_rows(width) * width).max(1);
-        let mut of_x = vec![0.0f32; x.len()];
         // Each piece sums its rows; the pieces are summed in their order.
-        let parts: Vec<Vec<f32>> = of_x
-            .par_chunks_mut(length)
-            .zip(x.par_chunks(length))
+        let parts: Vec<Vec<f32>> = x
+            .par_chunks(length)
             .zip(upstream.par_chunks(length))
-            .map(|((of_x, x), upstream)| {
-                let mut of_scale = vec![0.0f32; width];
-                let rows = x.chunks_exact(width).zip(upstream.chunks_exact(width));
-                for ((x, upstream), of_x) in rows.zip(of_x.chunks_exact_mut(width)) {
-                    back(x, scale, upstream, epsilon, of_x, &mut of_scale);
+            .map(|(x, upstream)| {
+                let mut sums = vec![0.0f32; width];
+                for (x, upstream) in x.chunks_exact(width).zip(upstream.chunks_exact(width)) {
+                    add_slopes(x, upstream, epsilon, &mut sums);
                 }
-                of_scale
+                sums
             })
             .collect();
         let mut of_scale = vec![0.0f32; width];
         for part in parts {
             of_scale.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
-        (tensor(of_x, shape), tensor(of_scale, scale_shape))
+        tensor(of_scale, shape)
     }
 }
 
@@ -67,25 +80,25 @@ fn normed<S: Simd>(x: &[f32], scale: &[f32], epsilon: f32, out: &mut [f32]) {
     }
 }
 
-/// With r = 1/√(mean(x²) + ε) and n = x·r: ∂x = r·(γ·g − n·mean(γ·g·n)), ∂γ = Σ g·n.
+/// With r = 1/√(mean(x²) + ε) and n = x·r: ∂x = r·(γ·g − n·mean(γ·g·n)).
 #[macerator::with_simd]
-fn back<S: Simd>(
-    x: &[f32],
-    scale: &[f32],
-    upstream: &[f32],
-    epsilon: f32,
-    of_x: &mut [f32],
-    of_scale: &mut [f32],
-) {
+fn back<S: Simd>(x: &[f32], scale: &[f32], upstream: &[f32], epsilon: f32, of_x: &mut [f32]) {
     let inverse = inverse_root::<S>(x, epsilon);
     for ((of_x, upstream), scale) in of_x.iter_mut().zip(upstream).zip(scale) {
         *of_x = upstream * scale;
     }
     let mean = dot::<S>(of_x, x) * inverse / x.len() as f32;
-    for ((of_x, x), (of_scale, upstream)) in of_x.iter_mut().zip(x).zip(of_scale.iter_mut().zip(upstream)) {
-        let n = x * inverse;
-        *of_x = inverse * (*of_x - n * mean);
-        *of_scale += upstream * n;
+    for (of_x, x) in of_x.iter_mut().zip(x) {
+        *of_x = inverse * (*of_x - x * inverse * mean);
+    }
+}
+
+/// Adds `g·n` of a row.
+#[macerator::with_simd]
+fn add_slopes<S: Simd>(x: &[f32], upstream: &[f32], epsilon: f32, sums: &mut [f32]) {
+    let inverse = inverse_root::<S>(x, epsilon);
+    for (sum, (x, upstream)) in sums.iter_mut().zip(x.iter().zip(upstream)) {
+        *sum += upstream * (x * inverse);
     }
 }
 

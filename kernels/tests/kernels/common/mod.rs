@@ -1,6 +1,8 @@
 //! The definition in f64, and logits to try it on.
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
 
+pub mod graded;
+
 use vigos_kernels::Direction;
 
 /// A row in f64: divergence, gradient of the divergence, and entropies.

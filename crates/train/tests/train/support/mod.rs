@@ -150,7 +150,7 @@ impl Recorded {
                 let sample = Arc::new(maker.make(number, &source, &texts).unwrap().unwrap());
                 let text = CompletionText::new(&tokens, |id| self.bytes(id), &self.stops);
                 let verdict = text.verdict(method.fidelity);
-                RolledOut { sample, tokens, finish: Finish::Stop, text, verdict }
+                RolledOut { sample, tokens, finish: Finish::Stop, text, verdict, foreign: None }
             })
             .collect()
     }

@@ -1,31 +1,50 @@
 //! One number from all units of a cube, the same in every unit, in an order that does not depend on timing.
 
 #![allow(clippy::manual_is_multiple_of, reason = "a kernel has the remainder only")]
+#![allow(missing_docs, reason = "the macro makes items of its own beside the documented ones")]
 
+use cubecl::ir::features::Plane;
 use cubecl::prelude::*;
 
 /// How two numbers become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum By {
+pub enum By {
+    /// Their sum.
     Sum,
+    /// The larger one.
     Largest,
+    /// The smaller one.
     Smallest,
 }
 
 /// The shape of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Blueprint {
+pub struct Blueprint {
     /// Units of a cube, a power of two.
-    pub(crate) units: u32,
+    pub units: u32,
     /// How many units a plane has, if those of one exchange registers; otherwise everything goes through shared
     /// memory. Known beforehand, not asked of the device: SPIR-V as CubeCL writes it declares that in a way that is
     /// not valid.
-    pub(crate) plane: Option<u32>,
+    pub plane: Option<u32>,
+}
+
+impl Blueprint {
+    /// As many of these units as the device takes, and planes only if it has them in one size.
+    pub fn fitting(client: &Client, units: u32, planes: bool) -> Self {
+        let properties = client.properties();
+        let hardware = &properties.hardware;
+        let most = hardware.max_units_per_cube.min(hardware.max_cube_dim.0).max(1);
+        // A power of two, for the tree.
+        let units = 1 << units.min(most).ilog2();
+        let fixed = hardware.plane_size_min == hardware.plane_size_max && hardware.plane_size_max > 1;
+        let can = properties.features.plane.contains(Plane::Ops) && fixed && units >= hardware.plane_size_max;
+        Self { units, plane: (planes && can).then_some(hardware.plane_size_max) }
+    }
 }
 
 /// Combines the values of all units. `scratch` holds one number a unit.
 #[cube]
-pub(crate) fn reduce(
+pub fn reduce(
     value: f32,
     scratch: &mut Shared<[f32]>,
     #[comptime] by: By,

@@ -1,4 +1,4 @@
-//! One row of a data set, and why one cannot be used.
+//! One row of a data set, whatever it was read from, and why one cannot be used.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub use vigos_core::text::shortened;
 /// What stands in a question for one of the row's images, in the order that they have.
 pub const IMAGE_MARK: &str = "<image>";
 /// The same within a prompt that is being made: a character that no text has, as Unicode keeps it free for such uses.
-pub(crate) const IMAGE_PLACE: char = '\u{fdd0}';
+pub const IMAGE_PLACE: char = '\u{fdd0}';
 
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Row {
     /// What is said before the question: what a system is told, and the turns of a conversation. Their [`IMAGE_MARK`]s
     /// are the places of the first images.
     pub before: Vec<Turn>,
-    /// The reference answer as the data set has it; see [`crate::reference_target`].
+    /// The reference answer as the data set has it; a recipe says what of it is shown.
     pub answer: String,
     /// At least one image.
     pub images: Vec<ImageSource>,
