@@ -6,7 +6,7 @@ use serde_json::Value;
 use vigos_core::paths::contained;
 use vigos_data::ImageSource;
 
-use super::{Asked, LEAST_VOTES, Stage};
+use super::asked::{Asked, Stage};
 
 /// The texts of an instance.
 const TEXTS: [&str; 9] = [
@@ -26,6 +26,9 @@ const VOTES: &str = "aggregated_human_label_good_images";
 const USUAL: &str = "0";
 /// How a question ends.
 const END: &str = "Only respond in True or False.";
+
+/// People, of three, who found an image good.
+const LEAST_VOTES: u64 = 2;
 
 /// An instance.
 #[derive(Clone, Debug)]

@@ -2,12 +2,12 @@
 //!
 //! Each of its instances is asked in four stages, each of a statement that is true and one that is false: what is usual
 //! (shown an image of it), what is in an unusual image, what follows from a text that describes that image, and what follows
-//! from the image itself, of every unusual image that at least [`LEAST_VOTES`] of three people found good.
+//! from the image itself, of every unusual image that at least two of three people found good.
 
+mod asked;
 mod instance;
 mod stages;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -23,78 +23,6 @@ pub use stages::VlindReport;
 const FILE: &str = "data.json";
 /// Most bytes of it.
 const LARGEST: u64 = 64 << 20;
-/// People, of three, who found an image good.
-const LEAST_VOTES: u64 = 2;
-
-/// A stage of an instance, by the letter that the authors give it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    /// Commonsense knowledge.
-    A,
-    /// Visual perception.
-    B,
-    /// Commonsense bias.
-    C,
-    /// Language prior.
-    D,
-}
-
-impl Stage {
-    const ALL: [Self; 4] = [Self::A, Self::B, Self::C, Self::D];
-
-    /// The letter.
-    fn letter(self) -> char {
-        match self {
-            Self::A => 'a',
-            Self::B => 'b',
-            Self::C => 'c',
-            Self::D => 'd',
-        }
-    }
-
-    /// What it tests.
-    fn words(self) -> &'static str {
-        match self {
-            Self::A => "commonsense knowledge",
-            Self::B => "visual perception",
-            Self::C => "commonsense bias",
-            Self::D => "language prior",
-        }
-    }
-}
-
-/// One question: `INSTANCE:STAGE1:IMAGE` where the statement is true and `INSTANCE:STAGE2:IMAGE` where it is false.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Asked {
-    instance: usize,
-    stage: Stage,
-    is_true: bool,
-    image: String,
-}
-
-impl fmt::Display for Asked {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = if self.is_true { 1 } else { 2 };
-        write!(out, "{}:{}{number}:{}", self.instance, self.stage.letter(), self.image)
-    }
-}
-
-impl Asked {
-    /// The question of this name.
-    fn named(name: &str) -> Option<Self> {
-        let mut parts = name.splitn(3, ':');
-        let (instance, part, image) = (parts.next()?, parts.next()?, parts.next()?);
-        let mut letters = part.chars();
-        let letter = letters.next()?;
-        let is_true = match letters.as_str() {
-            "1" => true,
-            "2" => false,
-            _ => return None,
-        };
-        let stage = Stage::ALL.into_iter().find(|stage| stage.letter() == letter)?;
-        Some(Self { instance: instance.parse().ok()?, stage, is_true, image: image.to_owned() })
-    }
-}
 
 /// Opens the benchmark's questions, the first `limit` of them if given. `path` is its folder, or the file of its rows there.
 ///

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, Stage};
+use super::asked::{Asked, Stage};
 use crate::lines::Answer;
 use crate::named::{Named, Rows};
 use crate::statistics::Mean;
