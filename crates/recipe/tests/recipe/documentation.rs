@@ -71,7 +71,19 @@ fn what_may_change_on_resume_is_said_at_the_keys() {
     let training = [&sections[..], &keys, &freely].concat();
     let eval =
         ["rollout", "palr", "data.max_bad_share", "eval.k", "eval.around", "eval.every", "eval.patience"];
-    assert_eq!(free_of(Run::Eval), set(&[&training[..], &images[..], &eval[..]].concat()));
+    // How the judge is reached, and what it may cost; not what it is asked.
+    let judge = [
+        "eval.judge.attempts",
+        "eval.judge.cache",
+        "eval.judge.key",
+        "eval.judge.max_calls",
+        "eval.judge.max_spend",
+        "eval.judge.price_read",
+        "eval.judge.price_written",
+        "eval.judge.timeout",
+        "eval.judge.url",
+    ];
+    assert_eq!(free_of(Run::Eval), set(&[&training[..], &images, &eval, &judge].concat()));
     assert_eq!(free_of(Run::Palr), set(&[&training[..], &images[..], &["eval"]].concat()));
     let sft: std::collections::BTreeSet<String> = free::<SftRecipe>(Run::Sft).into_iter().collect();
     assert_eq!(
