@@ -44,6 +44,7 @@ mod teacher;
 mod texts;
 mod unknown;
 mod unset;
+mod written;
 
 pub use answer::{last_box, reference_target};
 pub use check::nearest;
@@ -60,9 +61,10 @@ pub use recipe::{Recipe, RunRecipe};
 pub use rollout::{Engine, Rollout, Sampling};
 pub use schema::schema;
 pub use sections::{
-    Checkpoint, Data, Eval, Fields, Layout, Length, Log, Lora, MetricsLog, Model, Optim, Palr, Precision,
-    Quantize, Recompute, Record, Report, Rows, Schedule, Tracker, Train,
+    Data, Eval, Fields, Layout, Length, Lora, Model, Optim, Palr, Precision, Quantize, Recompute, Rows,
+    Schedule, Train,
 };
 pub use teacher::{Divergence, Reads, Span, Teacher, When};
 pub use vigos_rows as row;
 pub use vigos_rows::{BadRow, IMAGE_MARK, ImageSource, Labels, Place, Role, Row, Rule, Speaker, Turn};
+pub use written::{Checkpoint, Log, MetricsLog, Record, Report, Tracker};

@@ -14,7 +14,8 @@ use crate::method::Method;
 use crate::preset::{Fidelity, Preset};
 use crate::rollout::Rollout;
 use crate::schema::schema;
-use crate::sections::{Checkpoint, Data, Eval, Fields, Log, Lora, Model, Optim, Palr, Report, Train};
+use crate::sections::{Data, Eval, Fields, Lora, Model, Optim, Palr, Train};
+use crate::written::{Checkpoint, Log, Report};
 
 /// A whole recipe, nothing left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

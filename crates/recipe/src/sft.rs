@@ -10,11 +10,10 @@ use crate::document::Contradiction;
 use crate::limits;
 use crate::normalise::Normalise;
 use crate::recipe::RunRecipe;
-use crate::sections::{
-    Checkpoint, Length, Lora, MetricsLog, Model, Optim, Precision, Quantize, Recompute, Report, Rows,
-};
+use crate::sections::{Length, Lora, Model, Optim, Precision, Quantize, Recompute, Rows};
 use crate::texts::filled;
 use crate::unset::Unset;
+use crate::written::{Checkpoint, MetricsLog, Report};
 
 /// A whole recipe, nothing left to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
