@@ -49,6 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         spans: vec![Span::Completion],
         when: When::Always,
         divergence: Divergence::Forward,
+        beta: 0.5,
+        top_k: 0,
         weight: 1.0,
     }];
     let mut kit = vigos::kit();

@@ -52,12 +52,16 @@ enum Change {
     Append(String, String),
     /// A file with these bytes in the place of its first.
     Start(String, Vec<u8>),
+    /// A file with these bytes in the place of its last.
+    End(String, Vec<u8>),
     /// A file with every such text replaced.
     Replace(String, String, String),
     /// A file cut to its first bytes.
     Cut(String, usize),
     /// A JSON file with another value at a pointer.
     Set(String, String, Value),
+    /// A symbolic link to what lies elsewhere.
+    Link(String, String),
     /// No such file.
     Remove(String),
     /// A file of another name.
@@ -83,9 +87,14 @@ impl Change {
             }
             Self::Append(name, text) => change(name, &|bytes| bytes.extend(filled(text).bytes())),
             Self::Start(name, start) => change(name, &|bytes| bytes[..start.len()].copy_from_slice(start)),
+            Self::End(name, end) => change(name, &|bytes| {
+                let start = bytes.len() - end.len();
+                bytes[start..].copy_from_slice(end);
+            }),
             Self::Replace(name, from, to) => change(name, &|bytes| *bytes = replaced(bytes, from, to)),
             Self::Cut(name, length) => change(name, &|bytes| bytes.truncate(*length)),
             Self::Set(name, pointer, value) => set_json(&at(name), pointer, value.clone()),
+            Self::Link(name, to) => std::os::unix::fs::symlink(to, at(name)).unwrap(),
             Self::Remove(name) => fs::remove_file(at(name)).unwrap(),
             Self::Rename(from, to) => fs::rename(at(from), at(to)).unwrap(),
             Self::Header(name, width, height) => fs::write(at(name), png_header(*width, *height)).unwrap(),
@@ -151,7 +160,9 @@ fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        if path.is_symlink() {
+            all.insert(path.clone(), fs::read_link(path).unwrap().into_os_string().into_encoded_bytes());
+        } else if path.is_dir() {
             all.extend(content(&path));
             all.insert(path, Vec::new());
         } else {

@@ -4,8 +4,9 @@ use crate::support;
 
 use serde_json::{Value, json};
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use support::{data_folder, fixtures, image, questions, recipe, run};
+use support::{data_folder, fixtures, image, questions, ran, recipe, run, vigos};
 
 /// What `vigos data check --json` says of a file.
 fn check(path: &Path, more: &[&str]) -> Value {
@@ -161,6 +162,65 @@ fn a_row_that_cannot_be_used_ends_a_conversion_or_is_left_out_on_request() {
     assert!(dry.stderr.contains("data.max_bad_share") && dry.stderr.contains("gone.png"), "{}", dry.stderr);
     let done = run(args.into_iter().chain(["--max-bad-share", "0.2"])).ok();
     assert!(done.stderr.contains("4 rows written") && done.stderr.contains("1 left out"), "{}", done.stderr);
+}
+
+#[test]
+fn a_check_of_what_holds_no_usable_row_says_so_and_ends_with_2() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("empty.jsonl", ""),
+        ("headless.csv", "wide.png,What?,3\nwide.png,Why?,4\n"),
+        ("names.csv", "image,problem,answer\n"),
+    ] {
+        let file = dir.path().join(name);
+        fs::write(&file, text).unwrap();
+        let ran = run(["data", "check", file.to_str().unwrap(), "--json"]);
+        assert_eq!((ran.code, &ran.json()["usable"]), (Some(2), &json!(0)), "{name}");
+        assert!(ran.stderr.contains(name) && ran.stderr.contains("none that can be used"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn links_to_pictures_are_followed_where_the_recipe_names_their_host_and_kept() {
+    let picture = fs::read(image("wide.png")).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        // One answer: whoever asks again finds nobody.
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", picture.len())
+            .unwrap();
+        stream.write_all(&picture).unwrap();
+    });
+    let link = format!("http://{host}/wide.png");
+    let row = |n: usize| json!({"image": link, "problem": format!("What? {n}"), "answer": "3"});
+    let (dir, data) = data_folder(&(0..4).map(row).collect::<Vec<_>>());
+    let refused = run(["data", "check", data.to_str().unwrap(), "--json"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let reason = &refused.json()["first_bad"][0]["reason"];
+    assert!(reason.as_str().unwrap().contains("data.image_links"), "{reason}");
+
+    let named = format!("data.image_links=[{host:?}]");
+    let asked = |offline: &str, args: &[&str]| {
+        let mut command = vigos();
+        command.env("XDG_CACHE_HOME", dir.path().join("cache")).env("HF_HUB_OFFLINE", offline);
+        ran(command.args(args).output().unwrap())
+    };
+    let look = ["data", "check", data.to_str().unwrap(), "--json", "--set", &named];
+    let found = asked("0", &look).ok().json();
+    assert_eq!((&found["usable"], &found["images"]["found"]), (&json!(4), &json!(4)), "{found}");
+    server.join().unwrap();
+    let recipe = recipe(&data);
+    let args = ["train", recipe.to_str().unwrap(), "--run-dir", dir.path().join("run").to_str().unwrap()]
+        .map(str::to_owned);
+    let args: Vec<&str> = args.iter().map(String::as_str).chain(["--set", &named]).collect();
+    asked("1", &args).ok();
+    let rows = dir.path().join("local/rows.jsonl");
+    let (from, to) = (data.to_str().unwrap(), rows.to_str().unwrap());
+    asked("1", &["data", "convert", from, "--out", to, "--set", &named]).ok();
+    assert_eq!(check(&rows, &[])["usable"], 4);
 }
 
 #[test]

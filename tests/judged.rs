@@ -2,12 +2,18 @@
 
 use crate::support;
 
+use burn::tensor::Device;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use support::{Ran, adapter_bytes, checkpoint, data_folder, metrics, questions, recipe, run, vigos};
+use vigos::Evaluator;
+use vigos_ranks::Threads;
+use vigos_recipe::Recipe;
+use vigos_train::{Finished, Observer, RunOptions, train_judged};
 
 /// A recipe, and as many rows that are not trained on.
 fn judged(rows: usize) -> (tempfile::TempDir, PathBuf, PathBuf) {
@@ -108,6 +114,72 @@ fn a_run_that_was_killed_while_it_was_judged_goes_on_to_the_same_bytes() {
             fs::read(whole.join(name)).unwrap() == fs::read(killed.join(name)).unwrap(),
             "{name} differs"
         );
+    }
+}
+
+/// How a run of so many ranks ends, which are threads here; one of them may be told to stop.
+fn shared(count: usize, recipe: &Recipe, run_dir: &Path, resume: bool, stops: Option<usize>) -> Finished {
+    let mut ended = Threads::run(count, |ranks| {
+        let (kit, device) = (vigos::kit(), Device::flex());
+        let options = RunOptions { ranks, ..RunOptions::new(recipe, run_dir, &kit, &device) };
+        let stop = AtomicBool::new(false);
+        let mut observer = StopsWhenJudged { stop: &stop, stops: stops == Some(ranks.rank()) };
+        let mut judge = Evaluator { recipe, kit: &kit, device: &device };
+        train_judged(&options.resumed(resume), Some(&mut judge), &mut observer, &stop).unwrap()
+    });
+    assert!(ended.iter().all(|finished| *finished == ended[0]), "{ended:?}");
+    ended.swap_remove(0)
+}
+
+/// Stops a run once its first checkpoint is there, so that it ends while that is judged.
+struct StopsWhenJudged<'a> {
+    stop: &'a AtomicBool,
+    stops: bool,
+}
+
+impl Observer for StopsWhenJudged<'_> {
+    fn saved(&mut self, _checkpoint: &Path) {
+        self.stop.fetch_or(self.stops, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn ranks_judge_a_checkpoint_together_and_any_number_goes_on_to_the_same_bytes() {
+    let (dir, path, held_out) = judged(7);
+    let set = [
+        format!("eval.path={:?}", held_out.to_str().unwrap()),
+        "eval.samples=1".into(),
+        "eval.batch=1".into(),
+        "eval.max_new_tokens=12".into(),
+        "eval.every=2".into(),
+        "train.steps=4".into(),
+        "checkpoint.every=2".into(),
+        "log.tensorboard=false".into(),
+    ];
+    let recipe = Recipe::load(&path, &set).unwrap();
+    let alone = dir.path().join("alone");
+    assert_eq!(shared(1, &recipe, &alone, false, None).steps, 4);
+    for (count, stops) in [(2, None), (4, None), (3, Some(2))] {
+        let run_dir = dir.path().join(count.to_string());
+        let finished = shared(count, &recipe, &run_dir, false, stops);
+        assert_eq!(finished.interrupted, stops.is_some());
+        if finished.interrupted {
+            assert!(!run_dir.join("eval/step-000002/report.json").exists(), "it was stopped before");
+            shared(2, &recipe, &run_dir, true, None);
+        }
+        for name in [
+            "evaluations.jsonl",
+            "checkpoints/best.json",
+            "eval/step-000002/samples.jsonl",
+            "eval/step-000004/samples.jsonl",
+            "checkpoints/step-000004/adapter_model.safetensors",
+            "checkpoints/step-000004/trainer.json",
+        ] {
+            assert!(
+                fs::read(run_dir.join(name)).unwrap() == fs::read(alone.join(name)).unwrap(),
+                "{count}: {name}"
+            );
+        }
     }
 }
 

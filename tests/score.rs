@@ -93,6 +93,18 @@ fn rows_keep_their_order_and_an_older_output_is_replaced() {
 }
 
 #[test]
+fn an_output_that_is_another_name_of_the_input_costs_no_row() {
+    let row =
+        json!({"id": "a", "image": "wide.png", "prompt": PROMPT, "prefill": "", "completion_token_ids": [5]});
+    let (dir, input) = data_folder(&[row]);
+    let (twin, before) = (dir.path().join("twin.jsonl"), std::fs::read(&input).unwrap());
+    std::fs::hard_link(&input, &twin).unwrap();
+    score(&input, &twin, &[]).ok();
+    assert_eq!(std::fs::read(&input).unwrap(), before);
+    assert_eq!(lines(&twin)[0]["id"], json!("a"));
+}
+
+#[test]
 fn a_last_line_needs_no_line_break_and_scores_go_to_stdout_if_asked_to() {
     let row = json!({"id": 1, "image": "wide.png", "prompt": "", "completion": "y"});
     let (dir, input) = data_folder(&[]);

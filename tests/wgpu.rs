@@ -56,6 +56,20 @@ fn the_doctor_finds_the_device_and_nothing_wrong_with_it() {
 }
 
 #[test]
+fn bf16_works_where_the_device_has_it_and_is_refused_by_name_where_it_has_not() {
+    let report = run(["doctor", "--device", "wgpu", "--json"]).ok().json();
+    let checks = report["devices"][0]["checks"].as_array().unwrap();
+    let more = ["--device", "wgpu", "--precision", "bf16"].map(str::to_owned);
+    let args =
+        [support::generate(&support::model(), &support::image("wide.png"), "What?"), more.to_vec()].concat();
+    let ran = run(args);
+    match checks.iter().any(|check| check["name"] == "product, bf16") {
+        true => assert_eq!(ran.code, Some(0), "{}", ran.stderr),
+        false => ran.refused(&["bf16", "wanted f32", "--precision"]),
+    }
+}
+
+#[test]
 fn a_recorded_step_is_the_same_on_both_devices() {
     let result = read(&fixtures().join("method-qwen2_5-vl/result.json"));
     let dir = tempfile::tempdir().unwrap();

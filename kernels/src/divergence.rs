@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// A divergence between a student's and a teacher's distribution over the vocabulary.
 ///
@@ -43,6 +44,20 @@ pub trait Divergence: Debug + Send + Sync {
     /// [`Divergence::rows`] is not called where that operator serves.
     fn fused(&self) -> Option<Direction> {
         None
+    }
+}
+
+impl<D: Divergence + ?Sized> Divergence for Arc<D> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn rows(&self, student: Tensor<2>, teacher: Tensor<2>) -> Tensor<1> {
+        (**self).rows(student, teacher)
+    }
+
+    fn fused(&self) -> Option<Direction> {
+        (**self).fused()
     }
 }
 

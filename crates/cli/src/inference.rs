@@ -185,8 +185,10 @@ impl<'a> Opened<'a> {
             let hint = "wanted a PNG, JPEG, GIF or WebP file that the model takes";
             CliError::input(origin, format!("{}: {message}", path.display()), hint)
         };
-        if !path.is_file() {
-            return Err(fault("there is no such file".into()));
+        match path.metadata() {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Err(fault("it is not a regular file".into())),
+            Err(_) => return Err(fault("there is no such file".into())),
         }
         let image = decode::open(path, &DecodeLimits::default()).map_err(|error| fault(error.to_string()))?;
         let grid = patches::grid(image.height(), image.width(), self.processor.image_config())

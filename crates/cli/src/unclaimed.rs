@@ -1,7 +1,7 @@
 //! Where a command may write.
 
 use crate::error::CliError;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use vigos_models::folder::occupied;
@@ -19,6 +19,20 @@ pub(crate) fn unclaimed(out: &Path) -> Result<(), CliError> {
             "name an empty or a new folder",
         )),
     }
+}
+
+/// What `work` makes of a new folder; one that was not there before is gone again where that fails.
+///
+/// # Errors
+/// As `work`.
+pub(crate) fn filled<T>(out: &Path, work: impl FnOnce() -> Result<T, CliError>) -> Result<T, CliError> {
+    let was_there = out.exists();
+    let done = work();
+    if done.is_err() && !was_there {
+        // The first error tells why.
+        let _ = fs::remove_dir_all(out);
+    }
+    done
 }
 
 /// Refuses to write `what`, a text that begins with `start`, in the place of a file that is something else: a mistaken name

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
 use thiserror::Error;
 
 /// Why a file could not be read or written.
@@ -95,22 +96,57 @@ pub fn write_atomic(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    let folder = folder_of(path);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(UNFINISHED);
-    // Temporary files are private by default; this one becomes an ordinary file, so the umask decides.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary =
-        builder.tempfile_in(folder).map_err(|e| FileError::io("create a file in", folder, e))?;
-
-    let failed = |e| FileError::io("write", path, e);
-    let mut writer = BufWriter::new(temporary.as_file_mut());
-    fill(&mut writer).and_then(|()| writer.flush()).map_err(failed)?;
+    let mut unfinished = Unfinished::begin(path)?;
+    let mut writer = BufWriter::new(&mut unfinished);
+    fill(&mut writer).and_then(|()| writer.flush()).map_err(|e| FileError::io("write", path, e))?;
     drop(writer);
-    temporary.as_file().sync_all().map_err(failed)?;
-    temporary.persist(path).map_err(|e| failed(e.error))?;
-    sync_folder(folder)
+    unfinished.finish()
+}
+
+/// A file that is written under another name in its folder until it is whole. Dropped before, it is gone.
+#[derive(Debug)]
+pub struct Unfinished {
+    path: PathBuf,
+    temporary: NamedTempFile,
+}
+
+impl Unfinished {
+    /// Begins what is to be at `path`; a file that is there stays as it is until [`Self::finish`].
+    ///
+    /// # Errors
+    /// [`FileError::Io`] if no file can be made in the folder of `path`.
+    pub fn begin(path: &Path) -> Result<Self, FileError> {
+        let folder = folder_of(path);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(UNFINISHED);
+        // Temporary files are private by default; this one becomes an ordinary file, so the umask decides.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let temporary =
+            builder.tempfile_in(folder).map_err(|e| FileError::io("create a file in", folder, e))?;
+        Ok(Self { path: path.to_owned(), temporary })
+    }
+
+    /// Gives it its name, on disk; what had the name before is replaced.
+    ///
+    /// # Errors
+    /// [`FileError::Io`] if a step of it fails; what had the name is then whole.
+    pub fn finish(self) -> Result<(), FileError> {
+        let failed = |e| FileError::io("write", &self.path, e);
+        self.temporary.as_file().sync_all().map_err(failed)?;
+        self.temporary.persist(&self.path).map_err(|e| failed(e.error))?;
+        sync_folder(folder_of(&self.path))
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temporary.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.flush()
+    }
 }
 
 /// [`write_atomic`] of bytes at hand.
@@ -119,6 +155,17 @@ pub fn write_atomic(
 /// As for [`write_atomic`].
 pub fn write_atomic_bytes(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_atomic(path, |w| w.write_all(bytes))
+}
+
+/// Opens a regular file to read it.
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::InvalidInput`] for a folder, a device, or a pipe, which would wait for its writer.
+pub fn open(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    File::open(path)
 }
 
 /// Reads a regular file of at most `max_bytes` bytes.
@@ -180,6 +227,18 @@ mod tests {
         write_atomic_bytes(&path, b"new and longer").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new and longer");
         assert_eq!(names(dir.path()), ["state.bin"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let kind = |path: &Path| open(path).map_err(|e| e.kind()).err();
+        assert_eq!(kind(dir.path()), Some(io::ErrorKind::InvalidInput));
+        assert_eq!(kind(&dir.path().join("none")), Some(io::ErrorKind::NotFound));
+        #[cfg(unix)]
+        assert_eq!(kind(Path::new("/dev/zero")), Some(io::ErrorKind::InvalidInput));
+        fs::write(dir.path().join("a"), b"1").unwrap();
+        assert_eq!(kind(&dir.path().join("a")), None);
     }
 
     #[test]

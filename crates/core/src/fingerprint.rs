@@ -2,9 +2,8 @@
 //!
 //! It does not vouch for a file as a [manifest](crate::manifest) does: of a large one only blocks are read.
 
-use crate::files::FileError;
+use crate::files::{self, FileError};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -22,7 +21,7 @@ pub fn fingerprint<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Stri
     let (mut hasher, mut block) = (Sha256::new(), Vec::new());
     for path in files {
         let failed = |e| FileError::io("read", path, e);
-        let mut file = File::open(path).map_err(failed)?;
+        let mut file = files::open(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         hasher.update(size.to_le_bytes());
         for start in starts(size) {
@@ -32,7 +31,16 @@ pub fn fingerprint<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Stri
             hasher.update(&block);
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(hasher))
+}
+
+/// The SHA-256 of a text, in lower-case hexadecimal.
+pub fn digest(text: &str) -> String {
+    hexadecimal(Sha256::new().chain_update(text))
+}
+
+fn hexadecimal(hasher: Sha256) -> String {
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the blocks begin that are read of a file of so many bytes.

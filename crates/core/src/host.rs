@@ -1,7 +1,8 @@
-//! What the machine itself says of its memory. Known on Linux; elsewhere nothing is claimed.
+//! What the machine itself says of its memory, known on Linux and elsewhere not claimed, and where it keeps what can be
+//! had again.
 
 use std::fs::read_to_string;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Memory that a new program can take without making others give way, in bytes; within a container no more than
 /// the container has left.
@@ -63,6 +64,15 @@ fn left_in_group(groups: &str, root: &Path) -> Option<u64> {
     folder.ancestors().take_while(|folder| folder.starts_with(root)).filter_map(left).min()
 }
 
+/// The user's folder of what can be had again, as the variables of the environment that `get` gives say; none where they
+/// do not.
+pub fn caches(get: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let set = |name: &str| get(name).filter(|path| path.is_absolute());
+    set("XDG_CACHE_HOME")
+        .or_else(|| set("LOCALAPPDATA"))
+        .or_else(|| set("HOME").map(|home| home.join(".cache")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +118,14 @@ mod tests {
         assert_eq!(left_in_group("0::/a/b\n", root.path()), Some(0));
         assert_eq!(left_in_group("4:memory:/a\n", root.path()), None);
         assert_eq!(left_in_group("0::/../../etc\n", root.path()), None);
+    }
+
+    #[test]
+    fn the_cache_is_where_the_system_has_caches() {
+        let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/home/a"));
+        assert_eq!(caches(home), Some(PathBuf::from("/home/a/.cache")));
+        assert_eq!(caches(|_| Some(PathBuf::from("/c"))), Some(PathBuf::from("/c")));
+        assert_eq!(caches(|_| Some(PathBuf::from("relative"))), None);
+        assert_eq!(caches(|_| None), None);
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::files::FileError;
+use crate::files::{self, FileError};
 
 /// Why lines could not be written or read. Lines count from 1.
 #[derive(Debug, Error)]
@@ -91,8 +91,6 @@ impl JsonLinesError {
 pub struct JsonLines {
     path: PathBuf,
     file: File,
-    /// Not a pipe, a terminal or another device, which can be neither cut nor synced.
-    is_regular: bool,
     lines: u64,
     bytes: u64,
 }
@@ -128,11 +126,6 @@ impl JsonLines {
         let mut line = serde_json::to_vec(value)
             .map_err(|e| JsonLinesError::Unwritable { path: self.path.clone(), reason: e.to_string() })?;
         line.push(b'\n');
-        if !self.is_regular {
-            self.file.write_all(&line).map_err(|e| FileError::io("write a line to", &self.path, e))?;
-            self.lines += 1;
-            return Ok(());
-        }
         let written = loop {
             match self.file.write(&line) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -159,29 +152,22 @@ impl JsonLines {
         self.lines
     }
 
-    /// Forces what was written to disk, where it goes to one.
+    /// Forces what was written to disk.
     ///
     /// # Errors
     /// [`JsonLinesError::File`].
     pub fn sync(&self) -> Result<(), JsonLinesError> {
-        if !self.is_regular {
-            return Ok(());
-        }
         Ok(self.file.sync_data().map_err(|e| FileError::io("sync", &self.path, e))?)
     }
 
     fn open(path: &Path, keep: Option<u64>) -> Result<Self, JsonLinesError> {
         let failed = |e| FileError::io("open", path, e);
-        let file = File::options().append(true).create(true).open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            // Nothing can be read back of a pipe or a terminal.
-            return match keep {
-                Some(wanted @ 1..) => Err(JsonLinesError::TooFew { path: path.to_owned(), found: 0, wanted }),
-                _ => Ok(Self { path: path.to_owned(), file, is_regular: false, lines: 0, bytes: 0 }),
-            };
+        // Asked before opening: a pipe would wait for its reader, and nothing can be read back of one.
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(FileError::NotAFile { path: path.to_owned() }.into());
         }
-        let length = metadata.len();
+        let file = File::options().append(true).create(true).open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
         let (lines, bytes) = File::open(path)
             .and_then(|f| measure(f, keep.unwrap_or(u64::MAX)))
             .map_err(|e| FileError::io("read", path, e))?;
@@ -191,7 +177,7 @@ impl JsonLines {
         if bytes < length {
             cut(path, bytes).map_err(|e| FileError::io("shorten", path, e))?;
         }
-        Ok(Self { path: path.to_owned(), file, is_regular: true, lines, bytes })
+        Ok(Self { path: path.to_owned(), file, lines, bytes })
     }
 }
 
@@ -273,7 +259,7 @@ pub fn read_lines<T: DeserializeOwned>(
     path: &Path,
     options: ReadOptions,
 ) -> Result<Lines<T>, JsonLinesError> {
-    let file = File::open(path).map_err(|e| FileError::io("open", path, e))?;
+    let file = files::open(path).map_err(|e| FileError::io("open", path, e))?;
     Ok(Lines {
         path: path.to_owned(),
         reader: BufReader::new(file),

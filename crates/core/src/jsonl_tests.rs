@@ -62,13 +62,11 @@ fn resuming_a_file_that_is_too_short_leaves_it_alone() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_no_regular_file_is_written_to_and_neither_cut_nor_synced() {
-    let mut writer = JsonLines::resume(Path::new("/dev/null"), 0).unwrap();
-    writer.write(&1).unwrap();
-    writer.sync().unwrap();
-    assert_eq!(writer.lines(), 1);
-    let error = JsonLines::resume(Path::new("/dev/null"), 2).unwrap_err();
-    assert!(matches!(error, JsonLinesError::TooFew { found: 0, wanted: 2, .. }), "{error}");
+fn what_is_no_regular_file_is_not_opened() {
+    for open in [|path: &Path| JsonLines::resume(path, 0), |path: &Path| JsonLines::append(path)] {
+        let error = open(Path::new("/dev/null")).unwrap_err();
+        assert!(matches!(error, JsonLinesError::File(FileError::NotAFile { .. })), "{error}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub mod fingerprint;
 pub mod folders;
 pub mod formats;
 pub mod host;
+pub mod json;
 pub mod jsonl;
 pub mod keys;
 pub mod leaves;

@@ -179,7 +179,7 @@ impl Entry {
 
 /// Size and hash of a file, read once.
 fn describe(path: &Path) -> io::Result<Entry> {
-    let mut file = File::open(path)?;
+    let mut file = files::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     let mut size = 0;

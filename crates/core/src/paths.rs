@@ -11,7 +11,7 @@ use crate::text::one_line;
 /// Why a relative path was refused.
 #[derive(Debug, Error)]
 pub enum PathError {
-    /// It names nothing below the folder: empty, or only dots.
+    /// It names nothing below the folder: empty, only dots, or a link to the folder itself.
     #[error("the path {found:?} names no file; give a file below {}", root.display())]
     Empty {
         /// The path as given.
@@ -103,8 +103,7 @@ pub fn contained(root: &Path, relative: &str) -> Result<PathBuf, PathError> {
         match fs::symlink_metadata(&resolved) {
             Ok(entry) if entry.is_symlink() => {
                 resolved = resolved.canonicalize().map_err(|e| unresolved(&resolved, e))?;
-                let is_below = resolved.starts_with(&root) && resolved != root;
-                if !is_below && !is_blob(&root, &resolved) {
+                if !resolved.starts_with(&root) && !is_blob(&root, &resolved) {
                     return Err(PathError::Outside { found: quoted(relative), root });
                 }
             }
@@ -112,6 +111,9 @@ pub fn contained(root: &Path, relative: &str) -> Result<PathBuf, PathError> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => exists = false,
             Err(e) => return Err(unresolved(&resolved, e)),
         }
+    }
+    if resolved == root {
+        return Err(PathError::Empty { found: quoted(relative), root });
     }
     Ok(resolved)
 }
@@ -244,7 +246,12 @@ mod tests {
         let real = root.canonicalize().unwrap();
         assert_eq!(contained(&root, "in/deep/file").unwrap(), real.join("file"));
         assert_eq!(contained(&root, "in/new").unwrap(), real.join("sub/new"));
-        for text in ["out", "up", "up/secret", "up/root/file", "self"] {
+        assert_eq!(contained(&root, "self/self/file").unwrap(), real.join("file"));
+        for text in ["self", "self/self"] {
+            let error = contained(&root, text).unwrap_err();
+            assert!(matches!(error, PathError::Empty { .. }), "{text}: {error}");
+        }
+        for text in ["out", "up", "up/secret", "up/root/file"] {
             let error = contained(&root, text).unwrap_err();
             assert!(matches!(error, PathError::Outside { .. }), "{text}: {error}");
         }

@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 use tar::{Archive, EntryType};
 use tempfile::TempPath;
-use vigos_core::files::{FileError, folder_of};
+use vigos_core::files::{self, FileError, folder_of};
 use vigos_core::text::one_line;
 use vigos_layouts::{Reader, RowFields};
 use vigos_recipe::row::BadRow;
@@ -88,7 +88,7 @@ impl Archives {
             }
             let unpacked = unpacked(path)?;
             let plain = unpacked.as_deref().unwrap_or(path);
-            let file = File::open(plain).map_err(|e| FileError::io("open", path, e))?;
+            let file = files::open(plain).map_err(|e| FileError::io("open", path, e))?;
             let number = archives.files.len();
             let found = samples(file, number, limit - archives.samples.len());
             archives.samples.extend(found.map_err(|reason| fault(path, reason))?);
@@ -199,7 +199,7 @@ impl Sample {
             ));
         }
         let plain = file.unpacked.as_deref().unwrap_or(&file.path);
-        let mut source = File::open(plain).map_err(|e| e.to_string())?;
+        let mut source = files::open(plain).map_err(|e| e.to_string())?;
         let (mut fields, mut texts, mut pictures) = (Map::new(), Map::new(), Vec::new());
         for member in &self.members {
             let fault = |reason: String| format!("member .{}: {reason}", one_line(&member.endings, 40));

@@ -16,8 +16,9 @@ use crate::stored::Stored;
 use serde_json::{Map, Value};
 use vigos_core::order::Order;
 use vigos_layouts::RowFields;
+use vigos_links::Links;
 use vigos_recipe::Turns;
-use vigos_recipe::row::{BadRow, Row, missing_file};
+use vigos_recipe::row::{BadRow, ImageSource, Row, missing_file};
 
 /// An open data set; it has at least one row.
 ///
@@ -31,6 +32,7 @@ pub struct Dataset {
     format: String,
     source: Source,
     count: NonZeroUsize,
+    links: Links,
 }
 
 #[derive(Debug)]
@@ -122,14 +124,14 @@ impl Dataset {
         fields: &RowFields,
         reading: Reading,
     ) -> Result<Self, DatasetError> {
-        let name = format::name(format, files);
+        let (name, links) = (format::name(format, files), reading.links.cloned().unwrap_or_default());
         let stored: Box<dyn Stored> = match format {
             Format::Parquet => Box::new(Table::open(files, fields, reading)?),
             Format::Arrow => Box::new(ArrowTable::open(files, fields, reading)?),
             Format::Archive => Box::new(Archives::open(files, fields, reading)?),
             Format::Text => match read_rows(path, files, fields, reading)? {
                 Texts::Held(held) => {
-                    return Self::new(path, files, name, held.rows.len(), Source::Held(held));
+                    return Self::new(path, files, name, held.rows.len(), Source::Held(held), links);
                 }
                 Texts::Indexed(rows) => Box::new(rows),
             },
@@ -138,7 +140,7 @@ impl Dataset {
             Turns::Each => Expanded::each(stored, reading.limit)?,
             Turns::Refuse | Turns::Last => Expanded::one(stored),
         };
-        Self::new(path, files, name, expanded.rows(), Source::Stored(expanded))
+        Self::new(path, files, name, expanded.rows(), Source::Stored(expanded), links)
     }
 
     /// A data set of `rows` rows that are generated when they are loaded: `generate` gives the same row for the same
@@ -151,7 +153,8 @@ impl Dataset {
         rows: usize,
         generate: impl Fn(usize) -> Result<Row, BadRow> + Send + Sync + 'static,
     ) -> Result<Self, DatasetError> {
-        Self::new(path, &[], "generated".into(), rows, Source::Generated(Generated::new(rows, generate)))
+        let source = Source::Generated(Generated::new(rows, generate));
+        Self::new(path, &[], "generated".into(), rows, source, Links::default())
     }
 
     fn new(
@@ -160,9 +163,10 @@ impl Dataset {
         format: String,
         rows: usize,
         source: Source,
+        links: Links,
     ) -> Result<Self, DatasetError> {
         let count = not_empty(path, rows)?;
-        Ok(Self { path: path.to_owned(), files: files.to_vec(), format, source, count })
+        Ok(Self { path: path.to_owned(), files: files.to_vec(), format, source, count, links })
     }
 
     /// The files that its rows are read from, in their order; none of a data set that is generated.
@@ -193,22 +197,57 @@ impl Dataset {
         }
     }
 
-    /// Row `index`, counted from 0; or why it cannot be used: its image files are not there, its cells hold what
-    /// they cannot, or its row group is damaged.
+    /// Row `index`, counted from 0, files in the place of links; or why it cannot be used: its image files are not there,
+    /// a picture cannot be fetched, its cells hold what they cannot, or its row group is damaged.
     ///
     /// # Errors
     /// [`DatasetError::NoSuchRow`], and for Parquet a file that cannot be opened or a row group that is too large.
     pub fn load(&self, index: usize) -> Result<Result<Row, BadRow>, DatasetError> {
         Ok(match self.read(index)? {
             Err(bad) => Err(bad),
-            Ok(row) => match missing_file(&row.images) {
-                None => Ok(row),
-                Some(reason) => Err(BadRow::new(row.origin, &row.id, &reason)),
-            },
+            Ok(mut row) => {
+                let fetched = row.images.iter_mut().try_for_each(|image| self.fetch(image));
+                match fetched.err().or_else(|| missing_file(&row.images)) {
+                    None => Ok(row),
+                    Some(reason) => Err(BadRow::new(row.origin, &row.id, &reason)),
+                }
+            }
         })
     }
 
-    /// The same, whether its image files are there or not.
+    /// Fetches what links of these rows lead to and is not there yet, several at a time; without links nothing is done.
+    /// What fails is told when the row is loaded.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn look_ahead(&self, rows: impl IntoIterator<Item = usize>) -> Result<(), DatasetError> {
+        if self.links.are_none() {
+            return Ok(());
+        }
+        let mut links = Vec::new();
+        for index in rows {
+            let images = self.read(index)?.map(|row| row.images).unwrap_or_default();
+            links.extend(images.into_iter().filter_map(|image| match image {
+                ImageSource::Link(link) => Some(link),
+                _ => None,
+            }));
+        }
+        self.links.look_ahead(&links);
+        Ok(())
+    }
+
+    /// Puts the file with what it leads to in the place of a link, which is fetched if it is not there yet.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn fetch(&self, image: &mut ImageSource) -> Result<(), String> {
+        if let ImageSource::Link(link) = image {
+            *image = ImageSource::File(self.links.file(link)?);
+        }
+        Ok(())
+    }
+
+    /// The same as the data set has it: links as links, and whether its image files are there or not.
     ///
     /// # Errors
     /// As [`Dataset::load`].

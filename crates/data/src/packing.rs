@@ -1,12 +1,11 @@
 //! How files are compressed as a whole: gzip or Zstandard, told by their first bytes.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use tempfile::{NamedTempFile, TempPath};
-use vigos_core::files::FileError;
+use vigos_core::files::{self, FileError};
 
 use crate::error::DatasetError;
 
@@ -59,7 +58,7 @@ pub(crate) fn unpacked(path: &Path) -> Result<Option<TempPath>, DatasetError> {
 /// The same; `always` is how large it may become however small it is.
 fn unpacked_to(path: &Path, always: u64) -> Result<Option<TempPath>, DatasetError> {
     let failed = |action| move |e| DatasetError::from(FileError::io(action, path, e));
-    let file = File::open(path).map_err(failed("open"))?;
+    let file = files::open(path).map_err(failed("open"))?;
     let size = file.metadata().map_err(failed("read"))?.len();
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let Some(packing) = Packing::of(reader.fill_buf().map_err(failed("read"))?) else { return Ok(None) };

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use vigos_layouts::{Reader, RowFields};
+use vigos_links::Links;
 use vigos_recipe::{DataLayout, Turns};
 
 /// Which rows are read, and how.
@@ -19,11 +20,14 @@ pub struct Reading<'a> {
     pub layout: DataLayout,
     /// What becomes of conversations of several questions.
     pub turns: Turns,
+    /// The links of pictures that are followed; nothing: none.
+    pub links: Option<&'a Links>,
 }
 
 impl Reading<'_> {
     /// What makes rows with these fields of records.
     pub(crate) fn reader(&self, fields: &RowFields) -> Reader {
-        Reader { fields: fields.clone(), layout: self.layout, turns: self.turns }
+        let links = self.links.cloned().unwrap_or_default();
+        Reader { fields: fields.clone(), layout: self.layout, turns: self.turns, links }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use vigos_core::files::Progress;
 use vigos_layouts::RowFields;
+use vigos_links::Links;
 use vigos_recipe::sft::SftData;
 use vigos_recipe::{Data, DataLayout, Rows, Turns};
 
@@ -36,6 +37,8 @@ pub struct DataRequest<'a> {
     pub layout: DataLayout,
     /// What becomes of conversations of several questions.
     pub turns: Turns,
+    /// The links of pictures that are followed.
+    pub links: Links,
 }
 
 /// Opens the data sets whose names begin with a scheme.
@@ -112,8 +115,8 @@ fn scheme_of(path: &Path) -> Option<&str> {
 impl DataRequest<'_> {
     /// Which rows are to be read, and how.
     pub fn reading(&self) -> Reading<'_> {
-        let Self { limit, image_root, max_bad_share, layout, turns, .. } = *self;
-        Reading { limit, image_root, max_bad_share, layout, turns }
+        let Self { limit, image_root, max_bad_share, layout, turns, ref links, .. } = *self;
+        Reading { limit, image_root, max_bad_share, layout, turns, links: Some(links) }
     }
 
     fn check_image_root(&self) -> Result<(), DatasetError> {
@@ -147,7 +150,8 @@ impl<'a> DataRequest<'a> {
         let (limit, image_root) = (rows.limit, rows.image_root.as_deref());
         let Rows { max_bad_share, layout, turns, .. } = *rows;
         let key = "data.path";
-        Self { key, path, split: None, fields, limit, image_root, max_bad_share, layout, turns }
+        let links = rows.links();
+        Self { key, path, split: None, fields, limit, image_root, max_bad_share, layout, turns, links }
     }
 }
 

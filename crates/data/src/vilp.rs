@@ -5,6 +5,7 @@
 
 use crate::dataset::Dataset;
 use crate::error::DatasetError;
+use std::path::PathBuf;
 use vigos_recipe::Fields;
 use vigos_recipe::row::{BadRow, Labels, Place, Role, Row};
 
@@ -63,6 +64,12 @@ impl Vilp {
         };
         let [(first, _), (second, _), (third, _)] = IMAGES;
         Ok(Self { views: [view(first)?, view(second)?, view(third)?], wording })
+    }
+
+    /// The files of its rows.
+    pub fn files(&self) -> &[PathBuf] {
+        let [first, ..] = &self.views;
+        first.files()
     }
 
     /// The number of questions.

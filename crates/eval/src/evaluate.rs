@@ -67,6 +67,7 @@ pub fn evaluate_with(
     let (method, total) = (alone(recipe), suite.count());
     let maker = SampleMaker { method: &method, ..loaded.base.samples() };
     try_first(&maker, total, |item| suite.load(item))?;
+    Folder::hold_inputs(&mut run, options, &loaded.base.files, (total, suite.files()), observer)?;
     Folder::begin(&mut run, options)?;
 
     let part = (ROUNDS * eval.sampling.batch).div_ceil(eval.samples).max(1);

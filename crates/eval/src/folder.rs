@@ -5,10 +5,13 @@ use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use vigos_core::files::write_atomic_bytes;
 use vigos_core::jsonl::{JsonLines, LastLine, ReadOptions, read_lines};
+use vigos_hub::adapter_folder;
 use vigos_ranks::{Ranks, shared};
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
 use vigos_rollout::agreed::{by_the_first, same};
+use vigos_rollout::base::ModelFiles;
+use vigos_rollout::inputs::Inputs;
 use vigos_rollout::run_folder::{FolderError, RunFolder};
 use vigos_rollout::{RunError, RunOptions};
 
@@ -74,6 +77,29 @@ impl Folder {
             || Ok(RunFolder::to_read(run_dir, start.resumes())),
         )?;
         Ok((Self { path: run_dir.to_owned(), lines }, run))
+    }
+
+    /// Holds base, adapter and so many rows of data files against those that work which is gone on with was begun with.
+    ///
+    /// # Errors
+    /// If base or adapter are others.
+    pub(crate) fn hold_inputs<'a>(
+        run: &mut RunFolder,
+        options: &Options,
+        files: &ModelFiles,
+        (rows, data): (usize, impl IntoIterator<Item = &'a Path>),
+        observer: &mut dyn Observer,
+    ) -> Result<(), RunError> {
+        let hold = || {
+            let mut fetching = |file: &str, bytes, size| observer.fetching(file, bytes, size);
+            let base = files.weights(&mut fetching)?;
+            let adapter = options.recipe.model.adapter.as_deref();
+            let adapter = adapter.map(|path| adapter_folder(path, &mut fetching)).transpose()?;
+            let change = run.computes_with(Inputs::of(&base, adapter.as_deref(), rows, data)?)?;
+            change.iter().for_each(|change| observer.note(change));
+            Ok(())
+        };
+        by_the_first(options.ranks, hold, || Ok(()))
     }
 
     /// Begins the work in the folder.

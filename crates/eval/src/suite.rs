@@ -1,6 +1,6 @@
 //! What is asked: the rows of the evaluation's data set, then those of its prior suite; or benchmarks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use vigos_data::vilp::{Vilp, Wording};
 use vigos_data::{BadRow, DataLayout, DataRequest, Dataset, Fields, Row, RowFields, Sources};
 use vigos_hub::Progress;
@@ -99,6 +99,11 @@ impl Suite {
         Ok(Self { parts })
     }
 
+    /// The files that items are read from; pictures beside them are not told.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().flat_map(|part| part.files()).map(PathBuf::as_path)
+    }
+
     /// The number of items.
     pub fn count(&self) -> usize {
         self.parts.iter().map(Part::count).sum()
@@ -132,6 +137,13 @@ impl Part {
         let open =
             |fields: &Fields| sources.open(&DataRequest { fields: fields.into(), ..asked.clone() }, progress);
         Ok(Self::Vilp(Box::new(Vilp::open(wording, open)?)))
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        match self {
+            Self::Rows(rows) => rows.files(),
+            Self::Vilp(vilp) => vilp.files(),
+        }
     }
 
     fn count(&self) -> usize {

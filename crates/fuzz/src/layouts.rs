@@ -25,7 +25,7 @@ pub fn layouts(data: &[u8]) {
         if recognised(&record, &fields).is_some() {
             assert!(record.keys().any(|name| is_read(name, &fields)), "told by fields that nobody reads");
         }
-        let reader = Reader { fields, layout, turns };
+        let reader = Reader { fields, layout, turns, links: Default::default() };
         let rows = reader.rows(&record, "set:1", 1, &folder);
         assert_eq!(rows, reader.rows(&record, "set:1", 1, &folder), "read again, another");
         assert!(rows.len() == 1 || (turns == Turns::Each && !rows.is_empty()));

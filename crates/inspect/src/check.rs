@@ -56,6 +56,7 @@ pub fn check(
     let mut counts = Counts::default();
     for first in (0..rows).step_by(TOGETHER) {
         let chunk = first..(first + TOGETHER).min(rows);
+        dataset.look_ahead(chunk.clone())?;
         let seen: Vec<_> = chunk.clone().into_par_iter().map(|row| look(dataset, row, how)).collect();
         for (row, seen) in chunk.clone().zip(seen) {
             counts.add(row, seen?, &mut report);
@@ -153,13 +154,17 @@ impl Counts {
 fn look(dataset: &Dataset, number: usize, how: &Looked) -> Result<Seen, InspectError> {
     let mut seen =
         Seen { row: Err(BadRow::new(String::new(), "", "")), missing: 0, broken: 0, sizes: Vec::new() };
-    let row = match dataset.read(number)? {
+    let mut row = match dataset.read(number)? {
         Ok(row) => row,
         Err(bad) => return Ok(Seen { row: Err(bad), ..seen }),
     };
     let mut fault = None;
-    for image in &row.images {
-        match pictures::look(image, how.images.max_pixels) {
+    for image in &mut row.images {
+        let picture = match dataset.fetch(image) {
+            Ok(()) => pictures::look(image, how.images.max_pixels),
+            Err(reason) => Picture::Missing(format!("field `image`: {reason}")),
+        };
+        match picture {
             Picture::Sound(image) => seen.sizes.push([image.width(), image.height()]),
             Picture::Missing(reason) => {
                 seen.missing += 1;
@@ -209,6 +214,7 @@ fn asked(row: &Row, hasher: &mut DefaultHasher) {
     for image in &row.images {
         match image {
             ImageSource::File(path) => path.hash(hasher),
+            ImageSource::Link(link) => link.hash(hasher),
             ImageSource::Bytes(bytes) => bytes.hash(hasher),
         }
     }

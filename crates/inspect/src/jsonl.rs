@@ -10,7 +10,7 @@ use vigos_core::files::{FileError, folder_of, write_atomic, write_atomic_bytes};
 use vigos_data::{ImageSource, Row};
 
 use crate::error::InspectError;
-use crate::pictures::{below, ending};
+use crate::pictures::{below, encoded, ending};
 use crate::rows::{Converted, Rows, images_of, make_folder, unused};
 
 /// Writes all rows to `out`. An image file that lies below the folder of `out` is named where it is, every other image is
@@ -75,16 +75,13 @@ impl Placed {
         for (place, image) in row.images.iter().enumerate() {
             let there = match image {
                 ImageSource::File(path) => below(&self.folder, path),
-                ImageSource::Bytes(_) => None,
+                ImageSource::Bytes(_) | ImageSource::Link(_) => None,
             };
             if let Some(name) = there {
                 names.push(name);
                 continue;
             }
-            let bytes: Vec<u8> = match image {
-                ImageSource::File(path) => fs::read(path).map_err(|e| FileError::io("read", path, e))?,
-                ImageSource::Bytes(bytes) => bytes.to_vec(),
-            };
+            let bytes = encoded(image)?;
             let written = match &mut self.written {
                 Some(written) => written,
                 none => none.insert(temporary(&self.folder)?),

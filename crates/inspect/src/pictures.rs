@@ -1,10 +1,15 @@
 //! The images of a row: there, not there, or not to be decoded.
 
 use std::borrow::Cow;
+use std::io;
 use std::path::Path;
+
+use vigos_core::files::{FileError, read_limited};
 
 use vigos_data::ImageSource;
 use vigos_processor::{DecodeLimits, RgbImage, decode};
+
+use crate::error::InspectError;
 
 /// An image that was looked at.
 pub(crate) enum Picture {
@@ -28,6 +33,7 @@ pub(crate) fn look(source: &ImageSource, max_pixels: u64) -> Picture {
             Err(error) => return Picture::Broken(named(source, &error.to_string())),
         },
         ImageSource::Bytes(bytes) => Cow::Borrowed(&bytes[..]),
+        ImageSource::Link(link) => return Picture::Missing(format!("{link} was not fetched")),
     };
     match decode::decode(&encoded, &limits) {
         Ok(image) => Picture::Sound(image),
@@ -38,7 +44,21 @@ pub(crate) fn look(source: &ImageSource, max_pixels: u64) -> Picture {
 fn named(source: &ImageSource, message: &str) -> String {
     match source {
         ImageSource::File(path) => format!("field `image`: {}: {message}", path.display()),
-        ImageSource::Bytes(_) => format!("field `image`: {message}"),
+        ImageSource::Bytes(_) | ImageSource::Link(_) => format!("field `image`: {message}"),
+    }
+}
+
+/// The encoded image of a row that was loaded.
+///
+/// # Errors
+/// If its file cannot be read.
+pub(crate) fn encoded(source: &ImageSource) -> Result<Vec<u8>, InspectError> {
+    match source {
+        ImageSource::File(path) => Ok(read_limited(path, DecodeLimits::default().max_bytes)?),
+        ImageSource::Bytes(bytes) => Ok(bytes.to_vec()),
+        ImageSource::Link(link) => {
+            Err(FileError::io("read", Path::new(&**link), io::ErrorKind::NotFound.into()).into())
+        }
     }
 }
 

@@ -134,6 +134,22 @@ pub struct Plan {
     pub completion_tokens: u64,
 }
 
+impl Plan {
+    /// What so many steps of so many samples take of the rows that were looked at, each completed by so many tokens at most;
+    /// nothing where no prompt was.
+    pub fn of(report: &Report, steps: usize, samples_per_step: usize, completion: u64) -> Option<Self> {
+        let prompts = report.prompts.as_ref()?;
+        let seen = steps as u64 * samples_per_step as u64;
+        let usable = report.usable.max(1) as u64;
+        Some(Self {
+            steps,
+            samples_per_step,
+            prompt_tokens: seen.saturating_mul(prompts.student.sum / usable),
+            completion_tokens: seen.saturating_mul(completion),
+        })
+    }
+}
+
 impl Lengths {
     /// Of these numbers, in any order; none where there are none.
     pub(crate) fn of(mut all: Vec<usize>) -> Option<Self> {

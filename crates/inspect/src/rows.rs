@@ -77,7 +77,7 @@ impl Rows<'_> {
             if number.is_multiple_of(64) {
                 (self.progress)(number, count);
             }
-            let bad = match self.dataset.read(number)? {
+            let bad = match self.dataset.load(number)? {
                 Err(bad) => bad,
                 Ok(row) => {
                     let fault =

@@ -13,9 +13,10 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use tempfile::NamedTempFile;
 use vigos_core::files::{FileError, folder_of};
-use vigos_data::{ImageSource, Row};
+use vigos_data::Row;
 
 use crate::error::InspectError;
+use crate::pictures::encoded;
 use crate::rows::{Converted, Rows, make_folder};
 
 /// Rows of a row group.
@@ -94,10 +95,7 @@ impl Group {
 
     fn add(&mut self, row: &Row) -> Result<(), InspectError> {
         for image in &row.images {
-            let bytes = match image {
-                ImageSource::File(path) => fs::read(path).map_err(|e| FileError::io("read", path, e))?,
-                ImageSource::Bytes(bytes) => bytes.to_vec(),
-            };
+            let bytes = encoded(image)?;
             let image = self.images.values();
             if let Some(column) = image.field_builder::<BinaryBuilder>(0) {
                 column.append_value(bytes);

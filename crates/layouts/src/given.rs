@@ -1,13 +1,12 @@
 //! Completions that somebody gives to be scored, a JSON object a line.
 
 use std::fmt::Display;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use thiserror::Error;
-use vigos_core::files::{FileError, folder_of};
+use vigos_core::files::{self, FileError, folder_of};
 use vigos_core::jsonl::{JsonLinesError, LastLine, ReadOptions, read_lines};
 use vigos_core::paths::contained;
 
@@ -113,7 +112,7 @@ fn is_lines(path: &Path) -> Result<(), GivenError> {
     let failed = |e| JsonLinesError::from(FileError::io("open", path, e));
     let mut begin = Vec::new();
     if path.is_file() {
-        File::open(path).map_err(failed)?.take(LOOKED_AT).read_to_end(&mut begin).map_err(failed)?;
+        files::open(path).map_err(failed)?.take(LOOKED_AT).read_to_end(&mut begin).map_err(failed)?;
     }
     let text = begin.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&begin).trim_ascii_start();
     if text.first() != Some(&b'[') {

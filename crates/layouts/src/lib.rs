@@ -7,6 +7,7 @@
 //! ```
 //! use serde_json::json;
 //! use vigos_layouts::{Reader, RowFields, recognised};
+//! use vigos_links::Links;
 //! use vigos_recipe::{DataLayout, Fields, Turns};
 //!
 //! let record = json!({
@@ -20,7 +21,7 @@
 //! let record = record.as_object().ok_or("no object")?;
 //! assert_eq!(recognised(record, &fields), Some(DataLayout::Llava));
 //!
-//! let reader = Reader { fields, layout: DataLayout::Auto, turns: Turns::Refuse };
+//! let reader = Reader { fields, layout: DataLayout::Auto, turns: Turns::Refuse, links: Links::default() };
 //! let rows = reader.rows(record, "rows.jsonl:1", 1, &std::env::temp_dir());
 //! let row = rows.into_iter().next().ok_or("no row")?.map_err(|bad| bad.reason)?;
 //! assert_eq!((row.problem.as_str(), row.answer.as_str()), ("How many cups?", "3"));

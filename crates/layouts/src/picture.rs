@@ -1,4 +1,4 @@
-//! An image as a record has it: a path, or the picture itself as text.
+//! An image as a record has it: a path, a link, or the picture itself as text.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,15 +38,16 @@ pub(crate) fn source(value: &Value, root: &Path) -> Result<ImageSource, String> 
 }
 
 fn of_text(text: &str, root: &Path) -> Result<ImageSource, String> {
-    let address = text.split_once("://").map(|(scheme, _)| scheme);
-    match address {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    match scheme.as_deref() {
         _ if is_data_url(text) => of_data_url(text),
         _ if is_picture(text) => decoded(text),
-        Some("http" | "https" | "ftp" | "s3" | "gs" | "hf") => Err(format!(
-            "found a web address ({}…), wanted the path of a file: images are not fetched while a run goes on",
+        Some("http" | "https") => Ok(ImageSource::Link(text.into())),
+        Some("ftp" | "s3" | "gs" | "hf") => Err(format!(
+            "found an address ({}…), wanted the path of a file or a link of http or https",
             text.chars().take(60).collect::<String>()
         )),
-        Some("file") => of_path(text.strip_prefix("file://").unwrap_or(text), root),
+        Some("file") => of_path(text.get("file://".len()..).unwrap_or_default(), root),
         _ => of_path(text, root),
     }
 }

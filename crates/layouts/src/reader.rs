@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use vigos_links::Links;
+use vigos_recipe::row::ImageSource;
 use vigos_recipe::{BadRow, DataLayout, Row, Turns};
 
 use crate::entry::Entry;
@@ -17,6 +19,8 @@ pub struct Reader {
     pub layout: DataLayout,
     /// What becomes of conversations of several questions.
     pub turns: Turns,
+    /// The links of pictures that may be followed.
+    pub links: Links,
 }
 
 impl Reader {
@@ -43,11 +47,24 @@ impl Reader {
         let many = asked.len() > 1;
         let named = asked.into_iter().enumerate().map(|(turn, made)| {
             let id = if many { format!("{id}-{}", turn + 1) } else { id.clone() };
-            match made {
+            match made.and_then(|row| self.admitted(row)) {
                 Ok(row) => Ok(Row { id, origin: origin.to_owned(), ..row }),
                 Err(reason) => Err(BadRow::new(origin.to_owned(), &id, &reason)),
             }
         });
         named.collect()
+    }
+
+    /// A row with the links of its pictures as they are followed; or why one is not.
+    ///
+    /// # Errors
+    /// What was found and wanted.
+    pub fn admitted(&self, mut row: Row) -> Result<Row, String> {
+        for image in &mut row.images {
+            if let ImageSource::Link(link) = image {
+                *link = self.links.admit(link)?;
+            }
+        }
+        Ok(row)
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 use vigos_core::files::read_limited;
+use vigos_core::text::one_line;
 
 use crate::check::{Fault, check, describe};
 use crate::error::RecipeError;
@@ -56,7 +57,12 @@ pub(crate) fn read(path: &Path) -> Result<String, RecipeError> {
     let origin = path.display().to_string();
     let unreadable = |reason: String| RecipeError::Read { origin: origin.clone(), reason };
     let bytes = read_limited(path, LARGEST_FILE).map_err(|error| unreadable(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| unreadable(format!("{origin} is not text: {error}")))
+    String::from_utf8(bytes).map_err(|error| {
+        let error = error.utf8_error();
+        unreadable(format!(
+            "{origin} is not text in UTF-8 ({error}); convert it, for example with `iconv -f UTF-16 -t UTF-8`"
+        ))
+    })
 }
 
 impl Document {
@@ -65,7 +71,14 @@ impl Document {
         let syntax = |error: toml::de::Error| {
             let at = error.span().map_or(0, |span| span.start);
             let (line, column) = line_and_column(text, at);
-            let message = error.message().trim().to_owned();
+            let found = error.span().and_then(|span| text.get(span)).map(|found| one_line(found, 60));
+            let message = match (error.message().trim(), found) {
+                ("duplicate key", Some(key)) => format!("the key `{key}` is there twice, wanted it once"),
+                (message, Some(found)) if message.contains("as i128") => {
+                    format!("found {found}, wanted a whole number that 64 bits have")
+                }
+                (message, _) => message.to_owned(),
+            };
             RecipeError::Syntax { origin: origin.to_owned(), line, column, message }
         };
         let table: Table = toml::from_str(text).map_err(syntax)?;

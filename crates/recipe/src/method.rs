@@ -8,7 +8,7 @@ use smart_default::SmartDefault;
 
 use crate::document::Contradiction;
 use crate::preset::{self, Expansion, Fidelity, Preset};
-use crate::teacher::{DESCRIPTION, Reads, Span, Teacher, When};
+use crate::teacher::{DESCRIPTION, Divergence, Reads, Span, Teacher, When};
 use crate::texts::name;
 use crate::unset::Unset;
 
@@ -108,6 +108,18 @@ impl Method {
                     ),
                     "a `method.student_prefill` that ends with `<description>`",
                     "or use when = \"always\" and spans = [\"completion\"]",
+                );
+            }
+            if teacher.divergence != Divergence::Jsd && teacher.beta != 0.5 {
+                return conflict(
+                    key("beta"),
+                    format!(
+                        "{} with divergence = \"{}\"",
+                        teacher.beta,
+                        String::from(teacher.divergence.clone())
+                    ),
+                    "divergence = \"jsd\", which alone has a mixture",
+                    "",
                 );
             }
             for earlier in self.teachers.iter().take(index).filter(|earlier| earlier.name == teacher.name) {

@@ -149,6 +149,7 @@ impl RunRecipe for Recipe {
     fn agrees(&self) -> Result<(), Contradiction> {
         limits::step(self.train.batch, self.train.accumulate)?;
         limits::cut(self.train.tokens_per_micro_batch, self.train.normalise)?;
+        self.data.rows.names_hosts()?;
         limits::completions(self.train.batch, self.train.accumulate, self.rollout.per_sample)?;
         self.rollout.names_its_server()?;
         for (section, sampling) in [("rollout", &self.rollout.sampling), ("eval", &self.eval.sampling)] {

@@ -309,7 +309,7 @@ fn load_image(
             ImageSource::File(path) => {
                 format!("{}: {message}", shortened(&path.display().to_string(), 200))
             }
-            ImageSource::Bytes(_) => format!("image {number}: {message}"),
+            ImageSource::Bytes(_) | ImageSource::Link(_) => format!("image {number}: {message}"),
         },
     };
     let fault = |error: DecodeError| match error {
@@ -320,6 +320,7 @@ fn load_image(
     let encoded = match source {
         ImageSource::File(path) => Cow::Owned(decode::read(path, &limits).map_err(fault)?),
         ImageSource::Bytes(bytes) => Cow::Borrowed(&bytes[..]),
+        ImageSource::Link(link) => return Err(bad(format!("{} was not fetched", shortened(link, 200)))),
     };
     let (width, height) = decode::size(&encoded, &limits).map_err(fault)?;
     let side = width.min(height) as usize;

@@ -7,6 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
+use vigos_links::Links;
+
 use crate::document::Contradiction;
 use crate::judge::Judge;
 use crate::layout::{DataLayout, Turns};
@@ -63,6 +65,24 @@ pub struct Data {
     pub fields: Fields,
 }
 
+impl Rows {
+    /// The links of pictures that are followed.
+    pub fn links(&self) -> Links {
+        // What is no host was refused when the recipe was read.
+        Links::to(&self.image_links).unwrap_or_default()
+    }
+
+    /// Refuses what is no host.
+    pub(crate) fn names_hosts(&self) -> Result<(), Contradiction> {
+        Links::to(&self.image_links).map(drop).map_err(|said| {
+            let (found, wanted) = said.split_once(", wanted ").unwrap_or((&said, "a host"));
+            let found = found.strip_prefix("found ").unwrap_or(found).to_owned();
+            let (key, hint) = ("data.image_links".into(), String::new());
+            Contradiction { key, found, wanted: wanted.to_owned(), hint }
+        })
+    }
+}
+
 /// Which rows of a data set are used: keys of `[data]`.
 #[derive(Debug, Clone, SmartDefault, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -80,6 +100,11 @@ pub struct Rows {
     #[serde(with = "Unset::<PathBuf>")]
     #[schemars(extend("x-resume" = ["train", "sft", "eval", "palr"]))]
     pub image_root: Option<PathBuf>,
+    /// Hosts whose links to pictures are followed, each `"example.org"` or `"example.org:8080"`, `"*.example.org"` for all
+    /// below one, `"*"` for all that are public, see [data.md](data.md#links). Of a row with another link is said what is
+    /// missing here.
+    #[schemars(extend("x-resume" = ["train", "sft", "eval", "palr"]))]
+    pub image_links: Vec<String>,
     /// Leave out rows with an image whose shorter side has fewer pixels. 0: keep all.
     pub min_image_side: usize,
     /// Scale larger images down to at most so many pixels. 0: the model's own limit.

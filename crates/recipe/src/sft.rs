@@ -185,6 +185,7 @@ impl RunRecipe for SftRecipe {
     fn agrees(&self) -> Result<(), Contradiction> {
         limits::step(self.train.batch, self.train.accumulate)?;
         limits::cut(self.train.tokens_per_micro_batch, self.train.normalise)?;
+        self.data.rows.names_hosts()?;
         let (fields, usual) = (&self.data.fields, SftFields::default());
         limits::layout(self.data.rows.layout, "prompt", fields.prompt != usual.prompt)?;
         limits::layout(self.data.rows.layout, "completion", fields.completion != usual.completion)?;

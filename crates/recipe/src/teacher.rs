@@ -32,9 +32,18 @@ pub struct Teacher {
     pub spans: Vec<Span>,
     /// The rollouts it supervises: those that keep the output format, those that do not, all.
     pub when: When,
-    /// `forward`: KL(teacher‖student), `reverse`: KL(student‖teacher), `own:NAME`: one that a program brings.
+    /// `forward`: KL(teacher‖student), `reverse`: KL(student‖teacher), `jsd`: the generalised Jensen-Shannon divergence of both
+    /// to their mixture, `own:NAME`: one that a program brings.
     #[serde(default)]
     pub divergence: Divergence,
+    /// Share of the teacher in the mixture of `jsd`, which is symmetric at 0.5. No other divergence has one.
+    #[serde(default = "half")]
+    #[schemars(range(min = 0.001, max = 0.999))]
+    pub beta: f64,
+    /// Compare so many tokens only, those that the teacher finds likeliest, and one that stands for all others. 0: the whole
+    /// vocabulary.
+    #[serde(default)]
+    pub top_k: usize,
     /// Weight of its loss in the sum. 0: the teacher is not run.
     #[serde(default = "one")]
     #[schemars(range(min = 0.0, max = 1e9))]
@@ -43,6 +52,10 @@ pub struct Teacher {
 
 fn description() -> String {
     DESCRIPTION.to_owned()
+}
+
+fn half() -> f64 {
+    0.5
 }
 
 fn one() -> f64 {
@@ -115,16 +128,19 @@ pub enum Divergence {
     Forward,
     /// KL(p‖q).
     Reverse,
+    /// β·KL(q‖m) + (1 − β)·KL(p‖m), m = β·q + (1 − β)·p (arXiv 2306.13649, section 3.1).
+    Jsd,
     /// One that a program brings, by its name.
     Own(String),
 }
 
 impl From<String> for Divergence {
-    /// The divergence of this name in recipes; a name that is not one of the two is a program's own.
+    /// The divergence of this name in recipes; a name that is not one of these is a program's own.
     fn from(name: String) -> Self {
         match name.as_str() {
             "forward" => Self::Forward,
             "reverse" => Self::Reverse,
+            "jsd" => Self::Jsd,
             own => Self::Own(own.strip_prefix("own:").unwrap_or(own).to_owned()),
         }
     }
@@ -135,6 +151,7 @@ impl From<Divergence> for String {
         match divergence {
             Divergence::Forward => "forward".into(),
             Divergence::Reverse => "reverse".into(),
+            Divergence::Jsd => "jsd".into(),
             Divergence::Own(name) => format!("own:{name}"),
         }
     }
@@ -150,7 +167,8 @@ impl JsonSchema for Divergence {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        word_or_own([("forward", "KL(teacher‖student)"), ("reverse", "KL(student‖teacher)")].into_iter())
+        let jsd = ("jsd", "generalised Jensen-Shannon");
+        word_or_own([("forward", "KL(teacher‖student)"), ("reverse", "KL(student‖teacher)"), jsd].into_iter())
     }
 }
 
@@ -160,6 +178,7 @@ impl Divergence {
         match self {
             Self::Forward => "forward",
             Self::Reverse => "reverse",
+            Self::Jsd => "jsd",
             Self::Own(name) => name,
         }
     }

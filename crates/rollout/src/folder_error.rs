@@ -35,7 +35,9 @@ impl From<RecipeError> for FolderError {
     }
 }
 
-/// That a folder is taken, or is not the run that is resumed.
-pub(crate) fn fault(path: &Path, message: String, hint: &str) -> FolderError {
-    FolderError::Taken { path: path.to_owned(), message, hint: hint.to_owned() }
+impl FolderError {
+    /// That a folder is taken, or is not the run that is resumed, or has not what that needs.
+    pub fn taken(path: &Path, message: String, hint: &str) -> Self {
+        Self::Taken { path: path.to_owned(), message, hint: hint.to_owned() }
+    }
 }

@@ -1,12 +1,11 @@
 //! The files that a run computes with, so that one that is gone on with notices others.
 
-use crate::folder_error::{FolderError, fault};
+use crate::folder_error::FolderError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
-use vigos_core::fingerprint::fingerprint;
-use vigos_data::Dataset;
+use vigos_core::fingerprint::{digest, fingerprint};
 
 /// Where a run's folder has them.
 const INPUTS: &str = "inputs.json";
@@ -14,12 +13,19 @@ const MAX_INPUTS: u64 = 1 << 20;
 /// Endings of what a model folder computes with: weights, configurations, templates, vocabularies.
 const MODEL: [&str; 4] = ["safetensors", "json", "jinja", "txt"];
 
-/// The base and the data of a run, by their [fingerprints](vigos_core::fingerprint).
+/// Base, adapter and data of a run, by their [fingerprints](vigos_core::fingerprint).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
+    /// What tells the run from others: a hash of its recipe and of the rest of this, as it was when it began. Empty in a
+    /// run of before there was one.
+    #[serde(default)]
+    pub(crate) run: String,
     /// Of every file of the base's folder that is computed with, by its name.
     base: BTreeMap<String, String>,
+    /// The same of the adapter that the student is, where it is not the run that makes it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    adapter: BTreeMap<String, String>,
     data: Data,
 }
 
@@ -32,23 +38,25 @@ struct Data {
 }
 
 impl Inputs {
-    /// Those of the base in `folder` and of a data set.
+    /// Those of the base in a folder, the adapter in another, and so many rows of data files.
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn of(folder: &Path, data: &Dataset) -> Result<Self, FileError> {
-        let failed = |e| FileError::io("list", folder, e);
-        let mut base = BTreeMap::new();
-        for entry in std::fs::read_dir(folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            if path.is_file() && MODEL.contains(&ending) {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                base.insert(name, fingerprint([path.as_path()])?);
-            }
-        }
-        let sha256 = fingerprint(data.files().iter().map(PathBuf::as_path))?;
-        Ok(Self { base, data: Data { rows: data.count().get(), sha256 } })
+    pub fn of<'a>(
+        base: &Path,
+        adapter: Option<&Path>,
+        rows: usize,
+        files: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<Self, FileError> {
+        let adapter = adapter.map_or(Ok(BTreeMap::new()), of_folder)?;
+        let data = Data { rows, sha256: fingerprint(files)? };
+        Ok(Self { run: String::new(), base: of_folder(base)?, adapter, data })
+    }
+
+    /// Makes them those of the run that `recipe` begins, which is what may not change of its recipe.
+    pub(crate) fn begin(&mut self, recipe: &str) {
+        let all = serde_json::to_string(self).unwrap_or_default();
+        self.run = digest(&format!("{recipe}{all}"));
     }
 
     /// Those that the run in a folder was begun with, if it says.
@@ -58,22 +66,27 @@ impl Inputs {
             return Ok(None);
         }
         let read = serde_json::from_slice(&read_limited(&file, MAX_INPUTS)?);
-        read.map(Some).map_err(|e| fault(&file, format!("{e}; wanted what a run began with"), "remove it"))
+        read.map(Some)
+            .map_err(|e| FolderError::taken(&file, format!("{e}; wanted what a run began with"), "remove it"))
     }
 
     /// Holds them against those that the run in `folder` was begun with, and tells what the run may go on with all the same.
     pub(crate) fn differences(&self, begun: &Self, folder: &Path) -> Result<Option<String>, FolderError> {
-        let names = self.base.keys().chain(begun.base.keys());
-        if let Some(name) = names.into_iter().find(|name| self.base.get(*name) != begun.base.get(*name)) {
-            let how = match (begun.base.contains_key(name), self.base.contains_key(name)) {
+        for (what, is, was) in
+            [("base model", &self.base, &begun.base), ("student's adapter", &self.adapter, &begun.adapter)]
+        {
+            let Some(name) = is.keys().chain(was.keys()).find(|name| is.get(*name) != was.get(*name)) else {
+                continue;
+            };
+            let how = match (was.contains_key(name), is.contains_key(name)) {
                 (true, true) => "is another one than when the run began",
                 (true, false) => "is gone that was there when the run began",
                 _ => "was not there when the run began",
             };
-            return Err(fault(
+            return Err(FolderError::taken(
                 folder,
-                format!("the base model has changed: its {name} {how}"),
-                "put back the model that the run was begun with, or start anew in another folder",
+                format!("the {what} has changed: its {name} {how}"),
+                "put back what the run was begun with, or start anew: in another folder, or where this one was",
             ));
         }
         if self.data == begun.data {
@@ -84,7 +97,7 @@ impl Inputs {
             (was, is) => format!("{was} rows then, {is} now"),
         };
         Ok(Some(format!(
-            "the data has changed since the run began ({rows}): steps from here on are not those that it would have done"
+            "the data has changed since the run began ({rows}): what is done from here on is not what it would have done"
         )))
     }
 
@@ -92,4 +105,19 @@ impl Inputs {
     pub(crate) fn write(&self, folder: &Path) -> Result<(), FileError> {
         write_atomic_bytes(&folder.join(INPUTS), &serde_json::to_vec_pretty(self).unwrap_or_default())
     }
+}
+
+/// The fingerprint of each file of a model's or adapter's folder that is computed with.
+fn of_folder(folder: &Path) -> Result<BTreeMap<String, String>, FileError> {
+    let failed = |e| FileError::io("list", folder, e);
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        if path.is_file() && MODEL.contains(&ending) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            found.insert(name, fingerprint([path.as_path()])?);
+        }
+    }
+    Ok(found)
 }

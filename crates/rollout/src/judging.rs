@@ -14,6 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_core::jsonl::JsonLines;
 use vigos_models::VisionLanguageModel;
+use vigos_ranks::Ranks;
 use vigos_recipe::Eval;
 use vigos_tensorboard::TensorBoard;
 
@@ -32,8 +33,9 @@ pub struct Judged {
 
 /// Evaluates checkpoints.
 pub trait Judge {
-    /// Asks `model` with the adapter in `checkpoint`. What was done is kept in `folder` and gone on with there; nothing is
-    /// known if `stop` is set before the end. `note` is told what a person should know.
+    /// Asks `model` with the adapter in `checkpoint`, all ranks together, which come to the same. What was done is kept in
+    /// `folder` and gone on with there; nothing is known if `stop` is set before the end. `note` is told what a person should
+    /// know.
     ///
     /// # Errors
     /// If it cannot be asked.
@@ -42,6 +44,7 @@ pub trait Judge {
         model: &Arc<dyn VisionLanguageModel>,
         checkpoint: &Path,
         folder: &Path,
+        ranks: &dyn Ranks,
         note: &mut dyn FnMut(&str),
         stop: &AtomicBool,
     ) -> Result<Option<Judged>, RunError>;
@@ -90,11 +93,14 @@ pub struct Judging<'a> {
     model: Arc<dyn VisionLanguageModel>,
     eval: &'a Eval,
     run_dir: PathBuf,
-    lines: JsonLines,
+    ranks: &'a dyn Ranks,
+    /// The first rank's.
+    lines: Option<JsonLines>,
 }
 
 impl<'a> Judging<'a> {
-    /// Those that a recipe asks for, going on from what they came to; none if it asks for none.
+    /// Those that a recipe asks for, going on from what they came to; none if it asks for none. The first rank writes what
+    /// there is to write of them.
     ///
     /// # Errors
     /// If the file of their lines cannot be written.
@@ -104,11 +110,16 @@ impl<'a> Judging<'a> {
         eval: &'a Eval,
         run_dir: &Path,
         standing: &Standing,
+        ranks: &'a dyn Ranks,
     ) -> Result<Option<Self>, RunError> {
         let Some(judge) = judge.filter(|_| eval.every > 0) else { return Ok(None) };
-        let lines = JsonLines::resume(&run_dir.join("evaluations.jsonl"), standing.evaluations)?;
-        let judging = Self { judge, model: model.clone(), eval, run_dir: run_dir.to_owned(), lines };
-        judging.name_best(standing.best.as_ref())?;
+        let (model, run_dir) = (model.clone(), run_dir.to_owned());
+        let mut judging = Self { judge, model, eval, run_dir, ranks, lines: None };
+        if ranks.is_first() {
+            let path = judging.run_dir.join("evaluations.jsonl");
+            judging.lines = Some(JsonLines::resume(&path, standing.evaluations)?);
+            judging.name_best(standing.best.as_ref())?;
+        }
         Ok(Some(judging))
     }
 
@@ -129,6 +140,9 @@ impl<'a> Judging<'a> {
     /// If it cannot be removed.
     pub fn forget(&self, step: usize) -> Result<(), RunError> {
         let folder = self.folder(step);
+        if !self.ranks.is_first() {
+            return Ok(());
+        }
         match fs::remove_dir_all(&folder) {
             Err(error) if folder.exists() => Err(FileError::io("remove", &folder, error).into()),
             _ => Ok(()),
@@ -148,9 +162,8 @@ impl<'a> Judging<'a> {
         stop: &AtomicBool,
     ) -> Result<(), RunError> {
         let folder = self.folder(step);
-        let Some(judged) = self.judge.judge(&self.model, checkpoint, &folder, note, stop)? else {
-            return Ok(());
-        };
+        let judged = self.judge.judge(&self.model, checkpoint, &folder, self.ranks, note, stop)?;
+        let Some(judged) = judged else { return Ok(()) };
         let best = match standing.best {
             Some(best) if judged.accuracy <= best.accuracy => Best { since: best.since + 1, ..best },
             _ => Best { step, accuracy: judged.accuracy, since: 0 },
@@ -163,13 +176,14 @@ impl<'a> Judging<'a> {
             best.step,
             100.0 * best.accuracy
         ));
-        self.lines.write(&Line { step, judged })?;
-        self.lines.sync()?;
+        *standing = Standing { evaluations: standing.evaluations + 1, best: Some(best) };
+        let Some(lines) = &mut self.lines else { return Ok(()) };
+        lines.write(&Line { step, judged })?;
+        lines.sync()?;
         if let Some(tensorboard) = tensorboard {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
             tensorboard.scalars(step as u64, now, [("eval/accuracy", accuracy), ("eval/valid", valid)])?;
         }
-        *standing = Standing { evaluations: self.lines.lines(), best: Some(best) };
         self.name_best(standing.best.as_ref())
     }
 

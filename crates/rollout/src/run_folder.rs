@@ -1,7 +1,6 @@
 //! A run's folder: claimed by one run, resumed only by the same one.
 
 pub use crate::folder_error::FolderError;
-use crate::folder_error::fault;
 use crate::inputs::Inputs;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -23,7 +22,10 @@ pub struct RunFolder {
     resumes: bool,
     lock: Option<FolderLock>,
     changes: Vec<String>,
+    /// What may not change of its recipe.
+    recipe: String,
     inputs: Option<Inputs>,
+    run: String,
 }
 
 impl RunFolder {
@@ -35,28 +37,38 @@ impl RunFolder {
     /// If a new run's folder is taken, or a resumed one is not there, in use, or had another recipe.
     pub fn open<R: RunRecipe>(path: &Path, recipe: &R, resume: bool, run: Run) -> Result<Self, FolderError> {
         if path.exists() && !path.is_dir() {
-            return Err(fault(path, "this is no folder".into(), "name another with --run-dir"));
+            return Err(FolderError::taken(path, "this is no folder".into(), "name another with --run-dir"));
         }
-        let (mut lock, mut changes) = (None, Vec::new());
+        let (mut lock, mut changes, free) = (None, Vec::new(), free::<R>(run));
         match (resume, taken(path)) {
             (false, true) => return Err(is_taken(path)),
             (true, false) => {
                 let message = "there is no run to resume".into();
-                return Err(fault(path, message, "leave out --resume to start one"));
+                return Err(FolderError::taken(path, message, "leave out --resume to start one"));
             }
             (true, true) => {
                 is_of_command(path, run)?;
                 lock = Some(FolderLock::take(path)?);
-                changes = begun_by(path, recipe, &free::<R>(run))?;
+                changes = begun_by(path, recipe, &free)?;
             }
             (false, false) => {}
         }
-        Ok(Self { path: path.to_owned(), resumes: resume, lock, changes, inputs: None })
+        let recipe = fixed(recipe, &free).map_err(|e| no_text(path, &e))?;
+        Ok(Self {
+            path: path.to_owned(),
+            resumes: resume,
+            lock,
+            changes,
+            recipe,
+            inputs: None,
+            run: String::new(),
+        })
     }
 
     /// The folder of a run for those that only read in it: neither looked at nor locked.
     pub fn to_read(path: &Path, resumes: bool) -> Self {
-        Self { path: path.to_owned(), resumes, lock: None, changes: Vec::new(), inputs: None }
+        let (changes, recipe, run) = (Vec::new(), String::new(), String::new());
+        Self { path: path.to_owned(), resumes, lock: None, changes, recipe, inputs: None, run }
     }
 
     /// Checks that a folder's run was begun by this very recipe.
@@ -79,7 +91,11 @@ impl RunFolder {
             return Ok(Vec::new());
         }
         serde_json::from_slice(&read_limited(&file, MAX_CONFIG)?).map_err(|e| {
-            fault(&file, format!("{e}; wanted a list of key=value"), "remove it, and give them again")
+            FolderError::taken(
+                &file,
+                format!("{e}; wanted a list of key=value"),
+                "remove it, and give them again",
+            )
         })
     }
 
@@ -87,11 +103,32 @@ impl RunFolder {
     ///
     /// # Errors
     /// If the base is another one.
-    pub fn computes_with(&mut self, inputs: Inputs) -> Result<Option<String>, FolderError> {
+    pub fn computes_with(&mut self, mut inputs: Inputs) -> Result<Option<String>, FolderError> {
         let begun = if self.resumes { Inputs::begun_with(&self.path)? } else { None };
-        let change = begun.map_or(Ok(None), |begun| inputs.differences(&begun, &self.path))?;
+        let change = match begun {
+            Some(begun) => {
+                let change = inputs.differences(&begun, &self.path)?;
+                inputs.run = begun.run;
+                change
+            }
+            None => {
+                inputs.begin(&self.recipe);
+                None
+            }
+        };
+        self.is_run(inputs.run.clone());
         self.inputs = Some(inputs);
         Ok(change)
+    }
+
+    /// What tells the run from others, as it was when it began; empty where that was not written down then.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// That its run is this one, as another rank found.
+    pub fn is_run(&mut self, run: String) {
+        self.run = run;
     }
 
     /// Creates the folder, locks it, and writes the effective recipe, the `overrides` that are part of it, and what the
@@ -214,7 +251,7 @@ fn is_of_command(path: &Path, run: Run) -> Result<(), FolderError> {
     };
     match wrote == run {
         true => Ok(()),
-        false => Err(fault(
+        false => Err(FolderError::taken(
             path,
             format!("this is a run of another command, vigos {}", wrote.name()),
             "name another folder with --run-dir",
@@ -223,7 +260,7 @@ fn is_of_command(path: &Path, run: Run) -> Result<(), FolderError> {
 }
 
 fn is_taken(path: &Path) -> FolderError {
-    fault(
+    FolderError::taken(
         path,
         "there is a run in this folder already".into(),
         "continue it with --resume, or name another folder with --run-dir",
@@ -235,21 +272,33 @@ fn begun_by<R: RunRecipe>(path: &Path, recipe: &R, free: &[String]) -> Result<Ve
     let config = path.join(CONFIG);
     let text = read_limited(&config, MAX_CONFIG)?;
     let saved = R::parse(&String::from_utf8_lossy(&text), &config.display().to_string(), &[])?;
-    let differences = differences(&saved, recipe)
-        .map_err(|e| fault(path, format!("the recipe cannot be compared: {e}"), "use paths in UTF-8"))?;
-    let is_free = |key: &str| {
-        free.iter().any(|free| {
-            key.strip_prefix(free.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-    };
-    match differences.iter().find(|(key, _)| !is_free(key)) {
-        Some((_, what)) => Err(fault(
+    let differences = differences(&saved, recipe).map_err(|e| no_text(path, &e))?;
+    match differences.iter().find(|(key, _)| !is_free(key, free)) {
+        Some((_, what)) => Err(FolderError::taken(
             path,
             format!("the run was started with another recipe: {what}"),
             "resume with the recipe it was started with, or start anew in another folder",
         )),
         None => Ok(differences.into_iter().map(|(_, what)| what).collect()),
     }
+}
+
+fn no_text(path: &Path, error: &serde_json::Error) -> FolderError {
+    FolderError::taken(path, format!("the recipe cannot be compared: {error}"), "use paths in UTF-8")
+}
+
+/// Whether a key is one of those, or below one.
+fn is_free(key: &str, free: &[String]) -> bool {
+    free.iter().any(|free| {
+        key.strip_prefix(free.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+/// The keys of a recipe that are not free, a line each.
+fn fixed(recipe: &impl RunRecipe, free: &[String]) -> Result<String, serde_json::Error> {
+    let all = serde_json::to_value(recipe)?;
+    let keys = leaves(&all, '.').into_iter().filter(|(key, _)| !is_free(key, free));
+    Ok(keys.map(|(key, value)| format!("{key} = {value}\n")).collect())
 }
 
 /// Every key that was changed, with what it was and is.

@@ -167,6 +167,8 @@ pub enum ImageSource {
     File(PathBuf),
     /// Here: a PNG or JPEG file's bytes, for example.
     Bytes(Arc<[u8]>),
+    /// Behind this web address. A data set puts a file in its place when the row is loaded.
+    Link(Arc<str>),
 }
 
 /// A row that cannot be used, though the data set around it can.

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{read_limited, write_atomic_bytes};
+use vigos_core::host::caches;
 
 /// A report is a few kilobytes.
 const LARGEST: u64 = 1 << 20;
@@ -79,14 +80,6 @@ pub fn remember(at: &Remembered, report: &Report) {
     }
 }
 
-/// The user's folder of caches.
-fn caches(get: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    let set = |name: &str| get(name).filter(|path| path.is_absolute());
-    set("XDG_CACHE_HOME")
-        .or_else(|| set("LOCALAPPDATA"))
-        .or_else(|| set("HOME").map(|home| home.join(".cache")))
-}
-
 /// What the system says of its drivers.
 fn drivers() -> String {
     let mut text = String::new();
@@ -150,14 +143,5 @@ mod tests {
         }
         fs::write(&here.path, "{").unwrap();
         assert!(remembered(&here).is_none(), "what cannot be read is no report");
-    }
-
-    #[test]
-    fn the_cache_is_where_the_system_has_caches() {
-        let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/home/a"));
-        assert_eq!(caches(home), Some(PathBuf::from("/home/a/.cache")));
-        assert_eq!(caches(|_| Some(PathBuf::from("/c"))), Some(PathBuf::from("/c")));
-        assert_eq!(caches(|_| Some(PathBuf::from("relative"))), None);
-        assert_eq!(caches(|_| None), None);
     }
 }

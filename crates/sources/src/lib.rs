@@ -14,6 +14,7 @@
 //!     max_bad_share: 0.0,
 //!     layout: Default::default(),
 //!     turns: Default::default(),
+//!     links: Default::default(),
 //! };
 //! let dataset = vigos_sources::standard().open(&request, &mut |_file, _bytes, _size| ())?;
 //! assert_eq!(dataset.count().get(), 5);

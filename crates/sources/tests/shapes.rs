@@ -31,6 +31,7 @@ fn open(name: &Path, fields: RowFields, limit: Option<usize>) -> Result<Dataset,
         max_bad_share: 0.0,
         layout: Default::default(),
         turns: Default::default(),
+        links: Default::default(),
     };
     vigos_sources::standard().open(&request, &mut |_, _, _| ())
 }
@@ -59,6 +60,7 @@ fn bytes(images: &[ImageSource]) -> Vec<Vec<u8>> {
     let of = |image: &ImageSource| match image {
         ImageSource::File(path) => read_limited(path, 1 << 20).unwrap(),
         ImageSource::Bytes(bytes) => bytes.to_vec(),
+        ImageSource::Link(link) => panic!("{link} was not fetched"),
     };
     images.iter().map(of).collect()
 }
@@ -175,6 +177,7 @@ fn a_split_beside_a_name_that_says_it_is_refused() {
             max_bad_share: 0.0,
             layout: Default::default(),
             turns: Default::default(),
+            links: Default::default(),
         };
         let error = vigos_sources::standard().open(&request, &mut |_, _, _| ()).unwrap_err();
         let wanted = "eval.split: found \"test\", wanted nothing: eval.path names the split";

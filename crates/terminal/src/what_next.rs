@@ -76,6 +76,8 @@ fn question(done: &Done) -> Option<String> {
     for (number, image) in row.images.iter().enumerate() {
         let file = match image {
             ImageSource::File(file) => file.clone(),
+            // A row that was loaded has none.
+            ImageSource::Link(_) => return None,
             ImageSource::Bytes(bytes) => {
                 let file = run_dir.join(format!("question-{}.{}", number + 1, suffix(bytes)));
                 write_atomic_bytes(&file, bytes).ok()?;

@@ -1,8 +1,8 @@
 //! Whole lines of a file that grows.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use vigos_core::files;
 
 /// Most bytes that are read at once; no line of metrics is longer.
 const MOST: u64 = 1 << 20;
@@ -13,7 +13,7 @@ const MOST: u64 = 1 << 20;
 /// # Errors
 /// If it cannot be read.
 pub(crate) fn whole_lines(path: &Path, place: u64) -> io::Result<(Vec<String>, u64)> {
-    let mut file = File::open(path)?;
+    let mut file = files::open(path)?;
     let place = if file.metadata()?.len() < place { 0 } else { place };
     file.seek(SeekFrom::Start(place))?;
     let mut bytes = Vec::new();

@@ -17,7 +17,7 @@ use vigos_core::manifest::Manifest;
 use vigos_models::weights::Weights;
 use vigos_models::{ModelError, Trained, peft};
 use vigos_rollout::judging::Standing;
-use vigos_rollout::run_folder::RunFolder;
+use vigos_rollout::run_folder::{FolderError, RunFolder};
 use vigos_rollout::{RunError, Start};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -28,6 +28,9 @@ const MAX_STATE: u64 = 1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
+    /// What tells its run from others; empty in a checkpoint of before there was that.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub run: String,
     /// Steps done.
     pub step: usize,
     /// Samples taken from the data set's order so far, those left out included.
@@ -142,13 +145,14 @@ impl Checkpoints {
     }
 
     /// Loads the newest checkpoint whose files are what its manifest says, or nothing if there is none; `weights`
-    /// reads what was trained from its folder. A damaged one is reported through `note` and the one before it is
-    /// tried.
+    /// reads what was trained from its folder. One that is damaged, or of another run than `run`, is reported through
+    /// `note` and the one before it is tried.
     ///
     /// # Errors
-    /// If there are checkpoints and every one is damaged.
+    /// If there are checkpoints and none can be used.
     pub fn load<T: Trained>(
         &self,
+        run: &str,
         weights: impl Fn(&Path) -> Result<T, RunError>,
         note: &mut dyn FnMut(String),
     ) -> Result<Option<(T, AdamW, State)>, RunError> {
@@ -157,7 +161,7 @@ impl Checkpoints {
             mend(&self.folder)?;
         }
         for (_, path) in self.list()?.into_iter().rev() {
-            match read(&path, &weights) {
+            match read(&path, run, &weights) {
                 Ok(found) => return Ok(Some(found)),
                 Err(error) => {
                     note(format!("{} cannot be used: {error}", path.display()));
@@ -165,7 +169,17 @@ impl Checkpoints {
                 }
             }
         }
-        damage.map_or(Ok(None), Err)
+        match damage {
+            None => Ok(None),
+            Some(error) if !error.is_input() => Err(error),
+            Some(error) => {
+                let (message, hint) = (
+                    format!("no checkpoint can be used: {error}"),
+                    "put one back as it was, or start anew elsewhere",
+                );
+                Err(FolderError::taken(&self.folder, message, hint).into())
+            }
+        }
     }
 
     /// What [`Checkpoints::load`] finds, or a run's start: the weights that `start` gives, an optimiser that has seen
@@ -176,14 +190,15 @@ impl Checkpoints {
     pub(crate) fn load_or_start<T: Trained>(
         &self,
         at: Start,
+        run: &str,
         weights: impl Fn(&Path) -> Result<T, RunError>,
         start: impl FnOnce(&mut dyn Observer) -> Result<T, RunError>,
         observer: &mut dyn Observer,
     ) -> Result<(T, AdamW, State), RunError> {
         if let Start::ResumedAt(step) = at {
-            self.go_back_to(step, observer)?;
+            self.go_back_to(step, run, observer)?;
         }
-        if let Some(saved) = self.load(weights, &mut |text| observer.note(&text))? {
+        if let Some(saved) = self.load(run, weights, &mut |text| observer.note(&text))? {
             return Ok(saved);
         }
         if at.resumes() {
@@ -192,11 +207,11 @@ impl Checkpoints {
         }
         let weights = start(observer)?;
         let optimiser = AdamW::new(&weights);
-        Ok((weights, optimiser, State::default()))
+        Ok((weights, optimiser, State { run: run.to_owned(), ..State::default() }))
     }
 
     /// Makes the checkpoint of a step the newest: those after it are put aside under other names.
-    fn go_back_to(&self, step: usize, observer: &mut dyn Observer) -> Result<(), RunError> {
+    fn go_back_to(&self, step: usize, run: &str, observer: &mut dyn Observer) -> Result<(), RunError> {
         let all = self.list()?;
         if !all.iter().any(|(known, _)| *known == step) {
             let known: Vec<String> = all.iter().map(|(step, _)| step.to_string()).collect();
@@ -207,7 +222,7 @@ impl Checkpoints {
             });
         }
         Manifest::verify(&self.path(step))?;
-        self.has_its_lines(&state(&self.path(step))?)?;
+        self.has_its_lines(&state(&self.path(step), run)?)?;
         for (later, path) in all.into_iter().filter(|(later, _)| *later > step) {
             let aside = self.folder.join(format!("aside-{later:06}"));
             if aside.exists() {
@@ -276,8 +291,8 @@ pub(crate) fn write_folder(
     Ok(replace(&temporary, target)?)
 }
 
-/// The state in a checkpoint's folder, which is that of the step it is called by.
-fn state(path: &Path) -> Result<State, RunError> {
+/// The state in a checkpoint's folder, which is that of the step it is called by and of `run`, where both say.
+fn state(path: &Path, run: &str) -> Result<State, RunError> {
     let file = path.join(STATE);
     let wrong = |key: &str, found: String, wanted: String| ModelError::Config {
         path: file.clone(),
@@ -287,6 +302,9 @@ fn state(path: &Path) -> Result<State, RunError> {
     };
     let state: State = serde_json::from_slice(&read_limited(&file, MAX_STATE)?)
         .map_err(|e| wrong("(whole file)", e.to_string(), "the state of a run".into()))?;
+    if ![state.run.as_str(), run].contains(&"") && state.run != run {
+        return Err(wrong("run", state.run, format!("{run}: this is a checkpoint of another run")).into());
+    }
     match step_of(path) {
         Some(step) if step == state.step => Ok(state),
         _ => {
@@ -303,10 +321,11 @@ fn step_of(path: &Path) -> Option<usize> {
 
 fn read<T: Trained>(
     path: &Path,
+    run: &str,
     weights: &impl Fn(&Path) -> Result<T, RunError>,
 ) -> Result<(T, AdamW, State), RunError> {
     Manifest::verify(path)?;
-    let state = state(path)?;
+    let state = state(path, run)?;
     let trained = weights(path)?;
     let stored = Weights::open_file(&path.join(OPTIMIZER))?;
     let mut moments = BTreeMap::new();

@@ -107,7 +107,7 @@ pub fn train(
     train_judged(options, None, observer, stop)
 }
 
-/// The same, with someone to judge checkpoints as `eval.every` says, on the first rank.
+/// The same, with someone to judge checkpoints as `eval.every` says.
 ///
 /// # Errors
 /// As [`train`], and those of the judge.
@@ -165,8 +165,8 @@ pub fn train_judged(
         max_bad_share: recipe.data.rows.max_bad_share,
     };
     // What is judged lives shorter than who judges it.
-    let judge = judge.filter(|_| ranks.is_first()).map(|judge| judge as &mut dyn Judge);
-    let judging = Judging::open(judge, &base.model, &recipe.eval, run_dir, &state.judged)?;
+    let judge = judge.map(|judge| judge as &mut dyn Judge);
+    let judging = Judging::open(judge, &base.model, &recipe.eval, run_dir, &state.judged, ranks)?;
     let mut recorder = open_recorder(&folder, writing, &state, ranks)?;
     let (cut, per_sample) = (MicroBatches::from(&recipe.train), recipe.rollout.per_sample);
     let batches = cut.fewest();

@@ -21,15 +21,19 @@ use crate::scored::{Scored, ScoredToken, Term, Work};
 use crate::step_gradient::StepGradient;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
-use vigos_kernels::{ActiveRow, Divergence, Divergences, LOGITS_BUDGET, chunk_rows, divergence_linear};
+use vigos_kernels::{
+    ActiveRow, Divergence, Divergences, JensenShannon, LOGITS_BUDGET, TopTokens, chunk_rows,
+    divergence_linear,
+};
 use vigos_models::gradient::Keep;
 use vigos_models::rows::indices;
 use vigos_models::{ActiveAdapter, Adapter, ModelError, Sequence, Trained, VisionLanguageModel, phase};
 use vigos_plan::micro_batches::MicroBatches;
 use vigos_processor::ImagePatches;
-use vigos_recipe::{Log, Method, Normalise, Teacher};
+use vigos_recipe::{Divergence as Named, Log, Method, Normalise, Teacher};
 use vigos_rollout::routing::{TeacherPass, route};
 use vigos_rollout::{RolledOut, RunError, side_by_side, works_side_by_side};
 
@@ -160,10 +164,17 @@ impl<'a> Teaching<'a> {
     /// If one is not known; the error names its key in the recipe.
     pub fn new(method: &'a Method, known: &Divergences) -> Result<Self, RunError> {
         let find = |(index, teacher): (usize, &Teacher)| {
-            known.get(teacher.divergence.name()).map_err(|unknown| RunError::Setting {
-                key: format!("method.teacher[{index}].divergence"),
-                found: format!("\"{}\"", unknown.found),
-                wanted: format!("one of {}", unknown.known.join(", ")),
+            let whole: Arc<dyn Divergence> = match (&teacher.divergence, JensenShannon::new(teacher.beta)) {
+                (Named::Jsd, Some(jsd)) => Arc::new(jsd),
+                (named, _) => known.get(named.name()).map_err(|unknown| RunError::Setting {
+                    key: format!("method.teacher[{index}].divergence"),
+                    found: format!("\"{}\"", unknown.found),
+                    wanted: format!("one of {}", unknown.known.join(", ")),
+                })?,
+            };
+            Ok::<_, RunError>(match NonZeroUsize::new(teacher.top_k) {
+                Some(count) => Arc::new(TopTokens::new(count, whole)) as Arc<dyn Divergence>,
+                None => whole,
             })
         };
         let divergences = method.teachers.iter().enumerate().map(find).collect::<Result<_, _>>()?;

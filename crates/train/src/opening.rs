@@ -7,14 +7,15 @@ use crate::fine_tune::FineTune;
 use crate::observer::Observer;
 use crate::optim::AdamW;
 use crate::recorder::{Recorder, Writing};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use vigos_core::jsonl::JsonLinesError;
 use vigos_data::Dataset;
-use vigos_ranks::Ranks;
+use vigos_ranks::{Ranks, shared};
 use vigos_recipe::RunRecipe;
 use vigos_recipe::resume::Run;
 use vigos_rollout::base::ModelFiles;
 use vigos_rollout::inputs::Inputs;
-use vigos_rollout::run_folder::RunFolder;
+use vigos_rollout::run_folder::{FolderError, RunFolder};
 use vigos_rollout::{RunError, RunOptions, Start};
 
 /// A run's folder, free for it or its own; nothing of the run is written yet.
@@ -53,11 +54,13 @@ pub(crate) fn hold_inputs(
         ranks,
         || {
             let weights = base.weights(&mut |file, bytes, size| observer.fetching(file, bytes, size))?;
-            Ok(folder.computes_with(Inputs::of(&weights, data)?)?)
+            let files = data.files().iter().map(PathBuf::as_path);
+            Ok(folder.computes_with(Inputs::of(&weights, None, data.count().get(), files)?)?)
         },
         || Ok(None),
     )?;
     change.iter().for_each(|change| observer.note(change));
+    folder.is_run(shared(ranks, &folder.run().to_owned())?.swap_remove(0));
     Ok(())
 }
 
@@ -80,7 +83,7 @@ pub(crate) fn begin<R: RunRecipe, F: FineTune>(
     // The first rank puts aside and mends; the others find the newest.
     let at = if ranks.is_first() || !start.resumes() { start } else { Start::Resumed };
     let (weights, optimiser, state) =
-        first_then_others(ranks, || checkpoints.load_or_start(at, read, fresh, observer))?;
+        first_then_others(ranks, || checkpoints.load_or_start(at, folder.run(), read, fresh, observer))?;
     same(ranks, "checkpoint", &state)?;
     state.is_within(total)?;
     by_the_first(ranks, || Ok(folder.begin(recipe, overrides)?), || Ok(()))?;
@@ -97,9 +100,13 @@ pub(crate) fn open_recorder<'a>(
     state: &State,
     ranks: &dyn Ranks,
 ) -> Result<Recorder<'a>, RunError> {
-    by_the_first(
-        ranks,
-        || Recorder::open(folder.clone(), writing, state),
-        || Recorder::reading(folder.clone(), writing, state),
-    )
+    let open = || match Recorder::open(folder.clone(), writing, state) {
+        Err(RunError::Lines(error @ JsonLinesError::TooFew { .. })) => {
+            let hint =
+                "put that file back; or start anew elsewhere, with model.adapter = a checkpoint of this run";
+            Err(FolderError::taken(folder.path(), error.to_string(), hint).into())
+        }
+        opened => opened,
+    };
+    by_the_first(ranks, open, || Recorder::reading(folder.clone(), writing, state))
 }

@@ -69,13 +69,12 @@ fn rows_of(
         if found.len() == wanted.len() {
             break;
         }
-        let row = dataset.load(index)?;
-        let id = match &row {
-            Ok(row) => row.id.clone(),
-            Err(bad) => bad.id.clone(),
+        let id = match dataset.read(index)? {
+            Ok(row) => row.id,
+            Err(bad) => bad.id,
         };
-        if wanted.contains(id.as_str()) {
-            found.entry(id).or_insert(row);
+        if wanted.contains(id.as_str()) && !found.contains_key(&id) {
+            found.insert(id, dataset.load(index)?);
         }
     }
     Ok(found)

@@ -211,6 +211,7 @@ impl<'a> Stream<'a> {
 impl Rows<'_> {
     /// Samples of rows, read and prepared side by side.
     fn make(&self, places: Vec<Place>) -> Made {
+        self.dataset.look_ahead(places.iter().map(|(_, index)| *index))?;
         let prepared: Vec<_> = places
             .into_par_iter()
             .map(|(number, index)| {

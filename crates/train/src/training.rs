@@ -7,6 +7,7 @@
 //! A step is a function of the recipe, the trained weights, the optimiser's state and the step's number, so a
 //! resumed run writes what an uninterrupted one would have written.
 
+use crate::agreed::agreed;
 use crate::checkpoint::State;
 use crate::fine_tune::FineTune;
 use crate::finite::first_not_finite;
@@ -169,7 +170,16 @@ where
         let mut state = self.state.clone();
         let samples = {
             let _data = phase!(self.update.device(), "data");
-            self.stream.take(self.samples, &mut state, &mut recorder.quarantine, watch.observer)?
+            let quarantine = &mut recorder.quarantine;
+            let taken = self.stream.take(self.samples, &mut state, quarantine, watch.observer);
+            let own = (state.cursor, state.skipped.clone());
+            let (samples, others) = agreed(watch, taken, |_| own.clone())?;
+            // A picture that only one of them could fetch would make their steps different ones.
+            if let Some((rank, _)) = others.into_iter().find(|(_, told)| *told != own) {
+                let reason = "the rows that it could use are not those of this one".into();
+                return Err(RunError::OtherRank { rank, reason });
+            }
+            samples
         };
         let mut attempt = Attempt::of(&samples);
         state.step += 1;

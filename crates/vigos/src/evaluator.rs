@@ -9,7 +9,9 @@ use vigos_core::files::FileError;
 use vigos_eval::evaluate::{begun, evaluate_with};
 use vigos_eval::{Observer, Options};
 use vigos_models::VisionLanguageModel;
+use vigos_ranks::{Ranks, shared};
 use vigos_recipe::Recipe;
+use vigos_rollout::agreed::by_the_first;
 use vigos_rollout::judging::{Judge, Judged};
 use vigos_rollout::{Kit, RunError};
 
@@ -39,22 +41,36 @@ impl Judge for Evaluator<'_> {
         model: &Arc<dyn VisionLanguageModel>,
         checkpoint: &Path,
         folder: &Path,
+        ranks: &dyn Ranks,
         note: &mut dyn FnMut(&str),
         stop: &AtomicBool,
     ) -> Result<Option<Judged>, RunError> {
         let mut recipe = self.recipe.clone();
         recipe.model.adapter = Some(checkpoint.to_owned());
-        let resume = match begun(folder, &recipe) {
-            Ok(begun) => begun,
-            // Begun under other settings, which a run that is gone on with may have changed.
-            Err(RunError::Folder(_)) => {
-                fs::remove_dir_all(folder).map_err(|error| FileError::io("remove", folder, error))?;
-                false
-            }
-            Err(error) => return Err(error),
+        let mut ask = |resume| {
+            let options = Options { ranks, ..Options::new(&recipe, folder, self.kit, self.device) };
+            evaluate_with(&options.resumed(resume), Some(Arc::clone(model)), &mut Notes(note), stop)
         };
-        let options = Options::new(&recipe, folder, self.kit, self.device).resumed(resume);
-        let finished = evaluate_with(&options, Some(Arc::clone(model)), &mut Notes(note), stop)?;
+        let remove = || match folder.is_dir() {
+            true => fs::remove_dir_all(folder).map_err(|error| FileError::io("remove", folder, error).into()),
+            false => Ok(()),
+        };
+        let first = || match begun(folder, &recipe) {
+            // Begun under other settings, which a run that is gone on with may have changed.
+            Err(RunError::Folder(_)) => remove().map(|()| false),
+            begun => begun,
+        };
+        let own = by_the_first(ranks, first, || Ok(false))?;
+        let asked = ask(shared(ranks, &own)?.first().copied().unwrap_or(own));
+        // Of another adapter, where a run went back behind its checkpoint and came to another: told by the first rank.
+        let is_other = shared(ranks, &matches!(asked, Err(RunError::Folder(_))))?.contains(&true);
+        let finished = match is_other {
+            true => {
+                by_the_first(ranks, remove, || Ok(()))?;
+                ask(false)?
+            }
+            false => asked?,
+        };
         Ok(finished.report.map(|report| Judged {
             accuracy: report.overall.average.value,
             standard_error: report.overall.average.standard_error,

@@ -32,6 +32,7 @@
 
 mod evaluator;
 pub mod example;
+pub mod shapes;
 
 pub use vigos_core as core;
 pub use vigos_data as data;

@@ -1,16 +1,16 @@
 //! The last line of a file that grows.
 
 use serde_json::Value;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use vigos_core::files;
 
 /// A line of metrics is shorter.
 const LONGEST: u64 = 1 << 16;
 
 /// The last line that has its line break; nothing where there is none, or it is no JSON.
 pub(crate) fn last_line(path: &Path) -> Option<Value> {
-    let mut file = File::open(path).ok()?;
+    let mut file = files::open(path).ok()?;
     let begin = file.metadata().ok()?.len().saturating_sub(LONGEST);
     file.seek(SeekFrom::Start(begin)).ok()?;
     let mut end = Vec::new();

@@ -1,8 +1,8 @@
 //! Reading the small files of a model's folder, each with a bound on its size.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use vigos_core::{files, json};
 
 use serde_json::Value;
 use vigos_core::keys::KeyError;
@@ -35,12 +35,12 @@ pub enum FileError {
         path: PathBuf,
     },
     /// The file is not JSON.
-    #[error("{path} cannot be understood: {}", one_line(&source.to_string(), 200))]
+    #[error("{path} cannot be understood: {reason}")]
     Json {
         /// The file.
         path: PathBuf,
         /// What is wrong, with line and column.
-        source: serde_json::Error,
+        reason: String,
     },
     /// A value of the file's JSON is not of the wanted form or out of its range.
     #[error("{path}:{key}: found {found}, wanted {wanted}")]
@@ -73,7 +73,7 @@ pub(crate) fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> 
     let failed = |source| FileError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     // One byte more than allowed tells "too long" from "just fits", whatever the file's metadata claim.
-    File::open(path)
+    files::open(path)
         .map_err(failed)?
         .take(limit.saturating_add(1))
         .read_to_end(&mut bytes)
@@ -106,8 +106,9 @@ pub(crate) fn read_json(path: &Path, limit: u64) -> Result<Value, FileError> {
 
 /// The JSON object in `bytes`, which are those of the file at `path`.
 pub(crate) fn parse_json(path: &Path, bytes: &[u8]) -> Result<Value, FileError> {
-    let value: Value =
-        serde_json::from_slice(bytes).map_err(|source| FileError::Json { path: path.to_owned(), source })?;
+    let fault =
+        |reason: String| FileError::Json { path: path.to_owned(), reason: one_line(&reason, 200).into() };
+    let value: Value = json::parse(bytes).map_err(fault)?;
     match value {
         Value::Object(_) => Ok(value),
         other => Err(KeyError::new(path, "(whole file)", &other, "a JSON object").into()),

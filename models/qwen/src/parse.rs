@@ -97,7 +97,7 @@ impl Config {
         {
             return Some((key, n.to_string(), format!("a number from 1 to {most}")));
         }
-        let rules: [(bool, &'static str, String, &'static str); 9] = [
+        let rules: [(bool, &'static str, String, &'static str); 10] = [
             (
                 t.num_attention_heads.is_multiple_of(t.num_key_value_heads),
                 "num_key_value_heads",
@@ -150,10 +150,16 @@ impl Config {
                 "a small positive number",
             ),
             (
-                t.rope_theta.is_finite() && t.rope_theta > 1.0,
+                (t.rope_theta as f32).is_finite() && t.rope_theta > 1.0,
                 "rope_theta",
                 t.rope_theta.to_string(),
-                "a number above 1",
+                "a number above 1 that f32 has",
+            ),
+            (
+                v.fullatt_block_indexes.iter().all(|block| *block < v.depth),
+                "vision_config.fullatt_block_indexes",
+                format!("{:?}", v.fullatt_block_indexes),
+                "numbers of vision blocks, below its depth",
             ),
         ];
         rules.into_iter().find(|r| !r.0).map(|(_, key, found, wanted)| (key, found, wanted.to_owned()))

@@ -13,6 +13,7 @@ use burn::tensor::Device;
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
+use vigos_kernels::on_cpu;
 
 /// A family of models, as `model_type` of a `config.json` names it.
 pub trait Family: Debug + Send + Sync {
@@ -52,13 +53,18 @@ pub trait ModelConfig: Debug + Send + Sync {
     /// Loads the weights of a folder in Hugging Face layout onto `device`.
     ///
     /// # Errors
-    /// If the tensors are not exactly those of the model.
+    /// If the tensors are not exactly those of the model, or the device has not the format that they are kept in.
     fn load(
         &self,
         folder: &Path,
         device: &Device,
         kept: Kept,
     ) -> Result<Box<dyn VisionLanguageModel>, ModelError> {
+        // Of less than f32 the CPU's products are our own.
+        if !on_cpu(device) && !device.supports_dtype(kept.weights) {
+            let format = format!("{:?}", kept.weights).to_lowercase();
+            return Err(ModelError::Format { device: format!("{device:?}"), format });
+        }
         self.build(&Weights::open_model(folder, self.architecture())?, device, kept)
     }
 }

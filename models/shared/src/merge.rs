@@ -111,8 +111,8 @@ struct MergedTensor<'a> {
 impl MergedTensor<'_> {
     fn bytes(&self) -> Result<Vec<u8>, ModelError> {
         let bytes = self.stored.read()?;
+        self.stored.is_finite(&bytes, "is NaN or infinite; fetch or save the file again")?;
         let Some(update) = self.update else {
-            self.is_finite(&bytes, "so is the base's")?;
             return Ok(bytes);
         };
         let fault = |message: String| ModelError::Safetensors {
@@ -129,28 +129,9 @@ impl MergedTensor<'_> {
         let change = update.b.clone().matmul(update.a.clone()) * update.scale;
         let data = (weight + change).try_into_data().map_err(|e| fault(e.to_string()))?;
         let bytes = data.convert_dtype(dtype).as_bytes().to_vec();
-        self.is_finite(&bytes, "the adapter, or its sum with the base, is not")?;
+        let why = "would be NaN or infinite with the adapter, which is too large for the base's dtype";
+        self.stored.is_finite(&bytes, why)?;
         Ok(bytes)
-    }
-
-    /// Refuses a NaN or an infinity in what is to be written; `why` says where it comes from.
-    fn is_finite(&self, bytes: &[u8], why: &str) -> Result<(), ModelError> {
-        // Sign, exponent and fraction: a number is not finite where every bit of the exponent is set.
-        let (width, exponent) = match self.stored.dtype {
-            Dtype::F32 => (4, 0x7f80_0000),
-            Dtype::BF16 => (2, 0x7f80),
-            Dtype::F16 => (2, 0x7c00),
-            _ => return Ok(()),
-        };
-        let bits = |value: &[u8]| value.iter().rev().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        match bytes.chunks_exact(width).position(|value| bits(value) & exponent == exponent) {
-            None => Ok(()),
-            Some(at) => Err(ModelError::NotFinite {
-                path: self.stored.file.clone(),
-                tensor: self.stored.name.clone(),
-                found: format!("value {at} would be NaN or infinite; {why}"),
-            }),
-        }
     }
 }
 

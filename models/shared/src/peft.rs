@@ -120,8 +120,11 @@ pub fn load(folder: &Path, model: &Architecture, device: &Device) -> Result<Adap
     let mut adapter = Adapter::empty(config, model);
     for placement in &placements {
         let module = placement.site.module();
-        let read =
-            |part: &str, shape| weights.tensor(&format!("{module}.{part}.weight"), shape, device, DType::F32);
+        let read = |part: &str, shape| {
+            let name = format!("{module}.{part}.weight");
+            weights.is_finite(&name)?;
+            weights.tensor(&name, shape, device, DType::F32)
+        };
         let (a, b) = shapes(placement);
         let path = placement.site.path.as_str().into();
         let pair = LoraPair { path, a: read("lora_A", a)?, b: read("lora_B", b)?, scale: placement.scale };

@@ -6,6 +6,7 @@ use crate::mistaken::not_a_model;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use vigos_core::files::{FileError, read_limited};
+use vigos_core::json;
 use vigos_core::keys::{KeyError, Keys};
 use vigos_core::pointer::is_pointer;
 use vigos_core::text::one_line;
@@ -61,9 +62,9 @@ impl ConfigFile {
         if text.starts_with('\u{feff}') {
             text.remove(0);
         }
-        match serde_json::from_str(&text) {
+        match json::parse(text.as_bytes()) {
             Ok(json) => Ok(Self { path, text, json }),
-            Err(error) => Err(fault(&path, "(whole file)", error.to_string(), "a JSON object")),
+            Err(found) => Err(fault(&path, "(whole file)", found, "a JSON object")),
         }
     }
 

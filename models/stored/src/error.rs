@@ -60,6 +60,16 @@ pub enum ModelError {
         /// What says so.
         found: String,
     },
+    /// The device does not compute in the number format that weights are to be kept in.
+    #[error(
+        "the device {device} has no {format}: wanted f32 for weights and activations (train.precision, or --precision)"
+    )]
+    Format {
+        /// The device.
+        device: String,
+        /// The format.
+        format: String,
+    },
     /// A number is not finite.
     #[error("{}: tensor `{tensor}` is not finite: {found}", path.display())]
     NotFinite {

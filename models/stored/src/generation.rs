@@ -4,6 +4,7 @@ use crate::error::ModelError;
 use serde_json::Value;
 use std::path::Path;
 use vigos_core::files::{FileError, read_limited};
+use vigos_core::json;
 use vigos_core::keys::whole;
 use vigos_core::text::one_line;
 
@@ -61,10 +62,10 @@ fn read(path: &Path) -> Result<Value, ModelError> {
             other => std::io::Error::other(other.to_string()),
         },
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| ModelError::Config {
+    json::parse(&bytes).map_err(|found| ModelError::Config {
         path: path.to_owned(),
         key: "(whole file)".into(),
-        found: error.to_string(),
+        found,
         wanted: "a JSON object".into(),
     })
 }

@@ -10,6 +10,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use shards::Layout;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use stored::{damaged, headers};
 use vigos_core::text::one_line;
 
@@ -24,7 +25,12 @@ pub use stored::Stored;
 pub struct Weights {
     path: PathBuf,
     entries: BTreeMap<String, Stored>,
+    /// Whether it was told that one is not finite.
+    told: AtomicBool,
 }
+
+/// What is said of a value that is not finite.
+const NOT_FINITE: &str = "is NaN or infinite; fetch or save the file again";
 
 impl Weights {
     /// Opens a model folder: `model.safetensors`, the shards that `model.safetensors.index.json` names, or where that is
@@ -101,7 +107,7 @@ impl Weights {
             }
         }
         layout.check(&entries, rename)?;
-        Ok(Self { path: folder.to_owned(), entries })
+        Ok(Self { path: folder.to_owned(), entries, told: AtomicBool::new(false) })
     }
 
     /// Opens one safetensors file; names are kept as they are.
@@ -125,7 +131,7 @@ impl Weights {
                 return Err(damaged(path, format!("tensor `{name}` is there twice, in two spellings")));
             }
         }
-        Ok(Self { path: path.to_owned(), entries })
+        Ok(Self { path: path.to_owned(), entries, told: AtomicBool::new(false) })
     }
 
     /// The names of the tensors.
@@ -183,6 +189,14 @@ impl Weights {
         if faults.is_empty() { Ok(()) } else { Err(ModelError::Tensors { path: self.path.clone(), faults }) }
     }
 
+    /// Refuses a tensor with a NaN or an infinity in it; one that is not here has none.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`], and if its bytes cannot be read.
+    pub fn is_finite(&self, name: &str) -> Result<(), ModelError> {
+        self.entries.get(name).map_or(Ok(()), |entry| entry.is_finite(&entry.read()?, NOT_FINITE))
+    }
+
     /// Reads one tensor onto `device` as `dtype`. A stored shape of another rank is flattened into `shape`.
     ///
     /// # Errors
@@ -215,7 +229,14 @@ impl Weights {
         let stored = entry.float().ok_or_else(|| {
             fault(format!("wrong dtype {name}: found {:?}, wanted F32, F16 or BF16", entry.dtype))
         })?;
-        TensorData::try_from_bytes_vec(entry.read()?, shape, stored)
+        let bytes = entry.read()?;
+        // Told and not refused: what is read may not be what is broken, such as the row of a token that never comes.
+        if let Err(error) = entry.is_finite(&bytes, NOT_FINITE)
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!("{error}");
+        }
+        TensorData::try_from_bytes_vec(bytes, shape, stored)
             .map_err(|e| damaged(&entry.file, format!("tensor `{name}`: {e}")))
     }
 }

@@ -9,6 +9,7 @@ const FLOORS: [&[&str]; 12] = [
         "vigos-hub",
         "vigos-judge",
         "vigos-kernels",
+        "vigos-links",
         "vigos-processor",
         "vigos-recording",
         "vigos-rows",

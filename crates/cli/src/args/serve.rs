@@ -2,6 +2,7 @@
 
 use super::model::{ModelArgs, Precision};
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,16 +47,16 @@ pub(crate) struct ServeArgs {
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
     /// Completions that decode together; each takes the memory of a context at most.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = from(1))]
     rows: usize,
     /// Tokens of a prompt with its completion; never more than the model's context.
-    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = from(2))]
     context: usize,
     /// Requests under way, those that wait included; the next one is told to come again (429).
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = from(1))]
     max_requests: usize,
     /// Megabytes (10^6 bytes) of a request.
-    #[arg(long, value_name = "MB", default_value_t = 32, value_parser = at_least_one)]
+    #[arg(long, value_name = "MB", default_value_t = 32, value_parser = from(1))]
     max_body: usize,
     /// Images of a request.
     #[arg(long, value_name = "N", default_value_t = 16)]
@@ -64,7 +65,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "MP", default_value_t = 64)]
     max_pixels: u32,
     /// Seconds that a request may take.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
     /// Seconds that requests under way may go on after Ctrl-C or SIGTERM.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
@@ -104,9 +105,6 @@ fn named(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|number| *number > 0)
-        .ok_or_else(|| "wanted a whole number, at least 1".to_owned())
+fn from(least: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least..)
 }

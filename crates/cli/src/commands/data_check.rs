@@ -92,7 +92,12 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), CliError> {
     let named = Named::of(&args.input, &args.read)?;
     let report = look(&named)?;
     let written = if args.json { output::json(&report) } else { output::data(report.text().trim_end()) };
-    Ok(written?)
+    written?;
+    if report.usable == 0 && report.left_out.is_empty() {
+        let found = format!("found {} rows and none that can be used, wanted one at least", report.rows);
+        return Err(CliError::input(args.input.display().to_string(), found, ""));
+    }
+    Ok(())
 }
 
 /// Looks at every row.
@@ -154,30 +159,22 @@ pub(super) fn look(named: &Named) -> Result<Report, CliError> {
 /// What training by the recipe takes of such rows.
 fn plan(named: &Named, report: &Report) -> Option<Plan> {
     let prompts = report.prompts.as_ref()?;
-    let usable = report.usable.max(1) as u64;
-    let of = |steps: usize, samples: usize, completion: u64| {
-        let seen = steps as u64 * samples as u64;
-        Plan {
-            steps,
-            samples_per_step: samples,
-            prompt_tokens: seen.saturating_mul(prompts.student.sum / usable),
-            completion_tokens: seen.saturating_mul(completion),
-        }
-    };
+    let of = |steps, samples, completion| Plan::of(report, steps, samples, completion);
     match named {
         Named::Alone(_) => None,
         Named::Training(recipe) => {
             let (train, most) = (&recipe.train, recipe.rollout.sampling.max_new_tokens as u64);
-            Some(of(
+            of(
                 train.total_steps(report.rows * recipe.rollout.per_sample),
                 train.batch * train.accumulate,
                 most,
-            ))
+            )
         }
         Named::Supervised(recipe) => {
             let train = &recipe.train;
-            let learnt = prompts.longest.sum.saturating_sub(prompts.student.sum) / usable;
-            Some(of(recipe.total_steps(report.rows), train.batch * train.accumulate, learnt))
+            let learnt =
+                prompts.longest.sum.saturating_sub(prompts.student.sum) / report.usable.max(1) as u64;
+            of(recipe.total_steps(report.rows), train.batch * train.accumulate, learnt)
         }
     }
 }

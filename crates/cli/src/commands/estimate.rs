@@ -7,8 +7,9 @@ use crate::recipe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vigos::kit;
+use vigos::shapes::{all, of_name};
 use vigos_data::DataRequest;
-use vigos_hub::{Progress, Reference, is_reference, side_files_folder};
+use vigos_hub::{Progress, is_reference, side_files_folder};
 use vigos_models::{AdapterConfig, ModelConfig};
 use vigos_plan::distillation::Plan;
 use vigos_recipe::Recipe;
@@ -19,9 +20,6 @@ use vigos_terminal::cards;
 use vigos_terminal::memory::Outlook;
 use vigos_terminal::output::{self, note};
 use vigos_terminal::progress::Transfer;
-
-/// Where the shapes of published models are, in a checkout of the project.
-const SHAPES: &str = "configs/models";
 
 /// Writes what training by the recipe takes.
 ///
@@ -72,7 +70,7 @@ pub(super) fn estimate(args: &DoctorArgs, config: &Path, choice: &Choice) -> Res
 /// Writes which of the models whose shapes are at hand train by the recipe on which cards.
 fn cards(args: &DoctorArgs, recipe: &Recipe, kit: &Kit) -> Result<(), CliError> {
     let mut models = Vec::new();
-    for folder in listed() {
+    for folder in all() {
         let shape = Arc::clone(kit.families.read(&folder)?.architecture());
         let adapter = adapter_config(&recipe.lora, None, &mut |_: &str, _, _| {})?;
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -118,43 +116,25 @@ fn shape(path: &Path, kit: &Kit, progress: &mut Progress) -> Result<Arc<dyn Mode
         Err(error) if path.exists() => return Err(error.into()),
         Err(error) => error,
     };
-    let Some(known) = shipped(path) else { return Err(unknown(path, absent)) };
+    let Some(known) = of_name(path) else { return Err(unknown(path, absent)) };
     note(&format!("{} is not here; estimated from {}", path.display(), known.display()));
     Ok(kit.families.read(&known)?)
 }
 
 /// The error for a model of which nothing is known, with the shapes that are: first the one that its path reminds of.
 fn unknown(path: &Path, absent: RunError) -> CliError {
-    let shapes = listed();
+    let shapes = all();
     let reminds = |folder: &&PathBuf| {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
         name.is_some_and(|name| path.to_string_lossy().contains(&name))
     };
     let first = shapes.iter().find(reminds).or(shapes.first()).filter(|_| absent.is_input());
     let Some(first) = first else { return absent.into() };
-    let all: Vec<String> = shapes.iter().map(|folder| folder.display().to_string()).collect();
+    let named: Vec<String> = shapes.iter().map(|folder| folder.display().to_string()).collect();
     let hint = format!(
         "a folder with the model's config.json is enough, such as --set model.path={}; there are {}",
         first.display(),
-        all.join(", ")
+        named.join(", ")
     );
     CliError::input("model.path", absent.to_string(), &hint)
-}
-
-/// The shape of the model that has the last part of this name.
-fn shipped(path: &Path) -> Option<PathBuf> {
-    let id = Reference::model(path).map_or_else(|_| path.display().to_string(), |reference| reference.id);
-    let name = Path::new(&id).file_name()?.to_owned();
-    listed()
-        .into_iter()
-        .find(|folder| folder.file_name().is_some_and(|known| known.eq_ignore_ascii_case(&name)))
-}
-
-/// All shapes that are at hand, in order.
-fn listed() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(SHAPES).into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|folder| folder.join("config.json").is_file()).collect();
-    folders.sort();
-    folders
 }

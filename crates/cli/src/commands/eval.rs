@@ -5,15 +5,15 @@ use crate::device::Choice;
 use crate::error::CliError;
 use crate::ranks::stopped;
 use crate::recipe;
-use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use vigos::kit;
 use vigos_eval::evaluate::begun;
 use vigos_eval::{Finished, Observer, Options, Report, Suites, comparison, evaluate, evaluate_suites};
-use vigos_ranks::{Alone, Ranks};
+use vigos_ranks::{Ranks, shared};
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
-use vigos_rollout::{Kit, RunError};
+use vigos_rollout::RunError;
+use vigos_rollout::agreed::by_the_first;
 use vigos_terminal::Stop;
 use vigos_terminal::output::{self, note};
 use vigos_terminal::progress::Items;
@@ -106,35 +106,34 @@ pub(super) fn tell<R>(
     Ok(())
 }
 
-/// Evaluates named students, each an adapter or the base, in folders of their names below `folder`, and writes
-/// their results side by side to stdout. What was done before is not done again.
+/// Evaluates named students of a run, each an adapter or the base, in folders of their names below the run's `eval`, and
+/// writes their results side by side to stdout. What was done before is not done again.
 ///
 /// # Errors
 /// As [`run`].
 pub(super) fn side_by_side(
-    recipe: &Recipe,
+    run: &Options,
     students: &[(&str, Option<PathBuf>)],
-    folder: &Path,
-    device: &Device,
-    kit: &Kit,
     stop: &Stop,
 ) -> Result<(), CliError> {
+    let (folder, ranks) = (run.run_dir.join("eval"), run.ranks);
     let mut reports = Vec::new();
     for (name, adapter) in students {
         note(&format!("evaluating {name}"));
-        let mut recipe = recipe.clone();
+        let mut recipe = run.recipe.clone();
         recipe.model.adapter.clone_from(adapter);
         let run_dir = folder.join(name);
-        let resume = begun(&run_dir, &recipe)?;
-        let mut progress = Items::new();
-        let options = Options::new(&recipe, &run_dir, kit, device).resumed(resume);
-        let finished = evaluate(&options, &mut progress, stop.flag());
-        progress.finish();
-        let finished = finished?;
+        let own = by_the_first(ranks, || begun(&run_dir, &recipe), || Ok(false))?;
+        let resume = shared(ranks, &own).map_err(RunError::from)?.first().copied().unwrap_or(own);
+        let options = Options { recipe: &recipe, run_dir: &run_dir, overrides: &[], ..*run }.resumed(resume);
+        let finished = watched(ranks, |observer| evaluate(&options, observer, stop.flag()))?;
         let Some(report) = finished.report else {
-            return tell(&finished, Report::markdown, &run_dir, &Alone, stop);
+            return tell(&finished, Report::markdown, &run_dir, ranks, stop);
         };
         reports.push((*name, report));
+    }
+    if !ranks.is_first() {
+        return Ok(());
     }
     let named: Vec<(&str, &Report)> = reports.iter().map(|(name, report)| (*name, report)).collect();
     output::data(comparison(&named).trim_end())?;

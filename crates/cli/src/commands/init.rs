@@ -2,7 +2,7 @@
 
 use crate::args::InitArgs;
 use crate::error::CliError;
-use crate::unclaimed::unclaimed;
+use crate::unclaimed::{filled, unclaimed};
 use vigos::kit;
 use vigos_models::{ConfigFile, init};
 use vigos_terminal::output::note;
@@ -18,9 +18,8 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), CliError> {
     let file = ConfigFile::read(&args.config)?;
     let config = kit().families.parse(&file)?;
     let model = config.architecture();
-    init::init_watched(model, &file, &args.out, args.seed, &mut |bytes, size| {
-        transfer.set("weights", bytes, size);
-    })?;
+    let mut watch = |bytes, size| transfer.set("weights", bytes, size);
+    filled(&args.out, || Ok(init::init_watched(model, &file, &args.out, args.seed, &mut watch)?))?;
     transfer.finish();
     note(&format!("a model of {} parameters saved to {}", model.values(), args.out.display()));
     Ok(())

@@ -60,8 +60,8 @@ pub(crate) fn run(args: &ScoreArgs, device: &Choice) -> Result<(), CliError> {
             "",
         ));
     }
-    let loaded = opened.load(&device)?;
     let mut output = Sink::open(&args.output)?;
+    let loaded = opened.load(&device)?;
     let mut progress = Counter::new("rows", count);
     let mut done = 0;
     rows.each(|row| {

@@ -4,6 +4,7 @@ use crate::args::ServeArgs;
 use crate::device::Choice;
 use crate::error::CliError;
 use crate::inference::{Opened, adapter_folder};
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,9 +28,13 @@ pub(crate) fn run(args: &ServeArgs, device: &Choice) -> Result<(), CliError> {
         }
     }
     let name = args.name.clone().unwrap_or_else(|| name_of(&args.model));
-    if let Some((taken, _)) = args.adapters.iter().find(|(adapter, _)| *adapter == name) {
-        let found = format!("found the name {taken}, which the base has");
-        return Err(CliError::input("--adapter", found, "give the adapter another, or the base with --name"));
+    let mut names = BTreeSet::from([name.trim()]);
+    if names.contains("") {
+        return Err(CliError::input("--name", "found nothing, wanted a name", ""));
+    }
+    if let Some((taken, _)) = args.adapters.iter().find(|(adapter, _)| !names.insert(adapter.trim())) {
+        let found = format!("found the name `{taken}` twice, wanted another for each");
+        return Err(CliError::input("--adapter", found, "the base's is its folder's, or --name"));
     }
     let listener = TcpListener::bind(args.listen)
         .map_err(|error| CliError::input("--listen", format!("{}: {error}", args.listen), ""))?;

@@ -21,12 +21,16 @@ pub(crate) fn run(args: &TrainArgs, device: &Choice, ranks: &dyn Ranks) -> Resul
         |recipe: &SftRecipe| (recipe.report.every, recipe.log.trackers.clone(), recipe.train.fast_math);
     with_recipe(args, Run::Sft, (device, ranks), writes, sft, |finished, options, stop| {
         note(&format!("saved to {}", finished.output.display()));
-        end_with_page(options.run_dir);
+        if ranks.is_first() {
+            end_with_page(options.run_dir);
+        }
         if finished.interrupted {
             note(&format!("stopped after step {}; go on with --resume", finished.steps));
             return stopped(ranks, stop);
         }
-        say_how_it_went(options.run_dir);
+        if ranks.is_first() {
+            say_how_it_went(options.run_dir);
+        }
         Ok(())
     })
 }

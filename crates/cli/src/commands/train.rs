@@ -45,36 +45,37 @@ pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Resu
     let writes =
         |recipe: &Recipe| (recipe.report.every, recipe.log.metrics.trackers.clone(), recipe.train.fast_math);
     with_recipe(args, resume::Run::Train, (device, ranks), writes, checked, |finished, options, stop| {
+        let RunOptions { recipe, run_dir, kit, .. } = *options;
         note(&format!("adapter saved to {}", finished.output.display()));
-        if finished.interrupted {
-            end_with_page(options.run_dir);
-            note(&format!("stopped after step {}; go on with --resume", finished.steps));
-            return stopped(ranks, stop);
-        }
-        let recipe = options.recipe;
-        if recipe.eval.around {
+        let around = recipe.eval.around && !finished.interrupted;
+        let compared = if around {
             let step = format!("step-{:06}", finished.steps);
             let after = Some(finished.output.clone());
             let students = [("before", recipe.model.adapter.clone()), (step.as_str(), after)];
-            let folder = options.run_dir.join("eval");
-            let compared =
-                super::eval::side_by_side(recipe, &students, &folder, options.device, options.kit, stop);
-            end_with_page(options.run_dir);
-            compared?;
-            say_how_it_went(options.run_dir);
-            let (adapter, run_dir, kit) = (finished.output.as_path(), options.run_dir, options.kit);
-            let device = named.as_deref();
-            note(&what_next(&Done { recipe, run_dir, adapter, device, kit }));
+            super::eval::side_by_side(options, &students, stop)
         } else {
-            end_with_page(options.run_dir);
-            say_how_it_went(options.run_dir);
+            Ok(())
+        };
+        if ranks.is_first() {
+            end_with_page(run_dir);
+        }
+        compared?;
+        if finished.interrupted {
+            note(&format!("stopped after step {}; go on with --resume", finished.steps));
+            return stopped(ranks, stop);
+        }
+        if ranks.is_first() {
+            say_how_it_went(run_dir);
+            let (adapter, device) = (finished.output.as_path(), named.as_deref());
+            let next = around.then(|| what_next(&Done { recipe, run_dir, adapter, device, kit }));
+            next.iter().for_each(|next| note(next));
         }
         Ok(())
     })
 }
 
 /// Reads the recipe, and shows it or trains by it; `writes` says how many steps there are between pages, where metrics are
-/// sent and whether products may have less precision, `done` sees how the run ended, and goes on from there.
+/// sent and whether products may have less precision, `done` sees how the run ended, on every rank, and goes on from there.
 ///
 /// # Errors
 /// If the recipe or what it names is wrong, or the device or the disk fails.
@@ -133,7 +134,6 @@ pub(super) fn with_recipe<R: RunRecipe>(
     if let Some((progress, trackers)) = told {
         progress.finish();
         trackers.finish(&finished, &stop);
-        return done(finished?, &options, &stop);
     }
-    if finished?.interrupted { stopped(ranks, &stop) } else { Ok(()) }
+    done(finished?, &options, &stop)
 }

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vigos_core::files;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::Buffer;
@@ -77,7 +78,7 @@ impl ArrowFile {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn open(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Self, String> {
-        let mut file = File::open(path).map_err(|e| e.to_string())?;
+        let mut file = files::open(path).map_err(|e| e.to_string())?;
         let size = file.metadata().map_err(|e| e.to_string())?.len();
         let mut at = start(&mut file)?;
         let (mut schema, mut dictionaries, mut batches) = (None, HashMap::new(), Vec::new());
@@ -144,7 +145,7 @@ impl ArrowFile {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn read(&self, batch: &Batch) -> Result<RecordBatch, String> {
-        let mut file = File::open(&self.path).map_err(|e| e.to_string())?;
+        let mut file = files::open(&self.path).map_err(|e| e.to_string())?;
         let header = batch.message.read_header(&mut file)?;
         let said = root_as_message(&header).map_err(|e| e.to_string())?;
         let stored = said.header_as_record_batch().ok_or("it is no batch of records any more")?;

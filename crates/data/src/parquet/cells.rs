@@ -187,6 +187,9 @@ impl Cells<'_> {
 
     fn file(&self, relative: &str) -> Result<ImageSource, String> {
         check_length("path", relative)?;
+        if relative.starts_with("https://") || relative.starts_with("http://") {
+            return Ok(ImageSource::Link(relative.into()));
+        }
         contained(self.folder, relative).map(ImageSource::File).map_err(|e| e.to_string())
     }
 

@@ -23,7 +23,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::Compression;
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
-use vigos_core::files::{FileError, folder_of};
+use vigos_core::files::{self, FileError, folder_of};
 
 use crate::arrow::values;
 use crate::error::DatasetError;
@@ -219,7 +219,13 @@ impl Stored for Table {
             let folder = self.image_root.as_deref().unwrap_or_else(|| folder_of(&file.path));
             let number = index + 1;
             match &file.columns {
-                Some(columns) => Ok(vec![cells::row(batch, at, columns, number, origin.to_owned(), folder)]),
+                Some(columns) => {
+                    let row = cells::row(batch, at, columns, number, origin.to_owned(), folder)?;
+                    let (origin, id) = (row.origin.clone(), row.id.clone());
+                    let row =
+                        self.reader.admitted(row).map_err(|reason| BadRow::new(origin, &id, &reason))?;
+                    Ok(vec![Ok(row)])
+                }
                 None => match values::record(batch, at) {
                     Ok(record) => Ok(self.reader.rows(&record, origin, number, folder)),
                     Err(reason) => Err(BadRow::new(origin.to_owned(), &number.to_string(), &reason)),
@@ -388,7 +394,7 @@ fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, DatasetError>) -> Re
 }
 
 fn open(path: &Path) -> Result<File, DatasetError> {
-    Ok(File::open(path).map_err(|e| FileError::io("open", path, e))?)
+    Ok(files::open(path).map_err(|e| FileError::io("open", path, e))?)
 }
 
 /// Checks the end of the file before the decoder reads the footer whole: its length, then the magic bytes.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value};
-use vigos_core::files::{FileError, folder_of};
+use vigos_core::files::{self, FileError, folder_of};
 use vigos_layouts::Reader;
 
 use super::input::{Input, Kind};
@@ -67,7 +67,7 @@ pub(super) fn read(
     };
     for (number, input) in inputs.into_iter().enumerate() {
         let (path, has_lines) = (input.path.clone(), input.kind() == Kind::Lines);
-        let file = File::open(&path).map_err(|e| FileError::io("open", &path, e))?;
+        let file = files::open(&path).map_err(|e| FileError::io("open", &path, e))?;
         let root = reading.image_root.unwrap_or_else(|| folder_of(&path)).to_owned();
         for record in records(input)?.take(limit - index.places.len()) {
             let record = record?;

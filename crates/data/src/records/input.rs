@@ -1,10 +1,9 @@
 //! A file of rows as text, with what can be told of it from its first bytes.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use vigos_core::files::FileError;
+use vigos_core::files::{self, FileError};
 use vigos_core::pointer;
 
 use crate::error::DatasetError;
@@ -45,7 +44,7 @@ impl Input {
     pub(super) fn open(path: &Path) -> Result<Self, DatasetError> {
         let failed = |action| move |e| DatasetError::from(FileError::io(action, path, e));
         let mut reader: Box<dyn BufRead> =
-            Box::new(BufReader::new(File::open(path).map_err(failed("open"))?));
+            Box::new(BufReader::new(files::open(path).map_err(failed("open"))?));
         let mut start = look(&mut reader).map_err(failed("read"))?;
         let packing = Packing::of(&start);
         if let Some(packing) = packing {

@@ -113,7 +113,7 @@ impl Holding {
         if let Ok(row) = &row {
             let inline = row.images.iter().map(|image| match image {
                 ImageSource::Bytes(bytes) => bytes.len(),
-                ImageSource::File(_) => 0,
+                ImageSource::File(_) | ImageSource::Link(_) => 0,
             });
             self.inline = inline.fold(self.inline, usize::saturating_add);
         }
@@ -148,6 +148,7 @@ fn size(row: &RowResult) -> usize {
                     + match image {
                         ImageSource::Bytes(bytes) => bytes.len(),
                         ImageSource::File(path) => path.as_os_str().len(),
+                        ImageSource::Link(link) => link.len(),
                     }
             };
             let learnt = demonstration.as_ref().map_or(0, |d| d.prefill.len() + d.completion.len());

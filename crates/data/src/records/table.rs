@@ -68,8 +68,11 @@ pub(super) fn records(
             Err(e) => match e.kind() {
                 csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
                     let line = pos.as_ref().map_or(line, |position| position.line() as usize);
+                    let is_open = cells.iter().any(|cell| cell.contains(&b'\n'));
+                    let hint =
+                        if is_open { "; one has line breaks: is a closing quote missing?" } else { "" };
                     let reason =
-                        format!("found {len} cells, wanted {expected_len} as the first line has names");
+                        format!("found {len} cells, wanted {expected_len} as the first line has names{hint}");
                     Some(Ok(at(line, Err(reason))))
                 }
                 _ => {

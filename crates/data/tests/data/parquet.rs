@@ -44,7 +44,7 @@ fn image_bytes(row: &Row) -> Vec<&[u8]> {
     fn inside(image: &ImageSource) -> &[u8] {
         match image {
             ImageSource::Bytes(bytes) => bytes,
-            ImageSource::File(path) => panic!("a file {path:?}"),
+            other => panic!("{other:?}"),
         }
     }
     row.images.iter().map(inside).collect()

@@ -29,6 +29,7 @@ fn seen(row: &Row) -> (String, String, Vec<String>) {
     let image = |image: &ImageSource| match image {
         ImageSource::File(path) => path.file_name().unwrap().to_string_lossy().into_owned(),
         ImageSource::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        ImageSource::Link(link) => link.to_string(),
     };
     (row.problem.clone(), row.answer.clone(), row.images.iter().map(image).collect())
 }
@@ -316,7 +317,8 @@ fn pictures_that_a_row_holds_are_read() {
     for (image, part) in [
         ("data:image/png;base64,!!!!", "base64 is damaged"),
         ("data:image/png,%89PNG", "wanted data:image/…;base64"),
-        ("https://example.org/a.png", "a web address (https://example.org/a.png"),
+        ("https://example.org/a.png", "found a link to example.org, which data.image_links does not name"),
+        ("s3://bucket/a.png", "an address (s3://bucket/a.png"),
         ("file:///etc/passwd", "is absolute"),
     ] {
         let message = refused(&format!(r#"{{"image": "{image}", "problem": "p", "answer": "x"}}"#));

@@ -56,6 +56,7 @@ fn open(sources: &Sources, path: &Path, limit: Option<usize>) -> Result<Dataset,
             max_bad_share: 0.0,
             layout: Default::default(),
             turns: Default::default(),
+            links: Default::default(),
         },
         &mut |_, _, _| (),
     )

@@ -81,7 +81,7 @@ pub(super) fn side_by_side(runs: &[PathBuf]) -> Result<Vec<Metric>, CompareError
 }
 
 fn read(path: &Path, prefix: &str, sums: &mut BTreeMap<String, Sum>) -> Result<(), CompareError> {
-    if !path.is_file() {
+    if !path.exists() {
         return Ok(());
     }
     let options = ReadOptions { last_line: LastLine::Dropped, ..ReadOptions::default() };

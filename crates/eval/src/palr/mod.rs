@@ -21,7 +21,7 @@ use left_out::{NOT_RECORDED, left_out};
 use report::Diagnosed;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use vigos_core::jsonl::{LastLine, ReadOptions, read_lines};
@@ -67,6 +67,8 @@ pub fn palr(
     let recorded = rollouts.map(|path| read_rollouts(path, vocabulary)).transpose()?;
     let (maker, total) = (loaded.base.samples(), data.count().get());
     try_first(&maker, total, |item| Ok(data.load(item)?))?;
+    let files = data.files().iter().map(PathBuf::as_path);
+    Folder::hold_inputs(&mut run, options, &loaded.base.files, (total, files), observer)?;
     Folder::begin(&mut run, options)?;
 
     let part = recipe.rollout.sampling.batch;

@@ -86,6 +86,48 @@ fn work_that_was_cut_off_anywhere_ends_with_the_same_bytes() {
     }
 }
 
+/// Hears what a person should know.
+#[derive(Default)]
+struct Heard(String);
+
+impl Observer for Heard {
+    fn note(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+}
+
+#[test]
+fn work_goes_on_with_other_data_and_says_so_but_with_no_other_adapter() {
+    let dir = folder(&questions());
+    let adapter = dir.path().join("adapter");
+    fs::create_dir(&adapter).unwrap();
+    let mut recipe = recipe(dir.path(), &[]);
+    for file in fs::read_dir(recipe.model.adapter.as_ref().unwrap()).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), adapter.join(file.file_name())).unwrap();
+    }
+    recipe.model.adapter = Some(adapter.clone());
+    let out = dir.path().join("run");
+    run(&recipe, &out, false).unwrap();
+    let (kit, device) = (kit(), Device::flex());
+    let again = || {
+        let (mut heard, stop) = (Heard::default(), AtomicBool::new(false));
+        let options = Options::new(&recipe, &out, &kit, &device).resumed(true);
+        evaluate(&options, &mut heard, &stop).map(|_| heard.0)
+    };
+    assert_eq!(again().unwrap(), "");
+    let data = dir.path().join("data.jsonl");
+    let text = fs::read_to_string(&data).unwrap();
+    fs::write(&data, text.replacen("\"answer\"", " \"answer\"", 1)).unwrap();
+    assert!(again().unwrap().contains("the data has changed since the run began"));
+    let weights = adapter.join("adapter_model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    let error = again().unwrap_err().to_string();
+    assert!(error.contains("student's adapter has changed") && error.contains("adapter_model"), "{error}");
+}
+
 /// How many ranks end an evaluation, which is begun or gone on with; the items that are done, the same for all.
 fn shared(count: usize, recipe: &Recipe, run_dir: &Path, resume: bool, stops: Option<usize>) -> usize {
     let ended = Threads::run(count, |ranks| {

@@ -40,6 +40,7 @@ fn images(row: &Row) -> Vec<String> {
     let name = |image: &ImageSource| match image {
         ImageSource::File(path) => path.file_name().unwrap().to_string_lossy().into_owned(),
         ImageSource::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        ImageSource::Link(link) => link.to_string(),
     };
     row.images.iter().map(name).collect()
 }

@@ -37,7 +37,8 @@ fn the_prompt_of_a_row_is_what_the_usual_library_makes_of_its_messages() {
     let prompts = Prompts::load(Some(templates.path())).unwrap();
     let fields = RowFields::from(&Fields::default());
     for Case { name, record, turns, ids } in golden.cases {
-        let reader = Reader { fields: fields.clone(), layout: DataLayout::Auto, turns };
+        let reader =
+            Reader { fields: fields.clone(), layout: DataLayout::Auto, turns, links: Default::default() };
         let rows = reader.rows(&record, &name, 1, &root.join("tests/fixtures/images"));
         assert_eq!(rows.len(), ids.len(), "{name}");
         for (row, ids) in rows.into_iter().zip(ids) {
@@ -56,6 +57,7 @@ fn patches(row: &Row, processor: &Processor) -> Vec<ImagePatches> {
             processor.patches(&decode::open(path, &DecodeLimits::default()).unwrap()).unwrap()
         }
         ImageSource::Bytes(_) => panic!("a picture within the row"),
+        ImageSource::Link(link) => panic!("{link} was not fetched"),
     });
     each.collect()
 }

@@ -30,7 +30,12 @@ fn read_as(
     layout: DataLayout,
     turns: Turns,
 ) -> Vec<Result<Row, BadRow>> {
-    Reader { fields, layout, turns }.rows(record, "set:1", 1, &fixtures().join("images"))
+    Reader { fields, layout, turns, links: Default::default() }.rows(
+        record,
+        "set:1",
+        1,
+        &fixtures().join("images"),
+    )
 }
 
 fn rows(record: &Map<String, Value>, turns: Turns) -> Vec<Result<Row, BadRow>> {
@@ -42,6 +47,7 @@ fn seen(row: &Row) -> (String, String, Vec<String>) {
     let name = |image: &ImageSource| match image {
         ImageSource::File(path) => path.file_name().unwrap().to_string_lossy().into_owned(),
         ImageSource::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        ImageSource::Link(link) => link.to_string(),
     };
     (row.problem.clone(), row.answer.clone(), row.images.iter().map(name).collect())
 }
@@ -243,7 +249,7 @@ fn a_row_that_almost_has_a_layout_says_what_is_wrong() {
         (json!({"prompt": "p", "completion": "x"}), ["no field \"image\"", "prompt, completion"]),
         (
             json!({"image": "https://example.org/a.png", "prompt": "p", "completion": "x"}),
-            ["found a web address", "not fetched"],
+            ["found a link to example.org", "data.image_links"],
         ),
         (json!({"image": "../a.png", "prompt": "p", "completion": "x"}), ["has a .. part", "below"]),
     ] {

@@ -45,7 +45,7 @@ fn a_schema_has_every_key_with_its_type_range_default_and_meaning() {
 #[test]
 fn what_may_change_on_resume_is_said_at_the_keys() {
     let sections = ["train.steps", "train.epochs", "checkpoint", "log", "report"];
-    let images = ["data.image_root", "data.max_image_pixels"];
+    let images = ["data.image_links", "data.image_root", "data.max_image_pixels"];
     let free_of = |run| free::<Recipe>(run).into_iter().collect::<std::collections::BTreeSet<_>>();
     let set = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     // What a run may have been lost to, among others.

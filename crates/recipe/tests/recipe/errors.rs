@@ -164,7 +164,7 @@ fn a_value_that_the_key_does_not_take_is_refused() {
         ("method.teacher = [{ divergence = 'revers' }]", "did you mean \"reverse\"?"),
         (
             "method.teacher = [{ divergence = 'own:a b' }]",
-            "wanted one of \"forward\", \"reverse\", or `own:NAME`",
+            "wanted one of \"forward\", \"reverse\", \"jsd\", or `own:NAME`",
         ),
         ("method.teacher = [{ context = ['answer_key'] }]", "each is \"image\", \"problem\", \"reference\""),
     ] {

@@ -60,7 +60,7 @@ fn none_of_a_thousand_damages_to_a_checkpoint_is_taken_for_one() {
     assert_eq!(files.len(), 5, "adapter, its configuration, optimiser, state, manifest");
     let taken = || {
         let mut said = Vec::new();
-        let (_, _, state) = checkpoints.load(read, &mut |text| said.push(text)).unwrap().unwrap();
+        let (_, _, state) = checkpoints.load("", read, &mut |text| said.push(text)).unwrap().unwrap();
         (state.step, said)
     };
     assert_eq!(taken(), (2, vec![]), "it is sound");

@@ -89,6 +89,7 @@ fn parquet_copy(folder: &Path) {
         let encoded = rows.iter().map(|row| match &row.images[0] {
             ImageSource::File(path) => fs::read(path).unwrap(),
             ImageSource::Bytes(bytes) => bytes.to_vec(),
+            ImageSource::Link(link) => panic!("{link} was not fetched"),
         });
         let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(encoded));
         let images = StructArray::from(vec![(Arc::new(Field::new("bytes", DataType::Binary, false)), bytes)]);

@@ -152,7 +152,8 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
         let checkpoint = dir.join(format!("checkpoints/step-00000{step}"));
         std::fs::write(checkpoint.join("trainer.json"), b"{}").unwrap();
     }
-    assert!(matches!(run(&recipe, &dir, true), Err(RunError::Manifest(_))));
+    let error = run(&recipe, &dir, true).unwrap_err().to_string();
+    assert!(error.contains("no checkpoint can be used") && error.contains("put one back"), "{error}");
 }
 
 #[test]
@@ -400,6 +401,51 @@ fn a_run_goes_on_with_other_data_and_says_so_but_with_no_other_base() {
     let error = go(4, true).unwrap_err().to_string();
     assert!(error.contains("its model.safetensors is another one"), "{error}");
     assert_eq!(std::fs::read(dir.join("metrics.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn a_recipe_s_divergence_is_the_one_that_teaches() {
+    let loss = |keys: &str| -> f64 {
+        let teacher = format!(
+            "method.teacher=[{{name='t', context=['image', 'problem', 'reference'], prompt='reference', \
+             spans=['completion'], when='always', {keys}}}]"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("run");
+        run(&recipe(&["train.steps=1", "method.clip=0", &teacher]), &dir, false).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&metrics(&dir)[0]).unwrap();
+        line["loss"].as_f64().unwrap()
+    };
+    let near = |found: f64, wanted: f64, within: f64| {
+        assert!((found / wanted - 1.0).abs() < within, "{found} {wanted}");
+    };
+    let (forward, reverse) = (loss("divergence='forward'"), loss("divergence='reverse'"));
+    // All tokens of the vocabulary, without the fused operator.
+    near(loss("divergence='forward', top_k=4096"), forward, 1e-4);
+    assert!(loss("divergence='forward', top_k=2") < forward, "what is in one bucket is not told apart");
+    // JSD(β) / β goes to KL(q‖p) as β goes to 0, and JSD(β) / (1 − β) to KL(p‖q) as β goes to 1.
+    near(loss("divergence='jsd', beta=0.001") / 0.001, forward, 0.02);
+    near(loss("divergence='jsd', beta=0.999") / 0.001, reverse, 0.02);
+    assert!(loss("divergence='jsd'") < 2f64.ln());
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let [own, other] = ["own", "other"].map(|name| folder.path().join(name));
+    let of = |seed: u64| recipe(&["train.steps=2", "checkpoint.every=1", &format!("train.seed={seed}")]);
+    run(&of(1), &own, false).unwrap();
+    run(&of(2), &other, false).unwrap();
+    let [sound, strange] = [&own, &other].map(|dir| dir.join("checkpoints/step-000002"));
+    copy(&strange, &sound);
+    let (recipe, kit, device, mut notes) = (of(1), kit(), Device::flex(), Notes::default());
+    let options = TrainOptions::new(&recipe, &own, &kit, &device).resumed(true);
+    train(&options, &mut notes, &AtomicBool::new(false)).unwrap();
+    let said = notes.0.join("\n");
+    assert!(
+        said.contains("step-000002 cannot be used") && said.contains("a checkpoint of another run"),
+        "{said}"
+    );
 }
 
 /// The files of one folder in the place of those of another.

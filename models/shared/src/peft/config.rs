@@ -9,6 +9,7 @@ use crate::lora::{AdapterConfig, Selection};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use vigos_core::files::read_limited;
+use vigos_core::json;
 use vigos_core::keys::{KeyError, Keys, whole};
 use vigos_core::pointer::is_pointer;
 
@@ -130,10 +131,8 @@ pub(super) fn read(path: &Path) -> Result<AdapterConfig, ModelError> {
     if is_pointer(&bytes) {
         return Err(ModelError::Pointer { path: path.to_owned() });
     }
-    // Some editors write a byte order mark before a text.
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let value: Value = serde_json::from_slice(text)
-        .map_err(|e| KeyError::saying(path, "(whole file)", &e.to_string(), "a JSON object"))?;
+    let value: Value = json::parse(&bytes)
+        .map_err(|found| KeyError::saying(path, "(whole file)", &found, "a JSON object"))?;
     let fields = Fields(Keys::of(path, &value)?);
     fields.are_supported()?;
     Ok(fields.config()?)
@@ -263,8 +262,9 @@ fn rank(value: &Value) -> Option<usize> {
     whole(value).filter(|r| (1..=MAX_RANK).contains(r)).map(|r| r as usize)
 }
 
+/// A number that f32 has, which the products are summed in.
 fn finite(value: &Value) -> Option<f64> {
-    value.as_f64().filter(|number| number.is_finite())
+    value.as_f64().filter(|number| (*number as f32).is_finite())
 }
 
 /// Null, false and what is empty ask for nothing.

@@ -7,6 +7,7 @@ use safetensors::tensor::Metadata;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use vigos_core::files;
 use vigos_core::pointer::is_pointer;
 use vigos_core::text::one_line;
 
@@ -41,12 +42,34 @@ impl Stored {
         Ok(bytes)
     }
 
+    /// Refuses bytes of it that are a NaN or an infinity; `why` says where they come from.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] with the place of the first.
+    pub fn is_finite(&self, bytes: &[u8], why: &str) -> Result<(), ModelError> {
+        // Sign, exponent and fraction: a number is not finite where every bit of the exponent is set.
+        let half = |exponent: u16| move |value: &[u8; 2]| u16::from_le_bytes(*value) & exponent == exponent;
+        let found = match self.dtype {
+            Dtype::F32 => first(bytes, |value| u32::from_le_bytes(*value) & 0x7f80_0000 == 0x7f80_0000),
+            Dtype::BF16 => first(bytes, half(0x7f80)),
+            Dtype::F16 => first(bytes, half(0x7c00)),
+            _ => None,
+        };
+        found.map_or(Ok(()), |at| {
+            Err(ModelError::NotFinite {
+                path: self.file.clone(),
+                tensor: self.name.clone(),
+                found: format!("value {at} {why}"),
+            })
+        })
+    }
+
     /// Its bytes, to be read a part at a time.
     ///
     /// # Errors
     /// If the file cannot be opened.
     pub(super) fn open(&self) -> Result<std::io::Take<File>, ModelError> {
-        let mut file = File::open(&self.file).map_err(|source| self.failed(source))?;
+        let mut file = files::open(&self.file).map_err(|source| self.failed(source))?;
         file.seek(SeekFrom::Start(self.start)).map_err(|source| self.failed(source))?;
         Ok(file.take(self.bytes as u64))
     }
@@ -72,13 +95,24 @@ impl Stored {
     }
 }
 
+/// The place of the first value that `is` so.
+fn first<const N: usize>(bytes: &[u8], is: impl Fn(&[u8; N]) -> bool) -> Option<usize> {
+    /// Values that are looked at without a way out in between, as vector units do it.
+    const BLOCK: usize = 4096;
+    let (values, _) = bytes.as_chunks::<N>();
+    let block =
+        values.chunks(BLOCK).position(|block| block.iter().fold(false, |any, value| any | is(value)))?;
+    let start = block * BLOCK;
+    values.iter().skip(start).position(is).map(|at| start + at)
+}
+
 /// The tensors of one file.
 ///
 /// # Errors
 /// If it cannot be read, or its header is damaged or does not describe its data.
 pub(super) fn headers(path: &Path) -> Result<Vec<Stored>, ModelError> {
     let read = |source| ModelError::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(read)?;
+    let mut file = files::open(path).map_err(read)?;
     let size = file.metadata().map_err(read)?.len();
     let mut start = Vec::new();
     Read::by_ref(&mut file).take(64).read_to_end(&mut start).map_err(read)?;
