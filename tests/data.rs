@@ -181,6 +181,44 @@ fn a_check_of_what_holds_no_usable_row_says_so_and_ends_with_2() {
 }
 
 #[test]
+fn what_evaluation_reads_of_a_row_is_kept_or_its_format_refused() {
+    let labelled = json!({"image": "wide.png", "problem": "What? ", "answer": "3", "kind": "count", "triple": 7,
+        "role": "prior", "wording": "fact", "wrong_answers": ["4", "5"]});
+    let (dir, data) = data_folder(&[labelled]);
+    let to = |data: &Path, name: &str, more: &[&str]| {
+        let out = dir.path().join(name);
+        let fixed = ["data", "convert", data.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        (run(fixed.iter().chain(more)), out)
+    };
+    let (ran, out) = to(&data, "rows-anew.jsonl", &[]);
+    ran.ok();
+    let line: Value = serde_json::from_str(&fs::read_to_string(out).unwrap()).unwrap();
+    assert_eq!(
+        (&line["kind"], &line["triple"], &line["role"]),
+        (&json!("count"), &json!(7), &json!("prior"))
+    );
+    assert_eq!((&line["wording"], &line["wrong_answers"]), (&json!("fact"), &json!(["4", "5"])));
+    let (ran, out) = to(&data, "rows.parquet", &[]);
+    ran.refused(&["a row with a place in a prior suite", ".jsonl"]);
+    assert!(!out.exists());
+
+    let told = json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "<image>What?"},
+        {"role": "assistant", "content": "3"}], "images": ["wide.png"], "kind": "count"});
+    let (_told, data) = data_folder(&[told]);
+    to(&data, "told.parquet", &["--image-root", dir.path().to_str().unwrap()]).0.refused(&["a system turn"]);
+    let talk = json!({"image": "wide.png", "conversations": [
+        {"from": "human", "value": "<image>What is it?"}, {"from": "gpt", "value": "A square."},
+        {"from": "human", "value": "Its colour?"}, {"from": "gpt", "value": "teal"}]});
+    let (_talk, data) = data_folder(&[talk]);
+    let (ran, _) = to(&data, "talk.jsonl", &["--turns", "each"]);
+    assert!(
+        ran.ok()
+            .stderr
+            .contains("1 of them ask after earlier questions: read the file with data.turns = \"last\"")
+    );
+}
+
+#[test]
 fn links_to_pictures_are_followed_where_the_recipe_names_their_host_and_kept() {
     let picture = fs::read(image("wide.png")).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

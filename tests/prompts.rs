@@ -39,3 +39,16 @@ fn the_prompts_of_a_row_are_shown_as_text_and_as_json_without_any_weights() {
         assert!(text.contains(prompt["text"].as_str().unwrap().trim_end()), "{role}");
     }
 }
+
+#[test]
+fn what_would_change_the_terminal_is_shown_and_in_json_as_it_is() {
+    let problem = "Why \u{1b}]0;title\u{7} \u{202e}so?";
+    let row = serde_json::json!({"image": "wide.png", "problem": problem, "answer": "3"});
+    let (_folder, data) = data_folder(&[row]);
+    let recipe = recipe(&data);
+    let args = ["prompts", recipe.to_str().unwrap()];
+    let text = run(args).ok().stdout;
+    assert!(text.contains("Why ⟨U+001B⟩]0;title⟨U+0007⟩ ⟨U+202E⟩so?"), "{text}");
+    assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text}");
+    assert_eq!(run(args.into_iter().chain(["--json"])).ok().json()["problem"], problem);
+}

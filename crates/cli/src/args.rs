@@ -188,7 +188,7 @@ pub(crate) enum Command {
         vigos init assets/tiny-qwen2_5-vl/config.json --out tiny --seed 1\n\n\
         Tokenizer, processor and template files beside the configuration are copied.")]
     Init(InitArgs),
-    /// Make data: the drawn world of shapes, a tokenizer for its language.
+    /// Look at data, convert it, or make some: the drawn world of shapes, a tokenizer for its language.
     #[command(after_help = "Examples:\n  \
         vigos data shapes --out shapes\n  \
         vigos data tokenizer shapes/warmup.jsonl --out shapes-start \\\n      \

@@ -19,7 +19,8 @@ pub(crate) fn layer<S>(path: &Path) -> Result<(impl Layer<S> + use<S>, FlushGuar
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    unless_other("--trace", path, "[", "a trace")?;
+    // As the library begins one, with an event and without.
+    unless_other("--trace", path, &["[\n{\"ph\":", "[\n\n]"], "a trace")?;
     let file = File::create(path).map_err(|error| {
         let message = format!("found {}, which cannot be written: {error}", path.display());
         CliError::input("--trace", message, "name a file in a folder that is there")

@@ -162,8 +162,8 @@ impl JsonLines {
 
     fn open(path: &Path, keep: Option<u64>) -> Result<Self, JsonLinesError> {
         let failed = |e| FileError::io("open", path, e);
-        // Asked before opening: a pipe would wait for its reader, and nothing can be read back of one.
-        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        // Asked before opening: a pipe would wait for its reader, and a link may lead to what is somebody else's.
+        if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
             return Err(FileError::NotAFile { path: path.to_owned() }.into());
         }
         let file = File::options().append(true).create(true).open(path).map_err(failed)?;

@@ -67,6 +67,11 @@ fn what_is_no_regular_file_is_not_opened() {
         let error = open(Path::new("/dev/null")).unwrap_err();
         assert!(matches!(error, JsonLinesError::File(FileError::NotAFile { .. })), "{error}");
     }
+    let (dir, path) = file(b"somebody else's");
+    let link = dir.path().join("link.jsonl");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(JsonLines::resume(&link, 0).is_err());
+    assert_eq!(fs::read(&path).unwrap(), b"somebody else's");
 }
 
 #[test]

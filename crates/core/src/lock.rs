@@ -48,6 +48,9 @@ impl FolderLock {
     pub fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join(NAME);
         let failed = |action, e| FileError::io(action, &path, e);
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(FileError::NotAFile { path }.into());
+        }
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(|e| failed("create", e))?;
         match file.try_lock() {

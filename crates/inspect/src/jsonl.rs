@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use vigos_core::files::{FileError, folder_of, write_atomic, write_atomic_bytes};
-use vigos_data::{ImageSource, Row};
+use vigos_data::{ImageSource, Labels, Place, Row};
 
 use crate::error::InspectError;
 use crate::pictures::{below, encoded, ending};
@@ -138,8 +138,16 @@ fn line(row: &Row, names: Vec<String>) -> Value {
             fields.insert("completion".into(), json!(learnt.completion))
         }
     };
-    if let Some(kind) = &row.labels.kind {
+    let Labels { kind, place, wrong_answers, .. } = &row.labels;
+    if let Some(kind) = kind {
         fields.insert("kind".into(), json!(kind));
+    }
+    if let Some(Place { triple, role, wording }) = place {
+        fields.extend([("triple".to_owned(), json!(triple)), ("role".to_owned(), json!(role))]);
+        fields.extend(wording.as_ref().map(|wording| ("wording".to_owned(), json!(wording))));
+    }
+    if !wrong_answers.is_empty() {
+        fields.insert("wrong_answers".into(), json!(wrong_answers));
     }
     Value::Object(fields)
 }

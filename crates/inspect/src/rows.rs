@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use vigos_core::files::FileError;
-use vigos_data::{BadRow, Dataset, Row};
+use vigos_data::{BadRow, Dataset, Row, Speaker};
 
 use crate::error::InspectError;
 use crate::pictures::{self, Picture};
@@ -20,10 +20,28 @@ pub struct Converted {
     pub rows: usize,
     /// Image files that were written beside them.
     pub images: usize,
+    /// Rows with an answer before their question.
+    pub histories: usize,
     /// Rows that were left out, as they cannot be used.
     pub bad: usize,
     /// The first of them.
     pub first_bad: Vec<BadRow>,
+}
+
+impl Converted {
+    /// What was written to `out`, in words.
+    pub fn told(&self, out: &Path) -> String {
+        let Self { rows, images, histories, bad, .. } = self;
+        let left_out = if *bad > 0 { format!(", {bad} left out") } else { String::new() };
+        let beside = if *images > 0 { format!(", {images} images written beside it") } else { String::new() };
+        let history = match histories {
+            0 => String::new(),
+            _ => format!(
+                "; {histories} of them ask after earlier questions: read the file with data.turns = \"last\""
+            ),
+        };
+        format!("{rows} rows written to {}{left_out}{beside}{history}", out.display())
+    }
 }
 
 /// Rows to be written, one after another.
@@ -88,6 +106,9 @@ impl Rows<'_> {
                     match fault {
                         None => {
                             self.converted.rows += 1;
+                            let has_history =
+                                row.before.iter().any(|turn| turn.speaker == Speaker::Assistant);
+                            self.converted.histories += usize::from(has_history);
                             return Ok(Some((number, row)));
                         }
                         Some(reason) => BadRow::new(row.origin, &row.id, &reason),

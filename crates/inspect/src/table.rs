@@ -13,7 +13,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use tempfile::NamedTempFile;
 use vigos_core::files::{FileError, folder_of};
-use vigos_data::Row;
+use vigos_data::{Labels, Row};
 
 use crate::error::InspectError;
 use crate::pictures::encoded;
@@ -42,10 +42,17 @@ pub(crate) fn write(mut rows: Rows, out: &Path) -> Result<Converted, InspectErro
     let mut writer =
         ArrowWriter::try_new(file, schema, Some(properties)).map_err(|e| fault(e.to_string()))?;
     while let Some((_, row)) = rows.next()? {
-        if !row.before.is_empty() || row.demonstration.is_some() {
+        let Labels { place, wrong_answers, .. } = &row.labels;
+        let more = [
+            ("something before its question, such as a system turn", !row.before.is_empty()),
+            ("a demonstration", row.demonstration.is_some()),
+            ("a place in a prior suite", place.is_some()),
+            ("wrong answers", !wrong_answers.is_empty()),
+        ];
+        if let Some((what, _)) = more.into_iter().find(|(_, is_there)| *is_there) {
             return Err(InspectError::Out {
                 path: out.to_owned(),
-                found: format!("{}: a row with a history, or a demonstration", row.origin),
+                found: format!("{}: a row with {what}", row.origin),
                 wanted: "a name that ends with .jsonl, which has a place for it",
             });
         }
@@ -74,6 +81,7 @@ struct Group {
     images: ListBuilder<StructBuilder>,
     problem: StringBuilder,
     answer: StringBuilder,
+    kind: StringBuilder,
 }
 
 impl Group {
@@ -90,6 +98,7 @@ impl Group {
             images: ListBuilder::new(image),
             problem: StringBuilder::new(),
             answer: StringBuilder::new(),
+            kind: StringBuilder::new(),
         }
     }
 
@@ -109,6 +118,7 @@ impl Group {
         self.id.append_value(&row.id);
         self.problem.append_value(&row.problem);
         self.answer.append_value(&row.answer);
+        self.kind.append_option(row.labels.kind.as_ref());
         self.rows += 1;
         Ok(())
     }
@@ -116,11 +126,12 @@ impl Group {
     /// The rows as a batch; there are none afterwards.
     fn finish(&mut self) -> Result<RecordBatch, arrow_schema::ArrowError> {
         self.rows = 0;
-        let columns: [(&str, ArrayRef); 4] = [
+        let columns: [(&str, ArrayRef); 5] = [
             ("id", Arc::new(self.id.finish())),
             ("images", Arc::new(self.images.finish())),
             ("problem", Arc::new(self.problem.finish())),
             ("answer", Arc::new(self.answer.finish())),
+            ("kind", Arc::new(self.kind.finish())),
         ];
         RecordBatch::try_from_iter_with_nullable(
             columns.into_iter().map(|(name, column)| (name, column, true)),

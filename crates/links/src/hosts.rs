@@ -77,8 +77,8 @@ impl Hosts {
         let Some(covered) = self.covers(&url) else {
             let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
             return Err(format!(
-                "found a link to {host}{port}, which data.image_links does not name: name it there to have pictures \
-                 fetched, or give the path of a file"
+                "found a link to {host}{port}, which data.image_links does not name: name it there (`*` is for public \
+                 hosts at the usual ports) to have pictures fetched, or give the path of a file"
             ));
         };
         let literal = match url.host() {

@@ -25,7 +25,7 @@ const AT_ONCE: usize = 8;
 /// How many failures are known at most.
 const MOST_FAILED: usize = 4096;
 /// How long it is asked again at most, and how long it is not asked at all after that.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The links that are followed, which none are by default. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +63,7 @@ impl Settings {
         Ok(Self {
             folder: folder.join("vigos/images"),
             offline: ["1", "ON", "YES", "TRUE"].contains(&offline.as_str()),
-            timeout: Duration::from_secs(30),
+            timeout: Duration::from_secs(20),
             pause: Duration::from_millis(500),
         })
     }

@@ -60,7 +60,7 @@ pub(crate) fn read(path: &Path) -> Result<String, RecipeError> {
     String::from_utf8(bytes).map_err(|error| {
         let error = error.utf8_error();
         unreadable(format!(
-            "{origin} is not text in UTF-8 ({error}); convert it, for example with `iconv -f UTF-16 -t UTF-8`"
+            "{origin} is not text in UTF-8 ({error}); convert it, for example with `iconv -f UTF-16 -t UTF-8`, or `-f LATIN1`"
         ))
     })
 }

@@ -66,8 +66,9 @@ impl Inputs {
             return Ok(None);
         }
         let read = serde_json::from_slice(&read_limited(&file, MAX_INPUTS)?);
-        read.map(Some)
-            .map_err(|e| FolderError::taken(&file, format!("{e}; wanted what a run began with"), "remove it"))
+        read.map(Some).map_err(|e| {
+            FolderError::taken(&file, format!("{e}; wanted what a run began with"), "put it back as it was")
+        })
     }
 
     /// Holds them against those that the run in `folder` was begun with, and tells what the run may go on with all the same.

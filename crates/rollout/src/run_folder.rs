@@ -113,7 +113,10 @@ impl RunFolder {
             }
             None => {
                 inputs.begin(&self.recipe);
-                None
+                self.resumes.then(|| {
+                    let folder = self.path.display();
+                    format!("{folder} has no inputs.json: nothing tells whether model and data are those that it began with")
+                })
             }
         };
         self.is_run(inputs.run.clone());

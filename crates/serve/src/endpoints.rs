@@ -6,7 +6,7 @@ use crate::body;
 use crate::fields::Fields;
 use crate::messages::{Reader, Said};
 use crate::refusal::Refusal;
-use crate::settings::Settings;
+use crate::settings::{MOST_ALTERNATIVES, Settings};
 use crate::shared::Shared;
 use crate::ticket::Ticket;
 use axum::extract::{Request, State};
@@ -119,6 +119,10 @@ fn prepare(shared: &Shared, bytes: &[u8], kind: Kind, mut ticket: Ticket) -> Res
         Kind::Chat => {
             let told: bool = fields.take("logprobs", "true or false")?.unwrap_or_default();
             let count: Option<usize> = fields.take("top_logprobs", "a whole number from 0 to 20")?;
+            if let Some(count) = count.filter(|count| !told && *count > 0 || *count > MOST_ALTERNATIVES) {
+                let wanted = format!("at most {MOST_ALTERNATIVES}, and logprobs = true beside it");
+                return Err(Refusal::of("top_logprobs", count.to_string(), &wanted));
+            }
             let logprobs = told.then(|| count.unwrap_or(0));
             let settings = Settings::take(&mut fields, logprobs, None, &shared.limits)?;
             shared.registry.find(&settings.model)?;

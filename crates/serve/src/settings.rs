@@ -9,7 +9,7 @@ use vigos_rollout::sampler::{Sampling, SamplingError};
 /// The most stop texts, and the most bytes of one.
 const STOPS: (usize, usize) = (16, 1024);
 /// The most alternatives to a token that are told.
-const MOST_ALTERNATIVES: usize = 20;
+pub(crate) const MOST_ALTERNATIVES: usize = 20;
 
 /// Keys that no answer depends on.
 const IGNORED: &[&str] =
@@ -168,7 +168,9 @@ fn stops(fields: &mut Fields) -> Result<Vec<String>, Refusal> {
         Some(OneOrMore::More(stops)) => stops,
     };
     if stops.len() > most || stops.iter().any(|stop| stop.is_empty() || stop.len() > longest) {
-        return Err(Refusal::of("stop", format!("{} texts", stops.len()), &wanted));
+        let lengths: Vec<String> = stops.iter().take(most + 1).map(|stop| stop.len().to_string()).collect();
+        let found = format!("{} texts of {} bytes", stops.len(), lengths.join(", "));
+        return Err(Refusal::of("stop", found, &wanted));
     }
     Ok(stops)
 }

@@ -83,6 +83,19 @@ impl Stop {
         note("ending…; press Ctrl-C again to stop at once");
     }
 
+    /// Ends the process so long after a signal was heard, if it is there then: work that waits for what does not come, as the
+    /// keys of a terminal that is gone, sees no flag.
+    pub fn ends_within(&self, grace: Duration) {
+        let stop = self.clone();
+        thread::spawn(move || {
+            while !stop.flag.load(Ordering::SeqCst) {
+                thread::sleep(GLANCE);
+            }
+            thread::sleep(grace);
+            std::process::exit(stop.code().into())
+        });
+    }
+
     /// Raised when the work is to end.
     pub fn flag(&self) -> &AtomicBool {
         &self.flag

@@ -4,6 +4,10 @@ use crate::error::TerminalError;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
+use vigos_report::visible;
+
+/// The most characters that are shown.
+const LONGEST: usize = 1 << 24;
 
 /// Writes a line of data to stdout. A reader that has closed the pipe has all that it wanted.
 ///
@@ -15,6 +19,14 @@ pub fn data(text: &str) -> Result<(), TerminalError> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(TerminalError::Stdout(error)),
         _ => Ok(()),
     }
+}
+
+/// Writes text that strangers had a part in to stdout: what would be hidden in it, or change the terminal, is shown.
+///
+/// # Errors
+/// As [`data`].
+pub fn shown(text: &str) -> Result<(), TerminalError> {
+    data(&visible(text, LONGEST))
 }
 
 /// Writes a value as one line of JSON to stdout.

@@ -20,8 +20,8 @@ pub(crate) enum DataCommand {
         vigos data check configs/shapes.toml --set data.limit=1000\n  \
         vigos data check rows.parquet --json\n\n\
         A file that ends with .toml is a recipe, of vigos train or vigos sft: then prompts are measured with its \
-        model, and steps and tokens are estimated. Nothing is written. The exit code is 0 whatever was found, as long \
-        as the data set can be opened. docs/data.md has the layouts and formats.")]
+        model, and steps and tokens are estimated. Nothing is written. The exit code is 0 if the data set can be \
+        opened and a row can be used. docs/data.md has the layouts and formats.")]
     Check(CheckArgs),
     /// Write a data set anew, as JSON Lines with image files beside it or as Parquet with the images inside.
     #[command(after_help = "Examples:\n  \

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::Path;
 use vigos::kit;
 use vigos_data::{DataLayout, DataRequest, Dataset, DatasetError};
-use vigos_inspect::{Converted, InspectError, Looked, Plan, Reader, Report, check as look_at};
+use vigos_inspect::{InspectError, Looked, Plan, Reader, Report, check as look_at};
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::sample::ImageLimits;
 use vigos_recipe::sft::SftRecipe;
@@ -195,16 +195,14 @@ pub(super) fn convert(args: &ConvertArgs) -> Result<(), CliError> {
     let most = named.rows().max_image_pixels;
     let stop = Stop::listen(None)?;
     let converted = vigos_inspect::convert(&dataset, &args.out, share, most, &mut progress, stop.flag());
-    let Converted { rows, images, bad, first_bad } = match converted {
+    let converted = match converted {
         Err(InspectError::Stopped) => return Err(stop.stopped().into()),
         converted => converted?,
     };
     counter.finish();
-    for bad in &first_bad {
+    for bad in &converted.first_bad {
         note(&format!("{} (id `{}`) is left out: {}", bad.origin, bad.id, bad.reason));
     }
-    let left_out = if bad > 0 { format!(", {bad} left out") } else { String::new() };
-    let beside = if images > 0 { format!(", {images} images written beside it") } else { String::new() };
-    note(&format!("{rows} rows written to {}{left_out}{beside}", args.out.display()));
+    note(&converted.told(&args.out));
     Ok(())
 }

@@ -43,8 +43,8 @@ pub(super) fn run(args: &TrainArgs, device: &Choice) -> Result<(), CliError> {
     let shown =
         preview(&recipe, tried.first_row, &kit, &mut |file, bytes, size| transfer.set(file, bytes, size))?;
     transfer.finish();
-    output::data(&format!("\n{}", prompts::text(&shown).trim_end()))?;
-    output::data(&format!("\n== rollout\n{}", rollout(&tried.rollout)))?;
+    output::shown(&format!("\n{}", prompts::text(&shown).trim_end()))?;
+    output::shown(&format!("\n== rollout\n{}", rollout(&tried.rollout)))?;
     output::data(&format!("\n== estimate\n{}", estimate(&tried)))?;
     may_be_bad(&report, recipe.data.rows.max_bad_share)
 }

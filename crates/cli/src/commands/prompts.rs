@@ -20,7 +20,7 @@ pub(crate) fn run(args: &PromptsArgs) -> Result<(), CliError> {
     let mut transfer = Transfer::default();
     let found = preview(&recipe, args.row, &kit(), &mut |file, bytes, size| transfer.set(file, bytes, size))?;
     transfer.finish();
-    let written = if args.json { output::json(&found) } else { output::data(text(&found).trim_end()) };
+    let written = if args.json { output::json(&found) } else { output::shown(text(&found).trim_end()) };
     Ok(written?)
 }
 

@@ -11,7 +11,7 @@ use vigos_terminal::output::note;
 /// # Errors
 /// If a folder has nothing of a run in it, or the page cannot be written.
 pub(crate) fn run(args: &ReportArgs) -> Result<(), CliError> {
-    unless_other("--out", &args.out, "<!doctype html", "a page")?;
+    unless_other("--out", &args.out, &["<!doctype html"], "a page")?;
     let bytes = write(&args.runs, &args.out, &Limits::default())?;
     note(&format!("report written to {}, {:.1} MB", args.out.display(), bytes as f64 / 1e6));
     Ok(())

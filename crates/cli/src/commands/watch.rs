@@ -2,6 +2,7 @@
 
 use crate::args::{TopArgs, WatchArgs};
 use crate::error::CliError;
+use std::time::Duration;
 use vigos_terminal::Stop;
 use vigos_terminal::output::note;
 use vigos_watch::Watch;
@@ -24,6 +25,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<(), CliError> {
 /// If there is no run or no terminal; and where a signal ended it.
 pub(crate) fn top(args: &TopArgs) -> Result<(), CliError> {
     let stop = Stop::quiet()?;
+    stop.ends_within(Duration::from_secs(1));
     vigos_watch::top(&args.run, stop.flag())?;
     Ok(stop.end()?)
 }
