@@ -32,17 +32,28 @@ pub(crate) enum Covered {
     ByName,
 }
 
+/// An entry of a list of hosts that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("found \"{found}\", wanted {}", Self::WANTED)]
+pub struct NoHost {
+    /// The entry, shortened.
+    pub found: String,
+}
+
+impl NoHost {
+    /// What is wanted in its place.
+    pub const WANTED: &str =
+        "a host such as \"example.org\", \"example.org:8080\", \"*.example.org\", or \"*\"";
+}
+
 impl Hosts {
     /// The hosts of a list.
     ///
     /// # Errors
     /// Which entry is none.
-    pub(crate) fn of(list: &[String]) -> Result<Self, String> {
+    pub(crate) fn of(list: &[String]) -> Result<Self, NoHost> {
         let entry = |text: &String| {
-            Entry::of(text.trim()).ok_or_else(|| {
-                let found = one_line(text, 80);
-                format!("found \"{found}\", wanted a host such as \"example.org\", \"example.org:8080\", \"*.example.org\", or \"*\"")
-            })
+            Entry::of(text.trim()).ok_or_else(|| NoHost { found: one_line(text, 80).into_owned() })
         };
         list.iter().map(entry).collect::<Result<_, _>>().map(Self)
     }
@@ -223,7 +234,7 @@ mod tests {
         for entry in
             ["", "https://example.com", "example.com/a", "a b", "*.*", "*example.com", "a@b", "*.1.2.3.4"]
         {
-            let said = Hosts::of(&[entry.to_owned()]).unwrap_err();
+            let said = Hosts::of(&[entry.to_owned()]).unwrap_err().to_string();
             assert!(said.contains("wanted a host such as"), "{entry}: {said}");
         }
     }

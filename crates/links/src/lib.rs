@@ -11,7 +11,7 @@
 //! let links = Links::to(&["images.example.org".into()])?;
 //! assert_eq!(&*links.admit("https://IMAGES.example.org/1.png")?, "https://images.example.org/1.png");
 //! assert!(links.admit("https://example.net/1.png").is_err());
-//! # Ok::<(), String>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod client;
@@ -19,4 +19,5 @@ mod hosts;
 mod links;
 mod public;
 
+pub use hosts::NoHost;
 pub use links::{Links, Settings};

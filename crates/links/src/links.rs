@@ -16,7 +16,7 @@ use vigos_core::host::caches;
 use vigos_core::text::one_line;
 
 use crate::client::{Client, Fault};
-use crate::hosts::Hosts;
+use crate::hosts::{Hosts, NoHost};
 
 /// How often a host is asked that may answer later.
 const ATTEMPTS: u32 = 3;
@@ -83,7 +83,7 @@ impl Links {
     ///
     /// # Errors
     /// Which entry is no host.
-    pub fn to(hosts: &[String]) -> Result<Self, String> {
+    pub fn to(hosts: &[String]) -> Result<Self, NoHost> {
         Ok(Self(Arc::new(Followed { hosts: Arc::new(Hosts::of(hosts)?), ..Followed::default() })))
     }
 

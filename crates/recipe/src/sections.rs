@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
-
-use vigos_links::Links;
+use vigos_links::{Links, NoHost};
 
 use crate::document::Contradiction;
 use crate::judge::Judge;
@@ -65,24 +64,6 @@ pub struct Data {
     pub fields: Fields,
 }
 
-impl Rows {
-    /// The links of pictures that are followed.
-    pub fn links(&self) -> Links {
-        // What is no host was refused when the recipe was read.
-        Links::to(&self.image_links).unwrap_or_default()
-    }
-
-    /// Refuses what is no host.
-    pub(crate) fn names_hosts(&self) -> Result<(), Contradiction> {
-        Links::to(&self.image_links).map(drop).map_err(|said| {
-            let (found, wanted) = said.split_once(", wanted ").unwrap_or((&said, "a host"));
-            let found = found.strip_prefix("found ").unwrap_or(found).to_owned();
-            let (key, hint) = ("data.image_links".into(), String::new());
-            Contradiction { key, found, wanted: wanted.to_owned(), hint }
-        })
-    }
-}
-
 /// Which rows of a data set are used: keys of `[data]`.
 #[derive(Debug, Clone, SmartDefault, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -119,6 +100,24 @@ pub struct Rows {
     /// and listed in `quarantine.jsonl`. 0: the first one ends the run.
     #[schemars(range(min = 0.0, max = 1.0), extend("x-resume" = ["train", "sft", "eval"]))]
     pub max_bad_share: f64,
+}
+
+impl Rows {
+    /// The links of pictures that are followed.
+    pub fn links(&self) -> Links {
+        // What is no host was refused when the recipe was read.
+        Links::to(&self.image_links).unwrap_or_default()
+    }
+
+    /// Refuses what is no host.
+    pub(crate) fn names_hosts(&self) -> Result<(), Contradiction> {
+        Links::to(&self.image_links).map(drop).map_err(|NoHost { found }| Contradiction {
+            key: "data.image_links".into(),
+            found: format!("\"{found}\""),
+            wanted: NoHost::WANTED.into(),
+            hint: String::new(),
+        })
+    }
 }
 
 /// The `[data.fields]` section: names of a row's fields.
