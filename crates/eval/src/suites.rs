@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
-use vigos_ranks::shared;
 use vigos_recipe::resume::Run;
-use vigos_rollout::agreed::{by_the_first, first_then_others};
+use vigos_rollout::agreed::{by_the_first, first_then_others, of_the_first};
 use vigos_rollout::base::BaseFiles;
 use vigos_rollout::{RunError, RunOptions};
 
@@ -52,8 +51,7 @@ pub fn evaluate_suites(
         // One folder of verdicts, and one limit, for all of them.
         recipe.eval.judge.cache.get_or_insert_with(|| run_dir.join(VERDICTS));
         let run_dir = run_dir.join(suite.name);
-        let own = by_the_first(ranks, || begun(&run_dir, &recipe), || Ok(false))?;
-        let resumes = shared(ranks, &own)?.first().copied().unwrap_or(own);
+        let resumes = of_the_first(ranks, || begun(&run_dir, &recipe))?;
         let one =
             RunOptions { recipe: &recipe, run_dir: &run_dir, overrides: &[], ..*options }.resumed(resumes);
         let finished = evaluate_with(&one, Some(model.clone()), observer, stop)?;

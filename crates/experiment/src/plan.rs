@@ -3,6 +3,7 @@
 use crate::error::ExperimentError;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use vigos_checkpoint::Checkpoints;
 use vigos_core::files::{FileError, read_limited, write_atomic_bytes};
 use vigos_eval::{evaluate, palr};
 use vigos_recipe::Method as Teaching;
@@ -12,7 +13,6 @@ use vigos_recipe::experiment::{Dial, Experiment, PLACE, SWEEP, slug};
 use vigos_recipe::kinds::explained;
 use vigos_rollout::RunError;
 use vigos_rollout::run_folder::RunFolder;
-use vigos_train::checkpoint::Checkpoints;
 
 /// What a run leaves when all of it is done.
 const DONE: &str = "done.json";

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+use vigos_checkpoint::Checkpoints;
 use vigos_eval::palr::palr;
 use vigos_eval::{Options, evaluate};
 use vigos_ranks::{Ranks, deal, shared};
@@ -15,7 +16,6 @@ use vigos_recipe::experiment::Experiment;
 use vigos_rollout::agreed::{first_then_others, same};
 use vigos_rollout::base::BaseFiles;
 use vigos_rollout::{Kit, RunError, RunOptions};
-use vigos_train::checkpoint::Checkpoints;
 use vigos_train::train;
 
 /// Sees an experiment as it goes.

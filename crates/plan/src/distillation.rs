@@ -10,7 +10,7 @@ use vigos_models::memory::{Footprint, adapter_values};
 use vigos_models::source::Kept;
 use vigos_models::{AdapterConfig, Architecture};
 use vigos_recipe::sample::{SampleMaker, UserTexts};
-use vigos_recipe::{Recipe, Recompute, Teacher, When};
+use vigos_recipe::{Engine, Recipe, Recompute, Teacher, When};
 use vigos_rollout::RunError;
 use vigos_rollout::base::kept;
 
@@ -23,6 +23,8 @@ pub struct Plan {
     pub adapter: AdapterConfig,
     /// `rollout.batch`
     pub rollout_batch: usize,
+    /// Whether completions are drawn while a step learns.
+    pub draws_ahead: bool,
     /// `rollout.max_new_tokens`
     pub max_new_tokens: usize,
     /// How a step is cut.
@@ -50,6 +52,7 @@ impl Plan {
             kept: kept(recipe.train.precision, recipe.model.quantize),
             adapter,
             rollout_batch: recipe.rollout.sampling.batch,
+            draws_ahead: recipe.rollout.ahead > 0 && recipe.rollout.engine == Engine::Own,
             max_new_tokens: recipe.rollout.sampling.max_new_tokens,
             cut: MicroBatches::from(&recipe.train),
             prompt_tokens,
@@ -115,12 +118,25 @@ impl Planned for Plan {
         let mut all = Estimate::of_model(&of, values, prompt, completion);
         all.push(Phase::Always, "optimiser", times(adapter, 2), "2 moments of the adapter in f32".into());
         let image = n(self.image_tokens);
-        let formula =
-            format!("pixels of twice {samples} prompts in f32, on the host: the next step's are made ahead");
-        all.push(Phase::Always, "images", of.patches(times(2 * samples, image)), formula);
+        let steps = if self.draws_ahead { 3 } else { 2 };
+        let formula = format!(
+            "pixels of {steps} times {samples} prompts in f32, on the host: those of later steps are made ahead"
+        );
+        all.push(Phase::Always, "images", of.patches(times(steps * samples, image)), formula);
 
         let rows = n(self.rollout_batch).min(samples);
         all.push_rollout(&of, rows, length, image);
+        if self.draws_ahead {
+            let rollout = all.phase(Phase::Rollout);
+            for phase in [Phase::Scoring, Phase::Loss, Phase::Backward] {
+                all.push(
+                    phase,
+                    "rollout",
+                    rollout,
+                    "the next step's completions, drawn in the meantime".into(),
+                );
+            }
+        }
 
         // Micro-batches before this one have left the sum of their gradients.
         let sum = if several { adapter } else { 0 };

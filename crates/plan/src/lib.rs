@@ -7,6 +7,7 @@
 
 pub mod distillation;
 pub mod fit;
+pub mod growth;
 pub mod micro_batches;
 pub mod supervised;
 

@@ -82,14 +82,12 @@ impl Ranks for Mpi {
         let mut taken: Vec<Vec<u8>> = vec![Vec::new(); parts.len()];
         for call in 0..calls as usize {
             let within = |length: u64| (length as usize).saturating_sub(call * chunk).min(chunk);
-            let mut sent: Vec<u8> = parts
-                .iter()
-                .flat_map(|part| {
-                    let from = (call * chunk).min(part.len());
-                    &part[from..from + within(part.len() as u64)]
-                })
-                .copied()
-                .collect();
+            let mut sent =
+                Vec::with_capacity(parts.iter().map(|part| within(part.len() as u64)).sum::<usize>() + 1);
+            for part in &parts {
+                let from = (call * chunk).min(part.len());
+                sent.extend_from_slice(&part[from..from + within(part.len() as u64)]);
+            }
             // Nothing at all would lie at address 1, which Open MPI takes for "in place".
             sent.push(0);
             let (out, into) = (Spans::of(&lengths, within), Spans::of(&coming, within));

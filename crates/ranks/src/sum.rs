@@ -32,11 +32,12 @@ pub fn sum(ranks: &dyn Ranks, parts: &[Part], length: usize) -> Result<Vec<f32>,
     let count = ranks.count();
     let slice = |rank: usize| length * rank / count..length * (rank + 1) / count;
     let handed = (0..count).map(|rank| {
-        let values = parts.iter().flat_map(|part| {
-            let values = part.values[slice(rank)].iter().flat_map(|value| value.to_le_bytes());
-            part.number.to_le_bytes().into_iter().chain(values)
-        });
-        values.collect()
+        let mut bytes = Vec::with_capacity(parts.len() * (8 + 4 * slice(rank).len()));
+        for part in parts {
+            bytes.extend_from_slice(&part.number.to_le_bytes());
+            append(&mut bytes, &part.values[slice(rank)]);
+        }
+        bytes
     });
     let got = ranks.exchange(handed.collect())?;
 
@@ -65,12 +66,24 @@ pub fn sum(ranks: &dyn Ranks, parts: &[Part], length: usize) -> Result<Vec<f32>,
         });
     }
     let sum = sum.unwrap_or_else(|| vec![0.0; own]);
-    let sums = ranks.gather(sum.iter().flat_map(|value| value.to_le_bytes()).collect())?;
+    let mut bytes = Vec::with_capacity(4 * sum.len());
+    append(&mut bytes, &sum);
+    let sums = ranks.gather(bytes)?;
     let whole: Vec<f32> = sums.iter().flat_map(|bytes| floats(bytes)).collect();
     if whole.len() != length {
         return Err(garbled(ranks.rank(), "a sum of another length"));
     }
     Ok(whole)
+}
+
+/// Values behind what is there, little-endian. A block at a time, which is a copy: value by value it takes as long as to send
+/// them.
+fn append(bytes: &mut Vec<u8>, values: &[f32]) {
+    let (blocks, rest) = values.as_chunks::<256>();
+    for block in blocks {
+        bytes.extend_from_slice(block.map(f32::to_le_bytes).as_flattened());
+    }
+    rest.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
 }
 
 fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {

@@ -66,6 +66,10 @@ pub struct Rollout {
     #[default(600.0)]
     #[schemars(range(min = 0.1, max = 86_400.0), extend("x-resume" = ["train"]))]
     pub patience: f64,
+    /// 1: the completions of the next step are drawn while a step learns, by the student before the update that this makes; each
+    /// step's are at most one update old. 0: they are drawn after it.
+    #[schemars(range(min = 0, max = 1))]
+    pub ahead: usize,
     /// Most that a token counts for in the loss which another drew than the student as it is: its probability for the student
     /// over that at which it was drawn, up to this. 0: all count the same.
     #[schemars(range(min = 0.0, max = 1000.0))]

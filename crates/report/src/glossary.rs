@@ -116,14 +116,17 @@ entries! {
     "Completions that met `rollout.max_new_tokens` and were cut off, which usually makes them invalid.",
     "0, or a few percent.", "A third and more: raise `rollout.max_new_tokens`, or the student has begun to repeat itself.";
     "mismatch/logprob", "nats a token",
-    "Completions of a server (`rollout.engine`): mean difference, without its sign, of a token's log-probability there and here.",
-    "Below 0.02, and steady.", "Above 0.05: the server has another base, precision or adapter than the student.";
+    "Completions of a server (`rollout.engine`) or drawn ahead (`rollout.ahead`): mean difference, without its sign, of a token's log-probability there and here.",
+    "Below 0.02, and steady.", "Above 0.05: the server has another base, precision or adapter than the student; ahead: updates are large.";
     "mismatch/beyond", "share of tokens",
-    "Completions of a server: tokens whose two log-probabilities differ by more than 0.2.",
+    "Of the same completions: tokens whose two log-probabilities differ by more than 0.2.",
     "Below a percent.", "A tenth and more.";
     "mismatch/effective", "share of tokens",
-    "Completions of a server: the effective sample size of their tokens by importance weights, over their number.",
+    "Of the same completions: the effective sample size of their tokens by importance weights, over their number.",
     "Near 1.", "Below 0.9: few tokens count for most; `rollout.max_weight` bounds what one counts for.";
+    "stale", "updates",
+    "Updates between drawing the completions of the step and learning from them, where `rollout.ahead` is set.",
+    "1, but for the first step.", "0 more often: a step was lost, or a run was gone on with from a checkpoint without completions.";
     "grad_norm", "norm",
     "Norm of the gradient over all trained tensors together, before it is clipped to `optim.max_grad_norm`.",
     "Of one size, with noise; clipping is usual.", "0 for long: nothing is learnt. A hundred times its usual size: look at the step's rollouts.";
@@ -134,7 +137,7 @@ entries! {
     "Samples left out so far, by reason, such as `long_prompt`, `small_image`, `bad_row`, `lost_step`.",
     "None, or a few that are known.", "Grows with every step; `quarantine.jsonl` has the rows.";
     "seconds/rollout", "seconds",
-    "Time of the step in which the student wrote its completions.",
+    "Time of the step in which the student wrote its completions; with `rollout.ahead` that for which the step had to wait for them, and read them once more.",
     "Steady.", "Grows with the lengths.";
     "seconds/scoring", "seconds",
     "Time in which the teachers read them.",
@@ -146,7 +149,7 @@ entries! {
     "Time of a step of supervised training.",
     "Steady.", "Grows.";
     "tokens_per_second/rollout", "tokens a second",
-    "Tokens drawn over the time of the rollout.",
+    "Tokens drawn in the step, with `rollout.ahead` those of the next one, over the time of drawing.",
     "Steady; higher with a larger `rollout.batch`.", "Falls: completions differ much in length, so few decode together.";
     "tokens_per_second/scoring", "tokens a second",
     "Tokens that the teachers read, prompts included, over the time of the scoring.",

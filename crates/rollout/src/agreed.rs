@@ -92,6 +92,18 @@ pub fn by_the_first<T>(
     first_then_others(ranks, || if ranks.is_first() { first() } else { other() })
 }
 
+/// What `first` gives on the first rank, on all of them.
+///
+/// # Errors
+/// As [`all_of`].
+pub fn of_the_first<T: Serialize + DeserializeOwned + Default>(
+    ranks: &dyn Ranks,
+    first: impl FnOnce() -> Result<T, RunError>,
+) -> Result<T, RunError> {
+    let own = by_the_first(ranks, first, || Ok(T::default()))?;
+    Ok(shared(ranks, &own)?.swap_remove(0))
+}
+
 /// That all ranks have the same of what makes a run.
 ///
 /// # Errors

@@ -9,6 +9,7 @@
 use crate::batch::{Batch, Forward};
 use crate::prefilled::Prefilled;
 use crate::sampler::{Sampling, SamplingError, Seen};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Once;
@@ -51,7 +52,8 @@ pub struct Request<'a> {
 }
 
 /// A sampled completion.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Completion {
     /// The tokens, the stop token included.
     pub tokens: Vec<u32>,

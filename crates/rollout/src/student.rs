@@ -1,7 +1,7 @@
 //! The student: the frozen base with an adapter in eval mode, and what it answers.
 
 use crate::base::Base;
-use crate::engine::{Engine, Request, RolloutError};
+use crate::engine::{Completion, Engine, Request, RolloutError};
 use crate::error::RunError;
 use crate::rolled_out::RolledOut;
 use crate::sampler::Sampling;
@@ -71,6 +71,24 @@ impl Student<'_> {
         step: u64,
         watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Vec<RolledOut>, RolloutError> {
+        let completions = self.draw(samples, generation, step, watch)?;
+        let read = samples.iter().zip(completions).map(|((sample, _), completion)| {
+            self.base.read(sample.clone(), completion.tokens, completion.finish)
+        });
+        Ok(read.collect())
+    }
+
+    /// The same, before they are read.
+    ///
+    /// # Errors
+    /// As [`Student::complete`].
+    pub fn draw(
+        &self,
+        samples: &[(Arc<Sample>, u64)],
+        generation: &GenerationSettings,
+        step: u64,
+        watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Vec<Completion>, RolloutError> {
         let engine = Engine {
             model: self.base.model.as_ref(),
             adapter: self.adapter,
@@ -85,11 +103,7 @@ impl Student<'_> {
             .iter()
             .map(|(s, number)| Request { prompt: &s.student, images: &s.images, sample: *number })
             .collect();
-        let completions = engine.run(&requests, watch)?;
-        let read = samples.iter().zip(completions).map(|((sample, _), completion)| {
-            self.base.read(sample.clone(), completion.tokens, completion.finish)
-        });
-        Ok(read.collect())
+        engine.run(&requests, watch)
     }
 
     /// Completions that another drew, with how probable their tokens are for this student; with `most` a token counts for

@@ -29,7 +29,8 @@ pub struct Outlook {
     pub together: Option<Together>,
 }
 
-/// What the ranks of a machine take, each of which has a base of its own.
+/// What the ranks of a machine take, each of which has a base of its own; where a CPU keeps the weights as they are stored, the
+/// machine has them once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Together {
     /// Ranks.
@@ -106,7 +107,10 @@ impl Outlook {
         let Estimate { prompt_tokens, completion_tokens, .. } = self.estimate;
         let together = self.together.map(|Together { ranks, bytes: all, base_bytes }| {
             let (all, bases) = (bytes(all), bytes(base_bytes));
-            format!("; the {ranks} ranks of a machine {all}, of which {bases} are the frozen base of each")
+            format!(
+                "; the {ranks} ranks of a machine {all}, of which {bases} are the frozen base of each, which a CPU that \
+                 keeps it as it is stored has once"
+            )
         });
         format!(
             "about {} with prompts of {prompt_tokens} and completions of {completion_tokens} tokens, at most in the \

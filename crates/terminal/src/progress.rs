@@ -330,6 +330,8 @@ fn summary(metrics: &Metrics) -> String {
         Outcome::Supervised(s) => format!("token accuracy {:.3}", s.token_accuracy),
     };
     let pace = match &metrics.pace {
+        // The last step of a run that draws ahead.
+        Pace::Phases { tokens_per_second, .. } if tokens_per_second.rollout == 0.0 => "nothing drawn".into(),
         Pace::Phases { tokens_per_second, .. } => format!("{:.0} tokens/s", tokens_per_second.rollout),
         Pace::Whole { samples_per_second, .. } => format!("{samples_per_second:.0} samples/s"),
     };

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vigos_rollout::RunError;
 use vigos_rollout::agreed::all_of;
-pub(crate) use vigos_rollout::agreed::{by_the_first, first_then_others, same};
+pub(crate) use vigos_rollout::agreed::{by_the_first, first_then_others, of_the_first, same};
 
 /// What this rank came to, and what every other one tells of what it came to, in their order; the time that this takes
 /// is waited for.

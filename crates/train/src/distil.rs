@@ -1,10 +1,10 @@
 //! Self-distillation, `vigos train`: the student is sampled, and learns from its teachers.
 
 use crate::agreed::first_then_others;
+use crate::ahead::Shape;
 use crate::distillation::{Distillation, Teaching};
 use crate::dropout::Dropping;
 use crate::fine_tune::AdapterFineTune;
-use crate::growth::Growth;
 use crate::health::Health;
 use crate::observer::{Observer, Watch};
 use crate::opening::{begin, hold_inputs, open_folder, open_recorder};
@@ -21,6 +21,7 @@ use vigos_hub::Progress;
 use vigos_models::{AdapterConfig, LoraConfig};
 use vigos_plan::distillation::Plan;
 use vigos_plan::fit::longest_alone;
+use vigos_plan::growth::Growth;
 use vigos_plan::micro_batches::MicroBatches;
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
@@ -196,6 +197,9 @@ pub fn train_judged(
         update: Update::new(weights, optimiser, &recipe.optim, total, device),
         fine_tune: &fine_tune,
         samples: cut.samples() / per_sample,
+        ahead: (recipe.rollout.ahead > 0)
+            .then(|| Shape { per_sample, vocabulary: config.architecture().text.vocab_size }),
+        next: None,
         max_lost_steps: recipe.train.max_lost_steps,
         state,
         health: Health::default(),

@@ -7,6 +7,7 @@ use crate::objective::{Objective, StepLoss};
 use crate::observer::{Observer, Watch};
 use crate::rollout::{Rollout, Sampled};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use vigos_data::BadRow;
@@ -84,7 +85,7 @@ pub fn dry_run(
                 Err(skip) => passed_over.push(BadRow::new(row.origin, &row.id, &skip.to_string())),
                 Ok(sample) => {
                     first_row = if samples.is_empty() { index } else { first_row };
-                    samples.push(sample);
+                    samples.push(Arc::new(sample));
                 }
             },
         }
@@ -97,7 +98,8 @@ pub fn dry_run(
     let mut watch = Watch::new(observer, stop, &Alone);
     let begin = Instant::now();
     let sampled = Sampled { base: &base, generation, per_sample, server: None, max_weight: None };
-    let rollouts = sampled.complete(samples, &adapter, 0, &mut watch)?;
+    let completions = sampled.complete(&samples, &adapter, 0, &mut watch)?;
+    let rollouts = sampled.read(&samples, completions, 0, &adapter, &mut watch)?;
     let completing = begin.elapsed().as_secs_f64();
     let record = rollouts.first().map(RolloutRecord::of);
     let record = record.ok_or_else(|| RunError::NotFinite("no completion was made, and its loss".into()))?;
@@ -109,7 +111,7 @@ pub fn dry_run(
     let begin = Instant::now();
     let StepLoss { loss, gradient, scored, .. } = objective.step(&adapter, rollouts, 0, &mut watch)?;
     // A device may be still at it when the gradient is handed out.
-    let norm = crate::optim::global_norm(&gradient)?;
+    let norm = vigos_checkpoint::optim::global_norm(&gradient)?;
     if !loss.is_finite() || !norm.is_finite() {
         return Err(RunError::NotFinite("the loss or its gradient".into()));
     }

@@ -54,7 +54,7 @@ const STATES: [State; 4] = [
     ),
     (
         "the completions' tokens were drawn from other probabilities than the student's, by a twentieth and more in the mean \
-         (mismatch/logprob): the server has another base, precision or adapter",
+         (mismatch/logprob): a server has another base, precision or adapter; with rollout.ahead, updates are large",
         |d| d.mismatch.is_some_and(|mismatch| mismatch.logprob > UNLIKE),
     ),
 ];

@@ -2,6 +2,7 @@
 
 use crate::recorder::Recorder;
 use serde::Serialize;
+use std::sync::Arc;
 use vigos_recipe::sample::Sample;
 use vigos_rollout::{RolledOut, RolloutRecord, RunError};
 
@@ -27,8 +28,8 @@ struct Row {
 
 impl Attempt {
     /// At these samples.
-    pub(crate) fn of(samples: &[Sample]) -> Self {
-        let row = |sample: &Sample| Row {
+    pub(crate) fn of(samples: &[Arc<Sample>]) -> Self {
+        let row = |sample: &Arc<Sample>| Row {
             id: sample.id.clone(),
             problem: sample.problem.clone(),
             answer: sample.reference.clone(),

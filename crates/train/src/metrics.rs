@@ -30,6 +30,9 @@ pub struct Metrics {
     /// How long it took.
     #[serde(flatten)]
     pub pace: Pace,
+    /// Updates between drawing the completions and learning from them, where completions are drawn ahead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<u64>,
     /// Seconds that each rank waited for the others, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waited: Vec<f64>,

@@ -2,12 +2,12 @@
 //! first rank opens them to write, the others to read.
 
 use crate::agreed::{by_the_first, first_then_others, same};
-use crate::checkpoint::{Checkpoints, State};
 use crate::fine_tune::FineTune;
 use crate::observer::Observer;
-use crate::optim::AdamW;
 use crate::recorder::{Recorder, Writing};
 use std::path::{Path, PathBuf};
+use vigos_checkpoint::optim::AdamW;
+use vigos_checkpoint::{Checkpoints, State};
 use vigos_core::jsonl::JsonLinesError;
 use vigos_data::Dataset;
 use vigos_ranks::{Ranks, shared};
@@ -82,8 +82,14 @@ pub(crate) fn begin<R: RunRecipe, F: FineTune>(
     let read = |path: &Path| fine_tune.restore(path);
     // The first rank puts aside and mends; the others find the newest.
     let at = if ranks.is_first() || !start.resumes() { start } else { Start::Resumed };
-    let (weights, optimiser, state) =
-        first_then_others(ranks, || checkpoints.load_or_start(at, folder.run(), read, fresh, observer))?;
+    let (weights, optimiser, state) = first_then_others(ranks, || {
+        if let Some(saved) = checkpoints.go_on(at, folder.run(), read, &mut |text| observer.note(text))? {
+            return Ok(saved);
+        }
+        let weights = fresh(observer)?;
+        let optimiser = AdamW::new(&weights);
+        Ok((weights, optimiser, State { run: folder.run().to_owned(), ..State::default() }))
+    })?;
     same(ranks, "checkpoint", &state)?;
     state.is_within(total)?;
     by_the_first(ranks, || Ok(folder.begin(recipe, overrides)?), || Ok(()))?;

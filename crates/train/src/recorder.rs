@@ -1,14 +1,14 @@
 //! What a run leaves in its folder as it goes: metrics, snapshots of rollouts, bad rows, checkpoints.
 
-use crate::checkpoint::{Checkpoints, State};
 use crate::metrics::{Metrics, scalars};
-use crate::optim::AdamW;
 use crate::quarantine::Quarantine;
 use crate::recordings::Recordings;
 use crate::scored::Scored;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+use vigos_checkpoint::optim::AdamW;
+use vigos_checkpoint::{Checkpoints, State};
 use vigos_core::jsonl::JsonLines;
 use vigos_recipe::Checkpoint;
 use vigos_rollout::run_folder::RunFolder;
@@ -110,7 +110,6 @@ impl<'a> Recorder<'a> {
             }
         }
         state.metrics_lines = files.metrics.lines();
-        state.quarantine_lines = self.quarantine.lines();
         Ok(())
     }
 

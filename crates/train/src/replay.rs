@@ -2,7 +2,6 @@
 
 use crate::distillation::{Teaching, micro_batch};
 use crate::dropout::{Dropping, dropout};
-use crate::optim::AdamW;
 use crate::recorded::recorded;
 use crate::scored::{Scored, ScoredToken, Term};
 use crate::update::Update;
@@ -10,6 +9,7 @@ use burn::tensor::Device;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
+use vigos_checkpoint::optim::AdamW;
 use vigos_core::files::{FileError, write_atomic_bytes};
 use vigos_hub::Progress;
 use vigos_models::gradient::Keep;

@@ -1,10 +1,8 @@
 //! Supervised training, `vigos sft`: what the data brings is learnt, by all weights of a model or by an adapter.
 
 use crate::agreed::by_the_first;
-use crate::checkpoint::write_folder;
 use crate::dropout::Dropping;
 use crate::fine_tune::{AdapterFineTune, FineTune, FullFineTune};
-use crate::growth::Growth;
 use crate::health::Health;
 use crate::observer::{Observer, Watch};
 use crate::opening::{begin, hold_inputs, open_folder, open_recorder};
@@ -17,9 +15,11 @@ use crate::update::Update;
 use burn::tensor::DType;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use vigos_checkpoint::checkpoints::write_folder;
 use vigos_data::{DataRequest, Dataset};
 use vigos_models::Parameters;
 use vigos_plan::fit::longest_alone;
+use vigos_plan::growth::Growth;
 use vigos_plan::micro_batches::MicroBatches;
 use vigos_plan::supervised::SupervisedPlan;
 use vigos_recipe::demonstration::DemonstrationMaker;
@@ -149,6 +149,8 @@ impl<F: FineTune> Supervised<'_, F> {
             update: Update::new(weights, optimiser, &recipe.optim, total, device),
             fine_tune,
             samples: cut.samples(),
+            ahead: None,
+            next: None,
             max_lost_steps: recipe.train.max_lost_steps,
             state,
             health: Health::default(),

@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 use vigos_kernels::read;
-use vigos_models::Trained;
+use vigos_models::{Trained, phase};
 use vigos_ranks::{Part, Ranks, sum};
 use vigos_rollout::RunError;
 
@@ -54,8 +54,11 @@ impl<W: Trained> StepGradient<W> {
         if self.ranks == 1 {
             return Ok(self.sum.unwrap_or_else(|| weights.zeros()));
         }
+        let tensors = weights.tensors();
+        let device = tensors.first().map(|(_, tensor)| tensor.device());
+        let _sum = device.as_ref().map(|device| phase!(device, "sum"));
         let (mut places, mut length) = (BTreeMap::new(), 0);
-        for (name, tensor) in weights.tensors() {
+        for (name, tensor) in tensors {
             let values = tensor.shape().num_elements();
             places.insert(name, length..length + values);
             length += values;

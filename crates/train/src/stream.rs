@@ -1,15 +1,15 @@
 //! Rows in order, each made a sample, or left out and written down. Those of the next step are made on a thread of their own
 //! while a step computes.
 
-use crate::checkpoint::State;
 use crate::observer::Observer;
 use crate::quarantine::Quarantine;
 use rayon::prelude::*;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
+use vigos_checkpoint::State;
 use vigos_data::{BadRow, Dataset, Order, Row};
 use vigos_recipe::demonstration::DemonstrationMaker;
 use vigos_recipe::sample::{Sample, SampleError, SampleMaker, Skip, UserTexts};
@@ -55,6 +55,30 @@ impl<M: Prepare> Prepare for Fitting<M> {
                 _ => Ok(sample),
             }
         }))
+    }
+}
+
+/// Samples of a step, and where the rows stand after them.
+#[derive(Clone)]
+pub(crate) struct Taken {
+    /// The samples.
+    pub(crate) samples: Vec<Arc<Sample>>,
+    /// The number of the next row in the run.
+    pub(crate) cursor: u64,
+    /// Rows left out between them, by reason.
+    pub(crate) left_out: BTreeMap<String, u64>,
+    /// Lines of `quarantine.jsonl` so far.
+    pub(crate) quarantine_lines: u64,
+}
+
+impl Taken {
+    /// A run that has come to `state` has them behind it.
+    pub(crate) fn count(&self, state: &mut State) {
+        state.cursor = self.cursor;
+        state.quarantine_lines = self.quarantine_lines;
+        for (reason, rows) in &self.left_out {
+            *state.skipped.entry(reason.clone()).or_default() += rows;
+        }
     }
 }
 
@@ -105,33 +129,33 @@ impl<'a> Stream<'a> {
         self.rows.dataset.count().get()
     }
 
-    /// The next `count` samples. Rows that cannot be used are counted in `state`, told, and where they are bad put
-    /// into `quarantine`.
+    /// The next `count` samples from row number `first` of the run on. Rows that cannot be used are counted, told, and where
+    /// they are bad put into `quarantine`.
     ///
     /// # Errors
     /// If there are more bad rows than allowed, or none that can be used.
     pub(crate) fn take(
         &mut self,
         count: usize,
-        state: &mut State,
+        first: u64,
         quarantine: &mut Quarantine,
         observer: &mut dyn Observer,
-    ) -> Result<Vec<Sample>, RunError> {
-        let mut samples = Vec::new();
+    ) -> Result<Taken, RunError> {
+        let (mut samples, mut left_out, mut cursor) = (Vec::new(), BTreeMap::new(), first);
         let mut refused = 0;
         while samples.len() < count {
             let missing = (count - samples.len()) as u64;
-            for made in self.make(state.cursor, missing)? {
-                state.cursor += 1;
+            for made in self.make(cursor, missing)? {
+                cursor += 1;
                 let Refusal { kind, row } = match made {
                     Ok(sample) => {
                         refused = 0;
-                        samples.push(sample);
+                        samples.push(Arc::new(sample));
                         continue;
                     }
                     Err(refusal) => refusal,
                 };
-                *state.skipped.entry(kind.to_owned()).or_default() += 1;
+                *left_out.entry(kind.to_owned()).or_default() += 1;
                 // A row is told once, and not again in every epoch.
                 let is_news = match kind {
                     Skip::BAD_ROW => quarantine.add(&row, self.rows())?,
@@ -149,7 +173,7 @@ impl<'a> Stream<'a> {
                 }
             }
         }
-        Ok(samples)
+        Ok(Taken { samples, cursor, left_out, quarantine_lines: quarantine.lines() })
     }
 
     /// From here on, until [`stop`](Self::stop), samples can be made ahead, on a thread of `scope`.

@@ -43,6 +43,7 @@ impl<F: FineTune> Objective for CrossEntropy<'_, F> {
         step: u64,
         watch: &mut Watch,
     ) -> Result<StepLoss<F::Weights>, RunError> {
+        watch.observer.phase("update");
         let begin = Instant::now();
         let divisor = self.cut.divisor();
         let whole = learnt_tokens(&rollouts);

@@ -8,10 +8,9 @@
 //! resumed run writes what an uninterrupted one would have written.
 
 use crate::agreed::agreed;
-use crate::checkpoint::State;
+use crate::ahead::{Ahead, Drawing, Shape};
 use crate::fine_tune::FineTune;
 use crate::finite::first_not_finite;
-use crate::growth::Growth;
 use crate::health::{self, Health};
 use crate::lost::Attempt;
 use crate::metrics::{Metrics, Outcome, Pace, Phases};
@@ -20,15 +19,17 @@ use crate::observer::Watch;
 use crate::recorder::Recorder;
 use crate::rollout::Rollout;
 use crate::scored::{Scored, Work};
-use crate::stream::Stream;
+use crate::stream::{Stream, Taken};
 use crate::update::{Update, Updated};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use vigos_checkpoint::State;
 use vigos_models::{Trained, phase};
+use vigos_plan::growth::Growth;
 use vigos_ranks::shared;
-use vigos_recipe::sample::Sample;
 use vigos_rollout::RunError;
+use vigos_rollout::engine::Completion;
 use vigos_rollout::judging::Judging;
 
 /// What the samples of steps are counted under that came to numbers that are not finite.
@@ -48,6 +49,10 @@ pub(crate) struct Training<'a, F: FineTune, O, R> {
     pub(crate) fine_tune: &'a F,
     /// Samples of a step.
     pub(crate) samples: usize,
+    /// What completions drawn ahead are like, where any are.
+    pub(crate) ahead: Option<Shape>,
+    /// Those of the next step.
+    pub(crate) next: Option<Ahead>,
     /// Steps that may be lost to numbers that are not finite.
     pub(crate) max_lost_steps: u64,
     /// Where the run stands.
@@ -77,7 +82,11 @@ struct Learnt {
     outcome: Outcome,
     scored: Vec<Scored>,
     updated: Updated,
+    next: Option<Ahead>,
+    /// What was drawn in the meantime.
     rollout: Work,
+    /// Seconds for which completions kept it.
+    kept: f64,
     scoring: Work,
     update: Work,
 }
@@ -110,6 +119,10 @@ where
         // A run may have been stopped while its checkpoint was judged.
         if !unsaved {
             self.judge(&saved, recorder, watch)?;
+        }
+        if let Some(shape) = self.ahead {
+            let cursor = self.state.cursor;
+            self.next = Ahead::read(&saved, shape, || self.take(cursor, recorder, watch))?;
         }
         while self.state.step < total && !watch.any(watch.stopped())? && !watch.any(self.has_enough())? {
             match self.step(recorder, watch) {
@@ -168,25 +181,26 @@ where
         let begin = Instant::now();
         watch.waited = 0.0;
         let mut state = self.state.clone();
-        let samples = {
-            let _data = phase!(self.update.device(), "data");
-            let quarantine = &mut recorder.quarantine;
-            let taken = self.stream.take(self.samples, &mut state, quarantine, watch.observer);
-            let own = (state.cursor, state.skipped.clone());
-            let (samples, others) = agreed(watch, taken, |_| own.clone())?;
-            // A picture that only one of them could fetch would make their steps different ones.
-            if let Some((rank, _)) = others.into_iter().find(|(_, told)| *told != own) {
-                let reason = "the rows that it could use are not those of this one".into();
-                return Err(RunError::OtherRank { rank, reason });
-            }
-            samples
+        let (taken, drawn) = match self.next.clone() {
+            Some(Ahead { taken, completions, updates }) => (taken, Some((completions, updates))),
+            None => (self.take(state.cursor, recorder, watch)?, None),
         };
-        let mut attempt = Attempt::of(&samples);
+        taken.count(&mut state);
+        let mut attempt = Attempt::of(&taken.samples);
         state.step += 1;
-        if state.step < self.update.total() {
-            self.stream.look_ahead(state.cursor, self.samples);
+        let (total, mut begun) = (self.update.total(), state.step);
+        let (mut cursor, mut following) = (state.cursor, None);
+        if self.ahead.is_some() && begun < total {
+            let taken = self.take(cursor, recorder, watch)?;
+            (cursor, begun) = (taken.cursor, begun + 1);
+            following = Some(taken);
         }
-        let learnt = match self.learn(samples, &mut attempt, watch) {
+        if begun < total {
+            self.stream.look_ahead(cursor, self.samples);
+        }
+        let stale = self.ahead.map(|_| drawn.as_ref().map_or(0, |(_, updates)| state.updates - updates));
+        let drawn = drawn.map(|(completions, _)| completions);
+        let learnt = match self.learn(&taken, drawn, stale.unwrap_or(0), following, &mut attempt, watch) {
             Ok(learnt) => learnt,
             Err(error) => {
                 let lost = attempt.lost(error, state.step, recorder)?;
@@ -196,15 +210,15 @@ where
                     return Err(lost);
                 }
                 watch.observer.note(&lost.to_string());
-                self.state = state;
+                (self.state, self.next) = (state, None);
                 return Ok(());
             }
         };
-        let Learnt { loss, outcome, scored, updated: Updated { grad_norm, lr }, rollout, scoring, update } =
-            learnt;
+        let Learnt { loss, outcome, scored, updated, next, rollout, kept, scoring, update } = learnt;
+        let Updated { grad_norm, lr } = updated;
         state.updates = self.update.optimiser.updates;
         let pace = match outcome {
-            Outcome::Distilled(_) => phases(rollout, scoring, update),
+            Outcome::Distilled(_) => phases(kept, rollout, scoring, update),
             Outcome::Supervised(_) => whole(begin, self.samples),
         };
         let metrics = Metrics {
@@ -216,12 +230,13 @@ where
             lr,
             skipped: state.skipped.clone(),
             pace,
+            stale,
             waited: waited(watch)?,
         };
         let spike = health::spike(loss, state.usual_loss, state.step);
         state.usual_loss = Some(health::usual(loss, state.usual_loss));
         recorder.step(&metrics, &scored, self.update.total(), &mut state)?;
-        self.state = state;
+        (self.state, self.next) = (state, next);
         watch.observer.step(&metrics);
         if let Some(times) = spike {
             let kept = recorder.spike(metrics.step, &scored)?;
@@ -235,29 +250,75 @@ where
         Ok(())
     }
 
-    /// What a step computes. Weights and optimiser change at its end, if every number is finite.
+    /// The samples of a step, from row number `first` of the run on: the same on every rank.
+    fn take(&mut self, first: u64, recorder: &mut Recorder, watch: &mut Watch) -> Result<Taken, RunError> {
+        let _data = phase!(self.update.device(), "data");
+        let taken = self.stream.take(self.samples, first, &mut recorder.quarantine, watch.observer);
+        let place = |taken: &Taken| (taken.cursor, taken.left_out.clone());
+        let (taken, others) = agreed(watch, taken, place)?;
+        // A picture that only one of them could fetch would make their steps different ones.
+        match others.into_iter().find(|(_, told)| *told != place(&taken)) {
+            None => Ok(taken),
+            Some((rank, _)) => {
+                let reason = "the rows that it could use are not those of this one".into();
+                Err(RunError::OtherRank { rank, reason })
+            }
+        }
+    }
+
+    /// What a step computes from its samples, and from their completions if they were drawn `stale` updates ago; those of the
+    /// samples that follow, if any, are drawn in the meantime. Weights and optimiser change at its end, if every number is
+    /// finite.
     fn learn(
         &mut self,
-        samples: Vec<Sample>,
+        taken: &Taken,
+        drawn: Option<Vec<Completion>>,
+        stale: u64,
+        following: Option<Taken>,
         attempt: &mut Attempt,
         watch: &mut Watch,
     ) -> Result<Learnt, RunError> {
-        let number = self.state.step as u64;
+        let (number, weights, updates) =
+            (self.state.step as u64, &self.update.weights, self.update.optimiser.updates);
         let completing = Instant::now();
-        let rollouts = self.rollout.complete(samples, &self.update.weights, number, watch)?;
-        let tokens = rollouts.iter().map(|r| r.tokens.len()).sum();
-        let rollout = Work { tokens, seconds: completing.elapsed().as_secs_f64() };
+        let mut rollout = Work::default();
+        let completions = match drawn {
+            Some(completions) => completions,
+            None => {
+                let completions = self.rollout.complete(&taken.samples, weights, number, watch)?;
+                rollout.tokens = completions.iter().map(|completion| completion.tokens.len()).sum();
+                rollout.seconds = completing.elapsed().as_secs_f64();
+                completions
+            }
+        };
+        let rollouts = self.rollout.read(&taken.samples, completions, stale, weights, watch)?;
+        let mut kept = completing.elapsed().as_secs_f64();
         attempt.completed(&rollouts);
 
-        let StepLoss { loss, gradient, outcome, scored, scoring, mut update } =
-            self.objective.step(&self.update.weights, rollouts, number, watch)?;
+        let objective = &self.objective;
+        let minimise = |watch: &mut Watch| objective.step(weights, rollouts, number, watch);
+        let (step, next) = match following {
+            None => (minimise(watch)?, None),
+            Some(taken) => {
+                let rollout = &self.rollout;
+                let drawing = Drawing { rollout, weights, updates, taken, step: number + 1 };
+                let (step, drawn) = drawing.beside(watch, minimise)?;
+                kept += drawn.waited;
+                (step, Some(drawn))
+            }
+        };
+        let StepLoss { loss, gradient, outcome, scored, scoring, mut update } = step;
         if !loss.is_finite() {
             return Err(RunError::NotFinite("the loss".into()));
         }
         let updating = Instant::now();
         let updated = self.update.apply(gradient, self.state.step)?;
         update.seconds += updating.elapsed().as_secs_f64();
-        Ok(Learnt { loss, outcome, scored, updated, rollout, scoring, update })
+        let next = next.and_then(|drawn| {
+            rollout += drawn.work;
+            drawn.ahead
+        });
+        Ok(Learnt { loss, outcome, scored, updated, next, rollout, kept, scoring, update })
     }
 
     /// Saves the state as it is, unless it is one that nothing could go on from.
@@ -272,7 +333,8 @@ where
         }
         let path = recorder.save(&self.state, optimiser, |folder| {
             self.fine_tune.export(weights, folder)?;
-            self.fine_tune.keep(weights, folder)
+            self.fine_tune.keep(weights, folder)?;
+            self.next.as_ref().map_or(Ok(()), |next| next.save(folder))
         })?;
         watch.observer.saved(&path);
         Ok(path)
@@ -287,10 +349,13 @@ fn waited(watch: &Watch) -> Result<Vec<f64>, RunError> {
     }
 }
 
-fn phases(rollout: Work, scoring: Work, update: Work) -> Pace {
-    let each =
-        |of: fn(&Work) -> f64| Phases { rollout: of(&rollout), scoring: of(&scoring), update: of(&update) };
-    Pace::Phases { seconds: each(|work| work.seconds), tokens_per_second: each(Work::rate) }
+/// What the phases took, and how fast each was; completions kept the step for so many seconds.
+fn phases(kept: f64, rollout: Work, scoring: Work, update: Work) -> Pace {
+    let (scored, updated) = (scoring.seconds, update.seconds);
+    let seconds = Phases { rollout: kept, scoring: scored, update: updated };
+    let tokens_per_second =
+        Phases { rollout: rollout.rate(), scoring: scoring.rate(), update: update.rate() };
+    Pace::Phases { seconds, tokens_per_second }
 }
 
 fn whole(begin: Instant, samples: usize) -> Pace {

@@ -1,7 +1,7 @@
 //! What is trained, and its optimiser: the last stage of a step.
 
-use crate::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
 use burn::tensor::Device;
+use vigos_checkpoint::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
 use vigos_models::{Trained, phase};
 use vigos_recipe::Optim;
 use vigos_rollout::RunError;

@@ -127,13 +127,19 @@ fn part(estimate: &Estimate, phase: Phase, name: &str) -> u64 {
 }
 
 #[test]
-fn loading_takes_the_weights_and_one_tensor() {
+fn loading_takes_the_weights_and_one_tensor_or_the_file_itself() {
     let _turn = alone();
     for name in FAMILIES {
         let (_folder, path) = small(name);
         for dtype in PRECISIONS {
             let (model, peak) = measured(|| Model::load(&path, &Device::flex(), dtype).unwrap());
             let of = Footprint::new(&model.architecture, Kept::from(dtype).on(&Device::flex()));
+            if dtype == DType::BF16 {
+                // As it is stored: what is not f32 on a CPU, such as norms and positions, is the file's, mapped, whatever
+                // processes there are.
+                assert!(peak < of.weights() / 5, "{name} {dtype:?}: {peak} of {}", of.weights());
+                continue;
+            }
             assert!(peak <= of.weights() + of.loading() + (1 << 20), "{name} {dtype:?}: {peak}");
             assert!(peak >= of.weights(), "{name} {dtype:?}: {peak}");
         }
@@ -154,8 +160,8 @@ fn a_generation_takes_what_was_estimated() {
                     0,
                     [768, 256, 64],
                 );
+                let model = Model::load(&path, &Device::flex(), dtype).unwrap();
                 let (_, peak) = measured(|| {
-                    let model = Model::load(&path, &Device::flex(), dtype).unwrap();
                     let (sequence, image) = prompt(&model);
                     let engine = Engine {
                         model: &model,
@@ -170,7 +176,8 @@ fn a_generation_takes_what_was_estimated() {
                     let request = Request { prompt: &sequence, images: &[image], sample: 0 };
                     engine.run(&[request], &mut |_| ControlFlow::Continue(())).unwrap()
                 });
-                (peak, estimate)
+                let of = Footprint::new(&model.architecture, Kept::from(dtype).on(&Device::flex()));
+                (of.weights() + peak, estimate)
             };
             assert_near(estimate.peak(), peak, &format!("{name} {dtype:?}"));
         }
@@ -349,6 +356,20 @@ fn text_in_a_prompt_takes_no_pixels_and_no_part_of_the_vision_tower() {
     assert!(text.estimate(&config).peak() < plan.estimate(&config).peak());
     let longer = text.with_prompts(3000);
     assert_eq!((longer.prompt_tokens, longer.image_tokens), (3000, 1000));
+}
+
+#[test]
+fn completions_drawn_ahead_take_their_memory_beside_what_a_step_learns() {
+    let (plain, ahead, config) = (vigos_3b(&[]), vigos_3b(&["rollout.ahead=1"]), config_3b());
+    let (plain, ahead) = (plain.estimate(&config), ahead.estimate(&config));
+    assert_eq!(part(&ahead, Phase::Always, "images"), 3 * 32 * 2048 * 18_816);
+    for phase in [Phase::Scoring, Phase::Loss, Phase::Backward] {
+        assert_eq!(ahead.phase(phase), plain.phase(phase) + plain.phase(Phase::Rollout), "{phase:?}");
+    }
+    assert_eq!(ahead.phase(Phase::Optimiser), plain.phase(Phase::Optimiser), "drawn before it");
+    // A server's memory is not ours.
+    let server = ["rollout.ahead=1", "rollout.engine=vllm", "rollout.url=http://127.0.0.1:1"];
+    assert_eq!(vigos_3b(&server).estimate(&config), plain);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use vigos_eval::{Observer, Options};
 use vigos_models::VisionLanguageModel;
 use vigos_ranks::{Ranks, shared};
 use vigos_recipe::Recipe;
-use vigos_rollout::agreed::by_the_first;
+use vigos_rollout::agreed::{by_the_first, of_the_first};
 use vigos_rollout::judging::{Judge, Judged};
 use vigos_rollout::{Kit, RunError};
 
@@ -60,8 +60,7 @@ impl Judge for Evaluator<'_> {
             Err(RunError::Folder(_)) => remove().map(|()| false),
             begun => begun,
         };
-        let own = by_the_first(ranks, first, || Ok(false))?;
-        let asked = ask(shared(ranks, &own)?.first().copied().unwrap_or(own));
+        let asked = ask(of_the_first(ranks, first)?);
         // Of another adapter, where a run went back behind its checkpoint and came to another: told by the first rank.
         let is_other = shared(ranks, &matches!(asked, Err(RunError::Folder(_))))?.contains(&true);
         let finished = match is_other {

@@ -14,7 +14,8 @@
 //! | [`grade`] | which answers are right |
 //! | [`rollout`] | the student and its completions, read for their spans |
 //! | [`plan`] | micro-batches, and what memory a run will take |
-//! | [`train`](mod@train) | the loop, its objectives, checkpoints |
+//! | [`checkpoint`] | what a run goes on from; AdamW |
+//! | [`train`](mod@train) | the loop, its objectives |
 //! | [`eval`] | asking, grading, the leakage diagnostic |
 //! | [`example`] | the first job, which is part of the program |
 //!
@@ -34,6 +35,7 @@ mod evaluator;
 pub mod example;
 pub mod shapes;
 
+pub use vigos_checkpoint as checkpoint;
 pub use vigos_core as core;
 pub use vigos_data as data;
 pub use vigos_eval as eval;

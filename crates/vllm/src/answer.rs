@@ -1,7 +1,7 @@
 //! A completion as the server tells it, believed only when all of it is what was asked for.
 
 use serde::Deserialize;
-use vigos_rollout::engine::Finish;
+use vigos_rollout::engine::{Completion, Finish};
 
 /// A log-probability above zero by so much is one of rounding.
 const ROUNDING: f64 = 1e-3;
@@ -23,17 +23,6 @@ pub struct Expected<'a> {
     pub stops: &'a [u32],
     /// Most tokens of the completion.
     pub most: usize,
-}
-
-/// A completion that the server drew.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Drawn {
-    /// Its tokens, the stop token included; at least one.
-    pub tokens: Vec<u32>,
-    /// Log-probability of each under the unmodified softmax, as the server has it; none above zero.
-    pub logprobs: Vec<f64>,
-    /// Why it ended.
-    pub finish: Finish,
 }
 
 #[derive(Deserialize)]
@@ -63,11 +52,12 @@ struct Entry {
     logprob: f64,
 }
 
-/// Reads an answer.
+/// Reads an answer: a token at least, and for each its log-probability under the unmodified softmax as the server has it,
+/// none above zero.
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub fn read(bytes: &[u8], expected: &Expected) -> Result<Drawn, String> {
+pub fn read(bytes: &[u8], expected: &Expected) -> Result<Completion, String> {
     let answer: Answer = serde_json::from_slice(bytes)
         .map_err(|error| format!("the answer is not what vLLM's /inference/v1/generate says: {error}"))?;
     if let Some(model) = answer.model.filter(|model| model != expected.adapter) {
@@ -84,7 +74,7 @@ pub fn read(bytes: &[u8], expected: &Expected) -> Result<Drawn, String> {
     let finish = finish(&tokens, finish_reason.as_deref(), expected)?;
     let entries = logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
     let logprobs = log_probabilities(&entries, &tokens)?;
-    Ok(Drawn { tokens, logprobs, finish })
+    Ok(Completion { tokens, logprobs, finish })
 }
 
 /// Refuses a completion of another prompt: of other pictures' sizes, another template, or none that is told.
@@ -186,7 +176,7 @@ mod tests {
         })
     }
 
-    fn said(pointer: &str, value: Value) -> Result<super::Drawn, String> {
+    fn said(pointer: &str, value: Value) -> Result<super::Completion, String> {
         let mut answer = good();
         *answer.pointer_mut(pointer).unwrap() = value;
         read(answer.to_string().as_bytes(), &EXPECTED)

@@ -1,6 +1,5 @@
 //! Many questions at once.
 
-use crate::answer::Drawn;
 use crate::question::Question;
 use crate::server::{Named, Server, interrupted};
 use std::collections::VecDeque;
@@ -12,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use vigos_rollout::RunError;
+use vigos_rollout::engine::Completion;
 
 /// How often `watch` is asked while no answer comes.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ pub(crate) fn ask_all(
     questions: Vec<Question>,
     at_once: usize,
     watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
-) -> Result<Vec<Drawn>, RunError> {
+) -> Result<Vec<Completion>, RunError> {
     let count = questions.len();
     let waiting = Mutex::new(questions.into_iter().enumerate().collect());
     let desk = Arc::new(Desk { waiting, over: AtomicBool::new(false) });
@@ -54,13 +54,13 @@ pub(crate) fn ask_all(
         });
     }
     drop(tell);
-    let mut answers: Vec<Option<Drawn>> = vec![None; count];
+    let mut answers: Vec<Option<Completion>> = vec![None; count];
     let mut collect = || {
         let (mut left, mut drawn) = (count, 0);
         while left > 0 {
             match told.recv_timeout(GLANCE) {
                 Ok((number, answer)) => {
-                    let answer: Drawn = answer?;
+                    let answer: Completion = answer?;
                     drawn += answer.tokens.len();
                     answers[number] = Some(answer);
                     left -= 1;
@@ -92,6 +92,6 @@ fn ask(
     question: &Question,
     name: &str,
     folder: &Path,
-) -> Result<Drawn, RunError> {
+) -> Result<Completion, RunError> {
     server.ask(question, Named { name, folder }, &|| desk.over.load(Ordering::Relaxed))
 }

@@ -117,8 +117,13 @@ impl Question {
     pub(crate) fn body(&self, adapter: &str) -> Vec<u8> {
         let parts: Vec<Value> =
             self.prompt.images.iter().map(|url| json!({"type": "image_url", "url": url})).collect();
-        let mut body =
-            json!({"model": adapter, "token_ids": self.prompt.sent, "sampling_params": self.sampling});
+        let mut body = json!({
+            "model": adapter,
+            "token_ids": self.prompt.sent,
+            "sampling_params": self.sampling,
+            // The prompt as it was read, to be held against ours.
+            "return_token_ids": true,
+        });
         if !parts.is_empty() {
             body["content_parts"] = json!(parts);
         }

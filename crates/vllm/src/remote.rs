@@ -15,9 +15,10 @@ use vigos_models::adapter::LoraPair;
 use vigos_models::{Adapter, peft};
 use vigos_recipe::Recipe;
 use vigos_recipe::sample::Sample;
+use vigos_rollout::RunError;
 use vigos_rollout::base::{Base, base_name};
+use vigos_rollout::engine::Completion;
 use vigos_rollout::student::GenerationSettings;
-use vigos_rollout::{RolledOut, RunError};
 
 /// Where the adapters are in a run's folder that a server reads.
 const FOLDER: &str = "serving";
@@ -107,7 +108,7 @@ impl<'a> Remote<'a> {
         samples: &[(Arc<Sample>, u64)],
         step: u64,
         watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
-    ) -> Result<Vec<RolledOut>, RunError> {
+    ) -> Result<Vec<Completion>, RunError> {
         let mut questions = Vec::with_capacity(samples.len());
         // The completions of a sample are neighbours.
         for completions in samples.chunk_by(|a, b| Arc::ptr_eq(&a.0, &b.0)) {
@@ -118,11 +119,7 @@ impl<'a> Remote<'a> {
             questions.extend(completions.iter().map(of));
         }
         let adapter = Named { name, folder: &self.folder.join(name) };
-        let drawn = ask_all(&self.server, adapter, questions, self.generation.rows, watch)?;
-        let read = samples.iter().zip(drawn).map(|((sample, _), drawn)| {
-            self.base.read(sample.clone(), drawn.tokens, drawn.finish).drawn_at(drawn.logprobs)
-        });
-        Ok(read.collect())
+        ask_all(&self.server, adapter, questions, self.generation.rows, watch)
     }
 
     fn prompt(&self, sample: &Sample) -> Result<Prompt, RunError> {

@@ -1,6 +1,6 @@
 //! The server: which adapters it has, and how long it is waited for.
 
-use crate::answer::{Drawn, read};
+use crate::answer::read;
 use crate::http::{Fault, Http, SHORT};
 use crate::question::Question;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use vigos_rollout::RunError;
+use vigos_rollout::engine::Completion;
 
 const GENERATE: &str = "/inference/v1/generate";
 const LOAD: &str = "/v1/load_lora_adapter";
@@ -111,7 +112,7 @@ impl Server {
         question: &Question,
         adapter: Named,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Drawn, RunError> {
+    ) -> Result<Completion, RunError> {
         let body = question.body(adapter.name);
         self.until(stop, || match self.http.post(GENERATE, &body, question.longest_answer()) {
             Ok(bytes) => read(&bytes, &question.expected(adapter.name)).map_err(Fault::Later),

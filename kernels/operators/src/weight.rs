@@ -10,6 +10,7 @@
 //! Shapes: `O` outputs, `I` inputs.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
 
 /// Values with a scale in common.
 pub const GROUP: usize = 64;
@@ -138,10 +139,10 @@ impl Quantised {
         let (blocks, groups) = (bits.blocks(inputs), bits.groups(inputs));
         let mut words = vec![0i32; outputs * blocks * BLOCK];
         let mut scales = vec![0.0f32; outputs * groups];
-        let rows = values.chunks_exact(inputs.max(1)).zip(words.chunks_exact_mut((blocks * BLOCK).max(1)));
-        for ((values, words), scales) in rows.zip(scales.chunks_exact_mut(groups.max(1))) {
-            quantise_row(values, bits, words, scales);
-        }
+        let rows = values.par_chunks_exact(inputs.max(1));
+        let rows = rows.zip(words.par_chunks_exact_mut((blocks * BLOCK).max(1)));
+        rows.zip(scales.par_chunks_exact_mut(groups.max(1)))
+            .for_each(|((values, words), scales)| quantise_row(values, bits, words, scales));
         let words = TensorData::new(words, [outputs, blocks * BLOCK]);
         let scales = TensorData::new(scales, [outputs, groups]);
         Self {

@@ -11,9 +11,19 @@ use vigos_kernels::{
 /// Rounding of an f32 sum, relative to the sum of its absolute terms.
 const ROUNDING: f64 = 1e-6;
 
-/// Rows, inputs, outputs: less than a block, whole blocks, some behind them, more panels than one; few rows and many.
-const SHAPES: [[usize; 3]; 7] =
-    [[1, 1, 1], [2, 64, 5], [3, 130, 70], [5, 700, 33], [16, 256, 65], [33, 130, 47], [40, 2048, 300]];
+/// Rows, inputs, outputs: less than a block, whole blocks, some behind them, more panels than one; few rows, those of which each
+/// core has panels of its own, and so many that all share one.
+const SHAPES: [[usize; 3]; 9] = [
+    [1, 1, 1],
+    [2, 64, 5],
+    [3, 130, 70],
+    [5, 700, 33],
+    [16, 256, 65],
+    [33, 130, 47],
+    [40, 2048, 300],
+    [300, 700, 400],
+    [513, 130, 47],
+];
 
 fn of(seed: u64, [rows, columns]: [usize; 2]) -> Tensor<2> {
     let data = TensorData::new(normal(seed, rows * columns, 1.0), [rows, columns]);

@@ -101,7 +101,7 @@ impl Source for Checkpoint<'_> {
     }
 
     fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, ModelError> {
-        self.weights.tensor(name, shape, self.device, self.kept.weights)
+        self.weights.mapped(name, shape, self.device, self.kept.weights)
     }
 
     fn weight(&self, name: &str, shape: [usize; 2]) -> Result<Weight, ModelError> {

@@ -6,13 +6,16 @@
 
 use crate::architecture::{Architecture, Parameter};
 use crate::error::ModelError;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
 use shards::Layout;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use stored::{damaged, headers};
+use vigos_core::files;
 use vigos_core::text::one_line;
+use vigos_operators::on_cpu;
 
 mod others;
 mod shards;
@@ -25,6 +28,8 @@ pub use stored::Stored;
 pub struct Weights {
     path: PathBuf,
     entries: BTreeMap<String, Stored>,
+    /// The files that are mapped.
+    maps: Mutex<BTreeMap<PathBuf, bytes::Bytes>>,
     /// Whether it was told that one is not finite.
     told: AtomicBool,
 }
@@ -107,7 +112,7 @@ impl Weights {
             }
         }
         layout.check(&entries, rename)?;
-        Ok(Self { path: folder.to_owned(), entries, told: AtomicBool::new(false) })
+        Ok(Self { path: folder.to_owned(), entries, maps: Mutex::default(), told: AtomicBool::new(false) })
     }
 
     /// Opens one safetensors file; names are kept as they are.
@@ -131,7 +136,7 @@ impl Weights {
                 return Err(damaged(path, format!("tensor `{name}` is there twice, in two spellings")));
             }
         }
-        Ok(Self { path: path.to_owned(), entries, told: AtomicBool::new(false) })
+        Ok(Self { path: path.to_owned(), entries, maps: Mutex::default(), told: AtomicBool::new(false) })
     }
 
     /// The names of the tensors.
@@ -208,7 +213,49 @@ impl Weights {
         device: &Device,
         dtype: DType,
     ) -> Result<Tensor<D>, ModelError> {
-        Ok(Tensor::from_data(self.data(name, shape)?.convert_dtype(dtype), (device, dtype)))
+        let entry = self.entry(name, shape)?;
+        let data = match dtype {
+            DType::F32 => TensorData::new(self.floats(entry)?, shape),
+            _ => self.data(entry, shape)?.convert_dtype(dtype),
+        };
+        Ok(Tensor::from_data(data, (device, dtype)))
+    }
+
+    /// The same where it lies, if it can be had so: `device` is the CPU, it is stored as `dtype` and on its alignment. Its values are
+    /// then those of the file, mapped into memory, which all processes of the machine have together; see
+    /// [`vigos_mapped::map`] for what becomes of them when the file changes.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn mapped<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Tensor<D>, ModelError> {
+        let entry = self.entry(name, shape)?;
+        let mapped = if on_cpu(device) && entry.float() == Some(dtype) { self.map(entry) } else { None };
+        let Some(bytes) = mapped else { return self.tensor(name, shape, device, dtype) };
+        self.look_at(entry, &bytes);
+        let bytes = Bytes::from_shared(bytes, AllocationProperty::File);
+        let data = TensorData::try_from_bytes(bytes, shape, dtype);
+        let data = data.map_err(|e| damaged(&entry.file, format!("tensor `{name}`: {e}")))?;
+        Ok(Tensor::from_data(data, (device, dtype)))
+    }
+
+    /// The bytes of a tensor in its mapped file; nothing where the file cannot be mapped, has become shorter, or the tensor lies
+    /// between two values.
+    fn map(&self, entry: &Stored) -> Option<bytes::Bytes> {
+        let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+        if !maps.contains_key(&entry.file) {
+            let map = vigos_mapped::map(&files::open(&entry.file).ok()?).ok()?;
+            maps.insert(entry.file.clone(), map);
+        }
+        let (file, start) = (maps.get(&entry.file)?, usize::try_from(entry.start).ok()?);
+        let end = start.checked_add(entry.bytes).filter(|end| *end <= file.len())?;
+        let bytes = file.slice(start..end);
+        (bytes.as_ptr() as usize).is_multiple_of(entry.bytes_per_value()).then_some(bytes)
     }
 
     /// Reads the values of one tensor, row by row, in f32.
@@ -216,27 +263,46 @@ impl Weights {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn rows(&self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, ModelError> {
-        let data = self.data(name, shape)?.convert_dtype(DType::F32);
-        data.try_into_vec().map_err(|e| damaged(&self.path, format!("tensor `{name}`: {e}")))
+        self.floats(self.entry(name, shape)?)
     }
 
-    fn data<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<TensorData, ModelError> {
+    /// Where a tensor of this shape lies, which has values that weights may have.
+    fn entry<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<&Stored, ModelError> {
         let fault = |line: String| ModelError::Tensors { path: self.path.clone(), faults: vec![line] };
         let entry = self.entries.get(name).ok_or_else(|| fault(format!("missing {name} {shape:?}")))?;
         if entry.shape.iter().product::<usize>() != shape.iter().product::<usize>() {
             return Err(fault(format!("wrong shape {name}: found {:?}, wanted {shape:?}", entry.shape)));
         }
-        let stored = entry.float().ok_or_else(|| {
-            fault(format!("wrong dtype {name}: found {:?}, wanted F32, F16 or BF16", entry.dtype))
-        })?;
+        match entry.float() {
+            Some(_) => Ok(entry),
+            None => {
+                Err(fault(format!("wrong dtype {name}: found {:?}, wanted F32, F16 or BF16", entry.dtype)))
+            }
+        }
+    }
+
+    /// The values of a tensor as they are stored.
+    fn data<const D: usize>(&self, entry: &Stored, shape: [usize; D]) -> Result<TensorData, ModelError> {
         let bytes = entry.read()?;
-        // Told and not refused: what is read may not be what is broken, such as the row of a token that never comes.
-        if let Err(error) = entry.is_finite(&bytes, NOT_FINITE)
+        self.look_at(entry, &bytes);
+        TensorData::try_from_bytes_vec(bytes, shape, entry.float().unwrap_or(DType::F32))
+            .map_err(|e| damaged(&entry.file, format!("tensor `{}`: {e}", entry.name)))
+    }
+
+    /// The values of a tensor in f32, made by all cores.
+    fn floats(&self, entry: &Stored) -> Result<Vec<f32>, ModelError> {
+        let bytes = entry.read()?;
+        self.look_at(entry, &bytes);
+        Ok(entry.floats(&bytes))
+    }
+
+    /// Tells the first tensor that is not finite. It is not refused: what is read may not be what is broken, such as the row of
+    /// a token that never comes.
+    fn look_at(&self, entry: &Stored, bytes: &[u8]) {
+        if let Err(error) = entry.is_finite(bytes, NOT_FINITE)
             && !self.told.swap(true, Ordering::Relaxed)
         {
             tracing::warn!("{error}");
         }
-        TensorData::try_from_bytes_vec(bytes, shape, stored)
-            .map_err(|e| damaged(&entry.file, format!("tensor `{name}`: {e}")))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// From the bottom up. A new crate gets its place here.
 const FLOORS: [&[&str]; 12] = [
-    &["vigos-core", "vigos-jpeg", "vigos-operators", "vigos-ranks"],
+    &["vigos-core", "vigos-jpeg", "vigos-mapped", "vigos-operators", "vigos-ranks"],
     &[
         "vigos-hub",
         "vigos-judge",
@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 12] = [
     &["vigos-grade", "vigos-layouts", "vigos-qwen", "vigos-world"],
     &["vigos-data", "vigos-report"],
     &["vigos-inspect", "vigos-rollout", "vigos-sources", "vigos-watch"],
-    &["vigos-plan", "vigos-vllm"],
+    &["vigos-checkpoint", "vigos-plan", "vigos-vllm"],
     &["vigos-eval", "vigos-fuzz", "vigos-serve", "vigos-train"],
     &["vigos-bench", "vigos-experiment", "vigos-selftest"],
     &["vigos"],

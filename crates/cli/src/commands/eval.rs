@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use vigos::kit;
 use vigos_eval::evaluate::begun;
 use vigos_eval::{Finished, Observer, Options, Report, Suites, comparison, evaluate, evaluate_suites};
-use vigos_ranks::{Ranks, shared};
+use vigos_ranks::Ranks;
 use vigos_recipe::Recipe;
 use vigos_recipe::resume::Run;
 use vigos_rollout::RunError;
-use vigos_rollout::agreed::by_the_first;
+use vigos_rollout::agreed::of_the_first;
 use vigos_terminal::Stop;
 use vigos_terminal::output::{self, note};
 use vigos_terminal::progress::Items;
@@ -123,8 +123,7 @@ pub(super) fn side_by_side(
         let mut recipe = run.recipe.clone();
         recipe.model.adapter.clone_from(adapter);
         let run_dir = folder.join(name);
-        let own = by_the_first(ranks, || begun(&run_dir, &recipe), || Ok(false))?;
-        let resume = shared(ranks, &own).map_err(RunError::from)?.first().copied().unwrap_or(own);
+        let resume = of_the_first(ranks, || begun(&run_dir, &recipe))?;
         let options = Options { recipe: &recipe, run_dir: &run_dir, overrides: &[], ..*run }.resumed(resume);
         let finished = watched(ranks, |observer| evaluate(&options, observer, stop.flag()))?;
         let Some(report) = finished.report else {

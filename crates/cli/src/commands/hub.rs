@@ -4,12 +4,12 @@ use crate::args::{HubArgs, HubCommand, PushArgs};
 use crate::error::CliError;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use vigos_checkpoint::Checkpoints;
 use vigos_core::files::read_limited;
 use vigos_hub::{Parcel, Reference, Settings, Which, push};
 use vigos_report::{card, is_run};
 use vigos_terminal::output::{self, note};
 use vigos_terminal::progress::Transfer;
-use vigos_train::checkpoint::Checkpoints;
 
 const CARD: &str = "README.md";
 const LARGEST: u64 = 1 << 20;

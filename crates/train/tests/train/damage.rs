@@ -5,9 +5,9 @@ use crate::support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::Recorded;
+use vigos_checkpoint::optim::AdamW;
+use vigos_checkpoint::{Checkpoints, State};
 use vigos_models::peft;
-use vigos_train::checkpoint::{Checkpoints, State};
-use vigos_train::optim::AdamW;
 
 /// Damages tried; each is a draw of a file, a place in it, and what becomes of it.
 const DAMAGES: u64 = 1000;

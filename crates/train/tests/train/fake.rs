@@ -245,8 +245,10 @@ impl Shared {
         let entry = |(token, logprob): (&u32, &f64)| json!({"token": format!("token_id:{token}"), "logprob": (logprob - self.skew).min(0.0), "top_logprobs": []});
         let content: Vec<Value> = completion.tokens.iter().zip(&completion.logprobs).map(entry).collect();
         let finish = if completion.finish == Finish::Stop { "stop" } else { "length" };
+        // Only who asks is told.
+        let told = body["return_token_ids"].as_bool() == Some(true);
         json!({
-            "request_id": "r", "model": model, "prompt_token_ids": prompt.ids,
+            "request_id": "r", "model": model, "prompt_token_ids": told.then_some(prompt.ids),
             "choices": [{
                 "index": 0, "token_ids": completion.tokens, "finish_reason": finish, "logprobs": {"content": content}
             }],

@@ -1,6 +1,7 @@
 //! What the trainer promises.
 #![allow(clippy::unwrap_used, unreachable_pub)] // In helpers too.
 
+mod ahead;
 mod damage;
 mod datasets;
 mod fake;

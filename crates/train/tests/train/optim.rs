@@ -3,9 +3,9 @@
 use crate::support;
 
 use support::{Recorded, host, optim};
+use vigos_checkpoint::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
 use vigos_models::Adapter;
 use vigos_recipe::{Optim, Schedule};
-use vigos_train::optim::{AdamW, clip_global_norm, global_norm, learning_rate};
 
 /// A gradient that differs from value to value and from step to step.
 fn gradient(adapter: &Adapter, step: usize) -> Adapter {

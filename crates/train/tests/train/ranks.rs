@@ -78,9 +78,9 @@ fn each(count: usize, work: impl Fn(&dyn Ranks) -> Result<Finished, RunError> + 
 }
 
 /// How a rank ended; nothing if it panicked.
-type Ended = Option<Result<Finished, RunError>>;
+pub type Ended = Option<Result<Finished, RunError>>;
 
-fn trained(recipe: &Recipe, run_dir: &Path, count: usize, resume: bool) -> Vec<Ended> {
+pub fn trained(recipe: &Recipe, run_dir: &Path, count: usize, resume: bool) -> Vec<Ended> {
     each(count, |ranks| {
         let (kit, device) = (kit(), Device::flex());
         let options = TrainOptions::new(recipe, run_dir, &kit, &device).resumed(resume);
@@ -88,14 +88,14 @@ fn trained(recipe: &Recipe, run_dir: &Path, count: usize, resume: bool) -> Vec<E
     })
 }
 
-fn all_finished(ended: &[Ended]) -> &Finished {
+pub fn all_finished(ended: &[Ended]) -> &Finished {
     let finished = |ended: &Ended| matches!(ended, Some(Ok(finished)) if !finished.interrupted);
     assert!(ended.iter().all(finished), "{ended:?}");
     ended[0].as_ref().unwrap().as_ref().unwrap()
 }
 
 /// Every file of a run by its name, the times taken out of its metrics.
-fn files(run_dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn files(run_dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut open = vec![run_dir.to_owned()];
     while let Some(folder) = open.pop() {
@@ -123,7 +123,7 @@ fn files(run_dir: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-fn same_files(found: &Path, wanted: &Path, what: &str) {
+pub fn same_files(found: &Path, wanted: &Path, what: &str) {
     let (found, wanted) = (files(found), files(wanted));
     let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&found), names(&wanted), "{what}");
@@ -191,7 +191,7 @@ fn supervised_training_is_shared_as_well() {
 }
 
 /// Does something when a step is done.
-struct At<F: FnMut()>(usize, F);
+pub struct At<F: FnMut()>(pub usize, pub F);
 impl<F: FnMut()> Observer for At<F> {
     fn step(&mut self, metrics: &Metrics) {
         if metrics.step == self.0 {

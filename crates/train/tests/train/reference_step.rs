@@ -6,10 +6,10 @@ use crate::support;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use support::{Recorded, relative, root, teaching};
+use vigos_checkpoint::optim::{AdamW, clip_global_norm, global_norm};
 use vigos_models::gradient::Keep;
 use vigos_models::{ActiveAdapter, Adapter, peft};
 use vigos_train::distillation::{MicroBatch, micro_batch};
-use vigos_train::optim::{AdamW, clip_global_norm, global_norm};
 
 const FIDELITIES: [&str; 2] = ["paper", "released"];
 const CONFIGURATIONS: [&str; 4] = ["clip0.05", "noclip", "clip0.5", "temp6_clip0.05"];

@@ -7,6 +7,7 @@ use burn::tensor::{DType, Device, Tensor};
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
 use support::{FAMILIES, folder_of, relative, root};
+use vigos_checkpoint::optim::{AdamW, clip_global_norm, global_norm};
 use vigos_data::{Dataset, DemonstrationFields};
 use vigos_models::generation::stop_tokens;
 use vigos_models::gradient::Keep;
@@ -19,7 +20,6 @@ use vigos_rollout::engine::Finish;
 use vigos_rollout::spans::CompletionText;
 use vigos_train::dropout::Dropping;
 use vigos_train::fine_tune::FullFineTune;
-use vigos_train::optim::{AdamW, clip_global_norm, global_norm};
 use vigos_train::supervised::{MicroBatch, micro_batch};
 
 const STILL: Dropping = Dropping { probability: 0.0, seed: 0 };

@@ -15,6 +15,10 @@ use rayon::prelude::*;
 
 /// Values of a panel: 1 MiB in f32, what a core's own cache holds.
 const PANEL_VALUES: usize = 256 << 10;
+/// Fewest rows of a panel: a product that is thinner spends its time on what it reads beside the panel.
+const PANEL_ROWS: usize = 128;
+/// Rows up to which a core by itself multiplies by a panel faster than all of them together, with what they wait for one another.
+const TOO_FEW_TO_SHARE: usize = 512;
 
 /// The tensors of a weight, their values in order.
 pub(super) struct Frozen {
@@ -92,9 +96,46 @@ impl Frozen {
     /// `y ← kept·y + x·Wᵀ` for many rows.
     pub(super) fn product(&self, y: &mut [f32], kept: f32, x: Matrix) {
         let outputs = self.outputs();
+        if !matches!(self.kept(), Kept::F32(_)) && x.rows() <= TOO_FEW_TO_SHARE {
+            return self.product_each(y, kept, x);
+        }
         self.panels(|first, panel| {
             product(&mut y[first..], outputs, kept, 1.0, [x, panel.transposed()], Threads::All);
         });
+    }
+
+    /// The same where the rows are too few for several cores to share the product with a panel: each core makes a panel and
+    /// multiplies by it.
+    fn product_each(&self, y: &mut [f32], kept: f32, x: Matrix) {
+        let (outputs, inputs, weight) = (self.outputs(), self.inputs(), self.kept());
+        let panels: Vec<usize> = (0..outputs).step_by(self.height()).collect();
+        for firsts in panels.chunks(rayon::current_num_threads()) {
+            let of_panel = |&first: &usize| {
+                let count = self.height().min(outputs - first);
+                let mut panel = vec![0.0f32; count * inputs];
+                for (row, values) in panel.chunks_exact_mut(inputs.max(1)).enumerate() {
+                    weight.widen(first + row, values);
+                }
+                let panel = Matrix::new(&panel, [count, inputs], inputs);
+                let mut part = vec![0.0f32; x.rows() * count];
+                product(&mut part, count, 0.0, 1.0, [x, panel.transposed()], Threads::One);
+                (first, count, part)
+            };
+            let parts: Vec<(usize, usize, Vec<f32>)> = firsts.par_iter().map(of_panel).collect();
+            for (row, y) in y.chunks_exact_mut(outputs).enumerate() {
+                for (first, count, part) in &parts {
+                    let part = &part[row * count..(row + 1) * count];
+                    for (y, product) in y[*first..first + count].iter_mut().zip(part) {
+                        *y = if kept == 0.0 { *product } else { kept * *y + product };
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rows of a panel.
+    fn height(&self) -> usize {
+        (PANEL_VALUES / self.inputs().max(1)).max(PANEL_ROWS).min(self.outputs().max(1))
     }
 
     /// `g·W` for `upstream`, `[T, O]`: `[T, I]`.
@@ -121,7 +162,7 @@ impl Frozen {
         if let Kept::F32(weight) = kept {
             return take(0, Matrix::new(weight, [outputs, inputs], inputs));
         }
-        let height = (PANEL_VALUES / inputs.max(1)).clamp(1, outputs.max(1));
+        let height = self.height();
         let mut panel = vec![0.0f32; height * inputs];
         for first in (0..outputs).step_by(height) {
             let count = height.min(outputs - first);

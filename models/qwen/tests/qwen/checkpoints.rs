@@ -157,6 +157,43 @@ fn offsets_that_overlap_or_leave_gaps_and_shapes_that_overflow_are_refused() {
     }
 }
 
+#[test]
+fn a_tensor_where_it_lies_has_the_values_of_one_that_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.safetensors");
+    let (wide, half): (Vec<f32>, Vec<u8>) = ((0..6).map(|i| i as f32 / 3.0).collect(), (0..12).collect());
+    let bytes: Vec<u8> = wide.iter().flat_map(|value| value.to_le_bytes()).chain(half).collect();
+    let header = json!({
+        "wide": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+        "half": {"dtype": "BF16", "shape": [6], "data_offsets": [24, 36]},
+    });
+    // Spaces behind a header put the values on no even place as well.
+    for space in 0..4 {
+        let header = format!("{header}{}", " ".repeat(space)).into_bytes();
+        let whole = [&(header.len() as u64).to_le_bytes()[..], &header, &bytes].concat();
+        std::fs::write(&file, &whole).unwrap();
+        let (weights, device) = (Weights::open_file(&file).unwrap(), Device::flex());
+        let mapped = ["wide", "half"].map(|name| {
+            [DType::F32, DType::BF16].map(|dtype| {
+                let found = weights.mapped(name, [3, 2], &device, dtype).unwrap();
+                let wanted = weights.tensor(name, [3, 2], &device, dtype).unwrap();
+                assert_eq!((found.dtype(), found.dims()), (dtype, [3, 2]));
+                assert_eq!(found.to_data(), wanted.to_data(), "{name} {dtype:?}, {space} behind the header");
+                (found, wanted)
+            })
+        });
+        // Written anew as files of weights are, under another name, the old one is what it was.
+        let other = folder.path().join("other");
+        std::fs::write(&other, vec![1; whole.len()]).unwrap();
+        std::fs::rename(&other, &file).unwrap();
+        for (found, wanted) in mapped.iter().flatten() {
+            assert_eq!(found.to_data(), wanted.to_data(), "{space} behind the header, replaced");
+        }
+        let missing = weights.mapped("none", [1], &device, DType::F32).unwrap_err();
+        assert!(missing.to_string().contains("missing none"), "{missing}");
+    }
+}
+
 /// The tiny model in two shards, and what their index says.
 fn sharded(folder: &Path) -> Value {
     let (mut shards, mut map) = ([Tensors::new(), Tensors::new()], serde_json::Map::new());

@@ -2,6 +2,7 @@
 
 use crate::error::ModelError;
 use burn::tensor::DType;
+use rayon::prelude::*;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use std::fs::File;
@@ -64,6 +65,25 @@ impl Stored {
         })
     }
 
+    /// Bytes of it in f32, widened by all cores.
+    pub(super) fn floats(&self, bytes: &[u8]) -> Vec<f32> {
+        /// Values that a core widens at a time.
+        const PART: usize = 1 << 16;
+        fn widened<const N: usize>(bytes: &[u8], widen: impl Fn(&[u8; N]) -> f32 + Sync) -> Vec<f32> {
+            let values = bytes.as_chunks::<N>().0;
+            let mut floats = vec![0.0; values.len()];
+            floats.par_chunks_mut(PART).zip(values.par_chunks(PART)).for_each(|(floats, values)| {
+                floats.iter_mut().zip(values).for_each(|(float, value)| *float = widen(value));
+            });
+            floats
+        }
+        match self.dtype {
+            Dtype::BF16 => widened(bytes, |value| half::bf16::from_le_bytes(*value).to_f32()),
+            Dtype::F16 => widened(bytes, |value| half::f16::from_le_bytes(*value).to_f32()),
+            _ => widened(bytes, |value| f32::from_le_bytes(*value)),
+        }
+    }
+
     /// Its bytes, to be read a part at a time.
     ///
     /// # Errors
@@ -95,13 +115,13 @@ impl Stored {
     }
 }
 
-/// The place of the first value that `is` so.
-fn first<const N: usize>(bytes: &[u8], is: impl Fn(&[u8; N]) -> bool) -> Option<usize> {
+/// The place of the first value that `is` so; all cores look, which is also how a mapped file is read from the disk.
+fn first<const N: usize>(bytes: &[u8], is: impl Fn(&[u8; N]) -> bool + Sync) -> Option<usize> {
     /// Values that are looked at without a way out in between, as vector units do it.
-    const BLOCK: usize = 4096;
+    const BLOCK: usize = 1 << 16;
     let (values, _) = bytes.as_chunks::<N>();
-    let block =
-        values.chunks(BLOCK).position(|block| block.iter().fold(false, |any, value| any | is(value)))?;
+    let has_one = |block: &[[u8; N]]| block.iter().fold(false, |any, value| any | is(value));
+    let block = values.par_chunks(BLOCK).position_first(has_one)?;
     let start = block * BLOCK;
     values.iter().skip(start).position(is).map(|at| start + at)
 }

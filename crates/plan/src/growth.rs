@@ -15,14 +15,14 @@ const LEAST: u64 = 256 << 20;
 
 /// Sees the memory of the process and of the device after every step.
 #[derive(Default)]
-pub(crate) struct Growth {
+pub struct Growth {
     process: Windows,
     device: Windows,
 }
 
 impl Growth {
     /// What there is to say after step `step`: once of either memory.
-    pub(crate) fn after(&mut self, step: usize, device: &Device) -> Vec<String> {
+    pub fn after(&mut self, step: usize, device: &Device) -> Vec<String> {
         let on_device = device.memory_pool_usage().map(|usage| usage.bytes_in_use);
         let both = [
             ("the process", self.process.grown(resident_memory())),

@@ -3,10 +3,10 @@
 //! A checkpoint is written to a folder of another name, its manifest last, and then renamed: a folder called
 //! `step-…` is whole or was damaged afterwards, and the manifest's hashes tell.
 
-use crate::observer::Observer;
 use crate::optim::{AdamW, Moments};
+use crate::state::State;
 use burn::tensor::DType;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,61 +16,12 @@ use vigos_core::jsonl::{JsonLines, JsonLinesError};
 use vigos_core::manifest::Manifest;
 use vigos_models::weights::Weights;
 use vigos_models::{ModelError, Trained, peft};
-use vigos_rollout::judging::Standing;
 use vigos_rollout::run_folder::{FolderError, RunFolder};
 use vigos_rollout::{RunError, Start};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "trainer.json";
 const MAX_STATE: u64 = 1 << 20;
-
-/// Where a run stands, besides the trained weights and the optimiser.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct State {
-    /// What tells its run from others; empty in a checkpoint of before there was that.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub run: String,
-    /// Steps done.
-    pub step: usize,
-    /// Samples taken from the data set's order so far, those left out included.
-    pub cursor: u64,
-    /// Samples left out so far, by reason.
-    pub skipped: BTreeMap<String, u64>,
-    /// Lines of `metrics.jsonl` that belong to these steps.
-    pub metrics_lines: u64,
-    /// Lines of `quarantine.jsonl` that belong to these steps.
-    #[serde(default)]
-    pub quarantine_lines: u64,
-    /// Updates that the optimiser has made.
-    pub updates: u64,
-    /// The loss that was usual so far, a mean that forgets; none before the first step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usual_loss: Option<f64>,
-    /// What judging came to before this checkpoint, where checkpoints are judged.
-    #[serde(default, skip_serializing_if = "Standing::is_new")]
-    pub judged: Standing,
-}
-
-impl State {
-    /// Checks that a run of `total` steps can go on from here.
-    ///
-    /// # Errors
-    /// If it has more of them behind it already.
-    pub(crate) fn is_within(&self, total: usize) -> Result<(), RunError> {
-        if self.step <= total {
-            return Ok(());
-        }
-        Err(RunError::Setting {
-            key: "train.steps or train.epochs".into(),
-            found: format!("{total} steps in all"),
-            wanted: format!(
-                "at least the {} that are done; --at STEP goes back to an earlier one",
-                self.step
-            ),
-        })
-    }
-}
 
 /// What `best.json` says, as far as it matters here.
 #[derive(Deserialize)]
@@ -182,36 +133,31 @@ impl Checkpoints {
         }
     }
 
-    /// What [`Checkpoints::load`] finds, or a run's start: the weights that `start` gives, an optimiser that has seen
-    /// nothing yet. The observer is told of what is damaged.
+    /// What a run that starts `at` goes on from: what [`Checkpoints::load`] finds, once those after the step that it goes back
+    /// to are put aside. `note` is told of that, of what is damaged, and where there is nothing.
     ///
     /// # Errors
-    /// As [`Checkpoints::load`], or as `start`.
-    pub(crate) fn load_or_start<T: Trained>(
+    /// As [`Checkpoints::load`]; if the step that it goes back to was not saved, or not whole.
+    pub fn go_on<T: Trained>(
         &self,
         at: Start,
         run: &str,
         weights: impl Fn(&Path) -> Result<T, RunError>,
-        start: impl FnOnce(&mut dyn Observer) -> Result<T, RunError>,
-        observer: &mut dyn Observer,
-    ) -> Result<(T, AdamW, State), RunError> {
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Option<(T, AdamW, State)>, RunError> {
         if let Start::ResumedAt(step) = at {
-            self.go_back_to(step, run, observer)?;
+            self.go_back_to(step, run, note)?;
         }
-        if let Some(saved) = self.load(run, weights, &mut |text| observer.note(&text))? {
-            return Ok(saved);
-        }
-        if at.resumes() {
+        let saved = self.load(run, weights, &mut |text| note(&text))?;
+        if saved.is_none() && at.resumes() {
             let folder = self.folder.display();
-            observer.note(&format!("there is no checkpoint in {folder} to go on from: the run begins anew"));
+            note(&format!("there is no checkpoint in {folder} to go on from: the run begins anew"));
         }
-        let weights = start(observer)?;
-        let optimiser = AdamW::new(&weights);
-        Ok((weights, optimiser, State { run: run.to_owned(), ..State::default() }))
+        Ok(saved)
     }
 
     /// Makes the checkpoint of a step the newest: those after it are put aside under other names.
-    fn go_back_to(&self, step: usize, run: &str, observer: &mut dyn Observer) -> Result<(), RunError> {
+    fn go_back_to(&self, step: usize, run: &str, note: &mut dyn FnMut(&str)) -> Result<(), RunError> {
         let all = self.list()?;
         if !all.iter().any(|(known, _)| *known == step) {
             let known: Vec<String> = all.iter().map(|(step, _)| step.to_string()).collect();
@@ -229,7 +175,7 @@ impl Checkpoints {
                 fs::remove_dir_all(&aside).map_err(|e| FileError::io("remove", &aside, e))?;
             }
             fs::rename(&path, &aside).map_err(|e| FileError::io("rename", &path, e))?;
-            observer.note(&format!("{} is put aside as {}", path.display(), aside.display()));
+            note(&format!("{} is put aside as {}", path.display(), aside.display()));
         }
         Ok(())
     }
@@ -272,10 +218,7 @@ impl Checkpoints {
 ///
 /// # Errors
 /// If a file cannot be written. The folder from before is then still there.
-pub(crate) fn write_folder(
-    target: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), RunError>,
-) -> Result<(), RunError> {
+pub fn write_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<(), RunError>) -> Result<(), RunError> {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let temporary = target.with_file_name(format!(".writing-{name}"));
     let io = |action, path: &Path| {
