@@ -2,7 +2,7 @@
 
 use crate::fake::{Fake, Trouble};
 use crate::ranks::{At, all_finished, files, same_files, trained};
-use crate::support::{FAMILIES, Silent, folder_of, kit, root};
+use crate::support::{FAMILIES, Silent, kit, questions};
 
 use burn::tensor::Device;
 use serde_json::{Value, json};
@@ -50,17 +50,7 @@ tensorboard = false
 "#;
 
 fn recipe(family: &str, folder: &Path, overrides: &[&str]) -> Recipe {
-    fs::copy(root().join("tests/fixtures/images/tiny.png"), folder.join("good.png")).unwrap();
-    let line = |row: usize| {
-        let problem = format!("What is {}?", "this ".repeat(row * row % 7));
-        json!({"id": format!("r{row}"), "image": "good.png", "problem": problem, "answer": "one"}).to_string()
-    };
-    let data = folder.join("set.jsonl");
-    fs::write(&data, (0..4).map(line).collect::<Vec<_>>().join("\n")).unwrap();
-    let text = CONFIG.replace("{model}", &folder_of(family).display().to_string());
-    let text = text.replace("{data}", &data.display().to_string());
-    let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
-    Recipe::parse(&text, "test", &overrides).unwrap()
+    questions(CONFIG, family, folder, 4, overrides)
 }
 
 /// The completions of a step's snapshot, by row.

@@ -4,12 +4,12 @@ use crate::fake::{Fake, Trouble};
 use crate::support;
 
 use burn::tensor::Device;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use support::{FAMILIES, folder_of, kit, root};
+use support::{FAMILIES, kit, questions};
 use vigos_ranks::Threads;
 use vigos_recipe::Recipe;
 use vigos_rollout::RunError;
@@ -48,19 +48,8 @@ rollouts_every = 1
 tensorboard = false
 "#;
 
-/// A data set and a recipe of it; the last of the rows has no picture where that is possible.
 fn recipe(family: &str, folder: &Path, overrides: &[&str]) -> Recipe {
-    fs::copy(root().join("tests/fixtures/images/tiny.png"), folder.join("good.png")).unwrap();
-    let line = |row: usize| {
-        let problem = format!("What is {}?", "this ".repeat(row * row % 7));
-        json!({"id": format!("r{row}"), "image": "good.png", "problem": problem, "answer": "one"}).to_string()
-    };
-    let data = folder.join("set.jsonl");
-    fs::write(&data, (0..7).map(line).collect::<Vec<_>>().join("\n")).unwrap();
-    let text = CONFIG.replace("{model}", &folder_of(family).display().to_string());
-    let text = text.replace("{data}", &data.display().to_string());
-    let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
-    Recipe::parse(&text, "test", &overrides).unwrap()
+    questions(CONFIG, family, folder, 7, overrides)
 }
 
 /// The same, by a server.

@@ -3,8 +3,9 @@
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
 
 use burn::tensor::{DType, Device};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -29,6 +30,21 @@ pub fn root() -> PathBuf {
 
 /// The families that have recorded numbers.
 pub const FAMILIES: [&str; 2] = ["qwen2_5-vl", "qwen3-vl"];
+
+/// A recipe of `config`, of a family's model and so many questions of different lengths about one picture in `folder`.
+pub fn questions(config: &str, family: &str, folder: &Path, rows: usize, overrides: &[&str]) -> Recipe {
+    fs::copy(root().join("tests/fixtures/images/tiny.png"), folder.join("good.png")).unwrap();
+    let line = |row: usize| {
+        let problem = format!("What is {}?", "this ".repeat(row * row % 7));
+        json!({"id": format!("r{row}"), "image": "good.png", "problem": problem, "answer": "one"}).to_string()
+    };
+    let data = folder.join("set.jsonl");
+    fs::write(&data, (0..rows).map(line).collect::<Vec<_>>().join("\n")).unwrap();
+    let text = config.replace("{model}", &folder_of(family).display().to_string());
+    let text = text.replace("{data}", &data.display().to_string());
+    let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
+    Recipe::parse(&text, "test", &overrides).unwrap()
+}
 
 pub fn method_folder() -> PathBuf {
     method_folder_of(FAMILIES[0])
