@@ -42,6 +42,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let begun = Instant::now();
         finish(&mut train(&command, model, 1, &whole))?;
         length = begun.elapsed();
+        let mut shown = train(&command, model, 2, &out.join("shown"));
+        finish(shown.arg("--print-config"))?;
+        ensure!(!out.join("shown").exists(), "--print-config of two ranks began a run");
         for &ranks in &args.ranks {
             let folder = out.join(format!("{ranks}-{number}"));
             finish(&mut train(&command, model, ranks, &folder))?;

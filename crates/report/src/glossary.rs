@@ -126,7 +126,7 @@ entries! {
     "Near 1.", "Below 0.9: few tokens count for most; `rollout.max_weight` bounds what one counts for.";
     "stale", "updates",
     "Updates between drawing the completions of the step and learning from them, where `rollout.ahead` is set.",
-    "1, but for the first step.", "0 more often: a step was lost, or a run was gone on with from a checkpoint without completions.";
+    "1, but for the first step.", "0 more often: a step was lost, and the next one draws for itself.";
     "grad_norm", "norm",
     "Norm of the gradient over all trained tensors together, before it is clipped to `optim.max_grad_norm`.",
     "Of one size, with noise; clipping is usual.", "0 for long: nothing is learnt. A hundred times its usual size: look at the step's rollouts.";
@@ -149,7 +149,7 @@ entries! {
     "Time of a step of supervised training.",
     "Steady.", "Grows.";
     "tokens_per_second/rollout", "tokens a second",
-    "Tokens drawn in the step, with `rollout.ahead` those of the next one, over the time of drawing.",
+    "Tokens drawn in the step, with `rollout.ahead` those of the next one, over the time of drawing; 0 where nothing was drawn, as in the last step then.",
     "Steady; higher with a larger `rollout.batch`.", "Falls: completions differ much in length, so few decode together.";
     "tokens_per_second/scoring", "tokens a second",
     "Tokens that the teachers read, prompts included, over the time of the scoring.",

@@ -30,7 +30,7 @@ use vigos_train::{Finished, Observer, RunOptions, train_judged};
 /// If the recipe or what it names is wrong, or the device or the disk fails.
 pub(crate) fn run(args: &DistilArgs, device: &Choice, ranks: &dyn Ranks) -> Result<(), CliError> {
     if args.dry_run {
-        return dry_run::run(&args.run, device);
+        return if ranks.is_first() { dry_run::run(&args.run, device) } else { Ok(()) };
     }
     let args = &args.run;
     let named = (*device != Choice::Auto).then(|| device.to_string());
@@ -90,9 +90,9 @@ pub(super) fn with_recipe<R: RunRecipe>(
     let run_dir = args.run_dir();
     let overrides = args.overrides.in_run(&run_dir, args.resume, run)?;
     let recipe: R = recipe::load(&args.config, &overrides)?;
-    if args.print_config && ranks.is_first() {
+    if args.print_config {
         let text = recipe.to_toml().map_err(RunError::from)?;
-        return Ok(output::data(text.trim_end())?);
+        return if ranks.is_first() { Ok(output::data(text.trim_end())?) } else { Ok(()) };
     }
     let (every, trackers, fast_math) = writes(&recipe);
     let choice = device;
