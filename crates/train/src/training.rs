@@ -198,7 +198,8 @@ where
         if begun < total {
             self.stream.look_ahead(cursor, self.samples);
         }
-        let stale = self.ahead.map(|_| drawn.as_ref().map_or(0, |(_, updates)| state.updates - updates));
+        let age = |updates: &u64| state.updates.saturating_sub(*updates);
+        let stale = self.ahead.map(|_| drawn.as_ref().map_or(0, |(_, updates)| age(updates)));
         let drawn = drawn.map(|(completions, _)| completions);
         let learnt = match self.learn(&taken, drawn, stale.unwrap_or(0), following, &mut attempt, watch) {
             Ok(learnt) => learnt,

@@ -283,4 +283,11 @@ fn completions_in_a_checkpoint_that_are_not_its_own_are_refused() {
         let refused = train(&options, &mut Silent, &AtomicBool::new(false)).unwrap_err().to_string();
         assert!(refused.contains("ahead.json") && refused.contains(said), "{change}: {refused}");
     }
+    // Of a student with more updates behind it than the run has.
+    let mut other = whole.clone();
+    other["updates"] = json!(u64::MAX);
+    fs::write(&path, other.to_string()).unwrap();
+    Manifest::write(&checkpoint).unwrap();
+    let options = TrainOptions::new(&recipe, &run_dir, &kit, &device).resumed(true);
+    assert_eq!(train(&options, &mut Silent, &AtomicBool::new(false)).unwrap().steps, 2);
 }
