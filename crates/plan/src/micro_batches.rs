@@ -53,13 +53,13 @@ impl MicroBatches {
     /// micro-batch may be is one by itself.
     pub fn next(&self, rollouts: &mut Peekable<impl Iterator<Item = RolledOut>>) -> Option<Vec<RolledOut>> {
         let mut taken = vec![rollouts.next()?];
-        let mut tokens = length(&taken[0]);
+        let mut tokens = taken[0].length();
         let more = |next: &RolledOut, taken: usize, tokens: usize| match self.tokens {
-            Some(most) => tokens + length(next) <= most,
+            Some(most) => tokens + next.length() <= most,
             None => taken < self.batch,
         };
         while let Some(next) = rollouts.next_if(|next| more(next, taken.len(), tokens)) {
-            tokens += length(&next);
+            tokens += next.length();
             taken.push(next);
         }
         Some(taken)
@@ -112,9 +112,4 @@ impl MicroBatches {
             None => vec![change("train.batch", self.batch), change("train.accumulate", self.accumulate)],
         }
     }
-}
-
-/// Tokens that the student reads of it: the prompt and the completion.
-fn length(rollout: &RolledOut) -> usize {
-    rollout.sample.student.ids.len() + rollout.tokens.len()
 }

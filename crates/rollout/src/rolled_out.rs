@@ -30,6 +30,11 @@ impl RolledOut {
         Self { foreign: Some(Box::new(Foreign { drawn: logprobs, ..Foreign::default() })), ..self }
     }
 
+    /// Tokens of the student's prompt and of the completion: what a forward over it reads.
+    pub fn length(&self) -> usize {
+        self.sample.student.ids.len() + self.tokens.len()
+    }
+
     /// What the token at a position counts for in a loss.
     pub fn weight(&self, position: usize) -> f64 {
         let weights = self.foreign.as_ref().map(|foreign| foreign.weights.as_slice());

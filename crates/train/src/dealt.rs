@@ -29,8 +29,8 @@ impl Dealt {
     pub(crate) fn new(cut: &MicroBatches, rollouts: Vec<RolledOut>, ranks: &dyn Ranks) -> Self {
         let mut rollouts = rollouts.into_iter().peekable();
         let batches: Vec<Vec<RolledOut>> = std::iter::from_fn(|| cut.next(&mut rollouts)).collect();
-        let tokens = |r: &RolledOut| (r.sample.student.ids.len() + r.tokens.len()) as u64;
-        let weights: Vec<u64> = batches.iter().map(|batch| batch.iter().map(tokens).sum()).collect();
+        let tokens = |batch: &Vec<RolledOut>| batch.iter().map(|rollout| rollout.length() as u64).sum();
+        let weights: Vec<u64> = batches.iter().map(tokens).collect();
         let dealt = deal(&weights, ranks.count());
         let (mut own, mut others, mut first) = (Vec::new(), BTreeMap::new(), 0);
         for (number, (rollouts, rank)) in batches.into_iter().zip(dealt).enumerate() {

@@ -24,10 +24,9 @@ pub fn dropout<'a>(
     if probability <= 0.0 {
         return None;
     }
-    let text = rollouts.clone().flat_map(|r| {
-        let tokens = r.sample.student.ids.len() + r.tokens.len();
-        (0..tokens as u64).map(move |position| (r.sample.number, position))
-    });
+    let text = rollouts
+        .clone()
+        .flat_map(|r| (0..r.length() as u64).map(move |position| (r.sample.number, position)));
     // A patch is named by its image and its place in it.
     let vision = rollouts.flat_map(|r| {
         r.sample.images.iter().zip(1u64..).flat_map(move |(image, order)| {

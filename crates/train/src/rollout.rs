@@ -140,8 +140,8 @@ impl Sampled<'_> {
         weights: &Adapter,
         watch: &mut Watch,
     ) -> Result<Vec<RolledOut>, RunError> {
-        let lengths: Vec<u64> =
-            rollouts.chunks(self.per_sample).map(|of| of.iter().map(length).sum()).collect();
+        let tokens = |of: &[RolledOut]| of.iter().map(|rollout| rollout.length() as u64).sum();
+        let lengths: Vec<u64> = rollouts.chunks(self.per_sample).map(tokens).collect();
         let ranks = deal(&lengths, watch.ranks.count());
         let mut shares: Vec<_> = rollouts.chunks(self.per_sample).zip(&ranks).collect();
         shares.retain(|(_, rank)| **rank == watch.ranks.rank());
@@ -225,11 +225,6 @@ impl Rollout<Adapter> for Sampled<'_> {
         let read = read.map(|(rollout, logprobs)| rollout.drawn_at(logprobs)).collect();
         self.compared(read, weights, watch)
     }
-}
-
-/// Tokens that are read of a completion.
-fn length(rollout: &RolledOut) -> u64 {
-    (rollout.sample.student.ids.len() + rollout.tokens.len()) as u64
 }
 
 /// What all ranks have of a step's samples, in their order: `each` of a sample, all of them by the rank in `ranks`. `own` are this

@@ -142,9 +142,8 @@ fn part<F: FineTune>(
     let model = fine_tune.model(weights);
     let weight = 1.0 / mean_over.max(1) as f64;
     // Neighbours of one length are one batched attention.
-    let length = |r: &RolledOut| r.sample.student.ids.len() + r.tokens.len();
     let mut sorted: Vec<&RolledOut> = rollouts.iter().collect();
-    sorted.sort_by_key(|r| (length(r), r.sample.number));
+    sorted.sort_by_key(|r| (r.length(), r.sample.number));
     let pieces: Vec<_> = sorted
         .par_chunks(PIECE)
         .map(|piece| fine_tune.gradient(&*model, weights, &batch(&*model, piece, weight, dropping, step)?))

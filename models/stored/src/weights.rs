@@ -215,7 +215,7 @@ impl Weights {
     ) -> Result<Tensor<D>, ModelError> {
         let entry = self.entry(name, shape)?;
         let data = match dtype {
-            DType::F32 => TensorData::new(self.floats(entry)?, shape),
+            DType::F32 => self.wide(entry, shape)?,
             _ => self.data(entry, shape)?.convert_dtype(dtype),
         };
         Ok(Tensor::from_data(data, (device, dtype)))
@@ -263,7 +263,8 @@ impl Weights {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn rows(&self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, ModelError> {
-        self.floats(self.entry(name, shape)?)
+        let data = self.wide(self.entry(name, shape)?, shape)?;
+        data.try_into_vec().map_err(|e| damaged(&self.path, format!("tensor `{name}`: {e}")))
     }
 
     /// Where a tensor of this shape lies, which has values that weights may have.
@@ -289,11 +290,14 @@ impl Weights {
             .map_err(|e| damaged(&entry.file, format!("tensor `{}`: {e}", entry.name)))
     }
 
-    /// The values of a tensor in f32, made by all cores.
-    fn floats(&self, entry: &Stored) -> Result<Vec<f32>, ModelError> {
+    /// The values of a tensor in f32: as they are read where they are that, else widened.
+    fn wide<const D: usize>(&self, entry: &Stored, shape: [usize; D]) -> Result<TensorData, ModelError> {
+        if entry.float() == Some(DType::F32) {
+            return self.data(entry, shape);
+        }
         let bytes = entry.read()?;
         self.look_at(entry, &bytes);
-        Ok(entry.floats(&bytes))
+        Ok(TensorData::new(entry.widened(&bytes), shape))
     }
 
     /// Tells the first tensor that is not finite. It is not refused: what is read may not be what is broken, such as the row of

@@ -65,12 +65,12 @@ impl Stored {
         })
     }
 
-    /// Bytes of it in f32, widened by all cores.
-    pub(super) fn floats(&self, bytes: &[u8]) -> Vec<f32> {
+    /// Bytes of it in f32, where it has 16 bits a value; all cores widen them.
+    pub(super) fn widened(&self, bytes: &[u8]) -> Vec<f32> {
         /// Values that a core widens at a time.
         const PART: usize = 1 << 16;
-        fn widened<const N: usize>(bytes: &[u8], widen: impl Fn(&[u8; N]) -> f32 + Sync) -> Vec<f32> {
-            let values = bytes.as_chunks::<N>().0;
+        fn widened(bytes: &[u8], widen: impl Fn(&[u8; 2]) -> f32 + Sync) -> Vec<f32> {
+            let values = bytes.as_chunks().0;
             let mut floats = vec![0.0; values.len()];
             floats.par_chunks_mut(PART).zip(values.par_chunks(PART)).for_each(|(floats, values)| {
                 floats.iter_mut().zip(values).for_each(|(float, value)| *float = widen(value));
@@ -79,8 +79,7 @@ impl Stored {
         }
         match self.dtype {
             Dtype::BF16 => widened(bytes, |value| half::bf16::from_le_bytes(*value).to_f32()),
-            Dtype::F16 => widened(bytes, |value| half::f16::from_le_bytes(*value).to_f32()),
-            _ => widened(bytes, |value| f32::from_le_bytes(*value)),
+            _ => widened(bytes, |value| half::f16::from_le_bytes(*value).to_f32()),
         }
     }
 
