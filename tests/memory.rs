@@ -76,7 +76,7 @@ fn doctor_estimates_a_model_that_is_not_there_from_the_shape_of_its_name() {
 #[test]
 fn what_does_not_fit_comes_with_settings_that_do() {
     let folder = published("qwen2_5-vl-3b");
-    let report = doctor(folder.path(), &["--json", "--memory", "40"]).ok().json();
+    let report = doctor(folder.path(), &["--json", "--memory", "18"]).ok().json();
     assert_eq!(report["fits"], false);
     let changes = report["changes"].as_array().unwrap();
     assert!(!changes.is_empty());
@@ -84,8 +84,8 @@ fn what_does_not_fit_comes_with_settings_that_do() {
         .iter()
         .map(|c| format!("{}={}", c["key"].as_str().unwrap(), c["value"].as_str().unwrap()))
         .collect();
-    let text = doctor(folder.path(), &["--memory", "40"]).ok().stdout;
-    let mut more = vec!["--json", "--memory", "40"];
+    let text = doctor(folder.path(), &["--memory", "18"]).ok().stdout;
+    let mut more = vec!["--json", "--memory", "18"];
     for set in &sets {
         assert!(text.contains(&format!("--set {set}")), "no {set} in {text}");
         more.extend(["--set", set]);

@@ -7,7 +7,7 @@ use crate::reference::{agreement, log_probabilities, statistics};
 use crate::rows::{ActiveRow, SpanKlRows};
 use crate::tensors::column;
 use burn::tensor::{Tensor, s};
-use vigos_operators::read;
+use vigos_devices::read;
 
 /// Statistics and gradient of checked rows, each under its own divergence. Rows that follow one another under one
 /// divergence are computed together.

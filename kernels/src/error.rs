@@ -1,7 +1,7 @@
 //! What the operator refuses, and where the device fails it.
 
 use burn::tensor::DType;
-use vigos_operators::DeviceError;
+use vigos_devices::DeviceError;
 
 /// Input that has no span KL, or a device that did not compute it.
 ///

@@ -57,9 +57,11 @@ pub use logits::{span_kl, span_kl_loss, span_kl_reference, span_kl_stacked};
 pub use reference::{RowKl, row_kl};
 pub use registry::Divergences;
 pub use rows::{ActiveRow, RowLoss, RowStatistics, SpanKlRows};
+pub use vigos_devices::{DeviceError, Traffic, computed, counted, in_chunks, read, send};
 pub use vigos_operators::{
-    AdamWStep, Bits, Columns, DeviceError, EXACT_ROWS, Moments, Quantised, Segment, Segments, Update, Weight,
-    adamw, adamw_reference, adapted, adapted_reference, attention, attention_reference, computed,
-    decode_attention, decode_attention_reference, gated, gated_reference, in_chunks, on_cpu, project,
-    project_back, read, rms_norm, rms_norm_reference, rotate, rotate_reference,
+    AdamWStep, Bits, Columns, DropMask, EXACT_ROWS, Likeliest, Moments, NewToken, Quantised, Segment,
+    Segments, Update, Weight, adamw, adamw_reference, adapted, adapted_onto, adapted_reference, attend_new,
+    attention, attention_reference, decode_attention, decode_attention_reference, dropped, dropped_reference,
+    gated, gated_reference, likeliest, on_cpu, project, project_back, rms_norm, rms_norm_reference, rotate,
+    rotate_reference,
 };

@@ -8,7 +8,8 @@ use crate::rows::{ActiveRow, RowLoss, RowStatistics, SpanKlRows};
 use crate::tensors::indices;
 use burn::tensor::{DType, IndexingUpdateOp, Tensor};
 use std::num::NonZeroUsize;
-use vigos_operators::{computed, in_chunks, project, project_back};
+use vigos_devices::{computed, in_chunks};
+use vigos_operators::{project, project_back};
 
 /// Memory that the logits of one chunk of rows take at most, in bytes: large enough for products to be efficient,
 /// small beside a model. Who goes over logits in chunks makes them of this size.

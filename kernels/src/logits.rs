@@ -8,7 +8,7 @@ use crate::reference::composed;
 use crate::rows::{RowLoss, RowStatistics, SpanKlRows};
 use burn::backend::{Dispatch, DispatchTensorKind};
 use burn::tensor::{DType, Device, Tensor, TensorData, s};
-use vigos_operators::{DeviceError, read};
+use vigos_devices::{DeviceError, read, send};
 
 /// The loss of rows of logits and its gradient, in f32 arithmetic whatever the precision of the logits.
 ///
@@ -207,7 +207,7 @@ fn pack(rows: &[RowLoss], device: &Device) -> Tensor<2> {
             [reverse, row.weight as f32, row.clip.map_or(f32::INFINITY, floor)]
         })
         .collect();
-    Tensor::from_data(TensorData::new(values, [rows.len(), 3]), (device, DType::F32))
+    send(TensorData::new(values, [rows.len(), 3]), device, DType::F32)
 }
 
 /// The largest f32 that is not above: a divergence in f32 exceeds both or neither.

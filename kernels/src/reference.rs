@@ -5,7 +5,7 @@ use crate::rows::{RowLoss, RowStatistics, SpanKlRows};
 use crate::tensors::column;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Tensor};
-use vigos_operators::{DeviceError, read};
+use vigos_devices::{DeviceError, read};
 
 /// The divergence of each row, unclipped, and its gradient.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Decoding: prompts of drawn tokens and an image each are completed by greedy decoding.
 
 use crate::report::{Report, Work};
-use crate::synthetic::Bench;
+use crate::synthetic::{Bench, Measured};
 use crate::{BenchError, On};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -59,7 +59,7 @@ pub fn run(on: On, sizes: Sizes) -> Result<Report, BenchError> {
         seed: 0,
         step: 0,
     };
-    let (seconds, phases) =
+    let Measured { seconds, phases, traffic } =
         bench.measure(&on, || engine.run(&requests, &mut |_| ControlFlow::Continue(())).map(drop))?;
     let products = bench.products();
     let tokens = batch * (prompt + new - 1);
@@ -80,6 +80,7 @@ pub fn run(on: On, sizes: Sizes) -> Result<Report, BenchError> {
         peak_bytes: bench.peak_bytes(),
         model_bytes: bench.model_bytes,
         matmul_share: operations / seconds / bench.product_rate(),
+        traffic,
         loss: None,
         against: None,
     })

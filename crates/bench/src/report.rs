@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 use std::path::Path;
+use vigos_kernels::Traffic;
 
 /// Most bytes of a report that is read.
 const LARGEST: u64 = 1 << 20;
@@ -59,12 +60,35 @@ pub struct Report {
     pub(crate) model_bytes: u64,
     /// The products' share of what the device multiplies at its best.
     pub(crate) matmul_share: f64,
+    /// Where the backend says.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) traffic: Option<Counts>,
     /// Of a step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) loss: Option<f64>,
     /// Beside a baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) against: Option<Ratios>,
+}
+
+/// What went between host and device in one run.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Counts {
+    /// Kernels.
+    launches: u64,
+    /// Times that the host waited for numbers, and their bytes.
+    syncs: u64,
+    read_bytes: u64,
+    /// Times that numbers were sent, and their bytes.
+    uploads: u64,
+    uploaded_bytes: u64,
+}
+
+impl From<Traffic> for Counts {
+    fn from(traffic: Traffic) -> Self {
+        let Traffic { uploads, uploaded_bytes, reads, read_bytes, .. } = traffic;
+        Self { launches: traffic.launched(), syncs: reads, read_bytes, uploads, uploaded_bytes }
+    }
 }
 
 /// This report's figures by a baseline's: below 1 is faster, or smaller.
@@ -154,6 +178,12 @@ impl Report {
         }
         let _ =
             writeln!(text, "{:9.1} % of what the device multiplies at its best", 100.0 * self.matmul_share);
+        if let Some(Counts { launches, syncs, read_bytes, uploads, uploaded_bytes }) = self.traffic {
+            let _ = writeln!(
+                text,
+                "{launches:9} launches, {uploads} uploads of {uploaded_bytes} bytes, {syncs} waits for {read_bytes} bytes"
+            );
+        }
         if let Some(Ratios { file, seconds, peak_bytes }) = &self.against {
             let memory = peak_bytes.map_or(String::new(), |ratio| format!(", {ratio:.2} of its memory"));
             let _ = writeln!(text, "{seconds:9.2} of the time of {file}{memory}");

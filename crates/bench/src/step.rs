@@ -1,7 +1,7 @@
 //! A step: one of the standard method on drawn rollouts: teachers, student, loss, backward, update.
 
 use crate::report::{Report, Work};
-use crate::synthetic::Bench;
+use crate::synthetic::{Bench, Measured};
 use crate::{BenchError, On};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -64,7 +64,7 @@ pub fn run(on: On, sizes: Sizes) -> Result<Report, BenchError> {
     let optim = Optim::default();
 
     let mut loss = 0.0;
-    let (seconds, phases) = bench.measure(&on, || {
+    let Measured { seconds, phases, traffic } = bench.measure(&on, || {
         let active = ActiveAdapter { adapter: &adapter, dropout: None };
         let batch = micro_batch(bench.model.as_ref(), active, &teaching, rollouts.clone(), keep)?;
         let _optimiser = phase!(&bench.device, "optimiser");
@@ -88,6 +88,7 @@ pub fn run(on: On, sizes: Sizes) -> Result<Report, BenchError> {
         peak_bytes: bench.peak_bytes(),
         model_bytes: bench.model_bytes,
         matmul_share: tokens.operations(&bench, sizes) / seconds / bench.product_rate(),
+        traffic,
         loss: Some(loss),
         against: None,
     })

@@ -2,11 +2,13 @@
 
 use crate::kernels::product_rate;
 use crate::measure::Meter;
+use crate::report::Counts;
 use crate::{BenchError, On};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use vigos_core::host::{peak_memory, resident_memory};
 use vigos_core::random::{Key, Purpose, draws};
+use vigos_kernels::{Traffic, counted};
 use vigos_models::memory::Footprint;
 use vigos_models::{Architecture, VisionLanguageModel};
 use vigos_processor::{Grid, ImagePatches, ImageSlot, Sequence};
@@ -97,21 +99,20 @@ impl Bench {
         (0..count).map(|_| stream.below(common) as u32).collect()
     }
 
-    /// Runs the work once to warm up, then as often as is asked for: the median in seconds, and the mean of each
-    /// phase.
-    pub(crate) fn measure<E>(
-        &self,
-        on: &On,
-        mut work: impl FnMut() -> Result<(), E>,
-    ) -> Result<(f64, BTreeMap<&'static str, f64>), E> {
+    /// Runs the work once to warm up, then as often as is asked for.
+    pub(crate) fn measure<E>(&self, on: &On, mut work: impl FnMut() -> Result<(), E>) -> Result<Measured, E> {
         let (mut meter, repeats) = (Meter::new(&self.device, false), on.repeats.get());
         work()?;
         on.times.take();
+        let mut traffic = Traffic::default();
         for _ in 0..repeats {
-            meter.run(&mut work)?;
+            let done;
+            (done, traffic) = counted(|| meter.run(&mut work));
+            done?;
         }
         let phases = on.times.take().into_iter().map(|(name, time)| (name, time / repeats as f64)).collect();
-        Ok((meter.cost().seconds, phases))
+        let traffic = (traffic.launched() > 0).then(|| traffic.into());
+        Ok(Measured { seconds: meter.cost().seconds, phases, traffic })
     }
 
     /// The most memory that was taken beyond the loaded model.
@@ -148,6 +149,17 @@ impl Bench {
     pub(crate) fn product_rate(&self) -> f64 {
         product_rate(&self.device, self.model.dtype())
     }
+}
+
+/// What the runs took.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    /// The median.
+    pub(crate) seconds: f64,
+    /// Seconds of each phase, the mean.
+    pub(crate) phases: BTreeMap<&'static str, f64>,
+    /// Of the last run, where the backend says.
+    pub(crate) traffic: Option<Counts>,
 }
 
 /// Operations of a model's products, see [`Bench::products`].

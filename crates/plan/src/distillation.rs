@@ -82,7 +82,8 @@ impl Plan {
     /// The same plan with what `recompute` says: all activations are kept, too, where it leaves that open and they take no
     /// more than a quarter of the memory that is free.
     pub fn with_recompute(self, recompute: Recompute, model: &Architecture, available: Option<u64>) -> Self {
-        let graphs = kept_bytes(&Footprint::new(model, self.kept), Keep::Graphs, self.trained_on(model));
+        let [tokens, _, traced] = self.trained_on(model);
+        let graphs = kept_bytes(&Footprint::new(model, self.kept), Keep::Graphs, [tokens, traced]);
         Self { keep: keep(recompute, graphs, available), ..self }
     }
 
@@ -149,10 +150,10 @@ impl Planned for Plan {
         all.push(Phase::Scoring, "gradients", sum, "their sum so far".into());
 
         let scored = times(times(batch, n(self.readings)), completion);
-        let kept = kept_bytes(&of, self.keep, [tokens, length, traced]).saturating_add(of.hidden(scored));
+        let kept = kept_bytes(&of, self.keep, [tokens, traced]).saturating_add(of.hidden(scored));
         let forward = of.text_forward(tokens, true).max(of.vision_forward(images, true));
         let loss = of.loss(tokens, scored, LOGITS_BUDGET as u64);
-        let graph = of.text_graph(tokens, length).max(of.vision_graph(traced, image));
+        let graph = of.text_graph(tokens).max(of.vision_graph(traced));
         for phase in [Phase::Loss, Phase::Backward] {
             let what = if self.keep == Keep::Graphs { "activations" } else { "inputs" };
             let formula =

@@ -80,12 +80,12 @@ pub enum Phase {
     Optimiser,
 }
 
-/// What lies between a training forward and its backward: of `tokens` packed tokens whose longest sequence has `length`,
-/// and of images of `traced` tokens.
-fn kept_bytes(of: &Footprint, keep: Keep, [tokens, length, traced]: [u64; 3]) -> u64 {
+/// What lies between a training forward and its backward: of `tokens` packed tokens and of images of `traced`
+/// tokens.
+fn kept_bytes(of: &Footprint, keep: Keep, [tokens, traced]: [u64; 2]) -> u64 {
     match keep {
         Keep::Inputs => of.kept(tokens, traced),
-        Keep::Graphs => of.kept_graphs(tokens, length, traced),
+        Keep::Graphs => of.kept_graphs(tokens, traced),
     }
 }
 

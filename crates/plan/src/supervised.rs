@@ -85,7 +85,8 @@ impl SupervisedPlan {
     /// The same plan with what `recompute` says, held against the memory that is free.
     #[must_use]
     pub fn with_recompute(self, recompute: Recompute, model: &Architecture, available: Option<u64>) -> Self {
-        let graphs = kept_bytes(&Footprint::new(model, self.kept), Keep::Graphs, self.trained_on(model));
+        let [tokens, _, traced] = self.trained_on(model);
+        let graphs = kept_bytes(&Footprint::new(model, self.kept), Keep::Graphs, [tokens, traced]);
         Self { keep: keep(recompute, graphs, available), ..self }
     }
 
@@ -131,9 +132,9 @@ impl Planned for SupervisedPlan {
         let (images, adapted) = (times(batch, image), self.adapter.is_some());
         let forward = of.text_forward(tokens, adapted).max(of.vision_forward(images, adapted));
         let loss = of.loss(tokens, times(batch, completion), LOGITS_BUDGET as u64);
-        let block = of.text_graph(tokens, length).max(of.vision_graph(traced, image));
+        let block = of.text_graph(tokens).max(of.vision_graph(traced));
         let what = if self.keep == Keep::Graphs { "activations" } else { "inputs" };
-        let kept = kept_bytes(&of, self.keep, [tokens, length, traced]);
+        let kept = kept_bytes(&of, self.keep, [tokens, traced]);
         let formula = format!("the {what} of all blocks for {tokens} tokens");
         // Micro-batches before this one have left the sum of their gradients.
         let sum = if several { trained } else { 0 };

@@ -2,7 +2,9 @@
 //! batch says: an engine with a list of requests that it works off, or a server with a queue.
 
 use crate::prefilled::{Prefilled, host};
+use burn::tensor::Tensor;
 use std::iter::repeat_n;
+use vigos_kernels::{Likeliest, likeliest};
 use vigos_models::cache::KvCache;
 use vigos_models::{ActiveAdapter, ModelError, VisionLanguageModel, phase};
 
@@ -13,6 +15,15 @@ pub struct Forward<'a> {
     pub model: &'a dyn VisionLanguageModel,
     /// The adapter in eval mode; `None` is the base itself.
     pub adapter: Option<ActiveAdapter<'a>>,
+}
+
+/// What a token is drawn from.
+#[derive(Clone, Copy, Debug)]
+pub enum Logits<'a> {
+    /// All of them. `[V]`
+    All(&'a [f32]),
+    /// The highest, which are enough.
+    Likeliest(&'a Likeliest),
 }
 
 /// Sequences that decode together, each with what its holder keeps of it.
@@ -91,9 +102,39 @@ impl<T> Batch<T> {
     pub fn step<E: From<ModelError>>(
         &mut self,
         forward: Forward,
-        mut draw: impl FnMut(&mut T, &[f32]) -> Result<u32, E>,
+        draw: impl FnMut(&mut T, &[f32]) -> Result<u32, E>,
     ) -> Result<usize, E> {
         let _decode = phase!(forward.model.device(), "decode");
+        let logits = self.feed(forward)?;
+        self.draw_each(logits, draw)
+    }
+
+    /// As [`Batch::step`] where so many of the highest logits decide a draw: a device that finds them gives no others back.
+    ///
+    /// # Errors
+    /// As [`Batch::step`].
+    ///
+    /// # Panics
+    /// As [`Batch::step`].
+    pub fn step_among<E: From<ModelError>>(
+        &mut self,
+        forward: Forward,
+        enough: usize,
+        mut draw: impl FnMut(&mut T, Logits) -> Result<u32, E>,
+    ) -> Result<usize, E> {
+        let _decode = phase!(forward.model.device(), "decode");
+        let logits = self.feed(forward)?;
+        let Some(rows) = likeliest(&logits, enough).map_err(ModelError::from)? else {
+            return self.draw_each(logits, |held, logits| draw(held, Logits::All(logits)));
+        };
+        for (row, likeliest) in self.rows.iter_mut().flatten().zip(&rows) {
+            row.newest = (draw(&mut row.held, Logits::Likeliest(likeliest))?, row.newest.1 + 1);
+        }
+        Ok(rows.len())
+    }
+
+    /// The logits behind the newest token of every sequence, `[sequences, V]`.
+    fn feed(&mut self, forward: Forward) -> Result<Tensor<2>, ModelError> {
         self.cache.advance();
         // A free row computes along and is ignored.
         let newest = |row: &Option<Row<T>>| row.as_ref().map_or((0, 0), |row| row.newest);
@@ -101,12 +142,25 @@ impl<T> Batch<T> {
             self.rows.iter().map(newest).map(|(token, position)| (token, [position; 3])).unzip();
         let hidden = forward.model.decode(&ids, &positions, &mut self.cache, forward.adapter)?;
         let live: Vec<usize> = (0..self.rows.len()).filter(|row| self.rows[*row].is_some()).collect();
-        let logits = host(forward.model.logits_at(&hidden, &live))?;
-        let vocabulary = logits.len() / live.len().max(1);
+        // Where all rows are live, none need be chosen.
+        Ok(if live.len() == self.rows.len() {
+            forward.model.logits(hidden)
+        } else {
+            forward.model.logits_at(&hidden, &live)
+        })
+    }
+
+    fn draw_each<E: From<ModelError>>(
+        &mut self,
+        logits: Tensor<2>,
+        mut draw: impl FnMut(&mut T, &[f32]) -> Result<u32, E>,
+    ) -> Result<usize, E> {
+        let [count, vocabulary] = logits.dims();
+        let logits = host(logits)?;
         for (row, logits) in self.rows.iter_mut().flatten().zip(logits.chunks(vocabulary.max(1))) {
             row.newest = (draw(&mut row.held, logits)?, row.newest.1 + 1);
         }
-        Ok(live.len())
+        Ok(count)
     }
 
     /// Frees the rows of the sequences that have `ended`, and gives back what was held of them.

@@ -6,7 +6,7 @@
 //! On a CPU it does not enter its logits either; elsewhere they can differ by rounding, since a matrix product of
 //! another height may add in another order.
 
-use crate::batch::{Batch, Forward};
+use crate::batch::{Batch, Forward, Logits};
 use crate::prefilled::Prefilled;
 use crate::sampler::{Sampling, SamplingError, Seen};
 use serde::{Deserialize, Serialize};
@@ -178,7 +178,11 @@ impl Engine<'_> {
             if waiting.is_empty() {
                 batch.compact(self.model);
             }
-            drawn += batch.step(self.forward(), |row, logits| self.draw(requests, row, logits))?;
+            let forward = self.forward();
+            drawn += match self.sampling.enough() {
+                Some(k) => batch.step_among(forward, k, |row, logits| self.draw(requests, row, logits))?,
+                None => batch.step(forward, |row, logits| self.draw(requests, row, Logits::All(logits)))?,
+            };
             self.retire(requests, &mut batch, done);
         }
         Ok(())
@@ -246,7 +250,8 @@ impl Engine<'_> {
                     seen: Seen::new(&requests[request].prompt.ids),
                     completion: Completion { tokens: vec![], logprobs: vec![], finish: Finish::Length },
                 };
-                batch.admit(row, read, sequence, |row, logits| self.draw(requests, row, logits))?;
+                let draw = |row: &mut Live, logits: &[f32]| self.draw(requests, row, Logits::All(logits));
+                batch.admit(row, read, sequence, draw)?;
             }
             *kept = chunk.last().map(|group| prompt(group)).zip(read.into_iter().last());
         }
@@ -256,14 +261,15 @@ impl Engine<'_> {
     }
 
     /// Draws the next token of a sequence from its logits.
-    fn draw(&self, requests: &[Request], sequence: &mut Live, logits: &[f32]) -> Result<u32, RolloutError> {
+    fn draw(&self, requests: &[Request], sequence: &mut Live, logits: Logits) -> Result<u32, RolloutError> {
         let sample = requests[sequence.request].sample;
         let position = sequence.completion.tokens.len();
         let key = Key { seed: self.seed, step: self.step, sample, position: position as u64 };
-        let drawn = self
-            .sampling
-            .draw(logits, &sequence.seen, key)
-            .map_err(|source| RolloutError::Sampling { sample, position, source })?;
+        let drawn = match logits {
+            Logits::All(logits) => self.sampling.draw(logits, &sequence.seen, key),
+            Logits::Likeliest(likeliest) => self.sampling.draw_among(likeliest, key),
+        };
+        let drawn = drawn.map_err(|source| RolloutError::Sampling { sample, position, source })?;
         sequence.seen.push(drawn.token);
         sequence.completion.tokens.push(drawn.token);
         sequence.completion.logprobs.push(drawn.logprob);

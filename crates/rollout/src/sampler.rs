@@ -10,6 +10,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use vigos_core::random::{Key, Purpose, draws};
+use vigos_kernels::Likeliest;
+
+/// Most tokens that are few enough to be sought by the device.
+const FEW: usize = 256;
 
 /// How tokens are sampled. Each setting has a neutral value at which it does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,18 +161,33 @@ impl Sampling {
     /// # Errors
     /// [`SamplingError`] if a setting is out of range or the logits hold NaN, +∞ or nothing finite.
     pub fn draw(&self, logits: &[f32], seen: &Seen, key: Key) -> Result<Sampled, SamplingError> {
-        let support = self.support(logits, seen)?;
-        let uniform = draws(Purpose::Sampling, key).uniform();
-        let mut cumulative = 0.0;
-        let drawn = support.iter().find(|(_, probability)| {
-            cumulative += probability;
-            uniform < cumulative
-        });
-        // The probabilities may sum to just under one; what is missing belongs to the last token.
-        let &(token, _) =
-            drawn.or(support.last()).ok_or(SamplingError::Nothing { vocabulary: logits.len() })?;
+        let token = drawn(&self.support(logits, seen)?, key)?;
         let logit = logits.get(token as usize).copied().map_or(f64::NEG_INFINITY, f64::from);
         Ok(Sampled { token, logprob: logit - log_sum_exp(logits) })
+    }
+
+    /// How many of the highest logits, with those that equal the last of them, decide a draw, where few do.
+    pub fn enough(&self) -> Option<usize> {
+        let few = match (self.temperature == 0.0, self.top_k) {
+            (true, _) => Some(1),
+            (false, k @ 1..=FEW) => Some(k),
+            (false, _) => None,
+        };
+        few.filter(|_| self.is_unpenalised())
+    }
+
+    /// As [`draw`](Self::draw), from the [`enough`](Self::enough) highest logits: the same token, with a log-probability
+    /// whose denominator is the device's.
+    ///
+    /// # Errors
+    /// [`SamplingError`] if a setting is out of range or there is no token.
+    pub fn draw_among(&self, likeliest: &Likeliest, key: Key) -> Result<Sampled, SamplingError> {
+        self.check()?;
+        let scores =
+            || likeliest.tokens.iter().map(|&(token, logit)| Candidate { token, weight: logit.into() });
+        let token = drawn(&self.distribution(scores(), likeliest.tokens.len())?, key)?;
+        let logit = scores().find(|c| c.token == token).map_or(f64::NEG_INFINITY, |c| c.weight);
+        Ok(Sampled { token, logprob: logit - f64::from(likeliest.log_sum) })
     }
 
     /// The distribution that [`draw`](Self::draw) draws from: the tokens of probability above zero after all
@@ -186,7 +205,15 @@ impl Sampling {
         {
             return Err(SamplingError::Logit { token, found, vocabulary });
         }
-        let scores = self.scores(logits, seen).filter(|c| c.weight > f64::NEG_INFINITY);
+        self.distribution(self.scores(logits, seen).filter(|c| c.weight > f64::NEG_INFINITY), vocabulary)
+    }
+
+    /// The same from the scores after the penalties, by ascending id and none of them -∞.
+    fn distribution(
+        &self,
+        scores: impl Iterator<Item = Candidate>,
+        vocabulary: usize,
+    ) -> Result<Vec<(u32, f64)>, SamplingError> {
         // Greedy is the limit of a low temperature with ties broken: of equals the first one is kept.
         if self.temperature == 0.0 {
             let best = scores.reduce(|best, c| if c.weight > best.weight { c } else { best });
@@ -216,10 +243,8 @@ impl Sampling {
 
     /// Every token's logit after the penalties, by ascending id.
     fn scores(&self, logits: &[f32], seen: &Seen) -> impl Iterator<Item = Candidate> {
-        let neutral =
-            self.repetition_penalty == 1.0 && self.presence_penalty == 0.0 && self.frequency_penalty == 0.0;
         // Both run through the ids in ascending order, so they are merged, not looked up.
-        let mut marks = seen.0.iter().take(if neutral { 0 } else { usize::MAX });
+        let mut marks = seen.0.iter().take(if self.is_unpenalised() { 0 } else { usize::MAX });
         let mut next = marks.next();
         logits.iter().zip(0u32..).map(move |(&logit, token)| {
             let mut weight = f64::from(logit);
@@ -233,6 +258,10 @@ impl Sampling {
         })
     }
 
+    fn is_unpenalised(&self) -> bool {
+        self.repetition_penalty == 1.0 && self.presence_penalty == 0.0 && self.frequency_penalty == 0.0
+    }
+
     fn penalise(&self, logit: f64, origin: Origin) -> f64 {
         let repeated =
             if logit > 0.0 { logit / self.repetition_penalty } else { logit * self.repetition_penalty };
@@ -243,6 +272,18 @@ impl Sampling {
             }
         }
     }
+}
+
+/// Draws from tokens by ascending id, with their probabilities.
+fn drawn(support: &[(u32, f64)], key: Key) -> Result<u32, SamplingError> {
+    let uniform = draws(Purpose::Sampling, key).uniform();
+    let mut cumulative = 0.0;
+    let drawn = support.iter().find(|(_, probability)| {
+        cumulative += probability;
+        uniform < cumulative
+    });
+    // The probabilities may sum to just under one; what is missing belongs to the last token.
+    drawn.or(support.last()).map(|(token, _)| *token).ok_or(SamplingError::Nothing { vocabulary: 0 })
 }
 
 /// The `count` most probable tokens under the softmax of the logits as given, most probable first, with their

@@ -6,7 +6,7 @@
 use crate::scored::{Observed, Scored, Seen};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorData};
-use vigos_kernels::{LOGITS_BUDGET, RowStatistics, chunk_rows, read};
+use vigos_kernels::{LOGITS_BUDGET, RowStatistics, chunk_rows, read, send};
 use vigos_models::{ModelError, Packed, Target, VisionLanguageModel};
 use vigos_recipe::Log;
 
@@ -98,8 +98,7 @@ impl Probe {
 fn rows_of(logits: Tensor<2>, targets: &[Target], top_k: usize) -> Result<Vec<Seen>, ModelError> {
     let device = logits.device();
     let ids: Vec<i32> = targets.iter().map(|target| target.token as i32).collect();
-    let ids: Tensor<2, Int> =
-        Tensor::from_data(TensorData::new(ids, [targets.len(), 1]), (&device, DType::I32));
+    let ids: Tensor<2, Int> = send(TensorData::new(ids, [targets.len(), 1]), &device, DType::I32);
     let mut log_p = log_softmax(logits, 1);
     let own = log_p.clone().gather(1, ids);
     // A count in f32 is exact up to 16 million tokens.

@@ -1,8 +1,8 @@
 //! What a step adds up before it changes the weights.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, TensorData};
 use std::collections::BTreeMap;
-use vigos_kernels::read;
+use vigos_kernels::{read, send};
 use vigos_models::{Trained, phase};
 use vigos_ranks::{Part, Ranks, sum};
 use vigos_rollout::RunError;
@@ -66,7 +66,7 @@ impl<W: Trained> StepGradient<W> {
         let sum = sum(ranks, &self.parts, length)?;
         Ok(weights.map(|name, tensor| {
             let values = sum[places[name].clone()].to_vec();
-            Tensor::from_data(TensorData::new(values, tensor.dims()), &tensor.device())
+            send(TensorData::new(values, tensor.dims()), &tensor.device(), DType::F32)
         }))
     }
 }

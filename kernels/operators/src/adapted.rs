@@ -1,11 +1,14 @@
 //! A frozen linear layer with its bias and its low-rank update, `x·Wᵀ + b + s·(d·Aᵀ)·Bᵀ`, where d is x after dropout.
 //!
 //! On the CPU with x in f32 it is one operator, whatever the weight is kept in: bias and update are added to the product
-//! while it is made, and in the backward both ways of the gradient to x are summed by the products themselves. Elsewhere it
-//! is made of others, and a quantised weight is made wide for every product.
+//! while it is made, and in the backward both ways of the gradient to x are summed by the products themselves. For few rows
+//! without a gradient it is one on CubeCL's runtimes too. Elsewhere it is made of others, and a quantised weight is made wide
+//! for every product.
 //!
 //! Shapes: `T` rows, `I` inputs, `O` outputs, `r` rank.
 
+#[cfg(feature = "cube")]
+use crate::few_rows;
 #[cfg(feature = "flex")]
 use crate::frozen;
 use crate::projection::project;
@@ -34,7 +37,33 @@ pub fn adapted(x: Tensor<2>, weight: &Weight, bias: Option<&Tensor<2>>, update: 
     if frozen::fits(&x, weight, bias, update.as_ref()) {
         return frozen::adapted(x, weight, bias, update);
     }
+    #[cfg(feature = "cube")]
+    if let Weight::Plain(weight) = weight
+        && few_rows::fits(&x, weight, update.as_ref())
+    {
+        return few_rows::adapted(x, weight, bias, update, None);
+    }
     adapted_reference(x, weight, bias, update)
+}
+
+/// The layer's output added to `residual`, `[T, O]` in the precision of `x`.
+///
+/// # Shapes
+/// As [`adapted`].
+pub fn adapted_onto(
+    residual: Tensor<2>,
+    x: Tensor<2>,
+    weight: &Weight,
+    bias: Option<&Tensor<2>>,
+    update: Option<Update>,
+) -> Tensor<2> {
+    #[cfg(feature = "cube")]
+    if let Weight::Plain(weight) = weight
+        && few_rows::fits(&x, weight, update.as_ref())
+    {
+        return few_rows::adapted(x, weight, bias, update, Some(residual));
+    }
+    residual + adapted(x, weight, bias, update)
 }
 
 /// The same made of separate operators.

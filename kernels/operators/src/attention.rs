@@ -3,9 +3,9 @@
 //! There is no batch axis and no padding: sequences lie one after another, and [`Segments`] says where each one ends.
 //! Several may go on from one beginning, which is there once. Query heads may share key/value heads. Softmax and sums are f32.
 //!
-//! On the CPU it is one operator, whose memory grows with the length and not with its square: the forward keeps the
-//! output and the log-sum-exp of every row, the backward works out the weights again, tile by tile
-//! (FlashAttention-2, arXiv 2307.08691). Elsewhere it is the backend's own attention, which under autodiff is made of
+//! On the CPU in f32, and on CubeCL's runtimes, it is one operator, whose memory grows with the length and not with its
+//! square: the forward keeps the output and the log-sum-exp of every row, the backward works out the weights again, tile by
+//! tile (FlashAttention-2, arXiv 2307.08691). Elsewhere it is the backend's own attention, which under autodiff is made of
 //! separate operators.
 //!
 //! Shapes: `T` rows, `H` query heads, `Hkv` key/value heads, `C` width of a head.
@@ -15,6 +15,7 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Tensor, TensorData};
 use std::ops::Range;
 use std::sync::Arc;
+use vigos_devices::send;
 
 /// A sequence in a packed batch, or the beginning that some of them share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +28,13 @@ pub struct Segment {
 }
 
 /// Which rows of a packed batch read each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segments(Arc<[Segment]>);
+#[derive(Clone, Debug)]
+pub struct Segments {
+    segments: Arc<[Segment]>,
+    /// For CubeCL's runtimes: which rows a row reads, full and causal, sent once for all layers.
+    #[cfg(feature = "cube")]
+    tables: Arc<[crate::table::Table; 2]>,
+}
 
 impl Segments {
     /// Sequences of these lengths, one after another; empty ones are left out.
@@ -38,7 +44,7 @@ impl Segments {
             end += length;
             Segment { rows: end - length..end, before: 0..0 }
         });
-        Self(rows.filter(|segment| !segment.rows.is_empty()).collect())
+        Self::of(rows.filter(|segment| !segment.rows.is_empty()).collect())
     }
 
     /// These segments. They cover the rows of the batch in order, and what one goes on from is a segment before it
@@ -59,17 +65,47 @@ impl Segments {
             );
             end = rows.end;
         }
-        Self(segments)
+        Self::of(segments)
+    }
+
+    fn of(segments: Arc<[Segment]>) -> Self {
+        Self {
+            segments,
+            #[cfg(feature = "cube")]
+            tables: Arc::default(),
+        }
     }
 
     /// Rows in all segments.
     pub fn rows(&self) -> usize {
-        self.0.last().map_or(0, |segment| segment.rows.end)
+        self.segments.last().map_or(0, |segment| segment.rows.end)
     }
 
     /// The segments, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Segment> {
-        self.0.iter()
+        self.segments.iter()
+    }
+
+    #[cfg(feature = "cube")]
+    pub(crate) fn table(&self, is_causal: bool) -> &crate::table::Table {
+        &self.tables[usize::from(is_causal)]
+    }
+
+    /// For each row, the rows that it reads, before its own segment and within it, and a range in which all are that read
+    /// it, each as a start and an end. `[T, 6]`
+    #[cfg(feature = "cube")]
+    pub(crate) fn ranges(&self, is_causal: bool) -> Vec<i32> {
+        let mut ranges = Vec::with_capacity(self.rows() * vigos_cubes::attention::RANGES);
+        for Segment { rows, before } in self.iter() {
+            let readers = self.iter().filter(|other| !other.before.is_empty() && other.before == *rows);
+            let last = readers.map(|other| other.rows.end).max().unwrap_or(rows.end);
+            for row in rows.clone() {
+                let end = if is_causal { row + 1 } else { rows.end };
+                let first = if is_causal { row } else { rows.start };
+                ranges.extend([before.start, before.end, rows.start, end, first, last].map(|n| n as i32));
+            }
+        }
+        ranges
     }
 
     /// Runs of neighbours of one length that begin sequences, each of which is one batched attention, and segments that
@@ -121,8 +157,8 @@ pub fn attention(
     segments: &Segments,
     is_causal: bool,
 ) -> Tensor<2> {
-    #[cfg(feature = "flex")]
-    if [&query, &key, &value].into_iter().all(crate::placement::on_flex) {
+    #[cfg(any(feature = "flex", feature = "cube"))]
+    if [&key, &value].into_iter().all(|x| x.dtype() == query.dtype()) && crate::placement::is_fused(&query) {
         return fused::attention(query, key, value, segments, is_causal);
     }
     attention_reference(query, key, value, segments, is_causal)
@@ -188,22 +224,25 @@ fn later(before: usize, length: usize, heads: usize, like: &Tensor<3>) -> Tensor
         .map(|i| if i % across > before + i / across { f32::NEG_INFINITY } else { 0.0 })
         .collect();
     let device = if like.is_autodiff() { like.clone().inner().device() } else { like.device() };
-    let bias =
-        Tensor::<4>::from_data(TensorData::new(values, [1, 1, length, across]), (&device, like.dtype()));
+    let bias: Tensor<4> = send(TensorData::new(values, [1, 1, length, across]), &device, like.dtype());
     let bias = bias.expand([1, heads, length, across]);
     if like.is_autodiff() { Tensor::from_inner(bias) } else { bias }
 }
 
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "cube"))]
 #[allow(clippy::too_many_arguments)] // A backend's operator takes its tensors one by one.
 pub(crate) mod fused {
     use super::Segments;
     use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
     use burn::backend::autodiff::grads::Gradients;
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+    #[cfg(feature = "fusion")]
+    use burn::backend::fusion::custom::TensorSpec;
     use burn::backend::tensor::FloatTensor;
     use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, backend_extension};
     use burn::tensor::Tensor;
+    #[cfg(feature = "fusion")]
+    use burn::tensor::{DType, Shape};
 
     pub(super) fn attention(
         query: Tensor<3>,
@@ -218,9 +257,15 @@ pub(crate) mod fused {
     }
 
     /// A backend with attention over packed sequences as one operator.
-    #[backend_extension(Flex, Autodiff)]
+    #[backend_extension(
+        Cube: cfg(feature = "cube"),
+        Flex: cfg(feature = "flex"),
+        Autodiff,
+        Fusion: cfg(feature = "fusion")
+    )]
     pub(crate) trait AttentionBackend: Backend {
         /// The output, `[T, H·C]`, differentiable.
+        #[fusion(meta = |query, _key, _value, _segments, _is_causal| heads_together(query))]
         fn attend(
             query: FloatTensor<Self>,
             key: FloatTensor<Self>,
@@ -230,6 +275,7 @@ pub(crate) mod fused {
         ) -> FloatTensor<Self>;
 
         /// The output, and the log-sum-exp of every row and head, `[T, H]`.
+        #[fusion(meta = |query, _key, _value, _segments, _is_causal| (heads_together(query), of_heads(query)))]
         fn attend_kept(
             query: FloatTensor<Self>,
             key: FloatTensor<Self>,
@@ -239,6 +285,9 @@ pub(crate) mod fused {
         ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
         /// The gradients of query, key and value.
+        #[fusion(meta = |query, key, value, _output, _log_sums, _upstream, _segments, _is_causal| {
+            (query.clone(), key.clone(), value.clone())
+        })]
         fn attend_back(
             query: FloatTensor<Self>,
             key: FloatTensor<Self>,
@@ -249,6 +298,19 @@ pub(crate) mod fused {
             segments: Segments,
             is_causal: bool,
         ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    }
+
+    /// `[T, H, C]` as `[T, H·C]`.
+    #[cfg(feature = "fusion")]
+    pub(crate) fn heads_together(query: &TensorSpec) -> TensorSpec {
+        let [rows, heads, width] = [0, 1, 2].map(|axis| query.shape[axis]);
+        TensorSpec::new(Shape::from([rows, heads * width]), query.dtype)
+    }
+
+    /// `[T, H]` in f32.
+    #[cfg(feature = "fusion")]
+    fn of_heads(query: &TensorSpec) -> TensorSpec {
+        TensorSpec::new(Shape::from([query.shape[0], query.shape[1]]), DType::F32)
     }
 
     /// What the backward needs.

@@ -1,44 +1,147 @@
-//! The operators on every CubeCL runtime. Numbers are f32 inside, whatever the tensors' precision.
+//! The operators on every CubeCL runtime: the kernels of `vigos-cubes` behind the backends' traits.
 
-mod gate;
-mod norm;
-mod rotary;
-
-use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use crate::attention::Segments;
+use crate::attention::fused::AttentionBackend;
+use crate::decode::Columns;
+use crate::decode::fused::{DecodeBackend, StepBackend};
+use crate::dropout::fused::DropBackend;
+use crate::few_rows::{FewRowsBackend, Present};
+use crate::gate::fused::GateBackend;
+use crate::likeliest::fused::LikeliestBackend;
+use crate::norm::fused::NormBackend;
+use crate::rotary::fused::RotaryBackend;
+use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::prelude::*;
+use vigos_cubes::attention_back::Forward;
+use vigos_cubes::{attention, attention_back, decode, dropout, few_rows, gate, likeliest, norm, rotary};
 
-/// Units of a cube whose units have nothing to tell each other.
-const UNITS: u32 = 256;
+impl AttentionBackend for CubeBackend {
+    fn attend(
+        query: CubeTensor,
+        key: CubeTensor,
+        value: CubeTensor,
+        segments: Segments,
+        is_causal: bool,
+    ) -> CubeTensor {
+        Self::attend_kept(query, key, value, segments, is_causal).0
+    }
 
-/// At least `cubes` cubes, within what the device takes along each axis.
-pub fn cube_count(client: &Client, cubes: usize) -> CubeCount {
-    let widest = client.properties().hardware.max_cube_count.0.max(1) as usize;
-    let x = cubes.clamp(1, widest);
-    CubeCount::Static(x as u32, cubes.div_ceil(x).max(1) as u32, 1)
+    fn attend_kept(
+        query: CubeTensor,
+        key: CubeTensor,
+        value: CubeTensor,
+        segments: Segments,
+        is_causal: bool,
+    ) -> (CubeTensor, CubeTensor) {
+        let ranges = ranges(&segments, is_causal, &query);
+        attention::attend(query, key, value, ranges)
+    }
+
+    fn attend_back(
+        query: CubeTensor,
+        key: CubeTensor,
+        value: CubeTensor,
+        output: CubeTensor,
+        log_sums: CubeTensor,
+        upstream: CubeTensor,
+        segments: Segments,
+        is_causal: bool,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        let ranges = ranges(&segments, is_causal, &query);
+        attention_back::attend_back(Forward { query, key, value, output, log_sums, ranges }, upstream)
+    }
 }
 
-/// A launch of so many units that work by themselves; there may be some more.
-fn each(client: &Client, count: usize) -> (CubeCount, CubeDim) {
-    let hardware = &client.properties().hardware;
-    let units = UNITS.min(hardware.max_units_per_cube).min(hardware.max_cube_dim.0).max(1);
-    (cube_count(client, count.div_ceil(units as usize)), CubeDim::new_1d(units))
+fn ranges(segments: &Segments, is_causal: bool, beside: &CubeTensor) -> CubeTensor {
+    segments.table(is_causal).on(beside, attention::RANGES, || segments.ranges(is_causal))
 }
 
-/// The tensors with their values side by side.
-fn dense<const N: usize>(tensors: [CubeTensor; N]) -> [CubeTensor; N] {
-    tensors.map(into_contiguous)
+impl DecodeBackend for CubeBackend {
+    fn decode_attend(
+        query: CubeTensor,
+        keys: CubeTensor,
+        values: CubeTensor,
+        columns: Columns,
+    ) -> CubeTensor {
+        let (table, since) = columns.table();
+        let places = table.on(&query, decode::PLACES, || columns.places());
+        decode::attend(query, keys, values, places, since as u32)
+    }
 }
 
-/// A tensor without values yet, like another one in all else.
-fn like(tensor: &CubeTensor) -> CubeTensor {
-    let (client, device) = (tensor.client.clone(), tensor.device.clone());
-    empty_device_contiguous_dtype(client, device, tensor.meta.shape().clone(), tensor.dtype)
+impl StepBackend for CubeBackend {
+    fn attend_new(
+        query: CubeTensor,
+        key: CubeTensor,
+        value: CubeTensor,
+        cos: CubeTensor,
+        sin: CubeTensor,
+        keys: CubeTensor,
+        values: CubeTensor,
+        columns: Columns,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        let (table, since) = columns.table();
+        let places = table.on(&query, decode::PLACES, || columns.places());
+        let token = decode::NewToken { query, key, value, cos, sin };
+        decode::attend_new(token, keys, values, places, since as u32)
+    }
 }
 
-/// How many neighbouring values of this type one load takes, where they come in runs of `run`.
-fn vector_size(tensor: &CubeTensor, run: usize) -> usize {
-    let sizes = tensor.client.io_optimized_vector_sizes(tensor.dtype.size());
-    sizes.into_iter().filter(|size| run.is_multiple_of(*size)).max().unwrap_or(1)
+impl FewRowsBackend for CubeBackend {
+    fn few_rows(
+        x: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        a: CubeTensor,
+        b: CubeTensor,
+        residual: CubeTensor,
+        scale: f32,
+        present: Present,
+    ) -> CubeTensor {
+        few_rows::adapted(few_rows::Layer {
+            x,
+            weight,
+            bias: present.bias.then_some(bias),
+            update: present.update.then_some((a, b, scale)),
+            residual: present.residual.then_some(residual),
+        })
+    }
+}
+
+impl DropBackend for CubeBackend {
+    fn dropped(x: CubeTensor, rows: CubeTensor, site: u64, threshold: u32, scale: f32) -> CubeTensor {
+        dropout::dropped(x, rows, site, threshold, scale)
+    }
+}
+
+impl GateBackend for CubeBackend {
+    fn gated(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
+        gate::gated(gate, up)
+    }
+
+    fn gated_back(gate: CubeTensor, up: CubeTensor, upstream: CubeTensor) -> (CubeTensor, CubeTensor) {
+        gate::gated_back(gate, up, upstream)
+    }
+}
+
+impl LikeliestBackend for CubeBackend {
+    fn likeliest(logits: CubeTensor, k: usize, room: usize) -> CubeTensor {
+        likeliest::likeliest(logits, k, room)
+    }
+}
+
+impl NormBackend for CubeBackend {
+    fn rms_norm(x: CubeTensor, scale: CubeTensor, epsilon: f32) -> CubeTensor {
+        norm::rms_norm(x, scale, epsilon)
+    }
+
+    fn rms_norm_back(x: CubeTensor, scale: CubeTensor, upstream: CubeTensor, epsilon: f32) -> CubeTensor {
+        norm::rms_norm_back(x, scale, upstream, epsilon)
+    }
+}
+
+impl RotaryBackend for CubeBackend {
+    fn rotate(x: CubeTensor, cos: CubeTensor, sin: CubeTensor, direction: f32) -> CubeTensor {
+        rotary::rotate(x, cos, sin, direction)
+    }
 }

@@ -4,6 +4,7 @@ mod adamw;
 mod adapted;
 mod attention;
 mod decode;
+mod dropout;
 mod few_rows;
 mod frozen;
 mod gate;

@@ -35,10 +35,15 @@ pub(crate) fn is_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
 }
 
 #[cfg(feature = "cube")]
+/// Whether a tensor that autodiff does not track lies on one of CubeCL's runtimes.
+pub(crate) fn is_on_cube<const D: usize>(tensor: &Tensor<D>) -> bool {
+    matches!(tensor.clone().into_dispatch().kind, DispatchTensorKind::Cube(_))
+}
+
+#[cfg(feature = "cube")]
 /// Whether a tensor lies on one of CubeCL's runtimes, tracked by autodiff or not.
 fn on_cube<const D: usize>(tensor: &Tensor<D>) -> bool {
-    let plain = if tensor.is_autodiff() { tensor.clone().inner() } else { tensor.clone() };
-    matches!(plain.into_dispatch().kind, DispatchTensorKind::Cube(_))
+    if tensor.is_autodiff() { is_on_cube(&tensor.clone().inner()) } else { is_on_cube(tensor) }
 }
 
 #[cfg(feature = "flex")]

@@ -4,7 +4,8 @@
 //! and turns bf16 into f32. In decoding that is most of the time, and for the head of a large model gigabytes for a
 //! moment. So the CPU has two of its own: few rows are multiplied with every row of the weight as it is read, once;
 //! and with bf16, many rows with one panel of the weight in f32 at a time, which stays in the cache between its
-//! conversion and its product. Everything else is the backend's product.
+//! conversion and its product. On CubeCL's runtimes few rows have one that reads the weight once. Everything else is the
+//! backend's product.
 //!
 //! Shapes: `T` rows, `I` inputs, `O` outputs.
 
@@ -35,6 +36,10 @@ pub fn project(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
     if is_frozen_on_flex(weight) && (weight.dtype() == DType::BF16 || x.dims()[0] <= crate::EXACT_ROWS) {
         return frozen(x.cast(DType::F32), &weight.clone().into(), None).cast(dtype);
+    }
+    #[cfg(feature = "cube")]
+    if crate::few_rows::fits(&x, weight, None) {
+        return crate::few_rows::adapted(x, weight, None, None, None);
     }
     x.matmul(weight.clone().cast(dtype).transpose())
 }

@@ -3,7 +3,7 @@
 use super::sums::{INFINITY_BITS, LOWEST, NAN_BITS, RowResult, Sums, is_excluded, power};
 use crate::operator::column;
 use cubecl::prelude::*;
-use vigos_operators::reduce::Blueprint;
+use vigos_cubes::reduce::Blueprint;
 
 /// How one row enters the loss.
 #[derive(CubeType)]

@@ -10,8 +10,8 @@ use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
-use vigos_operators::cube_count;
-use vigos_operators::reduce::Blueprint;
+use vigos_cubes::cube_count;
+use vigos_cubes::reduce::Blueprint;
 
 /// Units of a cube where nothing speaks for another number.
 #[cfg(not(feature = "autotune"))]

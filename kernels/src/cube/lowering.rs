@@ -19,7 +19,12 @@ use cubecl_cpp::target;
 use cubecl_runtime::compiler::Compiler;
 use cubecl_spirv::SpirvCompiler;
 use std::sync::Arc;
-use vigos_operators::reduce::Blueprint;
+use vigos_cubes::definitions;
+use vigos_cubes::reduce::Blueprint;
+
+/// Precisions with their names, and how many neighbours one load of 128 bits takes.
+const PRECISIONS: [(FloatKind, &str, usize); 3] =
+    [(FloatKind::F32, "f32", 4), (FloatKind::F16, "f16", 8), (FloatKind::BF16, "bf16", 8)];
 
 /// Who reads the lowered kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +67,11 @@ impl Target {
         if self == Self::Hip { 64 } else { 32 }
     }
 
+    /// Vulkan's vectors have four elements at most.
+    fn vector(self, most: usize) -> usize {
+        if self == Self::SpirV { 4 } else { most }
+    }
+
     fn shared_memory(self) -> usize {
         match self {
             Self::Cuda => 227 << 10,
@@ -71,18 +81,44 @@ impl Target {
     }
 }
 
-/// Lowers both forms of the kernel, in every precision and with both reductions, for one target.
+/// Lowers every kernel for one target: the loss's, and those of `vigos-cubes`.
 ///
 /// # Errors
 /// The compiler's message, with the kernel it is about.
 pub fn lower(target: Target) -> Result<Vec<Lowered>, String> {
+    let mut kernels = losses(target)?;
+    kernels.extend(operators(target)?);
+    Ok(kernels)
+}
+
+/// The operators, in every precision and with both reductions.
+fn operators(target: Target) -> Result<Vec<Lowered>, String> {
+    let mut kernels = Vec::new();
+    for (precision, bits, vector) in PRECISIONS {
+        for planes in [false, true] {
+            let described = definitions::Target {
+                device: Arc::new(device(target)),
+                properties: Arc::new(properties(target)),
+                planes,
+                vector: target.vector(vector),
+            };
+            for (name, definition) in definitions::all(&described, ElemType::Float(precision)) {
+                let reduction = if planes { "planes" } else { "shared" };
+                let file = format!("{name}_{bits}_{reduction}.{}", target.ending());
+                let bytes = compile(target, definition).map_err(|error| format!("{file}: {error}"))?;
+                kernels.push(Lowered { file, target, bytes });
+            }
+        }
+    }
+    Ok(kernels)
+}
+
+/// Both forms of the loss's kernel, in every precision and with both reductions.
+fn losses(target: Target) -> Result<Vec<Lowered>, String> {
     let mut kernels = Vec::new();
     for stacked in [false, true] {
-        for (precision, bits, vector) in
-            [(FloatKind::F32, "f32", 4), (FloatKind::F16, "f16", 8), (FloatKind::BF16, "bf16", 8)]
-        {
-            // Vulkan's vectors have four elements at most.
-            let vector = if target == Target::SpirV { 4 } else { vector };
+        for (precision, bits, vector) in PRECISIONS {
+            let vector = target.vector(vector);
             for vector in [1, vector] {
                 for planes in [false, true] {
                     let plane = planes.then_some(target.plane_size());
@@ -154,20 +190,7 @@ fn definition(
     blueprint: Blueprint,
 ) -> KernelDefinition {
     let device = Arc::new(device(target));
-    let plane = target.plane_size();
-    let properties = Arc::new(TargetProperties {
-        mma: MmaProperties {
-            register_size_bits: 32,
-            const_plane_size: plane,
-            register_layout_a: MatrixLayout::RowMajor,
-            register_layout_b: MatrixLayout::ColMajor,
-            register_layout_acc: MatrixLayout::RowMajor,
-            register_duplication_a: 1,
-            register_duplication_b: 1,
-            register_duplication_acc: 1,
-            contiguous_elements: ContiguousElements::new(|_, _, _| 2),
-        },
-    });
+    let properties = Arc::new(properties(target));
     let units = CubeDim::new_1d(blueprint.units);
     let settings = KernelSettings::new(units.into(), ExecutionMode::Unchecked, AddressType::U32);
     let tensor = || TensorCompilationArg {
@@ -205,6 +228,22 @@ fn definition(
             precision,
         )
         .define()
+    }
+}
+
+fn properties(target: Target) -> TargetProperties {
+    TargetProperties {
+        mma: MmaProperties {
+            register_size_bits: 32,
+            const_plane_size: target.plane_size(),
+            register_layout_a: MatrixLayout::RowMajor,
+            register_layout_b: MatrixLayout::ColMajor,
+            register_layout_acc: MatrixLayout::RowMajor,
+            register_duplication_a: 1,
+            register_duplication_b: 1,
+            register_duplication_acc: 1,
+            contiguous_elements: ContiguousElements::new(|_, _, _| 2),
+        },
     }
 }
 

@@ -4,7 +4,7 @@
 //! no number are told by their bits and never computed with: shader languages may assume that there are none.
 
 use cubecl::prelude::*;
-use vigos_operators::reduce::{Blueprint, By, reduce};
+use vigos_cubes::reduce::{Blueprint, By, reduce};
 
 /// Exponents below this count as probability zero; `exp` of it is still a normal number.
 pub(crate) const CUT: f32 = -87.0;

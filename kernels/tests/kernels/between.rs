@@ -4,7 +4,7 @@
 
 use crate::common::graded::{flat, input, run, run_on, same};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use vigos_kernels::{gated, rms_norm, rotate};
+use vigos_kernels::{DropMask, dropped, dropped_reference, gated, rms_norm, rotate};
 
 /// f32 sums of some hundred terms, relative to the largest value.
 const TOLERANCE: f64 = 3e-6;
@@ -58,11 +58,31 @@ fn the_rotation_and_its_gradient_are_those_of_f64(device: &Device) {
     }
 }
 
+/// The same values are dropped, forward and back, whatever a device makes of integers.
+fn dropout_is_that_of_separate_operators_on_the_cpu(device: &Device) {
+    for (rows, width, probability) in [(1, 1, 0.5), (3, 7, 0.05), (70, 513, 0.05), (40, 1000, 0.9)] {
+        let inputs = [input(12, [rows, 1, width], 1.0)];
+        let mask = |on: &Device| {
+            let words: Vec<i32> = (0..2 * rows as i32).map(|i| i * 40_503 % 65_536).collect();
+            let rows = Tensor::from_data(TensorData::new(words, [rows, 2]), (on, DType::I32));
+            DropMask { rows, site: 0x9ABC_DEF0_1234_5678, probability }
+        };
+        let found = run_on(device, &inputs, DType::F32, |x| dropped(flat(x[0].clone()), &mask(device)));
+        let host = Device::flex();
+        let wanted = run(&inputs, DType::F32, |x| dropped_reference(flat(x[0].clone()), &mask(&host)));
+        let dropped = wanted[0].iter().filter(|x| **x == 0.0).count() as f64 / (rows * width) as f64;
+        assert!(rows * width < 1000 || (dropped - probability).abs() < 0.02, "{dropped}");
+        same(&found, &wanted, 2e-7, &format!("{rows} {width}"));
+        let zero = |x: &[f64]| x.iter().map(|x| *x == 0.0).collect::<Vec<_>>();
+        assert_eq!(zero(&found[0]), zero(&wanted[0]));
+    }
+}
+
 mod flex {
     use burn::tensor::Device;
 
     #[test]
-    fn norm_gate_and_rotation_are_those_of_f64() {
+    fn what_stands_between_is_that_of_f64() {
         super::all(&Device::flex());
     }
 }
@@ -72,7 +92,7 @@ mod wgpu {
     use burn::tensor::{Device, DeviceKind};
 
     #[test]
-    fn norm_gate_and_rotation_are_those_of_f64() {
+    fn what_stands_between_is_that_of_f64() {
         super::all(&Device::wgpu(DeviceKind::DefaultDevice));
     }
 }
@@ -81,4 +101,5 @@ fn all(device: &Device) {
     the_norm_and_its_gradients_are_those_of_f64(device);
     the_gate_and_its_gradients_are_those_of_f64(device);
     the_rotation_and_its_gradient_are_those_of_f64(device);
+    dropout_is_that_of_separate_operators_on_the_cpu(device);
 }

@@ -9,6 +9,7 @@ use crate::vision::{VisionPlan, VisionTower};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::path::Path;
 use std::sync::Arc;
+use vigos_kernels::send;
 use vigos_models::cache::KvCache;
 use vigos_models::packed::{Layout, Position, check_ids};
 use vigos_models::rows::{indices, split_rows};
@@ -243,7 +244,7 @@ impl Model {
         let width = self.config.vision.patch_values();
         let values: Vec<f32> = images.iter().flat_map(|i| i.values.iter().copied()).collect();
         let rows = values.len() / width;
-        Tensor::<2>::from_data(TensorData::new(values, [rows, width]), (&self.device, DType::F32))
-            .cast(self.dtype)
+        let patches: Tensor<2> = send(TensorData::new(values, [rows, width]), &self.device, DType::F32);
+        patches.cast(self.dtype)
     }
 }

@@ -5,7 +5,7 @@
 use crate::config::{Config, TextConfig};
 use crate::names::{EMBEDDINGS, HEAD};
 use burn::tensor::Tensor;
-use vigos_kernels::{Segments, attention};
+use vigos_kernels::{NewToken, Segments, attention};
 use vigos_models::adapter::BlockLora;
 use vigos_models::cache::{KeyValue, LayerCache};
 use vigos_models::layers::{GatedMlp, Linear};
@@ -107,8 +107,9 @@ impl DecoderLayer {
         segments: &Segments,
         lora: Option<BlockLora>,
     ) -> (Tensor<2>, KeyValue) {
-        let (query, kv) = self.project(x.clone(), rotary, lora);
-        let attended = attention(query, kv.key.clone(), kv.value.clone(), segments, true);
+        let [query, key, value] = self.project(x.clone(), lora);
+        let kv = KeyValue { key: rotary.rotate(key), value };
+        let attended = attention(rotary.rotate(query), kv.key.clone(), kv.value.clone(), segments, true);
         (self.finish(x, attended, lora), kv)
     }
 
@@ -123,13 +124,13 @@ impl DecoderLayer {
         cache: &mut LayerCache,
         lora: Option<BlockLora>,
     ) -> Tensor<2> {
-        let (query, kv) = self.project(x.clone(), rotary, lora);
-        let attended = cache.attend(query, kv);
+        let [query, key, value] = self.project(x.clone(), lora);
+        let attended = cache.attend(NewToken { query, key, value, rotary: rotary.tables() });
         self.finish(x, attended, lora)
     }
 
-    /// Queries `[T, H, C]`, keys and values of the normed input.
-    fn project(&self, x: Tensor<2>, rotary: &Rotary, lora: Option<BlockLora>) -> (Tensor<3>, KeyValue) {
+    /// Queries, keys and values of the normed input, before the rotary embedding. `[T, heads, C]`
+    fn project(&self, x: Tensor<2>, lora: Option<BlockLora>) -> [Tensor<3>; 3] {
         let rows = x.dims()[0];
         let x = self.input_norm.forward(x);
         let heads = |linear: &Linear, projection, heads| {
@@ -141,12 +142,12 @@ impl DecoderLayer {
         if let Some([query_norm, key_norm]) = &self.head_norms {
             (query, key) = (query_norm.forward_heads(query), key_norm.forward_heads(key));
         }
-        (rotary.rotate(query), KeyValue { key: rotary.rotate(key), value })
+        [query, key, value]
     }
 
     /// Output projection and MLP, both residual.
     fn finish(&self, x: Tensor<2>, attended: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
-        let x = x + self.output.adapted(attended, Projection::Output, lora);
-        x.clone() + self.mlp.forward(self.post_norm.forward(x), lora)
+        let x = self.output.adapted_onto(x, attended, Projection::Output, lora);
+        self.mlp.onto(x.clone(), self.post_norm.forward(x), lora)
     }
 }

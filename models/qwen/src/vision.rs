@@ -192,7 +192,7 @@ impl VisionBlock {
         let (query, key) = (plan.rotary.rotate(part(0)), plan.rotary.rotate(part(1)));
         let segments = if self.full { &plan.images } else { &plan.local };
         let x = x + self.proj.forward(attention(query, key, part(2), segments, false));
-        x.clone() + self.mlp.forward(self.norm2.forward(x), lora)
+        self.mlp.onto(x.clone(), self.norm2.forward(x), lora)
     }
 }
 
@@ -210,10 +210,11 @@ impl VisionMlp {
         })
     }
 
-    fn forward(&self, x: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
+    /// What it makes of `x`, added to `residual`.
+    fn onto(&self, residual: Tensor<2>, x: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
         match self {
-            Self::Gated(mlp) => mlp.forward(x, lora),
-            Self::Plain(mlp) => mlp.forward(x),
+            Self::Gated(mlp) => mlp.onto(residual, x, lora),
+            Self::Plain(mlp) => residual + mlp.forward(x),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::architecture::TextShape;
 use crate::rows::indices;
 use burn::tensor::{DType, Device, Tensor};
 use std::ops::Range;
-use vigos_kernels::{Columns, decode_attention};
+use vigos_kernels::{Columns, NewToken, attend_new};
 
 /// Keys and values of one layer, after the rotary embedding: each `[T, Hkv, C]`.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct KvCache {
     /// One more than the newest token's column.
     end: usize,
     capacity: usize,
+    /// Those of the last step, while the same sequences are under way.
+    columns: Option<Columns>,
 }
 
 /// The cache of one layer.
@@ -64,7 +66,7 @@ impl KvCache {
                 columns: Columns::new(capacity, 0, []),
             })
             .collect();
-        Self { layers, lengths: vec![None; rows], end: longest_prompt.min(capacity), capacity }
+        Self { layers, lengths: vec![None; rows], end: longest_prompt.min(capacity), capacity, columns: None }
     }
 
     /// Rows, free ones included.
@@ -90,6 +92,7 @@ impl KvCache {
             }
         }
         self.lengths[row] = Some(length);
+        self.columns = None;
     }
 
     /// Frees a row.
@@ -104,6 +107,7 @@ impl KvCache {
             layer.replace(|t| t.select(0, index.clone()));
         }
         self.lengths = rows.iter().map(|r| self.lengths[*r]).collect();
+        self.columns = None;
     }
 
     /// Opens the next column for a step.
@@ -116,8 +120,14 @@ impl KvCache {
             *length += 1;
         }
         // A free row computes along, over the open column.
-        let lengths = self.lengths.iter().map(|length| length.unwrap_or(1));
-        let columns = Columns::new(self.capacity, self.end, lengths);
+        let columns = match self.columns.take() {
+            Some(last) => last.advanced(|row| self.lengths[row].is_some()),
+            None => {
+                let lengths = self.lengths.iter().map(|length| length.unwrap_or(1));
+                Columns::new(self.capacity, self.end, lengths)
+            }
+        };
+        self.columns = Some(columns.clone());
         for layer in &mut self.layers {
             layer.columns = columns.clone();
         }
@@ -125,18 +135,18 @@ impl KvCache {
 }
 
 impl LayerCache {
-    /// Stores one token for each row in the open column and attends over all columns of its sequence.
+    /// Turns one token for each row, stores it in the open column and attends over all columns of its sequence.
     ///
     /// # Shapes
-    /// - `query`: `[B, H, C]`; `new`: `[B, Hkv, C]` each
     /// - output: `[B, H·C]`
     ///
     /// # Panics
     /// If no column was opened.
-    pub fn attend(&mut self, query: Tensor<3>, new: KeyValue) -> Tensor<2> {
-        let open = self.columns.end().checked_sub(1).expect("a column is opened before a step");
-        self.write(0..query.dims()[0], open, new.key.unsqueeze_dim(2), new.value.unsqueeze_dim(2));
-        decode_attention(query, &self.keys, &self.values, &self.columns)
+    pub fn attend(&mut self, token: NewToken) -> Tensor<2> {
+        let (keys, values) = (taken(&mut self.keys), taken(&mut self.values));
+        let attended;
+        (attended, self.keys, self.values) = attend_new(token, keys, values, &self.columns);
+        attended
     }
 
     /// Writes `[rows, Hkv, n, C]` keys and values from `column` on.
@@ -153,8 +163,13 @@ impl LayerCache {
     }
 }
 
-/// Changes a tensor in place: it is moved out and back, so that `f` holds the only handle to its memory.
+/// Changes a tensor in place.
 fn update(slot: &mut Tensor<4>, f: impl FnOnce(Tensor<4>) -> Tensor<4>) {
+    *slot = f(taken(slot));
+}
+
+/// Moves a tensor out, so that who gets it holds the only handle to its memory.
+fn taken(slot: &mut Tensor<4>) -> Tensor<4> {
     let nothing = Tensor::empty([1; 4], (&slot.device(), slot.dtype()));
-    *slot = f(std::mem::replace(slot, nothing));
+    std::mem::replace(slot, nothing)
 }

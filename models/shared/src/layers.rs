@@ -6,7 +6,7 @@ use crate::sites::Projection;
 use crate::source::Source;
 use burn::tensor::activation::{gelu, sigmoid};
 use burn::tensor::{DType, Tensor};
-use vigos_kernels::{Weight, adapted, gated};
+use vigos_kernels::{Weight, adapted, adapted_onto, gated};
 
 /// A frozen linear layer, `y = x·Wᵀ + b`.
 #[derive(Clone, Debug)]
@@ -45,6 +45,18 @@ impl Linear {
         let update = lora.and_then(|lora| lora.update(projection, &x));
         adapted(x, &self.weight, self.bias.as_ref(), update)
     }
+
+    /// [`Linear::adapted`] added to `residual`, `[T, out]`.
+    pub fn adapted_onto(
+        &self,
+        residual: Tensor<2>,
+        x: Tensor<2>,
+        projection: Projection,
+        lora: Option<BlockLora>,
+    ) -> Tensor<2> {
+        let update = lora.and_then(|lora| lora.update(projection, &x));
+        adapted_onto(residual, x, &self.weight, self.bias.as_ref(), update)
+    }
 }
 
 /// A gated MLP: `down(silu(gate(x)) · up(x))`.
@@ -75,12 +87,14 @@ impl GatedMlp {
         })
     }
 
+    /// What it makes of `x`, added to `residual`.
+    ///
     /// # Shapes
-    /// - `x` and output: `[T, D]`
-    pub fn forward(&self, x: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
+    /// - `residual`, `x` and output: `[T, D]`
+    pub fn onto(&self, residual: Tensor<2>, x: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
         let gate = self.gate.adapted(x.clone(), Projection::Gate, lora);
         let up = self.up.adapted(x, Projection::Up, lora);
-        self.down.adapted(gated(gate, up), Projection::Down, lora)
+        self.down.adapted_onto(residual, gated(gate, up), Projection::Down, lora)
     }
 }
 

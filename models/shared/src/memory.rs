@@ -6,7 +6,7 @@
 //! more.
 //!
 //! `w` is the size of an activation: 4 in f32, 2 in bf16. `D` width, `Q` and `K` width of all query and
-//! of all key heads, `F` width of the MLP, `H` heads; of the vision tower `W` stands for `D`, `Q` and `K`.
+//! of all key heads, `F` width of the MLP; of the vision tower `W` stands for `D`, `Q` and `K`.
 
 use crate::architecture::{Architecture, Parameter};
 use crate::lora::Placement;
@@ -28,7 +28,6 @@ struct Block {
     query: u64,
     key: u64,
     inner: u64,
-    heads: u64,
 }
 
 /// Values of an adapter: `rank · (in + out)` of every layer that carries an update, whose ranks may differ.
@@ -151,27 +150,24 @@ impl<'a> Footprint<'a> {
         language.saturating_add(product(&[rows, n(vision.depth) + 1, n(vision.hidden_size), self.width]))
     }
 
-    /// The graph of one decoder layer with its adapter and its gradients, for `tokens` packed tokens whose longest
-    /// sequence has `longest`.
-    pub fn text_graph(&self, tokens: u64, longest: u64) -> u64 {
-        product(&[tokens, self.text_block().text_graph(self.width, longest)])
+    /// The graph of one decoder layer with its adapter and its gradients, for `tokens` packed tokens.
+    pub fn text_graph(&self, tokens: u64) -> u64 {
+        product(&[tokens, self.text_block().text_graph(self.width)])
     }
 
-    /// The graph of one vision block, for images of `tokens` tokens of which the largest has `longest`.
-    pub fn vision_graph(&self, tokens: u64, longest: u64) -> u64 {
-        let rows = self.patch_rows(tokens);
-        product(&[rows, self.vision_block().vision_graph(self.width, self.patch_rows(longest))])
+    /// The graph of one vision block, for images of `tokens` tokens.
+    pub fn vision_graph(&self, tokens: u64) -> u64 {
+        product(&[self.patch_rows(tokens), self.vision_block().vision_graph(self.width)])
     }
 
-    /// The graphs of all blocks, kept from a training forward to its backward, for `tokens` packed tokens whose longest
-    /// sequence has `longest`, and images of `image_tokens`.
-    pub fn kept_graphs(&self, tokens: u64, longest: u64, image_tokens: u64) -> u64 {
+    /// The graphs of all blocks, kept from a training forward to its backward, for `tokens` packed tokens and images of
+    /// `image_tokens`.
+    pub fn kept_graphs(&self, tokens: u64, image_tokens: u64) -> u64 {
         let (text, vision) = (&self.model.text, &self.model.vision);
-        let block = self.text_block().kept_graph(self.width, longest);
+        let block = self.text_block().kept_graph(self.width);
         let language = product(&[tokens, n(text.num_hidden_layers), block]);
-        let rows = self.patch_rows(image_tokens);
-        let block = self.vision_block().kept_graph(self.width, self.patch_rows(image_tokens.min(longest)));
-        language.saturating_add(product(&[rows, n(vision.depth), block]))
+        let block = self.vision_block().kept_graph(self.width);
+        language.saturating_add(product(&[self.patch_rows(image_tokens), n(vision.depth), block]))
     }
 
     /// `rows` rows of logits of a decoding step: as computed, in f32, and on the host.
@@ -209,20 +205,13 @@ impl<'a> Footprint<'a> {
             query: n(text.num_attention_heads * text.head_dim),
             key: n(text.num_key_value_heads * text.head_dim),
             inner: n(text.intermediate_size),
-            heads: n(text.num_attention_heads),
         }
     }
 
     fn vision_block(&self) -> Block {
         let vision = &self.model.vision;
         let width = n(vision.hidden_size);
-        Block {
-            residual: width,
-            query: width,
-            key: width,
-            inner: n(vision.intermediate_size),
-            heads: n(vision.num_heads),
-        }
+        Block { residual: width, query: width, key: width, inner: n(vision.intermediate_size) }
     }
 }
 
@@ -247,44 +236,30 @@ impl Block {
     }
 
     /// Bytes for each row of a decoder layer's graph where its backward is in attention or in the MLP. In f32 the CPU's
-    /// operators keep little more than their inputs; otherwise scores have `longest` values for each head.
-    fn text_graph(&self, w: u64, longest: u64) -> u64 {
+    /// operators keep little more than their inputs; in less a product with the adapter has copies in f32.
+    fn text_graph(&self, w: u64) -> u64 {
         let Self { residual, query, inner, .. } = self;
+        let attention = 24 * residual + 36 * query;
         if w == 4 {
-            // In the MLP's backward: gate, up, the dropout's mask and what it left, and the gradients of both.
-            return (24 * residual + 36 * query).max(56 * residual + 24 * inner);
+            // In the MLP's backward: gate, up, what dropout left of their product, and the gradients of two.
+            return attention.max(36 * residual + 20 * inner);
         }
-        let scores = self.scores(longest);
-        let attention = (24 * residual + 36 * query).saturating_add(scores.saturating_mul(20));
-        let mlp = (48 + 2 * w) * residual + (27 + 2 * w) * inner;
-        attention.max(mlp.saturating_add(scores.saturating_mul(12)))
+        attention.max((48 + 2 * w) * residual + (27 + 2 * w) * inner)
     }
 
     /// The same of a vision block, of which only the MLP carries an adapter.
-    fn vision_graph(&self, w: u64, longest: u64) -> u64 {
+    fn vision_graph(&self, w: u64) -> u64 {
         let Self { residual, inner, .. } = self;
         if w == 4 {
-            return (40 * residual).max(8 * residual + 24 * inner);
+            return (40 * residual).max(8 * residual + 20 * inner);
         }
-        let scores = self.scores(longest);
-        let attention = (16 * residual).saturating_add(scores.saturating_mul(20));
-        let mlp = 8 * residual + (27 + 2 * w) * inner;
-        attention.max(mlp.saturating_add(scores.saturating_mul(12)))
+        (16 * residual).max(8 * residual + (27 + 2 * w) * inner)
     }
 
     /// Bytes for each row of a block's graph between forward and backward: its input, both norms, queries and keys before
-    /// and behind their rotation, values, attention's output, the MLP's three wide activations; and where attention is
-    /// made of separate operators, one tensor of scores.
-    fn kept_graph(&self, w: u64, longest: u64) -> u64 {
-        let Self { residual, query, key, inner, .. } = self;
-        let rows = w.saturating_mul(6 * residual + 3 * query + 3 * key + 3 * inner);
-        if w == 4 {
-            return rows;
-        }
-        rows.saturating_add(self.scores(longest).saturating_mul(4))
-    }
-
-    fn scores(&self, longest: u64) -> u64 {
-        self.heads.saturating_mul(longest)
+    /// and behind their rotation, values, attention's output, the MLP's three wide activations.
+    fn kept_graph(&self, w: u64) -> u64 {
+        let Self { residual, query, key, inner } = self;
+        w.saturating_mul(6 * residual + 3 * query + 3 * key + 3 * inner)
     }
 }

@@ -1,7 +1,7 @@
 //! Rotary position embeddings.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use vigos_kernels::rotate;
+use vigos_kernels::{rotate, send};
 
 /// Cosines and sines of a rotary embedding, for each row and each rotated pair.
 #[derive(Clone, Debug)]
@@ -16,11 +16,18 @@ impl Rotary {
     /// From angles `[T, C/2]`, row-major.
     pub fn new(angles: &[f32], pairs: usize, device: &Device) -> Self {
         let rows = angles.len() / pairs;
-        let table = |f: fn(f64) -> f64| {
-            let values: Vec<f32> = angles.iter().map(|a| f(f64::from(*a)) as f32).collect();
-            Tensor::from_data(TensorData::new(values, [rows, 1, pairs]), (device, DType::F32))
-        };
-        Self { cos: table(f64::cos), sin: table(f64::sin) }
+        let values: Vec<f32> = [f64::cos, f64::sin]
+            .into_iter()
+            .flat_map(|f: fn(f64) -> f64| angles.iter().map(move |a| f(f64::from(*a)) as f32))
+            .collect();
+        // Sent together: what is sent for every token of a rollout counts.
+        let both: Tensor<3> = send(TensorData::new(values, [2 * rows, 1, pairs]), device, DType::F32);
+        Self { cos: both.clone().narrow(0, 0, rows), sin: both.narrow(0, rows, rows) }
+    }
+
+    /// Cosines and sines, each `[T, 1, C/2]`.
+    pub fn tables(&self) -> [&Tensor<3>; 2] {
+        [&self.cos, &self.sin]
     }
 
     /// Rotates pair (i, i + C/2) of every head, in f32.

@@ -1,12 +1,13 @@
 //! Rows of packed tensors: choosing them and cutting them apart.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use vigos_kernels::send;
 
 /// Indices as a tensor on `device`.
 pub fn indices(values: impl IntoIterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
     let values: Vec<i32> = values.into_iter().map(|v| v as i32).collect();
     let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), (device, DType::I32))
+    send(TensorData::new(values, [count]), device, DType::I32)
 }
 
 /// Splits `[M, D]` into parts of these many rows.

@@ -6,7 +6,7 @@ use crate::packed::Target;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use std::num::NonZeroUsize;
-use vigos_kernels::{in_chunks, read};
+use vigos_kernels::{in_chunks, read, send};
 
 /// What the model's softmax says at a token.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +65,7 @@ pub(crate) fn check_targets(
 /// The ids of the targets, `[R, 1]`.
 pub(crate) fn token_column(targets: &[Target], device: &Device) -> Tensor<2, Int> {
     let tokens: Vec<i32> = targets.iter().map(|t| t.token as i32).collect();
-    Tensor::from_data(TensorData::new(tokens, [targets.len(), 1]), (device, DType::I32))
+    send(TensorData::new(tokens, [targets.len(), 1]), device, DType::I32)
 }
 
 /// Scores one target for each row of `logits`. `[R, V]`

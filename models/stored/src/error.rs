@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use vigos_core::keys::KeyError;
 use vigos_core::text::one_line;
-use vigos_operators::DeviceError;
+use vigos_devices::DeviceError;
 
 /// An error of this crate; every message says where, what was found and what was wanted.
 #[derive(Debug, thiserror::Error)]

@@ -2,11 +2,11 @@
 
 use super::bench::Bench;
 use super::case::{Case, Pass, Work, moving};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, TensorData};
 use vigos_kernels::{
-    Columns, Segments, Update, Weight, adapted, adapted_reference, attention, attention_reference,
-    decode_attention, decode_attention_reference, gated, gated_reference, rms_norm, rms_norm_reference,
-    rotate, rotate_reference,
+    Columns, DropMask, Segments, Update, Weight, adapted, adapted_reference, attention, attention_reference,
+    decode_attention, decode_attention_reference, dropped, dropped_reference, gated, gated_reference,
+    rms_norm, rms_norm_reference, rotate, rotate_reference, send,
 };
 
 /// Width of a head.
@@ -62,6 +62,18 @@ pub(super) fn measure(bench: &mut Bench) {
         [&|x| rotate(turned(&x[0]), &cos, &sin).reshape([rows, heads * HEAD]), &|x| {
             rotate_reference(turned(&x[0]), &cos, &sin).reshape([rows, heads * HEAD])
         }],
+    );
+
+    let words: Vec<i32> = (0..2 * rows as i32).map(|i| i * 40_503 % 65_536).collect();
+    let words = send(TensorData::new(words, [rows, 2]), bench.device, DType::I32);
+    let mask = DropMask { rows: words, site: 1 << 40, probability: 0.05 };
+    bench.both_ways(
+        "dropout",
+        "f32",
+        &[rows, width],
+        [moving(2 * rows * width); 2],
+        &[bench.random(rows, width)],
+        [&|x| dropped(x[0].clone(), &mask), &|x| dropped_reference(x[0].clone(), &mask)],
     );
 
     let weight = Weight::from(bench.random(width, width));

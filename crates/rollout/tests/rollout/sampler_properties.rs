@@ -5,6 +5,7 @@ use crate::neutral;
 use neutral::{NEUTRAL, key, seen};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use vigos_kernels::Likeliest;
 use vigos_rollout::sampler::Sampling;
 
 /// The processors one after another over the whole vocabulary, or `None` where rounding decides.
@@ -129,5 +130,29 @@ proptest! {
         prop_assert_eq!(&wide.support(&logits, &seen).unwrap(), &plain);
         let (a, b) = (NEUTRAL.draw(&logits, &seen, key(position)), wide.draw(&logits, &seen, key(position)));
         prop_assert_eq!(a.unwrap(), b.unwrap());
+    }
+
+    /// What a device finds of a row is enough: the token is the one that is drawn from the whole row.
+    #[test]
+    fn the_highest_logits_and_those_that_equal_the_last_of_them_draw_the_same_token(
+        quarters in proptest::collection::vec(-20i8..20, 1..300),
+        temperature in prop_oneof![Just(0.0), 0.3..3.0f64],
+        top_k in 1..40usize,
+        top_p in prop_oneof![Just(1.0), 0.05..1.0f64],
+        min_p in prop_oneof![Just(0.0), 0.001..1.0f64],
+        position in 0..1000u64,
+    ) {
+        let logits: Vec<f32> = quarters.iter().map(|q| f32::from(*q) / 4.0).collect();
+        let sampling = Sampling { temperature, top_k, top_p, min_p, ..NEUTRAL };
+        let enough = sampling.enough().unwrap();
+        let mut sorted = logits.clone();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        let least = sorted[enough.min(sorted.len()) - 1];
+        let tokens = logits.iter().zip(0..).filter(|(l, _)| **l >= least).map(|(l, token)| (token, *l)).collect();
+        let log_sum = logits.iter().map(|l| f64::from(*l).exp()).sum::<f64>().ln() as f32;
+        let among = sampling.draw_among(&Likeliest { tokens, log_sum }, key(position)).unwrap();
+        let whole = sampling.draw(&logits, &seen(&[], &[]), key(position)).unwrap();
+        prop_assert_eq!(among.token, whole.token);
+        prop_assert!((among.logprob - whole.logprob).abs() < 1e-5);
     }
 }

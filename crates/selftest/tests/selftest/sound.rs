@@ -43,6 +43,17 @@ fn a_step_and_a_completion_of_both_families_equal_the_recorded_numbers() {
     }
 }
 
+/// With whatever fusion and choice of kernels by trial this build has.
+#[cfg(feature = "wgpu")]
+#[test]
+fn software_vulkan_passes_operators_and_steps() {
+    let device = Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
+    let kit = Kit { families: vigos_qwen::families(), ..Kit::default() };
+    for check in operators(&Own, &device).into_iter().chain(steps(&kit, &device)) {
+        assert_eq!(check.verdict, Verdict::Passed, "{check}");
+    }
+}
+
 #[test]
 fn a_device_that_cannot_compute_a_step_says_why() {
     // Of a family that nobody knows.

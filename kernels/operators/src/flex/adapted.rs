@@ -3,7 +3,7 @@
 use super::few_rows::{MOST_ROWS, few_rows};
 use super::frozen::Frozen;
 use super::gemm::{Matrix, Threads, product};
-use super::share::{dense, tensor, values, write_rows};
+use super::share::{dense, tensor, values, write_rows, zeros};
 use crate::frozen::AdaptedBackend;
 use crate::weight::Layout;
 use burn::backend::Flex;
@@ -87,7 +87,7 @@ impl AdaptedBackend for Flex {
         product(&mut of_a, inputs, 0.0, 1.0, [of_narrow.transposed(), matrix(&dropped)], Threads::All);
 
         let mut of_x = weight.back(of_y);
-        let mut of_dropped = vec![0.0f32; if drops { rows * inputs } else { 0 }];
+        let mut of_dropped = zeros(if drops { rows * inputs } else { 0 });
         let (sum, kept) = if drops { (&mut of_dropped, 0.0) } else { (&mut of_x, 1.0) };
         product(sum, inputs, kept, 1.0, [of_narrow, matrix(&a)], Threads::All);
         let dropped_rows = if drops { rows } else { 0 };
@@ -110,7 +110,7 @@ fn with_bias(x: &FlexTensor, weight: &Frozen, bias: &[f32]) -> Vec<f32> {
         }
         return y;
     }
-    let mut y = vec![0.0f32; rows * outputs];
+    let mut y = zeros(rows * outputs);
     if !bias.is_empty() {
         write_rows(&mut y, outputs, |_, y| {
             y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));

@@ -5,7 +5,7 @@
 //! depends on the number of threads.
 
 use super::gemm::{Matrix, Threads, product};
-use super::share::{dense, tensor, values};
+use super::share::{dense, tensor, values, zeros};
 use super::vector::{dot, exp, filled, load, store};
 use crate::attention::fused::AttentionBackend;
 use crate::attention::{Segment, Segments};
@@ -41,7 +41,7 @@ impl AttentionBackend for Flex {
         let (query, key, value) = (dense(query), dense(key), dense(value));
         let problem = Problem::new(&query, &key, &value, is_causal);
         let (rows, heads, width) = (problem.rows, problem.heads, problem.width);
-        let (mut output, mut log_sums) = (vec![0.0f32; rows * heads * width], vec![0.0f32; rows * heads]);
+        let (mut output, mut log_sums) = (zeros(rows * heads * width), vec![0.0f32; rows * heads]);
         let tiles = tiles(&segments);
         let lengths = || tiles.iter().map(|tile| tile.rows.len());
         let outputs = cut(&mut output, lengths().map(|rows| rows * heads * width));
@@ -82,15 +82,14 @@ impl AttentionBackend for Flex {
 
         let tiles = tiles(&segments);
         let lengths = || tiles.iter().map(|tile| tile.rows.len());
-        let mut of_query = vec![0.0f32; rows * heads * width];
+        let mut of_query = zeros(rows * heads * width);
         let parts = cut(&mut of_query, lengths().map(|rows| rows * heads * width));
         tiles.par_iter().zip(parts).for_each_init(Scratch::default, |scratch, (tile, out)| {
             for head in 0..heads {
                 back.query(tile, head, out, scratch);
             }
         });
-        let (mut of_key, mut of_value) =
-            (vec![0.0f32; rows * kv_heads * width], vec![0.0f32; rows * kv_heads * width]);
+        let (mut of_key, mut of_value) = (zeros(rows * kv_heads * width), zeros(rows * kv_heads * width));
         let of_keys = cut(&mut of_key, lengths().map(|rows| rows * kv_heads * width));
         let of_values = cut(&mut of_value, lengths().map(|rows| rows * kv_heads * width));
         tiles.par_iter().zip(of_keys).zip(of_values).for_each_init(

@@ -6,7 +6,7 @@
 use super::few_rows;
 use super::gemm::{Matrix, Threads, product};
 use super::packed::{self, Bytes, Halves, Nibbles, Packed};
-use super::share::dense;
+use super::share::{dense, zeros};
 use crate::weight::{BLOCK, Bits, GROUP, Layout};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::DType;
@@ -142,7 +142,7 @@ impl Frozen {
     pub(super) fn back(&self, upstream: &[f32]) -> Vec<f32> {
         let (outputs, inputs) = (self.outputs(), self.inputs());
         let rows = upstream.len() / outputs.max(1);
-        let mut of_x = vec![0.0f32; rows * inputs];
+        let mut of_x = zeros(rows * inputs);
         if rows == 0 {
             return of_x;
         }

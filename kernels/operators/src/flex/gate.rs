@@ -1,6 +1,6 @@
 //! The gate of an MLP on the CPU: one pass forward, one back, and the sigmoid again rather than kept.
 
-use super::share::{PIECE, dense, tensor, values, write_rows};
+use super::share::{PIECE, dense, tensor, values, write_rows, zeros};
 use super::vector::{LANES, exp, filled, load, store};
 use crate::gate::fused::GateBackend;
 use burn::backend::Flex;
@@ -13,7 +13,7 @@ impl GateBackend for Flex {
         let (gate, up) = (dense(gate), dense(up));
         let shape = gate.layout().shape().clone();
         let (gate, up) = (values(&gate), values(&up));
-        let mut out = vec![0.0f32; gate.len()];
+        let mut out = zeros(gate.len());
         write_rows(&mut out, 1, |first, out| {
             let all = first..first + out.len();
             forward(&gate[all.clone()], &up[all], out);
@@ -25,7 +25,7 @@ impl GateBackend for Flex {
         let (gate, up, upstream) = (dense(gate), dense(up), dense(upstream));
         let shape = gate.layout().shape().clone();
         let (gate, up, upstream) = (values(&gate), values(&up), values(&upstream));
-        let (mut of_gate, mut of_up) = (vec![0.0f32; gate.len()], vec![0.0f32; gate.len()]);
+        let (mut of_gate, mut of_up) = (zeros(gate.len()), zeros(gate.len()));
         let inputs = gate.par_chunks(PIECE).zip(up.par_chunks(PIECE)).zip(upstream.par_chunks(PIECE));
         inputs.zip(of_gate.par_chunks_mut(PIECE).zip(of_up.par_chunks_mut(PIECE))).for_each(
             |(((gate, up), upstream), (of_gate, of_up))| back([gate, up, upstream], of_gate, of_up),

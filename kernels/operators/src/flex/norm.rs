@@ -1,6 +1,6 @@
 //! The root-mean-square norm on the CPU: a row at a time, twice read and once written.
 
-use super::share::{dense, piece_rows, tensor, values, write_rows};
+use super::share::{dense, piece_rows, tensor, values, write_rows, zeros};
 use super::vector::dot;
 use crate::norm::fused::NormBackend;
 use burn::backend::Flex;
@@ -14,7 +14,7 @@ impl NormBackend for Flex {
         let shape = x.layout().shape().clone();
         let (x, scale) = (values(&x), values(&scale));
         let width = scale.len();
-        let mut out = vec![0.0f32; x.len()];
+        let mut out = zeros(x.len());
         write_rows(&mut out, width, |first, out| {
             let x = &x[first * width..first * width + out.len()];
             for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
@@ -29,7 +29,7 @@ impl NormBackend for Flex {
         let shape = x.layout().shape().clone();
         let (x, scale, upstream) = (values(&x), values(&scale), values(&upstream));
         let width = scale.len();
-        let mut of_x = vec![0.0f32; x.len()];
+        let mut of_x = zeros(x.len());
         write_rows(&mut of_x, width, |first, of_x| {
             let all = first * width..first * width + of_x.len();
             let rows = x[all.clone()].chunks_exact(width).zip(upstream[all].chunks_exact(width));

@@ -2,7 +2,7 @@
 
 #![allow(clippy::extra_unused_type_parameters)] // Plain loops, compiled for each width of the vector units.
 
-use super::share::{dense, tensor, values, write_rows};
+use super::share::{dense, tensor, values, write_rows, zeros};
 use crate::rotary::fused::RotaryBackend;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
@@ -14,7 +14,7 @@ impl RotaryBackend for Flex {
         let shape = x.layout().shape().clone();
         let (heads, width) = (shape[1], shape[2]);
         let (x, cos, sin) = (values(&x), values(&cos), values(&sin));
-        let mut out = vec![0.0f32; x.len()];
+        let mut out = zeros(x.len());
         write_rows(&mut out, heads * width, |first, out| {
             let pairs = width / 2;
             for (row, out) in (first..).zip(out.chunks_exact_mut(heads * width)) {

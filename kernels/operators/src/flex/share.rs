@@ -2,6 +2,7 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
+use rayon::iter::repeat_n;
 use rayon::prelude::*;
 
 /// Values of one piece of work: enough to be worth a thread's waking, few enough to stay in its cache.
@@ -20,6 +21,12 @@ pub(super) fn values(tensor: &FlexTensor) -> &[f32] {
 /// A tensor of these values.
 pub(super) fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.into()))
+}
+
+/// So many zeros, to be written over. Where they are many all threads make them: one would keep the others waiting while it
+/// writes memory that was used before, or has the system clear what was not.
+pub(super) fn zeros(length: usize) -> Vec<f32> {
+    if length <= 4 * PIECE { vec![0.0; length] } else { repeat_n(0.0, length).with_min_len(PIECE).collect() }
 }
 
 /// Rows of `width` values that make a piece of work. It does not depend on the number of threads, and so neither does

@@ -15,6 +15,14 @@ pub fn input(seed: u64, shape: [usize; 3], deviation: f64) -> Input {
 }
 
 impl Input {
+    /// The same values, as this precision has them.
+    #[cfg(feature = "flex")]
+    pub fn rounded(&self, dtype: DType) -> Self {
+        let values =
+            Tensor::<3>::from_data(TensorData::new(self.values.clone(), self.shape), &Device::flex());
+        Self { values: values.cast(dtype).cast(DType::F32).try_into_vec_as().unwrap(), shape: self.shape }
+    }
+
     pub fn leaf(&self, device: &Device, dtype: DType) -> Tensor<3> {
         let data = TensorData::new(self.values.clone(), self.shape);
         Tensor::from_inner(Tensor::<3>::from_data(data, (device, DType::F32)).cast(dtype)).require_grad()

@@ -2,6 +2,7 @@
 
 use crate::config::VisionConfig;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use vigos_kernels::send;
 use vigos_models::ModelError;
 use vigos_models::rows::indices;
 use vigos_models::source::Source;
@@ -56,10 +57,7 @@ impl Corners {
         Self(std::array::from_fn(|corner| {
             let weights: Vec<f32> = places.iter().map(|p| p[corner].1).collect();
             let weights = TensorData::new(weights, [places.len(), 1]);
-            (
-                indices(places.iter().map(|p| p[corner].0), device),
-                Tensor::from_data(weights, (device, DType::F32)),
-            )
+            (indices(places.iter().map(|p| p[corner].0), device), send(weights, device, DType::F32))
         }))
     }
 }

@@ -73,8 +73,8 @@ fn no_number_of_tokens_overflows() {
             of.vision_forward(most, true),
             of.text_forward(most, true),
             of.kept(most, most),
-            of.text_graph(most, most),
-            of.vision_graph(most, most),
+            of.text_graph(most),
+            of.vision_graph(most),
             of.logits(most),
             of.loss(most, most, most),
         ];

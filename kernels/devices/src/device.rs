@@ -1,5 +1,6 @@
 //! What a device gives back; where it fails, an error that says whether less at a time would do.
 
+use crate::traffic::count_read;
 use burn::tensor::kind::Basic;
 use burn::tensor::{Device, Element, Tensor, TensorReadError};
 use std::num::NonZeroUsize;
@@ -56,6 +57,7 @@ impl From<TensorReadError> for DeviceError {
 /// # Errors
 /// If the device fails.
 pub fn read<E: Element, const D: usize, K: Basic>(tensor: Tensor<D, K>) -> Result<Vec<E>, DeviceError> {
+    count_read(tensor.dims().iter().product::<usize>() * tensor.dtype().size());
     Ok(tensor.try_into_vec_as()?)
 }
 
@@ -73,7 +75,7 @@ pub fn computed(tensor: &Tensor<2>) -> Result<(), DeviceError> {
 /// ```
 /// use burn::tensor::Device;
 /// use std::num::NonZeroUsize;
-/// use vigos_operators::{DeviceError, in_chunks};
+/// use vigos_devices::{DeviceError, in_chunks};
 ///
 /// let mut done = Vec::new();
 /// let work = |part: &[u32]| match part.len() {

@@ -1,44 +1,41 @@
 //! The rotary embedding: a unit for some neighbouring pairs.
 
-use super::{dense, each, like, vector_size};
-use crate::rotary::fused::RotaryBackend;
+use crate::launch::{dense, each, like, vector_size};
 use burn::backend::cubecl::dtype_to_storage_type;
-use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-impl RotaryBackend for CubeBackend {
-    fn rotate(x: CubeTensor, cos: CubeTensor, sin: CubeTensor, direction: f32) -> CubeTensor {
-        let [x, cos, sin] = dense([x, cos, sin]);
-        let out = like(&x);
-        let (client, count) = (x.client.clone(), x.meta.num_elements());
-        if count == 0 {
-            return out;
-        }
-        // The table is in f32, whose loads are the shorter ones where `x` is in less.
-        let vector = vector_size(&cos, x.meta.shape()[2] / 2);
-        let (cubes, units) = each(&client, count / 2 / vector);
-        turn::launch(
-            &client,
-            cubes,
-            units,
-            x.required_address_type(),
-            vector,
-            x.clone().into_tensor_arg(),
-            cos.into_tensor_arg(),
-            sin.into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-            direction,
-            dtype_to_storage_type(x.dtype),
-        );
-        out
+/// Every head of `x`, `[T, heads, C]`, turned by `direction` times its row's angle, whose table is `[T, 1, C/2]`.
+pub fn rotate(x: CubeTensor, cos: CubeTensor, sin: CubeTensor, direction: f32) -> CubeTensor {
+    let [x, cos, sin] = dense([x, cos, sin]);
+    let out = like(&x);
+    let (client, count) = (x.client.clone(), x.meta.num_elements());
+    if count == 0 {
+        return out;
     }
+    // The table is in f32, whose loads are the shorter ones where `x` is in less.
+    let vector = vector_size(&cos, x.meta.shape()[2] / 2);
+    let (cubes, units) = each(&client, count / 2 / vector);
+    turn::launch(
+        &client,
+        cubes,
+        units,
+        x.required_address_type(),
+        vector,
+        x.clone().into_tensor_arg(),
+        cos.into_tensor_arg(),
+        sin.into_tensor_arg(),
+        out.clone().into_tensor_arg(),
+        direction,
+        dtype_to_storage_type(x.dtype),
+    );
+    out
 }
 
 /// Turns pair (i, i + C/2) of every head of `x`, `[T, heads, C]`, by `direction` times the angle of its row in the table,
 /// `[T, 1, C/2]`.
 #[cube(launch, address_type = "dynamic")]
-fn turn<F: Float, N: Size>(
+pub(crate) fn turn<F: Float, N: Size>(
     x: &Tensor<Vector<F, N>>,
     cos: &Tensor<Vector<f32, N>>,
     sin: &Tensor<Vector<f32, N>>,

@@ -1,65 +1,63 @@
 //! The root-mean-square norm: a cube for each row.
 
-use super::{cube_count, dense, like, vector_size};
-use crate::norm::fused::NormBackend;
+use crate::launch::{cube_count, dense, like, vector_size};
 use crate::reduce::{Blueprint, By, reduce};
 use burn::backend::cubecl::dtype_to_storage_type;
-use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 /// Units of a row's cube.
 const UNITS: u32 = 256;
 
-impl NormBackend for CubeBackend {
-    fn rms_norm(x: CubeTensor, scale: CubeTensor, epsilon: f32) -> CubeTensor {
-        let [x, scale] = dense([x, scale]);
-        let out = like(&x);
-        let (client, [rows, width]) = (x.client.clone(), dims(&x));
-        if rows * width == 0 {
-            return out;
-        }
-        let blueprint = Blueprint::fitting(&client, UNITS, true);
-        forward::launch(
-            &client,
-            cube_count(&client, rows),
-            CubeDim::new_1d(blueprint.units),
-            x.required_address_type(),
-            vector_size(&x, width),
-            x.clone().into_tensor_arg(),
-            scale.into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-            epsilon,
-            blueprint,
-            dtype_to_storage_type(x.dtype),
-        );
-        out
+/// `x / √(mean(x²) + ε) · γ` of `x`, `[T, D]`, with γ, `[1, D]`.
+pub fn rms_norm(x: CubeTensor, scale: CubeTensor, epsilon: f32) -> CubeTensor {
+    let [x, scale] = dense([x, scale]);
+    let out = like(&x);
+    let (client, [rows, width]) = (x.client.clone(), dims(&x));
+    if rows * width == 0 {
+        return out;
     }
+    let blueprint = Blueprint::fitting(&client, UNITS, true);
+    forward::launch(
+        &client,
+        cube_count(&client, rows),
+        CubeDim::new_1d(blueprint.units),
+        x.required_address_type(),
+        vector_size(&x, width),
+        x.clone().into_tensor_arg(),
+        scale.into_tensor_arg(),
+        out.clone().into_tensor_arg(),
+        epsilon,
+        blueprint,
+        dtype_to_storage_type(x.dtype),
+    );
+    out
+}
 
-    fn rms_norm_back(x: CubeTensor, scale: CubeTensor, upstream: CubeTensor, epsilon: f32) -> CubeTensor {
-        let [x, scale, upstream] = dense([x, scale, upstream]);
-        let out = like(&x);
-        let (client, [rows, width]) = (x.client.clone(), dims(&x));
-        if rows * width == 0 {
-            return out;
-        }
-        let blueprint = Blueprint::fitting(&client, UNITS, true);
-        back::launch(
-            &client,
-            cube_count(&client, rows),
-            CubeDim::new_1d(blueprint.units),
-            x.required_address_type(),
-            vector_size(&x, width),
-            x.clone().into_tensor_arg(),
-            scale.into_tensor_arg(),
-            upstream.into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-            epsilon,
-            blueprint,
-            dtype_to_storage_type(x.dtype),
-        );
-        out
+/// The gradient of `x`.
+pub fn rms_norm_back(x: CubeTensor, scale: CubeTensor, upstream: CubeTensor, epsilon: f32) -> CubeTensor {
+    let [x, scale, upstream] = dense([x, scale, upstream]);
+    let out = like(&x);
+    let (client, [rows, width]) = (x.client.clone(), dims(&x));
+    if rows * width == 0 {
+        return out;
     }
+    let blueprint = Blueprint::fitting(&client, UNITS, true);
+    back::launch(
+        &client,
+        cube_count(&client, rows),
+        CubeDim::new_1d(blueprint.units),
+        x.required_address_type(),
+        vector_size(&x, width),
+        x.clone().into_tensor_arg(),
+        scale.into_tensor_arg(),
+        upstream.into_tensor_arg(),
+        out.clone().into_tensor_arg(),
+        epsilon,
+        blueprint,
+        dtype_to_storage_type(x.dtype),
+    );
+    out
 }
 
 fn dims(x: &CubeTensor) -> [usize; 2] {
@@ -69,7 +67,7 @@ fn dims(x: &CubeTensor) -> [usize; 2] {
 
 /// `x / √(mean(x²) + ε) · γ` of `x`, `[T, D]`, with γ, `[1, D]`.
 #[cube(launch, address_type = "dynamic")]
-fn forward<F: Float, N: Size>(
+pub(crate) fn forward<F: Float, N: Size>(
     x: &Tensor<Vector<F, N>>,
     scale: &Tensor<Vector<F, N>>,
     out: &mut Tensor<Vector<F, N>>,
@@ -114,7 +112,7 @@ fn forward<F: Float, N: Size>(
 
 /// With r = 1/√(mean(x²) + ε) and n = x·r: ∂x = r·(γ·g − n·mean(γ·g·n)).
 #[cube(launch, address_type = "dynamic")]
-fn back<F: Float, N: Size>(
+pub(crate) fn back<F: Float, N: Size>(
     x: &Tensor<Vector<F, N>>,
     scale: &Tensor<Vector<F, N>>,
     upstream: &Tensor<Vector<F, N>>,

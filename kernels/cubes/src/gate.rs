@@ -1,65 +1,63 @@
 //! The gate of an MLP: a unit for some neighbouring values, forward and back.
 
-use super::{dense, each, like, vector_size};
-use crate::gate::fused::GateBackend;
+use crate::launch::{dense, each, like, vector_size};
 use burn::backend::cubecl::dtype_to_storage_type;
-use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-impl GateBackend for CubeBackend {
-    fn gated(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
-        let [gate, up] = dense([gate, up]);
-        let out = like(&gate);
-        let (client, count) = (gate.client.clone(), gate.meta.num_elements());
-        if count == 0 {
-            return out;
-        }
-        let vector = vector_size(&gate, count);
-        let (cubes, units) = each(&client, count / vector);
-        forward::launch(
-            &client,
-            cubes,
-            units,
-            gate.required_address_type(),
-            vector,
-            gate.clone().into_tensor_arg(),
-            up.into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-            dtype_to_storage_type(gate.dtype),
-        );
-        out
+/// `silu(gate) ⊙ up` of tensors of one shape.
+pub fn gated(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
+    let [gate, up] = dense([gate, up]);
+    let out = like(&gate);
+    let (client, count) = (gate.client.clone(), gate.meta.num_elements());
+    if count == 0 {
+        return out;
     }
+    let vector = vector_size(&gate, count);
+    let (cubes, units) = each(&client, count / vector);
+    forward::launch(
+        &client,
+        cubes,
+        units,
+        gate.required_address_type(),
+        vector,
+        gate.clone().into_tensor_arg(),
+        up.into_tensor_arg(),
+        out.clone().into_tensor_arg(),
+        dtype_to_storage_type(gate.dtype),
+    );
+    out
+}
 
-    fn gated_back(gate: CubeTensor, up: CubeTensor, upstream: CubeTensor) -> (CubeTensor, CubeTensor) {
-        let [gate, up, upstream] = dense([gate, up, upstream]);
-        let (of_gate, of_up) = (like(&gate), like(&up));
-        let (client, count) = (gate.client.clone(), gate.meta.num_elements());
-        if count == 0 {
-            return (of_gate, of_up);
-        }
-        let vector = vector_size(&gate, count);
-        let (cubes, units) = each(&client, count / vector);
-        back::launch(
-            &client,
-            cubes,
-            units,
-            gate.required_address_type(),
-            vector,
-            gate.clone().into_tensor_arg(),
-            up.into_tensor_arg(),
-            upstream.into_tensor_arg(),
-            of_gate.clone().into_tensor_arg(),
-            of_up.clone().into_tensor_arg(),
-            dtype_to_storage_type(gate.dtype),
-        );
-        (of_gate, of_up)
+/// The gradients of `gate` and of `up`.
+pub fn gated_back(gate: CubeTensor, up: CubeTensor, upstream: CubeTensor) -> (CubeTensor, CubeTensor) {
+    let [gate, up, upstream] = dense([gate, up, upstream]);
+    let (of_gate, of_up) = (like(&gate), like(&up));
+    let (client, count) = (gate.client.clone(), gate.meta.num_elements());
+    if count == 0 {
+        return (of_gate, of_up);
     }
+    let vector = vector_size(&gate, count);
+    let (cubes, units) = each(&client, count / vector);
+    back::launch(
+        &client,
+        cubes,
+        units,
+        gate.required_address_type(),
+        vector,
+        gate.clone().into_tensor_arg(),
+        up.into_tensor_arg(),
+        upstream.into_tensor_arg(),
+        of_gate.clone().into_tensor_arg(),
+        of_up.clone().into_tensor_arg(),
+        dtype_to_storage_type(gate.dtype),
+    );
+    (of_gate, of_up)
 }
 
 /// `silu(gate) ⊙ up`
 #[cube(launch, address_type = "dynamic")]
-fn forward<F: Float, N: Size>(
+pub(crate) fn forward<F: Float, N: Size>(
     gate: &Tensor<Vector<F, N>>,
     up: &Tensor<Vector<F, N>>,
     out: &mut Tensor<Vector<F, N>>,
@@ -81,7 +79,7 @@ fn forward<F: Float, N: Size>(
 
 /// With s = σ(gate): ∂gate = g·up·s·(1 + gate·(1 − s)), ∂up = g·gate·s.
 #[cube(launch, address_type = "dynamic")]
-fn back<F: Float, N: Size>(
+pub(crate) fn back<F: Float, N: Size>(
     gate: &Tensor<Vector<F, N>>,
     up: &Tensor<Vector<F, N>>,
     upstream: &Tensor<Vector<F, N>>,
