@@ -154,10 +154,11 @@ pub fn all(target: &Target, precision: ElemType) -> Vec<(&'static str, KernelDef
         )
         .define(),
     ));
-    let (s, d, p) = with(plan.units());
-    all.push((
-        "few_rows",
-        few_rows::some_outputs::SomeOutputs::new(
+    for (name, plan) in
+        [("few_rows", plan), ("few_rows_int8", plan.quantised(8)), ("few_rows_int4", plan.quantised(4))]
+    {
+        let (s, d, p) = with(plan.units());
+        let some_outputs = few_rows::some_outputs::SomeOutputs::new(
             s,
             d,
             p,
@@ -168,14 +169,17 @@ pub fn all(target: &Target, precision: ElemType) -> Vec<(&'static str, KernelDef
             t(),
             t(),
             t(),
+            t(),
+            t(),
             (),
+            four,
             four,
             four,
             plan,
             precision,
-        )
-        .define(),
-    ));
+        );
+        all.push((name, some_outputs.define()));
+    }
     let (s, d, p) = line(UNITS);
     all.push((
         "dropout",

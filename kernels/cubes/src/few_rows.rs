@@ -11,7 +11,7 @@
 use crate::launch::{beside, cube_count, dense, vector_size};
 use crate::tile::total;
 use burn::backend::cubecl::dtype_to_storage_type;
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::HardwareProperties;
 use cubecl::prelude::*;
@@ -20,6 +20,10 @@ use cubecl::prelude::*;
 pub const ROWS: usize = 16;
 /// Most numbers of the low-rank update's inner product, of all rows.
 pub const INNER: usize = 2048;
+/// Words of a block of a quantised weight, those that are read at once, and values that have a scale in common.
+const BLOCK: usize = 16;
+const WORDS: usize = 4;
+const GROUP: usize = 64;
 /// Units of a group.
 const LANES: usize = 32;
 /// Sums that a unit makes at once.
@@ -29,14 +33,31 @@ const SUMS: usize = 16;
 pub struct Layer {
     /// `[B, I]`
     pub x: CubeTensor,
-    /// `[O, I]`, in the precision of `x`
-    pub weight: CubeTensor,
+    /// `[O, I]`
+    pub weight: Weight,
     /// `[1, O]`, in the precision of `x`
     pub bias: Option<CubeTensor>,
     /// A `[r, I]` and B `[O, r]`, both in f32, and the factor of their product.
     pub update: Option<(CubeTensor, CubeTensor, f32)>,
     /// `[B, O]`, in the precision of `x`
     pub residual: Option<CubeTensor>,
+}
+
+/// A weight, as it is kept.
+#[allow(clippy::large_enum_variant, reason = "a layer has one for a moment")]
+pub enum Weight {
+    /// In the precision of `x`.
+    Plain(CubeTensor),
+    /// Whole numbers of so many bits in words of 32, `[O, 16·blocks]`: number `k` of word `w` is value `16·k + w` of its block.
+    /// Scales `[O, groups]` in f32, one for 64 neighbours.
+    Quantised {
+        /// The words, in i32.
+        words: CubeTensor,
+        /// The scales.
+        scales: CubeTensor,
+        /// 8 or 4.
+        bits: usize,
+    },
 }
 
 /// How the work is cut.
@@ -48,6 +69,8 @@ pub(crate) struct Plan {
     /// Outputs of a group.
     outputs: usize,
     rank: usize,
+    /// Of a quantised weight's numbers; 0: it is floats.
+    bits: usize,
     bias: bool,
     residual: bool,
 }
@@ -56,10 +79,11 @@ impl Plan {
     fn of(layer: &Layer, rank: usize) -> Self {
         let hardware = &layer.x.client.properties().hardware;
         let plan = Self::new(hardware, layer.x.meta.shape()[0], rank);
-        Self { bias: layer.bias.is_some(), residual: layer.residual.is_some(), ..plan }
+        let bits = if let Weight::Quantised { bits, .. } = &layer.weight { *bits } else { 0 };
+        Self { bits, bias: layer.bias.is_some(), residual: layer.residual.is_some(), ..plan }
     }
 
-    /// With everything that can be added.
+    /// With a weight of floats and everything that can be added.
     pub(crate) fn new(hardware: &HardwareProperties, rows: usize, rank: usize) -> Self {
         let rows = rows.next_power_of_two();
         let units = hardware.max_units_per_cube.min(hardware.max_cube_dim.0) as usize;
@@ -69,6 +93,7 @@ impl Plan {
             groups: groups.min(units / LANES).max(1),
             outputs: (SUMS / rows).clamp(1, 4),
             rank,
+            bits: 0,
             bias: true,
             residual: true,
         }
@@ -77,6 +102,11 @@ impl Plan {
     /// Units of a cube.
     pub(crate) fn units(&self) -> CubeDim {
         CubeDim::new_1d((self.groups * LANES) as u32)
+    }
+
+    /// With a quantised weight.
+    pub(crate) fn quantised(self, bits: usize) -> Self {
+        Self { bits, ..self }
     }
 
     fn of_a_cube(&self) -> usize {
@@ -90,20 +120,27 @@ pub fn adapted(layer: Layer) -> CubeTensor {
     let rank = layer.update.as_ref().map_or(0, |(a, ..)| a.meta.shape()[0]);
     let plan = Plan::of(&layer, rank);
     let Layer { x, weight, bias, update, residual } = layer;
-    let [x, weight] = dense([x, weight]);
-    let (client, outputs) = (x.client.clone(), weight.meta.shape()[0]);
+    let [x] = dense([x]);
+    // What is not there is not read; something has to stand in its place.
+    let nothing = |dtype| beside(&x, Shape::from([1, 1]), dtype);
+    let (weight, words, scales) = match weight {
+        Weight::Plain(weight) => (weight, nothing(DType::I32), nothing(DType::F32)),
+        Weight::Quantised { words, scales, .. } => (x.clone(), words, scales),
+    };
+    let [weight, words, scales] = dense([weight, words, scales]);
+    let (client, outputs) = (x.client.clone(), if plan.bits > 0 { &words } else { &weight }.meta.shape()[0]);
     let [rows, inputs] = [0, 1].map(|axis| x.meta.shape()[axis]);
     let out = beside(&x, Shape::from([rows, outputs]), x.dtype);
     if rows * outputs == 0 {
         return out;
     }
-    // What is not there is not read; something has to stand in its place.
-    let floats = || beside(&x, Shape::from([1, 1]), burn::tensor::DType::F32);
-    let (a, b, scale) = update.unwrap_or_else(|| (floats(), floats(), 0.0));
+    let (a, b, scale) = update.unwrap_or_else(|| (nothing(DType::F32), nothing(DType::F32), 0.0));
     let (bias, residual) = (bias.unwrap_or_else(|| x.clone()), residual.unwrap_or_else(|| x.clone()));
     let [a, b, bias, residual] = dense([a, b, bias, residual]);
-    let vector =
-        if rank > 0 { vector_size(&x, inputs).min(vector_size(&a, inputs)) } else { vector_size(&x, inputs) };
+    let mut vector = if plan.bits > 0 { WORDS } else { vector_size(&x, inputs) };
+    if rank > 0 {
+        vector = vector.min(vector_size(&a, inputs));
+    }
     some_outputs::launch(
         &client,
         cube_count(&client, outputs.div_ceil(plan.of_a_cube())),
@@ -111,8 +148,11 @@ pub fn adapted(layer: Layer) -> CubeTensor {
         weight.required_address_type(),
         vector,
         if rank > 0 { vector } else { 1 },
+        if plan.bits > 0 { WORDS } else { 1 },
         x.clone().into_tensor_arg(),
         weight.into_tensor_arg(),
+        words.into_tensor_arg(),
+        scales.into_tensor_arg(),
         bias.into_tensor_arg(),
         a.into_tensor_arg(),
         b.into_tensor_arg(),
@@ -126,9 +166,11 @@ pub fn adapted(layer: Layer) -> CubeTensor {
 }
 
 #[cube(launch, address_type = "dynamic")]
-pub(crate) fn some_outputs<F: Float, N: Size, M: Size>(
+pub(crate) fn some_outputs<F: Float, N: Size, M: Size, W: Size>(
     x: &Tensor<Vector<F, N>>,
     weight: &Tensor<Vector<F, N>>,
+    words: &Tensor<Vector<i32, W>>,
+    scales: &Tensor<f32>,
     bias: &Tensor<F>,
     a: &Tensor<Vector<f32, M>>,
     b: &Tensor<f32>,
@@ -160,8 +202,12 @@ pub(crate) fn some_outputs<F: Float, N: Size, M: Size>(
         }
     }
     let first = CUBE_POS * comptime!(plan.groups * plan.outputs);
-    let outputs = weight.shape(0);
-    products::<F, F, N, N>(x, weight, first, outputs, &mut parts, plan);
+    let outputs = out.shape(1);
+    if comptime!(plan.bits > 0) {
+        of_words::<F, N, W>(x, words, scales, first, outputs, &mut parts, plan);
+    } else {
+        products::<F, F, N, N>(x, weight, first, outputs, &mut parts, plan);
+    }
     sync_cube();
     let mut i = UNIT_POS as usize;
     while i < count {
@@ -219,6 +265,66 @@ fn products<F: Float, G: Float, N: Size, M: Size>(
             }
         }
         piece += comptime!(LANES);
+    }
+    #[unroll]
+    for i in 0..comptime!(rows * outputs) {
+        let at = (group * comptime!(rows * outputs) + i) * comptime!(LANES + 1) + lane;
+        parts[at] = total::<N>(sums[i]);
+    }
+}
+
+/// As [`products`] with a quantised weight: four neighbouring words give as many vectors of four neighbours as a word has
+/// numbers.
+#[cube]
+fn of_words<F: Float, N: Size, W: Size>(
+    x: &Tensor<Vector<F, N>>,
+    words: &Tensor<Vector<i32, W>>,
+    scales: &Tensor<f32>,
+    first: usize,
+    end: usize,
+    parts: &mut Shared<[f32]>,
+    #[comptime] plan: Plan,
+) {
+    let (rows, outputs, numbers) = comptime!((plan.rows, plan.outputs, 32 / plan.bits.max(1)));
+    let (mask, sign) = comptime!(((1i32 << plan.bits) - 1, (1i32 << plan.bits) / 2));
+    let (lane, group) = (UNIT_POS as usize % comptime!(LANES), UNIT_POS as usize / comptime!(LANES));
+    let (last_row, last) = (x.shape(0) - 1, end - 1);
+    // In vectors of four: x, a row's words, a block's words.
+    let (pieces, across) = (x.shape(1) / N::value(), words.shape(1) / W::value());
+    let of_block = comptime!(BLOCK / WORDS);
+    let groups = scales.shape(1);
+    let mut sums = Array::<Vector<f32, N>>::new(comptime!(rows * outputs));
+    for i in 0..comptime!(rows * outputs) {
+        sums[i] = Vector::<f32, N>::zeroed();
+    }
+    let mut place = lane;
+    while place < across {
+        let begin = place / of_block * numbers * of_block + place % of_block;
+        #[unroll]
+        for output in 0..outputs {
+            let at = min(first + group * outputs + output, last);
+            let packed = words[at * across + place];
+            #[unroll]
+            for number in 0..numbers {
+                // What fills the last block up is not there in x.
+                let piece = begin + number * of_block;
+                if piece < pieces {
+                    let scale = scales[at * groups + piece * comptime!(WORDS) / comptime!(GROUP)];
+                    let mut weights = Vector::<f32, N>::zeroed();
+                    #[unroll]
+                    for word in 0..WORDS {
+                        let value = (packed.extract(word) >> comptime!((number * plan.bits) as i32)) & mask;
+                        weights.insert(word, f32::cast_from(value - (value & sign) * 2) * scale);
+                    }
+                    #[unroll]
+                    for row in 0..rows {
+                        let values = Vector::<f32, N>::cast_from(x[min(row, last_row) * pieces + piece]);
+                        sums[output * rows + row] += values * weights;
+                    }
+                }
+            }
+        }
+        place += comptime!(LANES);
     }
     #[unroll]
     for i in 0..comptime!(rows * outputs) {

@@ -38,9 +38,7 @@ pub fn adapted(x: Tensor<2>, weight: &Weight, bias: Option<&Tensor<2>>, update: 
         return frozen::adapted(x, weight, bias, update);
     }
     #[cfg(feature = "cube")]
-    if let Weight::Plain(weight) = weight
-        && few_rows::fits(&x, weight, update.as_ref())
-    {
+    if few_rows::fits(&x, weight, update.as_ref()) {
         return few_rows::adapted(x, weight, bias, update, None);
     }
     adapted_reference(x, weight, bias, update)
@@ -58,9 +56,7 @@ pub fn adapted_onto(
     update: Option<Update>,
 ) -> Tensor<2> {
     #[cfg(feature = "cube")]
-    if let Weight::Plain(weight) = weight
-        && few_rows::fits(&x, weight, update.as_ref())
-    {
+    if few_rows::fits(&x, weight, update.as_ref()) {
         return few_rows::adapted(x, weight, bias, update, Some(residual));
     }
     residual + adapted(x, weight, bias, update)

@@ -100,7 +100,28 @@ impl FewRowsBackend for CubeBackend {
     ) -> CubeTensor {
         few_rows::adapted(few_rows::Layer {
             x,
-            weight,
+            weight: few_rows::Weight::Plain(weight),
+            bias: present.bias.then_some(bias),
+            update: present.update.then_some((a, b, scale)),
+            residual: present.residual.then_some(residual),
+        })
+    }
+
+    fn few_rows_quantised(
+        x: CubeTensor,
+        words: CubeTensor,
+        scales: CubeTensor,
+        bits: usize,
+        bias: CubeTensor,
+        a: CubeTensor,
+        b: CubeTensor,
+        residual: CubeTensor,
+        scale: f32,
+        present: Present,
+    ) -> CubeTensor {
+        few_rows::adapted(few_rows::Layer {
+            x,
+            weight: few_rows::Weight::Quantised { words, scales, bits },
             bias: present.bias.then_some(bias),
             update: present.update.then_some((a, b, scale)),
             residual: present.residual.then_some(residual),

@@ -2,25 +2,33 @@
 
 use crate::placement::is_on_cube;
 use crate::update::Update;
+use crate::weight::{Quantised, Weight};
 #[cfg(feature = "fusion")]
 use burn::backend::fusion::custom::TensorSpec;
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
 #[cfg(feature = "fusion")]
 use burn::tensor::Shape;
 use burn::tensor::{DType, Tensor};
 use vigos_cubes::few_rows::{INNER, ROWS};
 
+/// Inputs of a quantised weight that are read together.
+const TOGETHER: usize = 4;
+
 /// Whether the operator takes these tensors: it has no backward.
-pub(crate) fn fits(x: &Tensor<2>, weight: &Tensor<2>, update: Option<&Update>) -> bool {
+pub(crate) fn fits(x: &Tensor<2>, weight: &Weight, update: Option<&Update>) -> bool {
     let rows = x.dims()[0];
     let takes = |Update { dropped, a, b, .. }: &Update| {
         let plain = dropped.is_none() && !a.is_autodiff() && !b.is_autodiff();
         plain && a.dtype() == DType::F32 && b.dtype() == DType::F32 && rows * a.dims()[0] <= INNER
     };
+    let is_read = |weight: &Weight| match weight {
+        Weight::Plain(weight) => weight.dtype() == x.dtype(),
+        Weight::Quantised(quantised) => quantised.layout.inputs.is_multiple_of(TOGETHER),
+    };
     (1..=ROWS).contains(&rows)
         && !x.is_autodiff()
-        && weight.dtype() == x.dtype()
+        && is_read(weight)
         && update.is_none_or(takes)
         && is_on_cube(x)
 }
@@ -28,7 +36,7 @@ pub(crate) fn fits(x: &Tensor<2>, weight: &Tensor<2>, update: Option<&Update>) -
 /// `x·Wᵀ + b + s·(x·Aᵀ)·Bᵀ + residual`, of what there is.
 pub(crate) fn adapted(
     x: Tensor<2>,
-    weight: &Tensor<2>,
+    weight: &Weight,
     bias: Option<&Tensor<2>>,
     update: Option<Update>,
     residual: Option<Tensor<2>>,
@@ -40,9 +48,19 @@ pub(crate) fn adapted(
     let scale = update.as_ref().map_or(0.0, |update| update.scale as f32);
     let (a, b) = update.map_or((None, None), |update| (Some(update.a), Some(update.b)));
     let (a, b) = (or_x(a), or_x(b));
-    let (x, weight) = (x.into_dispatch(), weight.clone().into_dispatch());
-    let y = <Dispatch as FewRowsBackend>::few_rows(x, weight, bias, a, b, residual, scale, present);
-    Tensor::from_dispatch(y)
+    let x = x.into_dispatch();
+    Tensor::from_dispatch(match weight.clone() {
+        Weight::Plain(weight) => {
+            let weight = weight.into_dispatch();
+            <Dispatch as FewRowsBackend>::few_rows(x, weight, bias, a, b, residual, scale, present)
+        }
+        Weight::Quantised(Quantised { layout, words, scales }) => {
+            let (words, scales, bits) = (words.into_dispatch(), scales.into_dispatch(), layout.bits.bits());
+            <Dispatch as FewRowsBackend>::few_rows_quantised(
+                x, words, scales, bits, bias, a, b, residual, scale, present,
+            )
+        }
+    })
 }
 
 /// What is added to the product.
@@ -62,6 +80,21 @@ pub(crate) trait FewRowsBackend: Backend {
     fn few_rows(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        scale: f32,
+        present: Present,
+    ) -> FloatTensor<Self>;
+
+    /// The same with whole numbers of so many bits in words.
+    #[fusion(meta = |x, words, _scales, _bits, _bias, _a, _b, _residual, _scale, _present| output(x, words))]
+    fn few_rows_quantised(
+        x: FloatTensor<Self>,
+        words: IntTensor<Self>,
+        scales: FloatTensor<Self>,
+        bits: usize,
         bias: FloatTensor<Self>,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,

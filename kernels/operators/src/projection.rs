@@ -38,8 +38,11 @@ pub fn project(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
         return frozen(x.cast(DType::F32), &weight.clone().into(), None).cast(dtype);
     }
     #[cfg(feature = "cube")]
-    if crate::few_rows::fits(&x, weight, None) {
-        return crate::few_rows::adapted(x, weight, None, None, None);
+    {
+        let weight = weight.clone().into();
+        if crate::few_rows::fits(&x, &weight, None) {
+            return crate::few_rows::adapted(x, &weight, None, None, None);
+        }
     }
     x.matmul(weight.clone().cast(dtype).transpose())
 }

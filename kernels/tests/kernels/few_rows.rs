@@ -4,7 +4,7 @@
 
 use crate::common::graded::{Input, flat, input, numbers, same};
 use burn::tensor::{DType, Device, Tensor};
-use vigos_kernels::{Update, adapted, adapted_onto, on_cpu, project};
+use vigos_kernels::{Bits, Quantised, Update, Weight, adapted, adapted_onto, on_cpu, project};
 
 /// f32 sums of some hundred terms, relative to the largest value.
 const TOLERANCE: f64 = 3e-6;
@@ -58,6 +58,35 @@ fn layers_of_few_rows_are_those_of_f64(device: &Device) {
     }
 }
 
+/// Against the product with the values that the weight stands for.
+fn quantised_layers_of_few_rows_are_those_of_f64(device: &Device) {
+    for bits in [Bits::Eight, Bits::Four] {
+        for shape in [[1, 64, 5, 2], [2, 36, 70, 16], [3, 400, 33, 8], [16, 132, 20, 4]] {
+            let layer = layer(shape);
+            let [x, weight, bias, a, b, residual] = layer.each_ref();
+            let of = |input: &Input, on: &Device, dtype| plain(input, on, dtype);
+            let quantised = |on: &Device| -> Weight {
+                Weight::Quantised(Quantised::new(&weight.values, [shape[2], shape[1]], bits, on))
+            };
+            let result = |on: &Device, dtype, weight: Weight| {
+                let update = Update { dropped: None, a: of(a, on, dtype), b: of(b, on, dtype), scale: 0.7 };
+                let residual = of(residual, on, dtype);
+                numbers(adapted_onto(
+                    residual,
+                    of(x, on, dtype),
+                    &weight,
+                    Some(&of(bias, on, dtype)),
+                    Some(update),
+                ))
+            };
+            let host = Device::flex();
+            let wanted = result(&host, DType::F64, quantised(&host).wide(DType::F64).into());
+            let found = result(device, DType::F32, quantised(device));
+            same(&[found], &[wanted], TOLERANCE, &format!("{bits:?} {shape:?}"));
+        }
+    }
+}
+
 fn a_row_has_the_same_bits_alone_and_among_others(device: &Device) {
     let all =
         [x_of(7), input(32, [50, 1, 100], 0.3), input(34, [4, 1, 100], 0.3), input(35, [50, 1, 4], 0.3)];
@@ -82,6 +111,7 @@ mod flex {
     #[test]
     fn layers_of_few_rows() {
         super::layers_of_few_rows_are_those_of_f64(&Device::flex());
+        super::quantised_layers_of_few_rows_are_those_of_f64(&Device::flex());
         super::a_row_has_the_same_bits_alone_and_among_others(&Device::flex());
     }
 }
@@ -94,6 +124,7 @@ mod wgpu {
     fn layers_of_few_rows() {
         let device = Device::wgpu(DeviceKind::DefaultDevice);
         super::layers_of_few_rows_are_those_of_f64(&device);
+        super::quantised_layers_of_few_rows_are_those_of_f64(&device);
         super::a_row_has_the_same_bits_alone_and_among_others(&device);
     }
 }
