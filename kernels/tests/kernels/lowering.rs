@@ -2,12 +2,20 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use vigos_kernels::lowering::{Target, lower};
+use std::sync::OnceLock;
+use vigos_kernels::lowering::{Lowered, Target, lower};
+
+/// What a target's compiler would be given, made once for all tests.
+fn lowered(target: Target) -> &'static [Lowered] {
+    static LOWERED: [OnceLock<Vec<Lowered>>; 4] = [const { OnceLock::new() }; 4];
+    let number = Target::ALL.into_iter().position(|other| other == target).unwrap();
+    LOWERED[number].get_or_init(|| lower(target).unwrap())
+}
 
 #[test]
 fn every_form_precision_and_reduction_lowers_for_every_target() {
     for target in Target::ALL {
-        let kernels = lower(target).unwrap();
+        let kernels = lowered(target);
         // Of the loss two forms and two vector widths, and sixteen operators; each in three precisions and two reductions.
         assert_eq!(kernels.len(), (2 * 2 + 16) * 6, "{target:?}");
         let mut files: Vec<&str> = kernels.iter().map(|kernel| kernel.file.as_str()).collect();
@@ -21,11 +29,11 @@ fn every_form_precision_and_reduction_lowers_for_every_target() {
 fn reductions_use_shared_memory_or_planes_as_asked() {
     let cases = [(Target::Cuda, "__shared__", "__shfl"), (Target::Metal, "threadgroup", "simd_sum")];
     for (target, shared, planes) in cases {
-        let all = lower(target).unwrap().into_iter();
+        let all = lowered(target).iter();
         for kernel in
             all.filter(|kernel| kernel.file.starts_with("separate") || kernel.file.starts_with("stacked"))
         {
-            let text = String::from_utf8(kernel.bytes).unwrap();
+            let text = String::from_utf8(kernel.bytes.clone()).unwrap();
             assert!(text.contains(shared), "{target:?} {}", kernel.file);
             assert_eq!(text.contains(planes), kernel.file.contains("planes"), "{target:?} {}", kernel.file);
         }
@@ -35,7 +43,7 @@ fn reductions_use_shared_memory_or_planes_as_asked() {
 /// In f32 and f16: validators of before 2025 do not know bf16.
 #[test]
 fn the_spir_v_is_valid_for_vulkan() {
-    for kernel in lower(Target::SpirV).unwrap().into_iter().filter(|kernel| !kernel.file.contains("bf16")) {
+    for kernel in lowered(Target::SpirV).iter().filter(|kernel| !kernel.file.contains("bf16")) {
         let mut validator = Command::new("spirv-val")
             .args(["--target-env", "vulkan1.3", "-"])
             .stdin(Stdio::piped())
