@@ -5,8 +5,8 @@
 
 #![allow(missing_docs, reason = "the macro makes items of its own beside the documented ones")]
 
-use crate::launch::{beside, dense};
-use crate::tile::{LOWEST, Tiling, channels_together, dims, fetch, inner, reads, spanned};
+use crate::launch::{beside, dense, dims};
+use crate::tile::{LOWEST, Tiling, channels_together, fetch, inner, reads, spanned};
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;

@@ -6,8 +6,8 @@
 
 #![allow(missing_docs, reason = "the macro makes items of its own beside the documented ones")]
 
-use crate::launch::{beside, dense, each as units, like};
-use crate::tile::{Tiling, channels_together, dims, fetch, inner, reads, spanned, total};
+use crate::launch::{beside, dense, dims, each as units, like};
+use crate::tile::{Tiling, channels_together, fetch, inner, reads, spanned, total};
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -200,18 +200,7 @@ pub(crate) fn of_queries<F: Float, N: Size>(
             from += tile;
         }
     }
-    for a in 0..each {
-        let row = first + y + a * side;
-        if row < rows {
-            for c in 0..channels {
-                let channel = x + c * side;
-                if channel < vectors {
-                    let values = made[a * channels + c] * Vector::<f32, N>::new(scale);
-                    of_query[(row * heads + head) * vectors + channel] = Vector::<F, N>::cast_from(values);
-                }
-            }
-        }
-    }
+    store::<F, N>(of_query, &made, scale, first, head, tiling);
 }
 
 /// Σ over the rows that read a key, and over the query heads that share its head, of weight·∂output and of slope·query.
@@ -298,16 +287,32 @@ pub(crate) fn of_keys<F: Float, N: Size>(
             from += tile;
         }
     }
+    store::<F, N>(of_key, &made_key, scale, first, kv_head, tiling);
+    store::<F, N>(of_value, &made_value, 1.0, first, kv_head, tiling);
+}
+
+/// Writes what this unit made of a tile's rows of one head of `out`, `[T, heads, C]`, times `factor`.
+#[cube]
+fn store<F: Float, N: Size>(
+    out: &mut Tensor<Vector<F, N>>,
+    made: &Array<Vector<f32, N>>,
+    factor: f32,
+    first: usize,
+    head: usize,
+    #[comptime] tiling: Tiling,
+) {
+    let (side, vectors) = comptime!((tiling.side, tiling.vectors));
+    let (each, channels) = comptime!((tiling.rows / side, vectors.div_ceil(side)));
+    let (x, y) = (UNIT_POS as usize % side, UNIT_POS as usize / side);
+    let (rows, heads) = (out.shape(0), out.shape(1));
     for a in 0..each {
         let row = first + y + a * side;
         if row < rows {
             for c in 0..channels {
                 let channel = x + c * side;
                 if channel < vectors {
-                    let at = (row * kv_heads + kv_head) * vectors + channel;
-                    let values = made_key[a * channels + c] * Vector::<f32, N>::new(scale);
-                    of_key[at] = Vector::<F, N>::cast_from(values);
-                    of_value[at] = Vector::<F, N>::cast_from(made_value[a * channels + c]);
+                    let values = made[a * channels + c] * Vector::<f32, N>::new(factor);
+                    out[(row * heads + head) * vectors + channel] = Vector::<F, N>::cast_from(values);
                 }
             }
         }

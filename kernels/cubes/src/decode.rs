@@ -6,9 +6,9 @@
 #![allow(clippy::too_many_arguments, reason = "a kernel takes its tensors one by one")]
 #![allow(missing_docs, reason = "the macro makes items of its own beside the documented ones")]
 
-use crate::launch::{beside, dense, owned};
+use crate::launch::{beside, dense, dims, owned};
 use crate::reduce::{Blueprint, By, reduce};
-use crate::tile::{LOWEST, channels_together, dims, total};
+use crate::tile::{LOWEST, channels_together, total};
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::tensor::Shape;
 use burn_cubecl::tensor::CubeTensor;

@@ -8,7 +8,7 @@
 #![allow(clippy::too_many_arguments, reason = "a kernel takes its tensors one by one")]
 #![allow(missing_docs, reason = "the macro makes items of its own beside the documented ones")]
 
-use crate::launch::{beside, cube_count, dense, vector_size};
+use crate::launch::{beside, cube_count, dense, dims, vector_size};
 use crate::tile::total;
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::tensor::{DType, Shape};
@@ -20,9 +20,11 @@ use cubecl::prelude::*;
 pub const ROWS: usize = 16;
 /// Most numbers of the low-rank update's inner product, of all rows.
 pub const INNER: usize = 2048;
-/// Words of a block of a quantised weight, those that are read at once, and values that have a scale in common.
+/// Words of a block of a quantised weight.
 const BLOCK: usize = 16;
-const WORDS: usize = 4;
+/// Words that are read at once: so many neighbouring inputs.
+pub const WORDS: usize = 4;
+/// Values that have a scale in common.
 const GROUP: usize = 64;
 /// Units of a group.
 const LANES: usize = 32;
@@ -129,7 +131,7 @@ pub fn adapted(layer: Layer) -> CubeTensor {
     };
     let [weight, words, scales] = dense([weight, words, scales]);
     let (client, outputs) = (x.client.clone(), if plan.bits > 0 { &words } else { &weight }.meta.shape()[0]);
-    let [rows, inputs] = [0, 1].map(|axis| x.meta.shape()[axis]);
+    let [rows, inputs] = dims(&x);
     let out = beside(&x, Shape::from([rows, outputs]), x.dtype);
     if rows * outputs == 0 {
         return out;
@@ -266,11 +268,7 @@ fn products<F: Float, G: Float, N: Size, M: Size>(
         }
         piece += comptime!(LANES);
     }
-    #[unroll]
-    for i in 0..comptime!(rows * outputs) {
-        let at = (group * comptime!(rows * outputs) + i) * comptime!(LANES + 1) + lane;
-        parts[at] = total::<N>(sums[i]);
-    }
+    lay_down::<N>(&sums, parts, plan);
 }
 
 /// As [`products`] with a quantised weight: four neighbouring words give as many vectors of four neighbours as a word has
@@ -326,10 +324,17 @@ fn of_words<F: Float, N: Size, W: Size>(
         }
         place += comptime!(LANES);
     }
+    lay_down::<N>(&sums, parts, plan);
+}
+
+/// What this unit has of its group's outputs, to where [`gathered`] finds it.
+#[cube]
+fn lay_down<N: Size>(sums: &Array<Vector<f32, N>>, parts: &mut Shared<[f32]>, #[comptime] plan: Plan) {
+    let count = comptime!(plan.rows * plan.outputs);
+    let (lane, group) = (UNIT_POS as usize % comptime!(LANES), UNIT_POS as usize / comptime!(LANES));
     #[unroll]
-    for i in 0..comptime!(rows * outputs) {
-        let at = (group * comptime!(rows * outputs) + i) * comptime!(LANES + 1) + lane;
-        parts[at] = total::<N>(sums[i]);
+    for i in 0..count {
+        parts[(group * count + i) * comptime!(LANES + 1) + lane] = total::<N>(sums[i]);
     }
 }
 

@@ -28,6 +28,11 @@ pub(crate) fn dense<const N: usize>(tensors: [CubeTensor; N]) -> [CubeTensor; N]
     tensors.map(into_contiguous)
 }
 
+/// The sizes of a tensor's axes.
+pub(crate) fn dims<const D: usize>(tensor: &CubeTensor) -> [usize; D] {
+    std::array::from_fn(|axis| tensor.meta.shape()[axis])
+}
+
 /// A tensor without values yet, like another one in all else.
 pub(crate) fn like(tensor: &CubeTensor) -> CubeTensor {
     beside(tensor, tensor.meta.shape().clone(), tensor.dtype)

@@ -16,6 +16,7 @@ pub mod likeliest;
 pub mod norm;
 pub mod reduce;
 pub mod rotary;
+pub mod special;
 mod tile;
 
 pub use launch::cube_count;

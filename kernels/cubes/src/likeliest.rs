@@ -2,8 +2,9 @@
 
 #![allow(missing_docs, reason = "the macro makes items of its own beside the documented ones")]
 
-use crate::launch::{beside, cube_count, dense};
+use crate::launch::{beside, cube_count, dense, dims};
 use crate::reduce::{Blueprint, By, reduce};
+use crate::special::{is_broken, is_excluded};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -13,14 +14,12 @@ const UNITS: u32 = 256;
 /// Columns before a row's tokens: how many there are, the logarithm of the sum of all exponentials as bits of f32, and one
 /// where a logit is +∞ or no number.
 pub const HEAD: usize = 3;
-/// The bits of +∞; above them, without the sign, is what is no number.
-const INFINITY_BITS: u32 = 0x7F80_0000;
 
 /// Of each row of `logits`, `[R, V]` in f32, all that are at least the `k`-th highest, −∞ aside: `[R, HEAD + 2·room]` in i32,
 /// behind the head the first `room` tokens by ascending id, then their logits as bits.
 pub fn likeliest(logits: CubeTensor, k: usize, room: usize) -> CubeTensor {
     let [logits] = dense([logits]);
-    let (client, [rows, vocabulary]) = (logits.client.clone(), [0, 1].map(|axis| logits.meta.shape()[axis]));
+    let (client, [rows, vocabulary]) = (logits.client.clone(), dims(&logits));
     let out = beside(&logits, Shape::from([rows, HEAD + 2 * room]), DType::I32);
     if rows * vocabulary == 0 {
         return out;
@@ -61,11 +60,11 @@ pub(crate) fn of_a_row(
     let mut broken = 0.0f32;
     let mut i = unit;
     while i < vocabulary {
-        let bits = u32::reinterpret(logits[first + i]);
-        if is_unusable(bits) {
+        let logit = logits[first + i];
+        if is_broken(logit) {
             broken = 1.0;
-        } else if bits != comptime!(INFINITY_BITS | 0x8000_0000) {
-            largest = max(largest, logits[first + i]);
+        } else if !is_excluded(logit) {
+            largest = max(largest, logit);
         }
         i += units;
     }
@@ -129,17 +128,11 @@ pub(crate) fn of_a_row(
     }
 }
 
-/// Whether these are the bits of +∞ or of what is no number.
-#[cube]
-fn is_unusable(bits: u32) -> bool {
-    (bits & 0x7FFF_FFFF) > INFINITY_BITS || bits == INFINITY_BITS
-}
-
 /// A number that is larger for a larger logit, zero for −∞; both zeros are one.
 #[cube]
 fn order(logit: f32) -> u32 {
     let bits = u32::reinterpret(select(logit == 0.0, 0.0, logit));
     let negative = bits >= 0x8000_0000;
     let ordered = select(negative, !bits, bits | 0x8000_0000);
-    select(bits == comptime!(INFINITY_BITS | 0x8000_0000), 0u32, ordered)
+    select(is_excluded(logit), 0u32, ordered)
 }

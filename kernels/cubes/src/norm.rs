@@ -1,6 +1,6 @@
 //! The root-mean-square norm: a cube for each row.
 
-use crate::launch::{cube_count, dense, like, vector_size};
+use crate::launch::{cube_count, dense, dims, like, vector_size};
 use crate::reduce::{Blueprint, By, reduce};
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn_cubecl::tensor::CubeTensor;
@@ -58,11 +58,6 @@ pub fn rms_norm_back(x: CubeTensor, scale: CubeTensor, upstream: CubeTensor, eps
         dtype_to_storage_type(x.dtype),
     );
     out
-}
-
-fn dims(x: &CubeTensor) -> [usize; 2] {
-    let shape = x.meta.shape();
-    [shape[0], shape[1]]
 }
 
 /// `x / √(mean(x²) + ε) · γ` of `x`, `[T, D]`, with γ, `[1, D]`.

@@ -5,7 +5,6 @@
 
 #![allow(missing_docs, reason = "the macro makes items of its own beside the documented ones")]
 
-use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::HardwareProperties;
 use cubecl::prelude::*;
 
@@ -50,12 +49,6 @@ impl Tiling {
 /// How many neighbouring channels go together.
 pub(crate) fn channels_together(width: usize) -> usize {
     if width.is_multiple_of(4) { 4 } else { 1 }
-}
-
-/// Rows, heads and width of `[T, H, C]`.
-pub(crate) fn dims(x: &CubeTensor) -> [usize; 3] {
-    let shape = x.meta.shape();
-    [shape[0], shape[1], shape[2]]
 }
 
 /// Copies rows `first` to `first + tile` of a head of `x`, `[T, heads·C]`, to shared memory; those at `end` and behind it are

@@ -10,10 +10,7 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 #[cfg(feature = "fusion")]
 use burn::tensor::Shape;
 use burn::tensor::{DType, Tensor};
-use vigos_cubes::few_rows::{INNER, ROWS};
-
-/// Inputs of a quantised weight that are read together.
-const TOGETHER: usize = 4;
+use vigos_cubes::few_rows::{INNER, ROWS, WORDS};
 
 /// Whether the operator takes these tensors: it has no backward.
 pub(crate) fn fits(x: &Tensor<2>, weight: &Weight, update: Option<&Update>) -> bool {
@@ -24,7 +21,7 @@ pub(crate) fn fits(x: &Tensor<2>, weight: &Weight, update: Option<&Update>) -> b
     };
     let is_read = |weight: &Weight| match weight {
         Weight::Plain(weight) => weight.dtype() == x.dtype(),
-        Weight::Quantised(quantised) => quantised.layout.inputs.is_multiple_of(TOGETHER),
+        Weight::Quantised(quantised) => quantised.layout.inputs.is_multiple_of(WORDS),
     };
     (1..=ROWS).contains(&rows)
         && !x.is_autodiff()

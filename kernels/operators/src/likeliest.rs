@@ -18,7 +18,7 @@ pub struct Likeliest {
 }
 
 /// Those of each row of `logits`, `[R, V]`; `None` where the device has no operator for it, or a row has a logit that is
-/// +∞ or no number, or so many that equal its k-th highest that they were not all kept.
+/// +∞ or no number, or none that is finite, or so many that equal its k-th highest that they were not all kept.
 ///
 /// # Errors
 /// If the device fails.
@@ -30,7 +30,8 @@ pub fn likeliest(logits: &Tensor<2>, k: usize) -> Result<Option<Vec<Likeliest>>,
         let found = read::<i32, 2, _>(fused::likeliest(logits.clone(), k, room))?;
         let row = |found: &[i32]| {
             let [count, log_sum, broken, rest @ ..] = found else { return None };
-            let count = usize::try_from(*count).ok().filter(|&count| count <= room && *broken == 0)?;
+            let count =
+                usize::try_from(*count).ok().filter(|count| (1..=room).contains(count) && *broken == 0)?;
             let (tokens, logits) = rest.split_at_checked(room)?;
             let float = |bits: i32| f32::from_bits(bits as u32);
             let tokens = tokens.iter().zip(logits).take(count);

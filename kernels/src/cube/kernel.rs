@@ -1,9 +1,10 @@
 //! One row a cube: sums, statistics, and the gradient over the student's logits. Each logit is read twice at most.
 
-use super::sums::{INFINITY_BITS, LOWEST, NAN_BITS, RowResult, Sums, is_excluded, power};
+use super::sums::{LOWEST, NAN_BITS, RowResult, Sums, power};
 use crate::operator::column;
 use cubecl::prelude::*;
 use vigos_cubes::reduce::Blueprint;
+use vigos_cubes::special::{INFINITY_BITS, is_excluded};
 
 /// How one row enters the loss.
 #[derive(CubeType)]

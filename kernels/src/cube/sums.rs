@@ -5,6 +5,7 @@
 
 use cubecl::prelude::*;
 use vigos_cubes::reduce::{Blueprint, By, reduce};
+use vigos_cubes::special::{is_broken, is_excluded, is_special};
 
 /// Exponents below this count as probability zero; `exp` of it is still a normal number.
 pub(crate) const CUT: f32 = -87.0;
@@ -15,7 +16,6 @@ const VANISHED: f32 = 200.0;
 /// Beyond every index: vocabularies are smaller.
 const NOWHERE: f32 = 16_777_216.0;
 
-pub(crate) const INFINITY_BITS: u32 = 0x7f80_0000;
 pub(crate) const NAN_BITS: u32 = 0x7fc0_0000;
 
 /// One distribution, as far as it has been read.
@@ -213,22 +213,4 @@ impl Sums {
 #[cube]
 pub(crate) fn power(x: f32) -> f32 {
     select(x < CUT, 0.0, max(x, CUT).exp())
-}
-
-/// Whether the number is −∞.
-#[cube]
-pub(crate) fn is_excluded(value: f32) -> bool {
-    u32::reinterpret(value) == 0xff80_0000u32
-}
-
-/// Whether the number is +∞ or none.
-#[cube]
-fn is_broken(value: f32) -> bool {
-    is_special(value) && !is_excluded(value)
-}
-
-/// Whether the number is infinite or none.
-#[cube]
-fn is_special(value: f32) -> bool {
-    (u32::reinterpret(value) & INFINITY_BITS) == INFINITY_BITS
 }

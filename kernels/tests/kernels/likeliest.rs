@@ -62,4 +62,5 @@ fn a_logit_that_is_no_number_is_left_to_the_host() {
         row[299] = wrong;
         assert_eq!(found(&[normal(6, 300, 1.0), row], 5), None, "{wrong}");
     }
+    assert_eq!(found(&[vec![f32::NEG_INFINITY; 300]], 5), None, "nothing finite");
 }

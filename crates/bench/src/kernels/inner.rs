@@ -64,7 +64,7 @@ pub(super) fn measure(bench: &mut Bench) {
         }],
     );
 
-    let words: Vec<i32> = (0..2 * rows as i32).map(|i| i * 40_503 % 65_536).collect();
+    let words: Vec<i32> = (0..2 * rows as i32).map(|i| i.wrapping_mul(40_503) & 0xFFFF).collect();
     let words = send(TensorData::new(words, [rows, 2]), bench.device, DType::I32);
     let mask = DropMask { rows: words, site: 1 << 40, probability: 0.05 };
     bench.both_ways(

@@ -14,8 +14,8 @@ impl DropBackend for Flex {
         let words: &[i32] = rows.as_slice().unwrap_or_else(|| unreachable!("words of 32 bits"));
         let shape = x.layout().shape().clone();
         let width = shape[1].max(1);
-        let of_columns: [Vec<u32>; 2] =
-            [0, 1].map(|which| (0..width as u32).map(|column| column_words(site, column)[which]).collect());
+        let of_columns: (Vec<u32>, Vec<u32>) =
+            (0..width as u32).map(|column| column_words(site, column).into()).unzip();
         let x = values(&x);
         let mut out = zeros(x.len());
         write_rows(&mut out, width, |first, out| {
@@ -25,7 +25,7 @@ impl DropBackend for Flex {
                 x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(words.chunks_exact(2))
             {
                 let of_row = [words[0] as u32, words[1] as u32];
-                row(x, of_row, [&of_columns[0], &of_columns[1]], threshold, scale, out);
+                row(x, of_row, [&of_columns.0, &of_columns.1], threshold, scale, out);
             }
         });
         tensor(out, shape)
