@@ -21,14 +21,13 @@ use failure::{guarded, keep_panics, way_on};
 use miette::MietteHandlerOpts;
 use std::process::ExitCode;
 use tracing_chrome::FlushGuard;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 use vigos_bench::PhaseTimes;
 use vigos_ranks::Ranks;
 use vigos_terminal::output;
 
 fn main() -> ExitCode {
+    vigos_mapped::keep_freed();
     let cli = Cli::parse();
     let ranks = &*ranks::joined();
     let log = match start_log(&cli, ranks) {

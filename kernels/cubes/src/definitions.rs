@@ -3,7 +3,7 @@
 use crate::few_rows::Plan;
 use crate::reduce::Blueprint;
 use crate::tile::Tiling;
-use crate::{attention, attention_back, decode, dropout, few_rows, gate, likeliest, norm, rotary};
+use crate::{adamw, attention, attention_back, decode, dropout, few_rows, gate, likeliest, norm, rotary};
 use cubecl::ir::{DeviceProperties, ElemType, TargetProperties};
 use cubecl::prelude::*;
 use std::sync::Arc;
@@ -209,6 +209,30 @@ pub fn all(target: &Target, precision: ElemType) -> Vec<(&'static str, KernelDef
         "likeliest",
         likeliest::of_a_row::OfARow::new(s, d, p, t(), t(), (), 32, blueprint(UNITS)).define(),
     ));
+    let (s, d, p) = line(UNITS);
+    let none = ((), (), (), (), (), (), (), (), ());
+    let (b0, b1, r0, r1, c0, c1, epsilon, lr, kept) = none;
+    let step = adamw::step::Step::new(
+        s,
+        d,
+        p,
+        t(),
+        t(),
+        t(),
+        t(),
+        t(),
+        b0,
+        b1,
+        r0,
+        r1,
+        c0,
+        c1,
+        epsilon,
+        lr,
+        kept,
+        vector,
+    );
+    all.push(("adamw", step.define()));
     all
 }
 

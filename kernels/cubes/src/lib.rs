@@ -4,6 +4,7 @@
 //! which is where a program finds them. Numbers are f32 inside, whatever the tensors' precision.
 #![cfg(feature = "cube")]
 
+pub mod adamw;
 pub mod attention;
 pub mod attention_back;
 pub mod decode;

@@ -1,8 +1,10 @@
 //! One update of AdamW (arXiv 1711.05101): decoupled weight decay, bias correction, the global clip's factor.
 //!
-//! On the CPU in f32 it is one pass over a tensor on all cores, in place where nobody else holds the moments; elsewhere
-//! it is made of others. Both give the same bits.
+//! In f32 it is one pass over a tensor on the CPU, on all cores, and one launch on CubeCL's runtimes, in place where nobody else
+//! holds the moments; elsewhere it is made of others. On the CPU both give the same bits.
 
+#[cfg(any(feature = "flex", feature = "cube"))]
+use burn::tensor::DType;
 use burn::tensor::Tensor;
 
 /// What an update of one tensor takes beside its tensors.
@@ -18,6 +20,34 @@ pub struct AdamWStep {
     pub epsilon: f64,
     /// Weight decay of this tensor; 0: none.
     pub decay: f64,
+}
+
+/// A step's numbers in f32, as separate operators round them.
+#[cfg(any(feature = "flex", feature = "cube"))]
+#[derive(Clone, Copy)]
+pub(crate) struct Rounded {
+    pub(crate) betas: [f32; 2],
+    pub(crate) rests: [f32; 2],
+    pub(crate) corrections: [f32; 2],
+    pub(crate) epsilon: f32,
+    pub(crate) lr: f32,
+    /// What is left of the weight; exactly 1 where it does not decay.
+    pub(crate) kept: f32,
+}
+
+#[cfg(any(feature = "flex", feature = "cube"))]
+impl AdamWStep {
+    pub(crate) fn rounded(self) -> Rounded {
+        let Self { lr, betas, corrections, epsilon, decay } = self;
+        Rounded {
+            betas: [betas.0 as f32, betas.1 as f32],
+            rests: [(1.0 - betas.0) as f32, (1.0 - betas.1) as f32],
+            corrections: [corrections.0 as f32, corrections.1 as f32],
+            epsilon: epsilon as f32,
+            lr: lr as f32,
+            kept: if decay > 0.0 { (1.0 - lr * decay) as f32 } else { 1.0 },
+        }
+    }
 }
 
 /// Running moments of one tensor's gradient, of its shape, in f32.
@@ -51,9 +81,11 @@ pub fn adamw(
     moments: Moments,
     step: AdamWStep,
 ) -> (Tensor<2>, Moments) {
-    #[cfg(feature = "flex")]
+    #[cfg(any(feature = "flex", feature = "cube"))]
     {
-        let plain = |tensor: &Tensor<2>| crate::placement::on_flex(tensor) && !tensor.is_autodiff();
+        let plain = |tensor: &Tensor<2>| {
+            crate::placement::is_fused(tensor) && tensor.dtype() == DType::F32 && !tensor.is_autodiff()
+        };
         if [&weight, &gradient, &moments.mean, &moments.square].into_iter().all(plain) {
             return fused::adamw(weight, gradient, moments, step);
         }
@@ -80,7 +112,7 @@ pub fn adamw_reference(
     (weight, Moments { mean, square })
 }
 
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "cube"))]
 pub(crate) mod fused {
     use super::{AdamWStep, Moments};
     use burn::backend::tensor::FloatTensor;
@@ -101,9 +133,16 @@ pub(crate) mod fused {
     }
 
     /// A backend with the update as one operator.
-    #[backend_extension(Flex)]
+    #[backend_extension(
+        Cube: cfg(feature = "cube"),
+        Flex: cfg(feature = "flex"),
+        Fusion: cfg(feature = "fusion")
+    )]
     pub(crate) trait AdamWBackend: Backend {
         /// The weight and both moments after the update.
+        #[fusion(meta = |weight, _gradient, mean, square, _step| {
+            (weight.clone(), mean.clone(), square.clone())
+        })]
         fn adamw_step(
             weight: FloatTensor<Self>,
             gradient: FloatTensor<Self>,

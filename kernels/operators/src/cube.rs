@@ -1,5 +1,7 @@
 //! The operators on every CubeCL runtime: the kernels of `vigos-cubes` behind the backends' traits.
 
+use crate::adamw::fused::AdamWBackend;
+use crate::adamw::{AdamWStep, Rounded};
 use crate::attention::Segments;
 use crate::attention::fused::AttentionBackend;
 use crate::decode::Columns;
@@ -13,7 +15,24 @@ use crate::rotary::fused::RotaryBackend;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use vigos_cubes::attention_back::Forward;
-use vigos_cubes::{attention, attention_back, decode, dropout, few_rows, gate, likeliest, norm, rotary};
+use vigos_cubes::{
+    adamw, attention, attention_back, decode, dropout, few_rows, gate, likeliest, norm, rotary,
+};
+
+impl AdamWBackend for CubeBackend {
+    fn adamw_step(
+        weight: CubeTensor,
+        gradient: CubeTensor,
+        mean: CubeTensor,
+        square: CubeTensor,
+        step: AdamWStep,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        let Rounded { betas, rests, corrections, epsilon, lr, kept } = step.rounded();
+        let update = adamw::Update { betas, rests, corrections, epsilon, lr, kept };
+        let [weight, mean, square] = adamw::adamw(weight, gradient, [mean, square], update);
+        (weight, mean, square)
+    }
+}
 
 impl AttentionBackend for CubeBackend {
     fn attend(

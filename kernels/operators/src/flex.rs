@@ -8,7 +8,6 @@ mod dropout;
 mod few_rows;
 mod frozen;
 mod gate;
-mod gemm;
 mod norm;
 mod packed;
 mod rotary;

@@ -2,9 +2,8 @@
 //!
 //! A backend's own product may make a whole copy of the weight first: Flex transposes it for any but a single row,
 //! and turns bf16 into f32. In decoding that is most of the time, and for the head of a large model gigabytes for a
-//! moment. So the CPU has two of its own: few rows are multiplied with every row of the weight as it is read, once;
-//! and with bf16, many rows with one panel of the weight in f32 at a time, which stays in the cache between its
-//! conversion and its product. On CubeCL's runtimes few rows have one that reads the weight once. Everything else is the
+//! moment. So the CPU has its own: few rows are multiplied with every row of the weight as it is read, once; many with f32 as
+//! it lies, on the processor's matrix unit where it has one, and with bf16 there too or a panel in f32 at a time. On CubeCL's runtimes few rows have one that reads the weight once. Everything else is the
 //! backend's product.
 //!
 //! Shapes: `T` rows, `I` inputs, `O` outputs.
@@ -34,7 +33,7 @@ use burn::tensor::{DType, Tensor};
 pub fn project(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     let dtype = x.dtype();
     #[cfg(feature = "flex")]
-    if is_frozen_on_flex(weight) && (weight.dtype() == DType::BF16 || x.dims()[0] <= crate::EXACT_ROWS) {
+    if is_frozen_on_flex(weight) && (are_own([&x, weight]) || x.dims()[0] <= crate::EXACT_ROWS) {
         return frozen(x.cast(DType::F32), &weight.clone().into(), None).cast(dtype);
     }
     #[cfg(feature = "cube")]
@@ -55,8 +54,14 @@ pub fn project(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
 pub fn project_back(y: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     let dtype = y.dtype();
     #[cfg(feature = "flex")]
-    if is_frozen_on_flex(weight) && weight.dtype() == DType::BF16 {
+    if is_frozen_on_flex(weight) && are_own([&y, weight]) {
         return frozen_back(y.cast(DType::F32), &weight.clone().into()).cast(dtype);
     }
     y.matmul(weight.clone().cast(dtype))
+}
+
+/// Whether the CPU's own product takes these as they are.
+#[cfg(feature = "flex")]
+fn are_own([x, weight]: [&Tensor<2>; 2]) -> bool {
+    x.dtype() == DType::F32 || weight.dtype() == DType::BF16
 }

@@ -212,6 +212,11 @@ impl<'a> BlockLora<'a> {
         BlockLora { pairs, dropout: self.dropout, site: self.site }
     }
 
+    /// Whether values are dropped.
+    pub fn drops(&self) -> bool {
+        self.dropout.is_some_and(Dropout::drops)
+    }
+
     /// The update `s·(drop(x)·Aᵀ)·Bᵀ` of a layer, in the adapter's precision, or nothing where it has none.
     ///
     /// # Shapes

@@ -59,6 +59,10 @@ impl Linear {
     }
 }
 
+/// Rows that go through a gated MLP together where no backward follows: of a long prompt its wide activations, which are most
+/// of what a forward takes, are never all there.
+pub const MLP_ROWS: usize = 4096;
+
 /// A gated MLP: `down(silu(gate(x)) · up(x))`.
 #[derive(Clone, Debug)]
 pub struct GatedMlp {
@@ -87,11 +91,23 @@ impl GatedMlp {
         })
     }
 
-    /// What it makes of `x`, added to `residual`.
+    /// What it makes of `x`, added to `residual`. Where nothing is kept for a backward, [`MLP_ROWS`] rows at a time.
     ///
     /// # Shapes
     /// - `residual`, `x` and output: `[T, D]`
     pub fn onto(&self, residual: Tensor<2>, x: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
+        let rows = x.dims()[0];
+        if rows <= MLP_ROWS || x.is_autodiff() || lora.is_some_and(|lora| lora.drops()) {
+            return self.rows_onto(residual, x, lora);
+        }
+        let parts = (0..rows).step_by(MLP_ROWS).map(|first| {
+            let part = |t: &Tensor<2>| t.clone().narrow(0, first, MLP_ROWS.min(rows - first));
+            self.rows_onto(part(&residual), part(&x), lora)
+        });
+        Tensor::cat(parts.collect(), 0)
+    }
+
+    fn rows_onto(&self, residual: Tensor<2>, x: Tensor<2>, lora: Option<BlockLora>) -> Tensor<2> {
         let gate = self.gate.adapted(x.clone(), Projection::Gate, lora);
         let up = self.up.adapted(x, Projection::Up, lora);
         self.down.adapted_onto(residual, gated(gate, up), Projection::Down, lora)

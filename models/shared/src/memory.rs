@@ -9,6 +9,7 @@
 //! of all key heads, `F` width of the MLP; of the vision tower `W` stands for `D`, `Q` and `K`.
 
 use crate::architecture::{Architecture, Parameter};
+use crate::layers::MLP_ROWS;
 use crate::lora::Placement;
 use crate::source::Kept;
 use burn::tensor::DType;
@@ -137,9 +138,16 @@ impl<'a> Footprint<'a> {
         pixels.max(block).saturating_add(self.features(tokens))
     }
 
-    /// A forward pass of `tokens` packed tokens through the language model; `adapted` with an adapter.
+    /// A forward pass of `tokens` packed tokens through the language model, in attention or in the MLP: what stands between
+    /// a block's input and its output, some of it in f32 whatever `w`; `adapted` with an adapter.
     pub fn text_forward(&self, tokens: u64, adapted: bool) -> u64 {
-        product(&[tokens, self.text_block().text_forward(self.width, adapted)])
+        let (block, w) = (self.text_block(), self.width);
+        let attention = product(&[tokens, w * block.residual + 24 * block.query + 2 * w * block.key]);
+        // In parts, which are put together at the end.
+        let together = tokens.min(n(MLP_ROWS));
+        let copies = if together < tokens { 4 } else { 2 };
+        let around = product(&[tokens, copies * w * block.residual]);
+        attention.max(around.saturating_add(product(&[together, block.mlp(w, adapted, block.inner)])))
     }
 
     /// What a training forward keeps for its backward: the input of every block and of the final norm.
@@ -216,15 +224,8 @@ impl<'a> Footprint<'a> {
 }
 
 impl Block {
-    /// Bytes for each row of a forward pass of the language model, in attention or in the MLP: what stands between
-    /// its input and its output, some of it in f32 whatever `w`.
-    fn text_forward(&self, w: u64, adapted: bool) -> u64 {
-        let Self { residual, query, key, inner, .. } = self;
-        let attention = w * residual + 24 * query + 2 * w * key;
-        attention.max(2 * w * residual + self.mlp(w, adapted, *inner))
-    }
-
-    /// The same of the vision tower, whose queries, keys and values are one tensor.
+    /// Bytes for each row of a forward pass of the vision tower, whose queries, keys and values are one tensor, in attention
+    /// or in the MLP: what stands between its input and its output, some of it in f32 whatever `w`.
     fn vision_forward(&self, w: u64, adapted: bool) -> u64 {
         let Self { residual, inner, .. } = self;
         let attention = (24 + 6 * w) * residual;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// From the bottom up. A new crate gets its place here.
 const FLOORS: [&[&str]; 13] = [
-    &["vigos-cubes", "vigos-devices"],
+    &["vigos-cubes", "vigos-devices", "vigos-products"],
     &["vigos-core", "vigos-jpeg", "vigos-mapped", "vigos-operators", "vigos-ranks"],
     &[
         "vigos-hub",

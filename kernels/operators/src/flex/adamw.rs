@@ -4,8 +4,8 @@
 //! become one.
 
 use super::share::{PIECE, dense, values};
-use crate::adamw::AdamWStep;
 use crate::adamw::fused::AdamWBackend;
+use crate::adamw::{AdamWStep, Rounded};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
@@ -26,7 +26,7 @@ impl AdamWBackend for Flex {
             _ => tensor.to_contiguous(),
         };
         let [mut weight, mut mean, mut square] = [weight, mean, square].map(own);
-        let step = Rounded::new(step);
+        let step = step.rounded();
         let parts = (
             weight.storage_mut::<f32>().par_chunks_mut(PIECE),
             mean.storage_mut::<f32>().par_chunks_mut(PIECE),
@@ -43,31 +43,7 @@ impl AdamWBackend for Flex {
     }
 }
 
-/// The step's numbers in f32, as separate operators round them.
-#[derive(Clone, Copy)]
-struct Rounded {
-    betas: [f32; 2],
-    rests: [f32; 2],
-    corrections: [f32; 2],
-    epsilon: f32,
-    lr: f32,
-    /// What is left of the weight; exactly 1 where it does not decay.
-    kept: f32,
-}
-
 impl Rounded {
-    fn new(step: AdamWStep) -> Self {
-        let AdamWStep { lr, betas, corrections, epsilon, decay } = step;
-        Self {
-            betas: [betas.0 as f32, betas.1 as f32],
-            rests: [(1.0 - betas.0) as f32, (1.0 - betas.1) as f32],
-            corrections: [corrections.0 as f32, corrections.1 as f32],
-            epsilon: epsilon as f32,
-            lr: lr as f32,
-            kept: if decay > 0.0 { (1.0 - lr * decay) as f32 } else { 1.0 },
-        }
-    }
-
     #[inline(always)]
     fn apply(&self, weight: &mut f32, mean: &mut f32, square: &mut f32, gradient: f32) {
         *mean = *mean * self.betas[0] + gradient * self.rests[0];

@@ -2,12 +2,12 @@
 
 use super::few_rows::{MOST_ROWS, few_rows};
 use super::frozen::Frozen;
-use super::gemm::{Matrix, Threads, product};
 use super::share::{dense, tensor, values, write_rows, zeros};
 use crate::frozen::AdaptedBackend;
 use crate::weight::Layout;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
+use vigos_products::{Matrix, Threads, product};
 
 impl AdaptedBackend for Flex {
     fn frozen(

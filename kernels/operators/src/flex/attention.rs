@@ -4,7 +4,6 @@
 //! backward's second pass it is a tile of key rows. The scores of a tile are all that is ever held of them, and nothing
 //! depends on the number of threads.
 
-use super::gemm::{Matrix, Threads, product};
 use super::share::{dense, tensor, values, zeros};
 use super::vector::{dot, exp, filled, load, store};
 use crate::attention::fused::AttentionBackend;
@@ -14,6 +13,7 @@ use burn::backend::flex::FlexTensor;
 use macerator::{Scalar, Simd, Vector};
 use rayon::prelude::*;
 use std::ops::Range;
+use vigos_products::{Matrix, Threads, product};
 
 /// Rows of a tile that a task is made of.
 const TILE: usize = 64;

@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)] // Loads whose bounds are checked once a row and not once a vector.
 
-use macerator::{Scalar, Simd};
+use macerator::{Scalar, Simd, Vector};
 use rayon::prelude::*;
 
 /// The most rows that are worth it: with more, a product that packs the weight once for all of them is faster.
@@ -14,8 +14,12 @@ pub(super) const MOST_ROWS: usize = crate::placement::EXACT_ROWS;
 
 /// Values of the weight that one thread takes at a time: 256 KiB in f32, half of what a core's own cache holds.
 const TASK_VALUES: usize = 64 << 10;
-/// Rows of the weight that are multiplied at once.
-const GROUP: usize = 4;
+/// Rows of x whose sums are kept from part to part.
+const ROWS: usize = 16;
+/// Values of a row that are multiplied before others: with all rows, and those of the weight, 48 KiB.
+const PART: usize = 512;
+/// Rows of the weight that are multiplied at once, where there are registers for it; half of them elsewhere.
+const GROUP: usize = 8;
 
 /// `x·Wᵀ` for `x`, `[T, inputs]`, and `weight`, `[outputs, inputs]`, both row-major: `[T, outputs]`.
 pub(super) fn few_rows(x: &[f32], weight: &[f32], inputs: usize) -> Vec<f32> {
@@ -57,19 +61,23 @@ pub(super) fn products(x: &[f32], weight: &[f32], columns: &mut [f32], inputs: u
 /// Products of all rows of `x` with some rows of the weight: `columns` is `[rows of the weight, T]`.
 #[macerator::with_simd]
 fn task_products<S: Simd>(x: &[f32], weight: &[f32], columns: &mut [f32], inputs: usize, rows: usize) {
-    for (weight, columns) in weight.chunks(GROUP * inputs).zip(columns.chunks_mut(GROUP * rows)) {
-        match weight.len() / inputs {
-            GROUP => all_rows::<S, GROUP>(x, weight, columns, inputs, rows),
-            _ => {
-                for (weight, columns) in weight.chunks_exact(inputs).zip(columns.chunks_exact_mut(rows)) {
-                    all_rows::<S, 1>(x, weight, columns, inputs, rows);
-                }
+    // AVX-512 has 32 registers of 16 lanes; what has fewer lanes has 16, or needs as many for the same work.
+    let group = if f32::lanes::<S>() >= 16 { GROUP } else { GROUP / 2 };
+    for (weight, columns) in weight.chunks(group * inputs).zip(columns.chunks_mut(group * rows)) {
+        let count = weight.len() / inputs;
+        if count == GROUP {
+            all_rows::<S, GROUP>(x, weight, columns, inputs, rows);
+        } else if count == GROUP / 2 {
+            all_rows::<S, { GROUP / 2 }>(x, weight, columns, inputs, rows);
+        } else {
+            for (weight, columns) in weight.chunks_exact(inputs).zip(columns.chunks_exact_mut(rows)) {
+                all_rows::<S, 1>(x, weight, columns, inputs, rows);
             }
         }
     }
 }
 
-/// Products of all rows of `x` with `W` rows of the weight.
+/// Products of all rows of `x` with `W` rows of the weight: a part of both that the nearest cache holds after the other.
 #[inline(always)]
 fn all_rows<S: Simd, const W: usize>(
     x: &[f32],
@@ -78,53 +86,70 @@ fn all_rows<S: Simd, const W: usize>(
     inputs: usize,
     rows: usize,
 ) {
-    let mut row = 0;
-    while row + 2 <= rows {
-        tile::<S, W, 2>(&x[row * inputs..(row + 2) * inputs], weight, &mut columns[row..], inputs, rows);
-        row += 2;
-    }
-    if row < rows {
-        tile::<S, W, 1>(&x[row * inputs..(row + 1) * inputs], weight, &mut columns[row..], inputs, rows);
+    let whole = inputs - inputs % f32::lanes::<S>();
+    let mut first = 0;
+    while first < rows {
+        let last = rows.min(first + ROWS);
+        let mut sums = [[0.0f32.splat::<S>(); W]; ROWS];
+        let mut from = 0;
+        while from < whole {
+            // Two rows have their whole length at once: nothing is read twice.
+            let to = if rows <= 2 { whole } else { whole.min(from + PART) };
+            let mut row = first;
+            while row + 2 <= last {
+                let sums = &mut sums[row - first..row - first + 2];
+                tile::<S, W, 2>(&x[row * inputs..(row + 2) * inputs], weight, sums, [from, to], inputs);
+                row += 2;
+            }
+            if row < last {
+                let sums = &mut sums[row - first..row - first + 1];
+                tile::<S, W, 1>(&x[row * inputs..(row + 1) * inputs], weight, sums, [from, to], inputs);
+            }
+            from = to;
+        }
+        for (row, sums) in (first..last).zip(&sums) {
+            for (w, sum) in sums.iter().enumerate() {
+                let mut rest = 0.0f32;
+                for at in whole..inputs {
+                    rest += weight[w * inputs + at] * x[row * inputs + at];
+                }
+                columns[w * rows + row] = sum.reduce_add() + rest;
+            }
+        }
+        first = last;
     }
 }
 
-/// `W` by `X` dot products at once, each in a vector of sums of its own. `columns[w·rows + x]` takes them.
+/// Adds a part of `W` by `X` dot products, whole vectors from one value to another, to their sums.
 #[inline(always)]
 fn tile<S: Simd, const W: usize, const X: usize>(
     x: &[f32],
     weight: &[f32],
-    columns: &mut [f32],
+    kept: &mut [[Vector<S, f32>; W]],
+    [from, to]: [usize; 2],
     inputs: usize,
-    rows: usize,
 ) {
     let lanes = f32::lanes::<S>();
-    assert!(x.len() == X * inputs && weight.len() == W * inputs, "whole rows");
-    let mut sums = [[0.0f32.splat::<S>(); X]; W];
-    let whole = inputs - inputs % lanes;
-    let mut at = 0;
+    assert!(x.len() == X * inputs && weight.len() == W * inputs && kept.len() == X, "whole rows");
+    assert!(to <= inputs && (to - from).is_multiple_of(lanes), "whole vectors");
+    let mut sums = [[0.0f32.splat::<S>(); W]; X];
+    sums.copy_from_slice(kept);
+    let mut at = from;
     // Loops over numbers: a closure would not be compiled for the vector units.
-    while at < whole {
+    while at < to {
         let mut of_x = [0.0f32.splat::<S>(); X];
         for (i, of_x) in of_x.iter_mut().enumerate() {
-            // SAFETY: row `i < X` of `x` has `inputs` values, as asserted above, and `at + lanes <= whole <= inputs`.
+            // SAFETY: row `i < X` of `x` has `inputs` values, as asserted above, and `at + lanes <= to <= inputs`.
             *of_x = unsafe { f32::vload_unaligned::<S>(x.as_ptr().add(i * inputs + at)) };
         }
-        for (w, sums) in sums.iter_mut().enumerate() {
+        for w in 0..W {
             // SAFETY: row `w < W` of `weight` has `inputs` values, as asserted above, and `at + lanes <= inputs`.
             let weight = unsafe { f32::vload_unaligned::<S>(weight.as_ptr().add(w * inputs + at)) };
-            for (sum, x) in sums.iter_mut().zip(&of_x) {
-                *sum = weight.mul_add(*x, *sum);
+            for (sums, x) in sums.iter_mut().zip(&of_x) {
+                sums[w] = weight.mul_add(*x, sums[w]);
             }
         }
         at += lanes;
     }
-    for (w, sums) in sums.iter().enumerate() {
-        for (i, sum) in sums.iter().enumerate() {
-            let mut rest = 0.0f32;
-            for at in whole..inputs {
-                rest += weight[w * inputs + at] * x[i * inputs + at];
-            }
-            columns[w * rows + i] = sum.reduce_add() + rest;
-        }
-    }
+    kept.copy_from_slice(&sums);
 }

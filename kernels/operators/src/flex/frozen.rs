@@ -1,10 +1,9 @@
 //! A frozen weight on the CPU, in whatever it is kept, and the products with it.
 //!
-//! Few rows read the weight once as it is. Many go through the library's product, a panel of the weight's rows at a time
-//! in f32, which stays in the cache between its making and its product.
+//! Few rows read the weight once as it is. Many go through a product of f32, a panel of the weight's rows at a time, which stays
+//! in the cache between its making and its product; or of bf16 where the processor multiplies that.
 
 use super::few_rows;
-use super::gemm::{Matrix, Threads, product};
 use super::packed::{self, Bytes, Halves, Nibbles, Packed};
 use super::share::{dense, zeros};
 use crate::weight::{BLOCK, Bits, GROUP, Layout};
@@ -12,6 +11,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::DType;
 use half::bf16;
 use rayon::prelude::*;
+use vigos_products::{Matrix, Threads, has_unit, product, product_with_halves};
 
 /// Values of a panel: 1 MiB in f32, what a core's own cache holds.
 const PANEL_VALUES: usize = 256 << 10;
@@ -96,6 +96,9 @@ impl Frozen {
     /// `y ← kept·y + x·Wᵀ` for many rows.
     pub(super) fn product(&self, y: &mut [f32], kept: f32, x: Matrix) {
         let outputs = self.outputs();
+        if let Some(weight) = self.halves() {
+            return product_with_halves(y, outputs, kept, 1.0, x, weight.transposed(), Threads::All);
+        }
         if !matches!(self.kept(), Kept::F32(_)) && x.rows() <= TOO_FEW_TO_SHARE {
             return self.product_each(y, kept, x);
         }
@@ -133,6 +136,16 @@ impl Frozen {
         }
     }
 
+    /// The weight where it is multiplied as it is kept.
+    fn halves(&self) -> Option<Matrix<'_, bf16>> {
+        match self.kept() {
+            Kept::Bf16(weight) if has_unit() => {
+                Some(Matrix::new(weight, [self.outputs(), self.inputs()], self.inputs()))
+            }
+            _ => None,
+        }
+    }
+
     /// Rows of a panel.
     fn height(&self) -> usize {
         (PANEL_VALUES / self.inputs().max(1)).max(PANEL_ROWS).min(self.outputs().max(1))
@@ -144,6 +157,11 @@ impl Frozen {
         let rows = upstream.len() / outputs.max(1);
         let mut of_x = zeros(rows * inputs);
         if rows == 0 {
+            return of_x;
+        }
+        if let Some(weight) = self.halves() {
+            let upstream = Matrix::new(upstream, [rows, outputs], outputs);
+            product_with_halves(&mut of_x, inputs, 0.0, 1.0, upstream, weight, Threads::All);
             return of_x;
         }
         self.panels(|first, panel| {

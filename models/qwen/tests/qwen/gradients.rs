@@ -5,9 +5,10 @@ use crate::common;
 use burn::tensor::{DType, Tensor};
 use common::folders::values;
 use common::lora::{lora_config, normal, random_adapter};
-use common::{Case, FAMILIES, folder_of, pack_cases, tiny};
+use common::{Case, FAMILIES, assert_close, folder_of, pack_cases, tiny};
 use vigos_kernels::Bits;
 use vigos_models::gradient::Keep;
+use vigos_models::layers::MLP_ROWS;
 use vigos_models::source::Kept;
 use vigos_models::{ActiveAdapter, Adapter, Dropout, DropoutPair, Packed, Projection, Sequence, peft};
 use vigos_processor::ImagePatches;
@@ -291,5 +292,20 @@ fn under_dropout_an_image_keeps_its_features_whatever_images_are_beside_it() {
         let wanted = values(&together[sample]);
         assert!(relative_error(&values(&alone[0]), &wanted) < 1e-5, "image {sample}");
         assert!(relative_error(&values(&encode(&[image], None)[0]), &wanted) > 1e-2, "image {sample}");
+    }
+}
+
+#[test]
+fn a_long_prompt_goes_through_the_mlp_in_parts_as_it_does_at_once() {
+    for family in FAMILIES {
+        let (model, _) = tiny(family);
+        let adapter = random_adapter(&lora_config(&Projection::ALL), &model);
+        let active = ActiveAdapter { adapter: &adapter, dropout: None };
+        let ids = (0..MLP_ROWS as u32 + 300).map(|token| 5 + token % 90).collect();
+        let packed = model.pack(&[&Sequence { ids, images: vec![] }]).unwrap();
+        let in_parts = model.forward(&packed, &[], Some(active), &mut ());
+        // With graphs, nothing is cut.
+        let (at_once, _) = model.forward_traced(&packed, &[], active, Keep::Graphs);
+        assert_close(&in_parts, &values(&at_once), 1e-5, family);
     }
 }
