@@ -98,9 +98,26 @@ fn a_step_is_measured_phase_by_phase() {
         let teachers = 45 + 7 + 257 + 19 - 27;
         assert_eq!(report["tokens_computed"].as_u64().unwrap(), 2 * (teachers + 303 + 20), "{report}");
         assert_eq!(report["tokens_computed"], report["tokens_needed"]);
+        // More than the published clip of both teachers: were it clipped, nothing would go back.
+        assert!(report["loss"].as_f64().unwrap() > 0.1, "{report}");
     }
     // What is kept changes no number.
     assert_eq!(reports[0]["loss"], reports[1]["loss"]);
+}
+
+#[test]
+fn sizes_that_no_machine_has_are_refused_before_anything_is_measured() {
+    let model = model();
+    let of_a_model = |case, flag, size| {
+        run(["bench", case, "--model", model.to_str().unwrap(), "--device", "flex", flag, size])
+    };
+    for case in ["step", "decode"] {
+        of_a_model(case, "--batch", "1000000").refused(&["--batch", "1000000", "at most 4096"]);
+        of_a_model(case, "--prompt", "18446744073709551615").refused(&["--prompt"]);
+    }
+    for flag in ["--rows", "--hidden", "--inner", "--vocab"] {
+        run(["bench", "kernels", "--device", "flex", flag, "1000000000000"]).refused(&[flag, "at most"]);
+    }
 }
 
 #[test]

@@ -36,10 +36,7 @@ const NOTHING: &str = "nothing";
 const SETS: [Set; 10] = [
     Set { features: "flex", needs: NOTHING },
     Set { features: "cuda,fusion,autotune", needs: LLVM },
-    Set {
-        features: "rocm,fusion,autotune",
-        needs: "LLVM as cuda, and ROCm's headers and libraries: /opt/rocm",
-    },
+    Set { features: "rocm,fusion,autotune", needs: "LLVM as cuda; what runs it loads ROCm's libraries" },
     Set { features: "vulkan,fusion,autotune", needs: NOTHING },
     Set { features: "webgpu,fusion,autotune", needs: NOTHING },
     Set { features: "metal", needs: NOTHING },

@@ -2,7 +2,7 @@
 
 use crate::report::{Report, Work};
 use crate::synthetic::{Bench, Measured};
-use crate::{BenchError, On};
+use crate::{BenchError, On, check_batch};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -37,6 +37,7 @@ impl Sizes {
 /// # Errors
 /// If the sizes do not fit the model, or the device fails.
 pub fn run(on: On, sizes: Sizes) -> Result<Report, BenchError> {
+    check_batch(sizes.batch)?;
     let bench = Bench::open(on)?;
     let Sizes { prompt, image, .. } = sizes;
     let (batch, new) = (sizes.batch.get(), sizes.new.get());

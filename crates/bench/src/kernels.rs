@@ -16,21 +16,23 @@ pub use bench::Sizes;
 pub(crate) use machine::product_rate;
 pub use report::{Operator, Report};
 
+use crate::BenchError;
 use bench::Bench;
 use burn::tensor::Device;
 use machine::Machine;
-use vigos_kernels::{SpanKlError, on_cpu};
+use vigos_kernels::on_cpu;
 
 /// Runs the benchmark on `device`, which the report calls `name`. `done` sees every operator as it is measured.
 ///
 /// # Errors
-/// If the device fails.
+/// If a size is too large to be tried, or the device fails.
 pub fn run(
     sizes: Sizes,
     device: &Device,
     name: &str,
     done: &mut dyn FnMut(&Operator),
-) -> Result<Report, SpanKlError> {
+) -> Result<Report, BenchError> {
+    sizes.check()?;
     let machine = Machine::measure(device, on_cpu(device));
     let mut bench = Bench { device, sizes, machine, operators: Vec::new(), done };
     inner::measure(&mut bench);

@@ -19,6 +19,7 @@ pub use report::{Baseline, Report, Work};
 use burn::tensor::Device;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use vigos_kernels::SpanKlError;
 use vigos_models::source::Kept;
 use vigos_models::{Families, ModelError};
 use vigos_rollout::RunError;
@@ -66,6 +67,9 @@ pub enum BenchError {
         /// What it may be.
         wanted: String,
     },
+    /// The loss by itself failed.
+    #[error(transparent)]
+    Loss(#[from] SpanKlError),
     /// The model cannot be loaded, or does not take what it is given.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -75,4 +79,13 @@ pub enum BenchError {
     /// The decoding failed.
     #[error(transparent)]
     Rollout(#[from] RolloutError),
+}
+
+/// Refuses more sequences than a program would have side by side.
+fn check_batch(batch: NonZeroUsize) -> Result<(), BenchError> {
+    const MOST: usize = 4096;
+    if batch.get() <= MOST {
+        return Ok(());
+    }
+    Err(BenchError::Size { what: "the batch", found: batch.to_string(), wanted: format!("at most {MOST}") })
 }

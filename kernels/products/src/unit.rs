@@ -23,6 +23,7 @@ const DEPTH: usize = 512;
 const SPAN: usize = 4096;
 /// Rows of a task at most: 768 KiB of tiles.
 const TALL: usize = 256;
+
 thread_local! {
     /// The tiles of both factors; kept for the thread's next product.
     static PACKED: RefCell<[Vec<Tile>; 2]> = const { RefCell::new([const { Vec::new() }; 2]) };

@@ -3,6 +3,7 @@
 use super::case::{Case, Pass, Work};
 use super::machine::Machine;
 use super::report::Operator;
+use crate::BenchError;
 use crate::measure::Meter;
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use std::num::NonZeroUsize;
@@ -20,6 +21,27 @@ pub struct Sizes {
     pub vocabulary: NonZeroUsize,
     /// How often each is run, after a first time that does not count.
     pub repeats: NonZeroUsize,
+}
+
+impl Sizes {
+    /// Refuses sizes of which one tensor would have more than 2³¹ values.
+    ///
+    /// # Errors
+    /// The first size that is too large.
+    pub(super) fn check(&self) -> Result<(), BenchError> {
+        const MOST: usize = 1 << 31;
+        let (rows, hidden) = (("the rows", self.rows), ("the hidden", self.width));
+        let (inner, vocab) = (("the inner", self.inner), ("the vocab", self.vocabulary));
+        for pair in [[rows, hidden], [hidden, inner], [inner, rows], [vocab, rows], [vocab, hidden]] {
+            // The larger one is the one to be blamed.
+            let [(what, size), (_, other)] = if pair[0].1 < pair[1].1 { [pair[1], pair[0]] } else { pair };
+            if size.saturating_mul(other).get() > MOST {
+                let wanted = format!("at most {} beside {other}", MOST / other);
+                return Err(BenchError::Size { what, found: size.to_string(), wanted });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The operators so far, and what the next ones need.

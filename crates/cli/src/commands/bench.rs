@@ -21,8 +21,7 @@ pub(crate) fn run(args: &BenchArgs, device: &Choice, times: &PhaseTimes) -> Resu
             let (rows, width, inner, vocabulary, repeats) = (*rows, *hidden, *inner, *vocab, *repeats);
             let sizes = kernels::Sizes { rows, width, inner, vocabulary, repeats };
             let done = &mut |operator: &kernels::Operator| output::note(&operator.to_string());
-            let report = kernels::run(sizes, &device.open()?, &device.to_string(), done)
-                .map_err(|error| CliError::Failed(error.to_string()))?;
+            let report = kernels::run(sizes, &device.open()?, &device.to_string(), done).map_err(refused)?;
             let written = if *json { output::json(&report) } else { output::data(report.text().trim_end()) };
             Ok(written?)
         }
@@ -69,19 +68,17 @@ fn measured(
 /// An error as the command says it.
 fn refused(error: BenchError) -> CliError {
     match error {
-        BenchError::Size { what, found, wanted } => {
-            let flag = match what {
-                "the image" => "--image",
-                "the completion" => "--completion",
-                _ => "--prompt",
-            };
-            CliError::input(flag, format!("found {found}, wanted {wanted}"), "name another size")
-        }
+        BenchError::Size { what, found, wanted } => CliError::input(
+            what.replacen("the ", "--", 1),
+            format!("found {found}, wanted {wanted}"),
+            "name another size",
+        ),
         BenchError::Baseline { file, found, wanted } => CliError::input(
             "--against",
             format!("{file}: found {found}, wanted {wanted}"),
             "measure the baseline with the same sizes",
         ),
+        BenchError::Loss(error) => CliError::Failed(error.to_string()),
         BenchError::Model(error) => error.into(),
         BenchError::Run(error) => error.into(),
         BenchError::Rollout(error) => error.into(),
