@@ -49,11 +49,11 @@ impl Sizes {
 /// # Errors
 /// If the sizes do not fit the model, or the device fails.
 pub fn run(on: On, sizes: Sizes) -> Result<Report, BenchError> {
+    check_batch(sizes.batch)?;
     let bench = Bench::open(on)?;
     let keep = sizes.keep;
     // Drawn weights disagree by more than a published clip, and what is clipped has no backward.
     let method = Method { clip: f64::from(f32::MAX), ..Method::default() };
-    check_batch(sizes.batch)?;
     let lengths = Lengths::of(sizes, &method)?;
     let rollouts: Vec<RolledOut> = (0..sizes.batch.get())
         .map(|i| rollout(&bench, sizes, &lengths, i as u64))

@@ -210,28 +210,8 @@ pub fn all(target: &Target, precision: ElemType) -> Vec<(&'static str, KernelDef
         likeliest::of_a_row::OfARow::new(s, d, p, t(), t(), (), 32, blueprint(UNITS)).define(),
     ));
     let (s, d, p) = line(UNITS);
-    let none = ((), (), (), (), (), (), (), (), ());
-    let (b0, b1, r0, r1, c0, c1, epsilon, lr, kept) = none;
-    let step = adamw::step::Step::new(
-        s,
-        d,
-        p,
-        t(),
-        t(),
-        t(),
-        t(),
-        t(),
-        b0,
-        b1,
-        r0,
-        r1,
-        c0,
-        c1,
-        epsilon,
-        lr,
-        kept,
-        vector,
-    );
+    let step =
+        adamw::step::Step::new(s, d, p, t(), t(), t(), t(), t(), (), (), (), (), (), (), (), (), (), vector);
     all.push(("adamw", step.define()));
     all
 }

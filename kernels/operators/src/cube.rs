@@ -75,6 +75,12 @@ fn ranges(segments: &Segments, is_causal: bool, beside: &CubeTensor) -> CubeTens
     segments.table(is_causal).on(beside, attention::RANGES, || segments.ranges(is_causal))
 }
 
+/// The first column of every row and how many it had when that was sent, and the tokens that every row has had since.
+fn places(columns: &Columns, beside: &CubeTensor) -> (CubeTensor, u32) {
+    let (table, since) = columns.table();
+    (table.on(beside, decode::PLACES, || columns.places()), since as u32)
+}
+
 impl DecodeBackend for CubeBackend {
     fn decode_attend(
         query: CubeTensor,
@@ -82,9 +88,8 @@ impl DecodeBackend for CubeBackend {
         values: CubeTensor,
         columns: Columns,
     ) -> CubeTensor {
-        let (table, since) = columns.table();
-        let places = table.on(&query, decode::PLACES, || columns.places());
-        decode::attend(query, keys, values, places, since as u32)
+        let (places, since) = places(&columns, &query);
+        decode::attend(query, keys, values, places, since)
     }
 }
 
@@ -99,10 +104,9 @@ impl StepBackend for CubeBackend {
         values: CubeTensor,
         columns: Columns,
     ) -> (CubeTensor, CubeTensor, CubeTensor) {
-        let (table, since) = columns.table();
-        let places = table.on(&query, decode::PLACES, || columns.places());
+        let (places, since) = places(&columns, &query);
         let token = decode::NewToken { query, key, value, cos, sin };
-        decode::attend_new(token, keys, values, places, since as u32)
+        decode::attend_new(token, keys, values, places, since)
     }
 }
 
@@ -117,13 +121,7 @@ impl FewRowsBackend for CubeBackend {
         scale: f32,
         present: Present,
     ) -> CubeTensor {
-        few_rows::adapted(few_rows::Layer {
-            x,
-            weight: few_rows::Weight::Plain(weight),
-            bias: present.bias.then_some(bias),
-            update: present.update.then_some((a, b, scale)),
-            residual: present.residual.then_some(residual),
-        })
+        layer(x, few_rows::Weight::Plain(weight), [bias, a, b, residual], scale, present)
     }
 
     fn few_rows_quantised(
@@ -138,14 +136,25 @@ impl FewRowsBackend for CubeBackend {
         scale: f32,
         present: Present,
     ) -> CubeTensor {
-        few_rows::adapted(few_rows::Layer {
-            x,
-            weight: few_rows::Weight::Quantised { words, scales, bits },
-            bias: present.bias.then_some(bias),
-            update: present.update.then_some((a, b, scale)),
-            residual: present.residual.then_some(residual),
-        })
+        let weight = few_rows::Weight::Quantised { words, scales, bits };
+        layer(x, weight, [bias, a, b, residual], scale, present)
     }
+}
+
+fn layer(
+    x: CubeTensor,
+    weight: few_rows::Weight,
+    [bias, a, b, residual]: [CubeTensor; 4],
+    scale: f32,
+    present: Present,
+) -> CubeTensor {
+    few_rows::adapted(few_rows::Layer {
+        x,
+        weight,
+        bias: present.bias.then_some(bias),
+        update: present.update.then_some((a, b, scale)),
+        residual: present.residual.then_some(residual),
+    })
 }
 
 impl DropBackend for CubeBackend {

@@ -3,8 +3,8 @@
 //! A backend's own product may make a whole copy of the weight first: Flex transposes it for any but a single row,
 //! and turns bf16 into f32. In decoding that is most of the time, and for the head of a large model gigabytes for a
 //! moment. So the CPU has its own: few rows are multiplied with every row of the weight as it is read, once; many with f32 as
-//! it lies, on the processor's matrix unit where it has one, and with bf16 there too or a panel in f32 at a time. On CubeCL's runtimes few rows have one that reads the weight once. Everything else is the
-//! backend's product.
+//! it lies, on the processor's matrix unit where it has one, and with bf16 there too or a panel in f32 at a time. On CubeCL's
+//! runtimes few rows have one that reads the weight once. Everything else is the backend's product.
 //!
 //! Shapes: `T` rows, `I` inputs, `O` outputs.
 

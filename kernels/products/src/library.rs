@@ -3,11 +3,11 @@
 #![allow(unsafe_code)] // The library's product takes pointers.
 
 use crate::matrix::Matrix;
-use crate::task::{Into, Threads, is_shared};
+use crate::task::{Target, Threads, is_shared};
 use gemm::Parallelism;
 
-pub(crate) fn product(into: Into, a: Matrix, b: Matrix, threads: Threads) {
-    let Into { out, stride, kept, factor } = into;
+pub(crate) fn product(into: Target, a: Matrix, b: Matrix, threads: Threads) {
+    let Target { out, stride, kept, factor } = into;
     let (rows, inner, columns) = (a.rows(), a.columns(), b.columns());
     let parallelism = match is_shared(threads, rows, inner, columns) {
         true => Parallelism::Rayon(0),
@@ -15,7 +15,7 @@ pub(crate) fn product(into: Into, a: Matrix, b: Matrix, threads: Threads) {
     };
     let ([a_row, a_column], [b_row, b_column]) = (a.strides(), b.strides());
     // SAFETY: `a`, `b` and `out` lie within their slices: `Matrix::new` has checked the last element of `a` and `b`, a
-    // transpose has the same elements, and `Into::fits` that of `out`, which is borrowed mutably, so it overlaps neither,
+    // transpose has the same elements, and `Target::fits` that of `out`, which is borrowed mutably, so it overlaps neither,
     // and whose rows do not overlap each other as `columns <= stride`.
     unsafe {
         gemm::gemm(

@@ -2,7 +2,7 @@
 
 use crate::library;
 use crate::matrix::Matrix;
-use crate::task::{Into, Threads};
+use crate::task::{Target, Threads};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::unit;
 use half::bf16;
@@ -29,7 +29,7 @@ pub fn product(
     [a, b]: [Matrix; 2],
     threads: Threads,
 ) {
-    let into = Into { out, stride, kept, factor };
+    let into = Target { out, stride, kept, factor };
     if !into.fits(&a, &b) {
         return;
     }
@@ -54,7 +54,7 @@ pub fn product_with_halves(
     b: Matrix<bf16>,
     threads: Threads,
 ) {
-    let into = Into { out, stride, kept, factor };
+    let into = Target { out, stride, kept, factor };
     if !into.fits(&a, &b) {
         return;
     }

@@ -12,14 +12,14 @@ pub enum Threads {
 }
 
 /// Where a product goes, and how.
-pub(crate) struct Into<'a> {
+pub(crate) struct Target<'a> {
     pub(crate) out: &'a mut [f32],
     pub(crate) stride: usize,
     pub(crate) kept: f32,
     pub(crate) factor: f32,
 }
 
-impl Into<'_> {
+impl Target<'_> {
     /// Whether there is anything to do.
     ///
     /// # Panics

@@ -9,7 +9,7 @@ mod machine;
 mod parts;
 
 use crate::matrix::Matrix;
-use crate::task::{Into, Threads, is_shared};
+use crate::task::{Target, Threads, is_shared};
 pub(crate) use machine::is_there;
 pub(crate) use parts::Source;
 use parts::{DEEP, Side, Tile, WIDE, add, step};
@@ -38,13 +38,13 @@ pub(crate) fn is_worth_it(rows: usize, inner: usize, columns: usize) -> bool {
 
 /// # Panics
 /// If there is no matrix unit, or no inner side.
-pub(crate) fn product<B: Source>(into: Into, a: Matrix, b: Matrix<B>, threads: Threads) {
+pub(crate) fn product<B: Source>(into: Target, a: Matrix, b: Matrix<B>, threads: Threads) {
     let (rows, inner, columns) = (a.rows(), a.columns(), b.columns());
     assert!(is_there() && inner > 0, "a matrix unit, and something to sum");
     let is_shared = is_shared(threads, rows, inner, columns);
     let (left, right) = (Side::left(&a, B::LEFT), Side::right(&b));
-    let Into { out, stride, kept, factor } = into;
-    let mut out = Result { first: out.as_mut_ptr(), stride, kept, factor };
+    let Target { out, stride, kept, factor } = into;
+    let mut out = Output { first: out.as_mut_ptr(), stride, kept, factor };
     let [mut left_tiles, mut right_tiles] = PACKED.take();
     for from in (0..inner).step_by(DEPTH) {
         let steps = DEPTH.min(inner - from).div_ceil(DEEP);
@@ -88,7 +88,7 @@ fn spans(count: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Where tasks write: `[rows, stride]`.
-struct Result {
+struct Output {
     first: *mut f32,
     stride: usize,
     kept: f32,
@@ -96,9 +96,9 @@ struct Result {
 }
 
 // SAFETY: the pointer is that of a borrowed result, and tasks write parts of their own.
-unsafe impl Send for Result {}
+unsafe impl Send for Output {}
 // SAFETY: as above.
-unsafe impl Sync for Result {}
+unsafe impl Sync for Output {}
 
 /// A part of the result, and the tiles that it is made of.
 struct Part<'a> {
@@ -115,11 +115,11 @@ impl Part<'_> {
     ///
     /// # Safety
     /// The result has the rows and the columns, and nobody else uses where they meet.
-    unsafe fn multiply<B: Source>(&self, out: &Result) {
+    unsafe fn multiply<B: Source>(&self, out: &Output) {
         let mut sums = SUMS.take();
         sums.resize(self.rows.len().next_multiple_of(WIDE) * WIDE, 0.0);
         machine::multiply::<B>(self.left, self.right, self.steps, &mut sums);
-        let Result { first, stride, kept, factor } = *out;
+        let Output { first, stride, kept, factor } = *out;
         for (row, sums) in self.rows.clone().zip(sums.chunks_exact(WIDE)) {
             let at = row * stride + self.columns.start;
             // SAFETY: the row lies within the result, as the caller says, and nobody else uses its columns; processors
